@@ -1,0 +1,54 @@
+"""The universal graph space of vision networks: graphs, exact cost, edits, text form. No torch here.
+
+    load, preset, parse, to_text        architectures from files and names, and back
+    canonicalise, Architecture.digest   one form and one name for equal networks
+    cost, warnings_of                   what a network costs; what in it has no meaning
+    mutate, propose, apply              neighbours as plain data, or a typed rejection
+
+`uninas.compile.build` turns an architecture into a torch module.
+"""
+
+from uninas.canonical import canonicalise, canonical_text
+from uninas.cost import Cost, cost
+from uninas.edits import Edit, Limits, Rejection, apply, mutate, propose
+from uninas.errors import InputError
+from uninas.graph import IDENTITY, Architecture, Block, Graph, GraphBuilder, GraphError, Node, Stage
+from uninas.meaning import warnings_of
+from uninas.ops import AttentionMap, FeatureMap, Op, op, parse_op
+from uninas.presets import PRESETS, preset
+from uninas.source import load
+from uninas.text import parse, parse_graph, to_text
+
+__all__ = [
+    "IDENTITY",
+    "PRESETS",
+    "Architecture",
+    "AttentionMap",
+    "Block",
+    "Cost",
+    "Edit",
+    "FeatureMap",
+    "Graph",
+    "GraphBuilder",
+    "GraphError",
+    "InputError",
+    "Limits",
+    "Node",
+    "Op",
+    "Rejection",
+    "Stage",
+    "apply",
+    "canonical_text",
+    "canonicalise",
+    "cost",
+    "load",
+    "mutate",
+    "op",
+    "parse",
+    "parse_graph",
+    "parse_op",
+    "preset",
+    "propose",
+    "to_text",
+    "warnings_of",
+]

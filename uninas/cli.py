@@ -1,0 +1,77 @@
+"""The console script `uninas`: a table of subcommands, each imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from uninas.errors import InputError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "cost": ("uninas.commands.cost", "Parameters, MACs, layers and memory of an architecture, exactly and at any size."),
+    "show": ("uninas.commands.show", "Read a network: a tree in the terminal, a picture as SVG."),
+    "score": ("search.commands.score", "Training-free scores of one architecture."),
+    "search": ("search.commands.search", "Search the space from a configuration file; resume a run."),
+    "report": ("search.commands.report", "Make the HTML report of a run."),
+}
+"""Name -> (module that holds a click command called `command`, one line of help)."""
+
+
+class _LazyGroup(click.Group):
+    """A group that knows its commands' names and one-line helps without importing them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(COMMANDS[name][0]).command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="uninas-ray", prog_name="uninas")
+def program() -> None:
+    """Training-free search of vision networks in a universal graph space.
+
+    \b
+    uninas cost coatnet                          what a network costs
+    uninas search configs/search/demo.yaml       search, score and report
+    uninas show runs/demo/best.json              read what was found
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the program and exit: 0; 2 for what the user got wrong; 130 after Ctrl-C; 1 for a fault of ours."""
+    try:
+        result = program.main(args=arguments, prog_name="uninas", standalone_mode=False)
+    except InputError as error:
+        _fail(str(error), 2)
+    except click.exceptions.Abort:
+        _fail("interrupted", 130)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except click.ClickException as error:
+        _fail(error.format_message(), 2)
+    except BrokenPipeError:  # the reader of our output has left: nothing to say, and nobody to say it to
+        sys.stderr.close()
+        sys.exit(0)
+    else:
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _fail(message: str, status: int) -> None:
+    line = " ".join(message.split())
+    click.echo(f"uninas: {line}", err=True)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Subcommands of this package; each module holds a click command called `command`."""

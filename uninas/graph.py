@@ -1,0 +1,198 @@
+"""An architecture as frozen data: nodes, graphs, blocks, stages. No weights, no torch.
+
+The network template (arXiv 2510.06035): a stem to stride 2, stages that each halve the resolution, a head of LayerNorm, global
+average pooling and a linear layer. A block holds two residual sub-blocks,
+
+    x = shortcut(x) + S1(norm1(x));    x = x + S2(norm2(x)),
+
+whose graphs S1 and S2 keep the shape and are what is searched. Spatial sizes halve as ceil(n / 2), at any input size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from uninas.ops import INPUT, FeatureMap, IllTyped, Op, Place, Type
+
+
+class Node(NamedTuple):
+    """An operation and the indices of the nodes that feed it."""
+
+    op: Op
+    inputs: tuple[int, ...]
+
+
+class GraphError(IllTyped):
+    """A graph that is not a well-typed DAG from one input to one output; `node` is where it was seen."""
+
+    def __init__(self, message: str, node: int) -> None:
+        super().__init__(message)
+        self.node = node
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A DAG of operations, stored in topological order: node 0 is the input, each node reads earlier ones.
+
+    A node that carries parameters is an instance: two equal convolutions are two weights; one node read twice is one weight.
+    """
+
+    nodes: tuple[Node, ...]
+    output: int
+
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """Results derived from this graph (types, canonical form, cost), kept as long as the graph lives."""
+        return {}
+
+    @cached_property
+    def text(self) -> str:
+        """The graph as one line a node: `%2 = conv(kernel=3) %1`. Equal graphs have equal text."""
+        lines = [f"%{i} = {node.op.text} {' '.join(f'%{j}' for j in node.inputs)}" for i, node in enumerate(self.nodes) if i]
+        return "\n".join([*lines, f"return %{self.output}"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Graph, (self.nodes, self.output))
+
+    def types(self, width: int) -> tuple[Type, ...]:
+        """The type of each node in a block of that width; the output is checked to be the input's type.
+
+        Raises GraphError that names the node.
+        """
+        key = ("types", width)
+        found: tuple[Type, ...] | None = self.memo.get(key)
+        if found is None:
+            found = self.memo[key] = self._infer(width)
+        return found
+
+    def _infer(self, width: int) -> tuple[Type, ...]:
+        types: list[Type] = [FeatureMap(width, False)]
+        if not self.nodes or self.nodes[0].op is not INPUT or not 0 <= self.output < len(self.nodes):
+            raise GraphError("a graph starts with its input and returns one of its nodes", 0)
+        for index in range(1, len(self.nodes)):
+            op, inputs = self.nodes[index]
+            spec = op.spec
+            if not (len(inputs) == spec.arity if spec.arity is not None else len(inputs) >= 1) or op is INPUT:
+                expected = "no second input node" if op is INPUT else f"{spec.arity or 'one or more'} input(s)"
+                raise GraphError(f"{op.text} expects {expected}, came {len(inputs)}", index)
+            if not all(0 <= i < index for i in inputs):
+                raise GraphError("a node reads only earlier nodes: the graph has a cycle or a missing node", index)
+            try:
+                types.append(spec.infer(op, tuple([types[i] for i in inputs])))
+            except GraphError:
+                raise
+            except IllTyped as error:
+                raise GraphError(str(error), index) from None
+        if types[self.output] != types[0] or type(types[self.output]) is not FeatureMap:
+            raise GraphError(f"a graph returns its input's type ({types[0]}), came {types[self.output]}", self.output)
+        return tuple(types)
+
+
+IDENTITY = Graph((Node(INPUT, ()),), 0)
+"""The graph that returns its input."""
+
+
+class GraphBuilder:
+    """Builds a graph node by node; operations without parameters or randomness are shared when they are equal."""
+
+    def __init__(self) -> None:
+        self._nodes: list[Node] = [Node(INPUT, ())]
+        self._seen: dict[Node, int] = {}
+
+    def add(self, op: Op, *inputs: int) -> int:
+        """Append a node, or find its equal; returns its index."""
+        node = Node(op, inputs)
+        if not op.spec.instance:
+            found = self._seen.get(node)
+            if found is not None:
+                return found
+            self._seen[node] = len(self._nodes)
+        self._nodes.append(node)
+        return len(self._nodes) - 1
+
+    def chain(self, start: int, *ops: Op) -> int:
+        """Append operations of one input one after the other; returns the last index."""
+        for op in ops:
+            start = self.add(op, start)
+        return start
+
+    def include(self, graph: Graph, start: int) -> int:
+        """Append a copy of a graph that reads node `start`; returns its output's index."""
+        index = [start]
+        for node in graph.nodes[1:]:
+            index.append(self.add(node.op, *(index[i] for i in node.inputs)))
+        return index[graph.output]
+
+    def build(self, output: int) -> Graph:
+        """The frozen graph."""
+        return Graph(tuple(self._nodes), output)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Two residual sub-blocks. None: the sub-block is absent, with its norm and its addition."""
+
+    subblocks: tuple[Graph | None, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Blocks of one width at one resolution; the first block halves the resolution."""
+
+    width: int
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A whole network. `input_size` is the reference (height, width): tables that depend on size have that size for ever."""
+
+    stages: tuple[Stage, ...]
+    classes: int = 1000
+    input_size: tuple[int, int] = (224, 224)
+    stem: tuple[int, int] = (32, 64)
+    in_channels: int = 3
+
+    def replace(self, **changes: Any) -> Architecture:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    def with_subblock(self, stage: int, block: int, sub: int, graph: Graph | None) -> Architecture:
+        """A copy with one sub-block's graph changed; everything else is shared."""
+        subblocks = list(self.stages[stage].blocks[block].subblocks)
+        subblocks[sub] = graph
+        return self.with_block(stage, block, Block(tuple(subblocks)))
+
+    def with_block(self, stage: int, block: int, new: Block) -> Architecture:
+        """A copy with one block changed; everything else is shared."""
+        blocks = list(self.stages[stage].blocks)
+        blocks[block] = new
+        return self.with_blocks(stage, tuple(blocks))
+
+    def with_blocks(self, stage: int, blocks: tuple[Block, ...]) -> Architecture:
+        """A copy with one stage's blocks changed; everything else is shared."""
+        stages = list(self.stages)
+        stages[stage] = Stage(stages[stage].width, blocks)
+        return replace(self, stages=tuple(stages))
+
+    def places(self, size: tuple[int, int] | None = None) -> tuple[Place, ...]:
+        """Height and width of each stage for an input of `size` (default: the reference size), beside the reference ones."""
+        height, width = size or self.input_size
+        reference_height, reference_width = self.input_size
+        height, width = -(-height // 2), -(-width // 2)
+        reference_height, reference_width = -(-reference_height // 2), -(-reference_width // 2)
+        places = []
+        for _ in self.stages:
+            height, width = -(-height // 2), -(-width // 2)
+            reference_height, reference_width = -(-reference_height // 2), -(-reference_width // 2)
+            places.append(Place(height, width, reference_height, reference_width))
+        return tuple(places)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the canonical text, 64 hexadecimal characters: equal for architectures that are the same function."""
+        from uninas.canonical import digest  # the graph is the ground floor: what derives from it is imported late
+
+        return digest(self)

@@ -1,0 +1,402 @@
+"""The table of primitive operations: attributes, type inference and exact cost of each, in one place.
+
+A new operation is one entry in `TABLE` here and one layer in `uninas.layers`. Nothing in this file knows torch.
+
+Types are polymorphic in the block's width and in the input size: a feature map has a number of channels (derived from the
+width by ratios) and is either full (the stage's H x W) or pooled (1 x 1); an attention map has a number of heads and one row
+and one column per token. MACs are fused multiply-adds of convolutions, linear layers and attention products.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from uninas.errors import InputError
+
+
+class FeatureMap(NamedTuple):
+    """A tensor (channels, H, W), or (channels, 1, 1) when pooled."""
+
+    channels: int
+    pooled: bool
+
+    def __str__(self) -> str:
+        return f"{self.channels} channels{', pooled' if self.pooled else ''}"
+
+
+class AttentionMap(NamedTuple):
+    """A tensor (heads, N, N) with N = H * W tokens, or N = 1 when it comes from pooled maps."""
+
+    heads: int
+    pooled: bool
+
+    def __str__(self) -> str:
+        return f"attention map of {self.heads} heads{', pooled' if self.pooled else ''}"
+
+
+Type = FeatureMap | AttentionMap
+
+
+class Place(NamedTuple):
+    """Where a graph runs: its stage's height and width now, and at the architecture's reference size (sizes of tables)."""
+
+    height: int
+    width: int
+    reference_height: int
+    reference_width: int
+
+
+class IllTyped(InputError):
+    """An operation received inputs that it cannot take."""
+
+
+# --- operations with their attributes ---------------------------------------------------------------------------------
+
+Value = int | bool | str | float | Fraction
+
+
+class Op:
+    """An operation with its attributes: interned, immutable, compared by identity. Make one with `op()` or `parse_op()`."""
+
+    __slots__ = ("code", "name", "spec", "text", "values")
+
+    name: str
+    values: dict[str, Any]
+    spec: OpSpec
+    text: str  # "conv(kernel=3, ratio=4)": attributes at their default are left out, so equal operations print equally
+    code: int  # 64 bits of a stable hash of the text, for canonical ordering
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (parse_op, (self.text,))
+
+    def __copy__(self) -> Op:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Op:
+        return self
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of an operation: its name, default (None: required) and reader from text."""
+
+    name: str
+    default: Value | None
+    read: Callable[[str], Value]
+
+
+@dataclass(frozen=True)
+class OpSpec:
+    """What the framework knows of an operation.
+
+    `arity` None means two or more inputs. `instance` operations carry parameters or draw random numbers: two equal ones are two.
+    `keeps_zero`: zeros in, zeros out. `elementwise`: acts on each entry alone, so a broadcast may move past it.
+    """
+
+    name: str
+    family: str
+    infer: Callable[[Op, tuple[Type, ...]], Type]
+    arity: int | None = 1
+    attributes: tuple[Attribute, ...] = ()
+    commutative: bool = False
+    instance: bool = False
+    keeps_zero: bool = False
+    elementwise: bool = False
+    layer: bool = False
+    parameters: Callable[[Op, Type, Type, Place], int] | None = None
+    bias_parameters: Callable[[Op, Type], int] | None = None
+    macs: Callable[[Op, Type, Type, Place], int] | None = None
+
+
+_interned: dict[tuple[str, tuple[Value, ...]], Op] = {}
+
+
+def op(name: str, **attributes: Value) -> Op:
+    """The interned operation of that name.
+
+    Raises InputError for an unknown name, an unknown or missing attribute, or a value out of its range.
+    """
+    spec = TABLE.get(name)
+    if spec is None:
+        raise InputError(f"unknown operation '{name}': expected one of {', '.join(sorted(TABLE))}")
+    values: dict[str, Value] = {}
+    for attribute in spec.attributes:
+        given = attributes.pop(attribute.name, attribute.default)
+        if given is None:
+            raise InputError(f"operation '{name}' needs the attribute '{attribute.name}'")
+        values[attribute.name] = attribute.read(_print_value(given))
+    if attributes:
+        known = ", ".join(a.name for a in spec.attributes) or "none"
+        raise InputError(f"operation '{name}' has no attribute '{next(iter(attributes))}': known are {known}")
+    key = (name, tuple(values.values()))
+    found = _interned.get(key)
+    if found is None:
+        found = object.__new__(Op)
+        found.name, found.values, found.spec = name, values, spec
+        shown = [f"{a.name}={_print_value(values[a.name])}" for a in spec.attributes if values[a.name] != a.default]
+        found.text = f"{name}({', '.join(shown)})" if shown else name
+        found.code = int.from_bytes(hashlib.blake2b(found.text.encode(), digest_size=8).digest(), "big")
+        found = _interned.setdefault(key, found)
+    return found
+
+
+_OP_PATTERN = re.compile(r"([a-z_0-9]{1,40})(?:\(([^()]{0,200})\))?\Z")
+
+
+def parse_op(text: str) -> Op:
+    """Read what `Op.text` printed. Raises InputError."""
+    match = _OP_PATTERN.match(text.strip())
+    if match is None:
+        raise InputError(f"expected an operation such as 'conv(kernel=3)', came {text[:80]!r}")
+    attributes: dict[str, Value] = {}
+    for part in (match[2] or "").split(","):
+        if not part.strip():
+            continue
+        key, equals, value = part.partition("=")
+        if not equals or key.strip() in attributes:
+            raise InputError(f"expected 'name=value' once for each attribute in {text[:80]!r}, came {part.strip()[:40]!r}")
+        attributes[key.strip()] = value.strip()
+    return op(match[1], **attributes)
+
+
+def _print_value(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _integer(low: int, high: int) -> Callable[[str], Value]:
+    def read(text: str) -> Value:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise InputError(f"expected an integer from {low} to {high}, came {text[:40]!r}")
+        return int(text)
+
+    return read
+
+
+def _odd(low: int, high: int) -> Callable[[str], Value]:
+    integer = _integer(low, high)
+
+    def read(text: str) -> Value:
+        value = integer(text)
+        if int(value) % 2 == 0:
+            raise InputError(f"expected an odd kernel size from {low} to {high}, came {text[:40]!r}")
+        return value
+
+    return read
+
+
+def _boolean(text: str) -> Value:
+    if text not in ("true", "false"):
+        raise InputError(f"expected true or false, came {text[:40]!r}")
+    return text == "true"
+
+
+def _ratio(text: str) -> Value:
+    if not re.fullmatch(r"[1-9][0-9]{0,4}(/[1-9][0-9]{0,4})?", text):
+        raise InputError(f"expected a positive ratio such as 4 or 1/4, came {text[:40]!r}")
+    return Fraction(text)
+
+
+def _groups(text: str) -> Value:
+    return "depthwise" if text == "depthwise" else _integer(1, 65536)(text)
+
+
+def _probability(text: str) -> Value:
+    if not re.fullmatch(r"0(\.[0-9]{1,6})?", text):
+        raise InputError(f"expected a probability from 0 to below 1, came {text[:40]!r}")
+    return float(text)
+
+
+# --- inference ----------------------------------------------------------------------------------------------------------
+
+
+def _feature(op: Op, given: Type) -> FeatureMap:
+    if type(given) is not FeatureMap:
+        raise IllTyped(f"{op.text} expects a feature map, came {given}")
+    return given
+
+
+def _same(op: Op, inputs: tuple[Type, ...]) -> Type:
+    return inputs[0]
+
+
+def _same_feature(op: Op, inputs: tuple[Type, ...]) -> Type:
+    return _feature(op, inputs[0])
+
+
+def _same_map(op: Op, inputs: tuple[Type, ...]) -> Type:
+    if type(inputs[0]) is not AttentionMap:
+        raise IllTyped(f"{op.text} expects an attention map, came {inputs[0]}")
+    return inputs[0]
+
+
+def _all_equal(op: Op, inputs: tuple[Type, ...]) -> Type:
+    first = inputs[0]
+    for other in inputs:
+        if other != first or type(other) is not type(first):
+            raise IllTyped(f"{op.text} expects inputs of one shape, came {first} and {other}")
+    return first
+
+
+def _scaled(op: Op, channels: int, ratio: Fraction) -> int:
+    product = channels * ratio.numerator
+    if product % ratio.denominator:
+        raise IllTyped(f"{op.text} cannot make {ratio} of {channels} channels: not a whole number")
+    return product // ratio.denominator
+
+
+def _conv_groups(op: Op, channels: int) -> int:
+    groups = op.values["groups"]
+    return channels if groups == "depthwise" else int(groups)
+
+
+def _infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
+    given = _feature(op, inputs[0])
+    out = _scaled(op, given.channels, op.values["ratio"])
+    groups = _conv_groups(op, given.channels)
+    if given.channels % groups or out % groups:
+        raise IllTyped(f"{op.text} cannot split {given.channels} -> {out} channels into {groups} groups")
+    return FeatureMap(out, given.pooled)
+
+
+def _infer_zero(op: Op, inputs: tuple[Type, ...]) -> Type:
+    given = _feature(op, inputs[0])
+    return FeatureMap(_scaled(op, given.channels, op.values["ratio"]), given.pooled or op.values["pooled"])
+
+
+def _infer_slice(op: Op, inputs: tuple[Type, ...]) -> Type:
+    given = _feature(op, inputs[0])
+    index, count = op.values["index"], op.values["count"]
+    if given.channels % count or index >= count:
+        raise IllTyped(f"{op.text} cannot take piece {index} of {given.channels} channels in {count}")
+    return FeatureMap(given.channels // count, given.pooled)
+
+
+def _infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
+    features = [_feature(op, given) for given in inputs]
+    if any(f.pooled != features[0].pooled for f in features):
+        raise IllTyped(f"{op.text} expects maps of one size, came full and pooled ones")
+    return FeatureMap(sum(f.channels for f in features), features[0].pooled)
+
+
+def _infer_pool(op: Op, inputs: tuple[Type, ...]) -> Type:
+    return FeatureMap(_feature(op, inputs[0]).channels, True)
+
+
+def _infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
+    given = _feature(op, inputs[0])
+    if not given.pooled:
+        raise IllTyped(f"{op.text} expects a pooled map, came {given}")
+    return FeatureMap(given.channels, False)
+
+
+def _infer_matmul_qk(op: Op, inputs: tuple[Type, ...]) -> Type:
+    query = _feature(op, _all_equal(op, inputs))
+    if query.channels % op.values["head_dim"]:
+        raise IllTyped(f"{op.text} cannot split {query.channels} channels into heads of {op.values['head_dim']}")
+    return AttentionMap(query.channels // op.values["head_dim"], query.pooled)
+
+
+def _infer_matmul_av(op: Op, inputs: tuple[Type, ...]) -> Type:
+    attention, value = _same_map(op, inputs[:1]), _feature(op, inputs[1])
+    assert type(attention) is AttentionMap
+    if value.channels % attention.heads or value.pooled != attention.pooled:
+        raise IllTyped(f"{op.text} cannot apply an {attention} to {value}")
+    return value
+
+
+# --- cost -----------------------------------------------------------------------------------------------------------------
+
+
+def entries(type_: Type, place: Place) -> int:
+    """Number of entries of a tensor of that type, batch 1."""
+    pixels = 1 if type_.pooled else place.height * place.width
+    return type_[0] * (pixels if type(type_) is FeatureMap else pixels * pixels)
+
+
+def _conv_weights(op: Op, given: Type, made: Type) -> int:
+    return made[0] * (given[0] // _conv_groups(op, given[0])) * op.values["kernel"] ** 2
+
+
+def _conv_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    return _conv_weights(op, given, made) + (made[0] if op.values["bias"] else 0)
+
+
+def _conv_macs(op: Op, given: Type, made: Type, place: Place) -> int:
+    return _conv_weights(op, given, made) * (1 if made.pooled else place.height * place.width)
+
+
+def _conv_bias(op: Op, made: Type) -> int:
+    return made[0] if op.values["bias"] else 0
+
+
+def _norm_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    return 2 * made[0]
+
+
+def _table_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    height, width = (1, 1) if made.pooled else (place.reference_height, place.reference_width)
+    return made[0] * (2 * height - 1) * (2 * width - 1)
+
+
+def _matmul_macs(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Channels times tokens squared, for both attention products: `made` of qk has C = heads * head_dim."""
+    tokens = 1 if made.pooled else place.height * place.width
+    channels = made[0] * op.values["head_dim"] if type(made) is AttentionMap else made[0]
+    return channels * tokens * tokens
+
+
+_KERNEL = Attribute("kernel", None, _odd(1, 31))
+
+_SPECS = (
+    OpSpec("input", "structure", _same, arity=0),
+    OpSpec(
+        "conv", "convolution", _infer_conv, instance=True, layer=True,
+        attributes=(
+            _KERNEL,
+            Attribute("ratio", Fraction(1), _ratio),
+            Attribute("groups", 1, _groups),
+            Attribute("bias", True, _boolean),
+            Attribute("dilation", 1, _integer(1, 16)),
+        ),
+        parameters=_conv_parameters, bias_parameters=_conv_bias, macs=_conv_macs,
+    ),
+    OpSpec("batch_norm", "normalisation", _same_feature, instance=True, parameters=_norm_parameters,
+           bias_parameters=lambda op, made: made[0]),
+    OpSpec("layer_norm", "normalisation", _same_feature, instance=True, parameters=_norm_parameters,
+           bias_parameters=lambda op, made: made[0]),
+    OpSpec("gelu", "activation", _same, keeps_zero=True, elementwise=True),
+    OpSpec("sigmoid", "activation", _same, elementwise=True),
+    OpSpec("softmax", "attention", _same),
+    OpSpec("mask", "attention", _same, keeps_zero=True, attributes=(Attribute("band", 5, _integer(0, 65536)),)),
+    OpSpec("relative_position_bias", "attention", _same_map, instance=True, parameters=_table_parameters),
+    OpSpec("max_pool", "pooling", _same_feature, keeps_zero=True, attributes=(Attribute("kernel", 3, _odd(3, 31)),)),
+    OpSpec("dropout", "activation", _same, instance=True, keeps_zero=True,
+           attributes=(Attribute("p", 0.5, _probability),)),
+    OpSpec("identity", "structure", _same, keeps_zero=True),
+    OpSpec("zero", "structure", _infer_zero, keeps_zero=True,
+           attributes=(Attribute("ratio", Fraction(1), _ratio), Attribute("pooled", False, _boolean))),
+    OpSpec("slice", "merge", _infer_slice, keeps_zero=True,
+           attributes=(Attribute("index", None, _integer(0, 65535)), Attribute("count", None, _integer(1, 65536)))),
+    OpSpec("concat", "merge", _infer_concat, arity=None, keeps_zero=True),
+    OpSpec("add", "merge", _all_equal, arity=None, commutative=True, keeps_zero=True, elementwise=True),
+    OpSpec("multiply", "merge", _all_equal, arity=None, commutative=True, keeps_zero=True, elementwise=True),
+    OpSpec("global_average_pool", "pooling", _infer_pool, keeps_zero=True),
+    OpSpec("broadcast", "pooling", _infer_broadcast, keeps_zero=True),
+    OpSpec("matmul_qk", "attention", _infer_matmul_qk, arity=2, macs=_matmul_macs,
+           attributes=(Attribute("head_dim", None, _integer(1, 65536)),)),
+    OpSpec("matmul_av", "attention", _infer_matmul_av, arity=2, macs=_matmul_macs),
+)  # fmt: skip
+
+TABLE: dict[str, OpSpec] = {spec.name: spec for spec in _SPECS}
+"""Every operation by name."""
+
+INPUT = op("input")
+"""Node 0 of every graph."""
