@@ -1,0 +1,162 @@
+"""The picture of one sub-block's graph: boxes by family, patterns as regions, labels where the type changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from uninas.draw.canvas import Canvas, text_width
+from uninas.draw.folding import Folded, fold
+from uninas.draw.labels import family_of, op_label, type_label
+from uninas.draw.layout import Box, Layout, Route, layered_layout
+from uninas.draw.patterns import Pattern, find_patterns
+from uninas.graph import Graph
+
+BOX_HEIGHT = 24.0
+ROUND = 22.0  # side of the small boxes of + and ×
+STACK = 3.0  # offset of the boxes behind a folded one
+REGION_PAD = 7.0
+_REGION_FAMILY = {"attention": "attention", "squeeze-excite": "pooling", "gate": "merge", "silu": "activation"}
+_REGION_NAMES = {"mbconv": "MBConv", "mlp": "MLP", "squeeze-excite": "SE", "silu": "SiLU"}
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One box of the picture: its label, family, the node whose type it shows (None: no node), and its count."""
+
+    label: str
+    family: str
+    node: int | None
+    count: int = 1
+    title: str = ""
+
+
+class GraphPicture:
+    """A laid-out sub-block, ready to be put on a canvas: `width` and `height` in pixels, then `draw`.
+
+    With `residual`, the picture is the whole sub-block x + S(LayerNorm(x)), else the graph alone.
+    """
+
+    def __init__(self, graph: Graph, widths: Sequence[int], *, residual: bool) -> None:
+        self._graph = graph
+        self._width = widths[0]
+        self._symbolic = len(set(widths)) > 1
+        self._types = graph.types(self._width)
+        self._folded: Folded = fold(graph)
+        self._items, edges = self._boxes(residual)
+        self._layout: Layout = layered_layout([_size(item) for item in self._items], edges, vertical_gap=20.0)
+        self._patterns = find_patterns(graph, self._width, count_heads=not self._symbolic)
+        label_room = 46.0  # labels stand to the right of the boxes they belong to
+        self.width = self._layout.width + label_room + REGION_PAD
+        self.height = self._layout.height + 2 * REGION_PAD
+
+    def _boxes(self, residual: bool) -> tuple[list[_Item], list[tuple[int, int]]]:
+        items = []
+        for nodes in self._folded.members:
+            node = self._graph.nodes[nodes[0]]
+            text = (
+                f"{node.op.values['count']} parts" if node.op.name == "slice" and len(nodes) > 1 else op_label(node.op)
+            )
+            if node.op.name == "input":
+                text = f"x  ·  {type_label(self._types[0], self._width, symbolic=self._symbolic)}"
+            items.append(_Item(text, family_of(node.op), nodes[0], len(nodes), node.op.text))
+        edges = list(self._folded.edges)
+        output = self._folded.box_of[self._graph.output]
+        if not residual:
+            items.append(_Item("out", "structure", None))
+            return items, [*edges, (output, len(items) - 1)]
+        # Box 0 becomes the LayerNorm that feeds the graph; x and the addition stand around it.
+        source, norm, addition = len(items), 0, len(items) + 1
+        entry = items[0]
+        items[0] = _Item("LayerNorm", "normalisation", None, title="norm of the residual sub-block")
+        items += [entry, _Item("+", "merge", None, title="residual addition")]
+        return items, [(source, norm), *edges, (output, addition), (source, addition)]
+
+    def draw(self, canvas: Canvas, x: float, y: float) -> None:
+        """Put the picture on a canvas, its upper left corner at (x, y)."""
+        canvas.open_group(x + REGION_PAD, y + REGION_PAD)
+        self._draw_regions(canvas)
+        leaving: dict[int | None, list[Route]] = {}
+        for route in self._layout.routes:
+            target = self._items[route.target]
+            canvas.edge(route.points, arrow=target.label != "out")
+            leaving.setdefault(self._items[route.source].node, []).append(route)
+        for item, box in zip(self._items, self._layout.boxes, strict=True):
+            _draw_box(canvas, item, box)
+        for item, box in zip(self._items, self._layout.boxes, strict=True):
+            label = self._type_change(item)
+            if label and self._graph.nodes[item.node or 0].inputs:
+                # On the side that no edge leaves to.
+                rightward = any(route.points[-1][0] > box.centre + 8 for route in leaving.get(item.node, ()))
+                x, anchor = (box.centre - 6, "end") if rightward else (box.centre + 6, "start")
+                canvas.text(x, box.bottom + 12.5, label, "un-soft un-halo", size=9.5, anchor=anchor)
+        canvas.close_group()
+
+    def _type_change(self, item: _Item) -> str:
+        """The type behind a box, where it differs from that before it."""
+        if item.node is None:
+            return ""
+        inputs = self._graph.nodes[item.node].inputs
+        type_ = self._types[item.node]
+        if inputs and all(self._types[source] == type_ for source in inputs):
+            return ""
+        return type_label(type_, self._width, symbolic=self._symbolic)
+
+    def _draw_regions(self, canvas: Canvas) -> None:
+        """Behind each pattern of several boxes a region with its name, where no foreign box would stand in it."""
+        for pattern in self._patterns:
+            members = {self._folded.box_of[node] for node in pattern.nodes}
+            region = self._region(pattern, members)
+            if region is None:
+                continue
+            family = _REGION_FAMILY.get(pattern.kind, "convolution")
+            canvas.rect(region.x, region.y, region.width, region.height, f"un-{family} un-region", radius=8)
+            name = _REGION_NAMES.get(pattern.kind, pattern.kind)
+            spot = self._free_corner(region, text_width(name, 9.5))
+            if spot is not None:
+                canvas.text(*spot, name, f"un-on-{family} un-halo", size=9.5, bold=600)
+
+    def _free_corner(self, region: Box, room: float) -> tuple[float, float] | None:
+        """Where in a corner of a region a word of that width would stand on no box; None where no corner is free."""
+        for y in (region.bottom - 6, region.y + 12):
+            for x in (region.x + 6, region.x + region.width - 6 - room):
+                if all(
+                    x + room < box.x - 2 or x > box.x + box.width + 2 or y < box.y - 2 or y - 9 > box.bottom + 2
+                    for box in self._layout.boxes
+                ):
+                    return x, y
+        return None
+
+    def _region(self, pattern: Pattern, members: set[int]) -> Box | None:
+        if len(members) < 3 or pattern.kind == "conv":
+            return None
+        boxes = [self._layout.boxes[member] for member in members]
+        left = min(box.x for box in boxes) - REGION_PAD + 1
+        top = min(box.y for box in boxes) - REGION_PAD + 1
+        right = max(box.x + box.width for box in boxes) + REGION_PAD - 1
+        bottom = max(box.bottom for box in boxes) + REGION_PAD - 1
+        for index, box in enumerate(self._layout.boxes):
+            apart = box.x >= right or box.x + box.width <= left or box.y >= bottom or box.bottom <= top
+            if index not in members and not apart:
+                return None
+        return Box(left, top, right - left, bottom - top)
+
+
+def _size(item: _Item) -> tuple[float, float]:
+    if item.label in ("+", "×"):
+        return ROUND, ROUND
+    label = f"{item.label} ×{item.count}" if item.count > 1 else item.label
+    return max(text_width(label, 11.5) + 18.0, 34.0), BOX_HEIGHT
+
+
+def _draw_box(canvas: Canvas, item: _Item, box: Box) -> None:
+    small = item.label in ("+", "×")
+    canvas.open_group(box.x, box.y, item.title)
+    radius = ROUND / 2 if small else BOX_HEIGHT / 2 if item.family == "structure" else 4.0
+    if item.count > 1:
+        canvas.rect(STACK, STACK, box.width, box.height, f"un-{item.family}", radius=radius)
+    canvas.rect(0, 0, box.width, box.height, f"un-{item.family}", radius=radius)
+    label = f"{item.label} ×{item.count}" if item.count > 1 else item.label
+    size = 15.0 if small else 11.5
+    canvas.text(box.width / 2, box.height / 2 + size * 0.35, label, size=size, anchor="middle")
+    canvas.close_group()

@@ -1,0 +1,101 @@
+"""What a drawing calls things: operations, their families, channel counts. New operations fall back to their text."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from uninas.ops import AttentionMap, Op, Type
+
+FAMILIES: dict[str, str] = {
+    "convolution": "convolution",
+    "normalisation": "normalisation",
+    "activation": "activation",
+    "attention": "attention",
+    "pooling": "pooling",
+    "merge": "merge and split",
+    "structure": "input and output",
+}
+"""Every family that a drawing tells apart, with its name in the legend. An unknown family is drawn as `structure`."""
+
+_PLAIN = {
+    "input": "x",
+    "batch_norm": "BatchNorm",
+    "layer_norm": "LayerNorm",
+    "gelu": "GELU",
+    "relu": "ReLU",
+    "silu": "SiLU",
+    "matmul_qk": "q · kᵀ",
+    "matmul_av": "map · v",
+    "relative_position_bias": "+ position bias",
+    "global_average_pool": "global average",
+    "add": "+",
+    "multiply": "×",
+}
+
+
+def family_of(op: Op) -> str:
+    """The key in `FAMILIES` under which an operation is drawn."""
+    return op.spec.family if op.spec.family in FAMILIES else "structure"
+
+
+def op_label(op: Op) -> str:
+    """A short name for a box: "conv 3×3", "depthwise 5×5", "softmax"."""
+    values = op.values
+    if op.name == "conv":
+        return _conv_label(op)
+    if op.name == "slice":
+        return f"part {values['index'] + 1} of {values['count']}"
+    if op.name == "mask":
+        return f"mask |i−j| ≤ {values['band']}"
+    if op.name == "max_pool":
+        return f"max pool {values['kernel']}×{values['kernel']}"
+    if op.name == "dropout":
+        return f"dropout {values['p']:g}"
+    if op.name in _PLAIN:
+        return _PLAIN[op.name]
+    return op.text.replace("_", " ")
+
+
+def _conv_label(op: Op) -> str:
+    kernel, groups = op.values["kernel"], op.values["groups"]
+    label = f"{'depthwise' if groups == 'depthwise' else 'conv'} {kernel}×{kernel}"
+    if groups not in (1, "depthwise"):
+        label += f", {groups} groups"
+    if op.values["dilation"] != 1:
+        label += f", dilation {op.values['dilation']}"
+    return label
+
+
+def type_label(type_: Type, width: int, *, symbolic: bool = False) -> str:
+    """The type of a value: "384 ch", "96 ch, 1×1", "6 maps N×N"; with `symbolic` as a multiple of the width C: "4C"."""
+    if isinstance(type_, AttentionMap):
+        count = multiple(type_.heads, width) if symbolic else str(type_.heads)
+        return f"{count} maps" if not type_.pooled else f"{count} maps 1×1"
+    text = multiple(type_.channels, width) if symbolic else f"{type_.channels} ch"
+    return f"{text}, 1×1" if type_.pooled else text
+
+
+def multiple(channels: int, width: int) -> str:
+    """A channel count as a multiple of the block's width C: "C", "4C", "C/4", "3C/2"."""
+    ratio = Fraction(channels, width)
+    above = "C" if ratio.numerator == 1 else f"{ratio.numerator}C"
+    return above if ratio.denominator == 1 else f"{above}/{ratio.denominator}"
+
+
+def quantity(value: float) -> str:
+    """A count with three significant digits and a letter: 26.9 M, 4.21 G, 512."""
+    for limit, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= 0.9995 * limit:
+            scaled = value / limit
+            return f"{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f}{letter}"
+    return f"{value:.0f}" if float(value).is_integer() else f"{value:.3g}"
+
+
+def percent(part: float, whole: float) -> str:
+    """A share of a whole: "42 %", "0.3 %", "< 0.1 %"; "–" of nothing."""
+    if whole <= 0:
+        return "–"
+    share = 100 * part / whole
+    if 0 < share < 0.05:
+        return "< 0.1 %"
+    return f"{share:.0f} %" if share >= 9.95 or share == 0 else f"{share:.1f} %"
