@@ -1,0 +1,187 @@
+"""One torch layer for each operation, unfused; and the template's own layers. Feature maps are (B, C, H, W), attention maps (B, heads, N, N)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from uninas.ops import FeatureMap, Op, Place, Type
+
+EPSILON = 1e-6
+
+
+class LayerNorm2d(nn.Module):
+    """LayerNorm over the channels of (B, C, H, W), eps 1e-6."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        x = x.permute(0, 2, 3, 1)
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, EPSILON).permute(0, 3, 1, 2)
+
+
+class RelativePositionBias(nn.Module):
+    """A learned bias for each head and each offset between two tokens.
+
+    The table has the reference size's (2H - 1) x (2W - 1) offsets; at another size it is resized bilinearly, so one set of
+    weights serves any input.
+    """
+
+    def __init__(self, heads: int, height: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(heads, 2 * height - 1, 2 * width - 1))
+
+    def bias(self, size: tuple[int, int]) -> Tensor:
+        """(heads, N, N) for a map of `size` = (height, width), N = height * width."""
+        return expand_table(self.table, size)
+
+    def forward(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
+        """(B, heads, N, N) -> (B, heads, N, N)."""
+        return scores + self.bias(size)
+
+
+def expand_table(table: Tensor, size: tuple[int, int]) -> Tensor:
+    """(heads, 2H - 1, 2W - 1) -> (heads, N, N): entry (i, j) is the table at the offset from token j to token i.
+
+    A table of offsets is a matrix of matrices that are constant along diagonals, so every row of the result is a window of the
+    flipped table: no index tensor is built, and the backward pass needs no scatter by index.
+    """
+    height, width = size
+    rows, columns = 2 * height - 1, 2 * width - 1
+    if table.shape[1:] != (rows, columns):
+        resized = F.interpolate(table.float()[None], (rows, columns), mode="bilinear", align_corners=True)
+        table = resized[0].to(table.dtype)
+    windows = table.flip(1, 2).unfold(1, height, 1).unfold(2, width, 1)  # [head, H-1-y1, W-1-x1, y2, x2]
+    return windows.flip(1, 2).reshape(table.shape[0], height * width, height * width)
+
+
+def band(x: Tensor, width: int) -> Tensor:
+    """x times 1 where its last two indices differ by at most `width`, 0 elsewhere."""
+    ones = torch.ones(x.shape[-2:], dtype=x.dtype, device=x.device)
+    return x * ones.tril(width).triu(-width)
+
+
+def tokens(x: Tensor, heads: int) -> Tensor:
+    """(B, C, H, W) -> (B, heads, N, C / heads), a view."""
+    return x.view(x.shape[0], heads, x.shape[1] // heads, -1).transpose(-1, -2) if x.is_contiguous() else tokens_copy(x, heads)
+
+
+def tokens_copy(x: Tensor, heads: int) -> Tensor:
+    """As `tokens`, for any memory layout."""
+    return x.reshape(x.shape[0], heads, x.shape[1] // heads, -1).transpose(-1, -2)
+
+
+def untokens(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, heads, N, D) -> (B, heads * D, height, width)."""
+    return x.transpose(-1, -2).reshape(x.shape[0], x.shape[1] * x.shape[3], *size)
+
+
+class Downsample(nn.Module):
+    """Average pool of 2 (odd sizes round up), then a 1x1 convolution where the width changes."""
+
+    def __init__(self, channels: int, width: int, *, norm: bool) -> None:
+        super().__init__()
+        self.norm = LayerNorm2d(channels) if norm else nn.Identity()
+        self.pool = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
+        self.project = nn.Conv2d(channels, width, 1) if channels != width else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) -> (B, width, ceil(H/2), ceil(W/2))."""
+        projected: Tensor = self.project(self.pool(self.norm(x)))
+        return projected
+
+
+Layer = Callable[..., Tensor]
+
+
+def _conv(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    values, channels = op.values, given[0][0]
+    groups = channels if values["groups"] == "depthwise" else values["groups"]
+    padding = values["dilation"] * (values["kernel"] // 2)
+    return nn.Conv2d(
+        channels, made[0], values["kernel"], padding=padding, dilation=values["dilation"], groups=groups, bias=values["bias"]
+    )
+
+
+def _table(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    height, width = (1, 1) if made.pooled else (place.reference_height, place.reference_width)
+    return RelativePositionBias(made[0], height, width)
+
+
+def _slice(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    start, length = op.values["index"] * made[0], made[0]
+    return lambda x: x.narrow(1, start, length)
+
+
+def _zero(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    channels, pooled = made[0], made.pooled
+    return lambda x: x.new_zeros(x.shape[0], channels, *((1, 1) if pooled else x.shape[2:]))
+
+
+def _matmul_qk(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    heads, scale = made[0], op.values["head_dim"] ** -0.5
+    return lambda q, k: (tokens(q, heads) * scale) @ tokens(k, heads).transpose(-1, -2)
+
+
+def _matmul_av(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    return lambda attention, v: untokens(attention @ tokens(v, attention.shape[1]), v.shape[2:])
+
+
+def _sum(*inputs: Tensor) -> Tensor:
+    total = inputs[0]
+    for other in inputs[1:]:
+        total = total + other
+    return total
+
+
+def _product(*inputs: Tensor) -> Tensor:
+    total = inputs[0]
+    for other in inputs[1:]:
+        total = total * other
+    return total
+
+
+def _always(layer: Layer) -> Callable[[Op, tuple[Type, ...], Type, Place], Layer]:
+    return lambda op, given, made, place: layer
+
+
+LAYERS: dict[str, Callable[[Op, tuple[Type, ...], Type, Place], Layer]] = {
+    "conv": _conv,
+    "batch_norm": lambda op, given, made, place: nn.BatchNorm2d(made[0]),
+    "layer_norm": lambda op, given, made, place: LayerNorm2d(made[0]),
+    "gelu": _always(F.gelu),
+    "sigmoid": _always(torch.sigmoid),
+    "softmax": _always(lambda x: x.softmax(-1)),
+    "mask": lambda op, given, made, place: lambda x: band(x, op.values["band"]),
+    "relative_position_bias": _table,
+    "max_pool": lambda op, given, made, place: (
+        lambda x: F.max_pool2d(x, op.values["kernel"], stride=1, padding=op.values["kernel"] // 2)
+    ),
+    "dropout": lambda op, given, made, place: nn.Dropout(op.values["p"]),
+    "identity": _always(lambda x: x),
+    "zero": _zero,
+    "slice": _slice,
+    "concat": _always(lambda *inputs: torch.cat(inputs, 1)),
+    "add": _always(_sum),
+    "multiply": _always(_product),
+    "global_average_pool": _always(lambda x: x.mean((2, 3), keepdim=True)),
+    "broadcast": _always(lambda x, size: x.expand(-1, -1, *size)),
+    "matmul_qk": _matmul_qk,
+    "matmul_av": _matmul_av,
+}
+"""Operation -> builder of the callable that computes it; builders of operations with parameters return modules."""
+
+NEEDS_SIZE = frozenset({"broadcast", "relative_position_bias"})
+"""Operations whose layer also takes `size`, the (height, width) of its output or, for attention maps, of the feature maps behind it."""
+
+
+def layer_size(made: Type, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width behind a value of that type in a block that runs at `size`."""
+    return (1, 1) if made.pooled and not isinstance(made, FeatureMap) else size
