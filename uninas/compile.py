@@ -6,14 +6,13 @@ graph's order), so that neighbours share names for what they share, and fused an
 
 from __future__ import annotations
 
-import re
-
 import torch
 from torch import Tensor, nn
 
 from uninas import fused
 from uninas.graph import Architecture, Block, Graph
-from uninas.layers import EPSILON, LAYERS, NEEDS_SIZE, Downsample, Layer, LayerNorm2d, layer_size
+from uninas.layers import LAYERS, NEEDS_SIZE, Downsample, Layer, LayerNorm2d, layer_size
+from uninas.names import layer_names
 from uninas.ops import Place
 from uninas.plan import Plan, plan
 
@@ -37,15 +36,13 @@ class GraphModule(nn.Module):
         self.types = graph.types(width)
         self.plan: Plan = plan(graph, self.types, fused=fused)
         self.layers: list[Layer | None] = []
-        counts: dict[str, int] = {}
-        for (op, inputs), made in zip(graph.nodes, self.types, strict=True):
+        for (op, inputs), made, name in zip(graph.nodes, self.types, layer_names(graph), strict=True):
             layer: Layer | None = None
             if op.name != "input":
                 layer = LAYERS[op.name](op, tuple([self.types[i] for i in inputs]), made, place)
             if isinstance(layer, nn.Module):
-                name = re.sub(r"[^a-z0-9]+", "_", op.text).strip("_")
-                counts[name] = counts.get(name, -1) + 1
-                self.add_module(f"{name}_{counts[name]}", layer)
+                assert name is not None, "an operation with a module is an instance"
+                self.add_module(name, layer)
             self.layers.append(layer)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -183,4 +180,4 @@ class Network(nn.Module):
         return [(name, module) for name, module in self.named_modules() if isinstance(module, ResidualBlock)]
 
 
-__all__ = ["EPSILON", "GraphModule", "Network", "ResidualBlock", "build"]
+__all__ = ["GraphModule", "Network", "ResidualBlock", "build"]

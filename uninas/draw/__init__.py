@@ -8,13 +8,15 @@ overview                            stages, distinct blocks and their shares of 
 
 from uninas.draw.overview import overview
 from uninas.draw.patterns import Pattern, find_patterns, summarise_block, summarise_graph
-from uninas.draw.svg import draw_architecture, draw_subblock
+from uninas.draw.svg import draw_architecture, draw_blocks, draw_overview, draw_subblock
 from uninas.draw.terminal import architecture_tree
 
 __all__ = [
     "Pattern",
     "architecture_tree",
     "draw_architecture",
+    "draw_blocks",
+    "draw_overview",
     "draw_subblock",
     "find_patterns",
     "overview",

@@ -35,8 +35,21 @@ def draw_architecture(arch: Architecture, *, title: str = "") -> str:
     y = _draw_title(canvas, view, title)
     y = _draw_overview(canvas, view, y)
     width, y = _draw_blocks(canvas, view, y + 30)
-    y = _draw_legend(canvas, y + 8)
-    return canvas.to_svg(width, y + MARGIN - 8, title or f"Architecture {arch.digest[:12]}")
+    return canvas.to_svg(width, y + MARGIN, title or f"Architecture {arch.digest[:12]}")
+
+
+def draw_overview(arch: Architecture) -> str:
+    """Draw the first half of `draw_architecture` alone, without its title: stem, stages with their blocks, head, shares."""
+    canvas = Canvas()
+    y = _draw_overview(canvas, overview(arch), 6.0)
+    return canvas.to_svg(WIDTH, y + 6, f"Overview of architecture {arch.digest[:12]}")
+
+
+def draw_blocks(arch: Architecture) -> str:
+    """Draw the second half of `draw_architecture` alone: the graph of every distinct block, and the legend."""
+    canvas = Canvas()
+    width, y = _draw_blocks(canvas, overview(arch), 18.0)
+    return canvas.to_svg(width, y + 6, f"Blocks of architecture {arch.digest[:12]}")
 
 
 def draw_subblock(graph: Graph, width: int) -> str:
@@ -232,7 +245,7 @@ def _draw_blocks(canvas: Canvas, view: Overview, y: float) -> tuple[float, float
             x += other.width + _GAP
         y += (height + _GAP) * bool(row)
         row = [panel] if panel is not None else []
-    return width, y
+    return width, _draw_legend(canvas, y + 8)
 
 
 _TEMPLATE = (
