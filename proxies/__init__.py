@@ -1,0 +1,39 @@
+"""Training-free proxies: numbers that say how good a network will be, from its structure and a few passes of noise.
+
+    from proxies import score
+    score(network, ["vkdnw", "flops"], input_shape=(3, 224, 224), batch=64, seed=0)
+
+One network, several proxies:  score, score_repeats, PROXIES
+One network, by hand:          prepared (fresh weights and batch), initialise, input_batch, repeat_seeds
+The whole Fisher spectrum:     fisher_spectrum -> FisherSpectrum
+What counts as layer or block: scoring_layers, block_outputs (a module may offer methods of these names)
+What cannot be scored:         ProxyFailure (a result), ProxyUsageError (the caller's mistake)
+
+A proxy sees any ``torch.nn.Module`` and a batch, never an architecture.
+"""
+
+from .blocks import block_outputs
+from .errors import ProxyFailure, ProxyUsageError
+from .initialise import initialise
+from .layers import scoring_layers
+from .scoring import PROXIES, Proxy, score, score_repeats
+from .seeds import input_batch, repeat_seeds
+from .state import prepared
+from .vkdnw import FisherSpectrum, fisher_spectrum
+
+__all__ = [
+    "PROXIES",
+    "FisherSpectrum",
+    "Proxy",
+    "ProxyFailure",
+    "ProxyUsageError",
+    "block_outputs",
+    "fisher_spectrum",
+    "initialise",
+    "input_batch",
+    "prepared",
+    "repeat_seeds",
+    "score",
+    "score_repeats",
+    "scoring_layers",
+]

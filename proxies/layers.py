@@ -1,0 +1,64 @@
+"""Which modules count as layers: the door to a network that knows its own graph, and the rule for all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from .errors import ProxyUsageError
+from .state import scoring
+
+__all__ = ["execution_order", "scoring_layers"]
+
+
+def scoring_layers(module: nn.Module, example: Tensor) -> list[tuple[str, nn.Module]]:
+    """The convolution and linear layers of a network, in forward order.
+
+    A module that has a method ``scoring_layers()`` is asked: it knows the order of its graph. Any other is served by the default
+    rule: instances of ``nn.Conv2d`` and ``nn.Linear`` (subclasses too) in the order of their first call during one forward
+    pass, a module that is called several times counted once. Layers that are never called as modules, such as unused
+    ones or the projections inside ``nn.MultiheadAttention``, are not counted.
+
+    Args:
+        module: any network.
+        example: a batch it accepts; one sample of it is used.
+
+    Returns:
+        Pairs of a name and the layer.
+
+    Raises:
+        ProxyUsageError: the module's own method returned something else than pairs of a name and a module.
+    """
+    if hasattr(module, "scoring_layers"):
+        return offered(module.scoring_layers, "scoring_layers")
+    candidates = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    return execution_order(module, candidates, example)
+
+
+def offered(method: Callable[[], object], door: str) -> list[tuple[str, nn.Module]]:
+    """What a network's own door returned, checked: pairs of a name and a module."""
+    answer = method()
+    if not isinstance(answer, (list, tuple)):
+        raise ProxyUsageError(f"{door}() must return a list of (name, module) pairs, got {type(answer).__name__}")
+    for index, pair in enumerate(answer):
+        if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], nn.Module)):
+            raise ProxyUsageError(f"{door}()[{index}] must be a (name, module) pair, got {pair!r:.80}")
+    return list(answer)
+
+
+def execution_order(module: nn.Module, candidates: list[tuple[str, nn.Module]], example: Tensor) -> list[tuple[str, nn.Module]]:
+    """The candidates that one forward pass of one sample calls, in the order of their first call."""
+    names = {id(layer): (name, layer) for name, layer in candidates}
+    seen: dict[int, None] = {}
+    handles = [
+        layer.register_forward_pre_hook(lambda called, _: seen.setdefault(id(called), None) and None) for _, layer in candidates
+    ]
+    try:
+        with scoring(module, train=False), torch.no_grad():
+            module(example[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [names[key] for key in seen]

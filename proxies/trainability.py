@@ -1,0 +1,117 @@
+"""Trainability (AZ-NAS): whether each block passes gradients on at their size."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import channels_last, watch_blocks
+from .errors import ProxyFailure
+from .seeds import generator, signs
+from .state import run, scoring
+
+__all__ = ["spread_strides", "top_singular_value", "trainability"]
+
+EPSILON = 1e-6
+
+
+def trainability(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
+    """Mean over blocks of 2 - s - 1 / (s + 1e-6), s the top singular value of the block's estimated Jacobian; at most 1e-6 above 0.
+
+    Training mode. Each call of a block is differentiated alone: a random output gradient g_out of signs is sent back to the
+    block's input, giving g_in; M = g_in^T g_out / (B H W), summed over the B H W positions of the output; where the
+    block strides, g_in is pixel-unshuffled first, see :func:`spread_strides`. The signs depend on the seed and
+    the block's name.
+
+    Args:
+        module: any network; see :func:`proxies.block_outputs` for its blocks. Left as it was found.
+        inputs: shape ``(batch, ...)``.
+        seed: decides the signs.
+
+    Raises:
+        ProxyFailure: ``identity_block`` where a block returns the gradient as it came (such a network ranks lowest);
+            ``detached_block`` where no gradient reaches the input; ``enlarging_block`` where the output has more rows or columns
+            than the input; ``no_blocks``, ``block_signature``, ``block_shape``, ``non_finite``, ``batch_norm_one_value``,
+            ``output_shape``.
+    """
+    scores: list[float] = []
+    entered: list[Tensor] = []
+    output_format = str(getattr(module, "output_fmt", "NCHW"))
+
+    def enter(name: str, feature: Tensor) -> Tensor:
+        leaf = feature.detach().requires_grad_(True)
+        entered.append(leaf)
+        return leaf.clone()  # a block may work on its input in place, which a leaf forbids
+
+    def leave(name: str, output: Tensor) -> Tensor:
+        leaf = entered.pop()
+        call = len(scores)
+        gradient_out = signs(output.shape, generator(seed, "trainability", name, call)).to(output)
+        gradient_in = torch.autograd.grad(output, leaf, gradient_out, allow_unused=True)[0] if output.requires_grad else None
+        if gradient_in is None:
+            raise ProxyFailure("detached_block", f"no gradient passes through block {name!r}")
+        if gradient_in.shape == gradient_out.shape and torch.equal(gradient_in, gradient_out):
+            raise ProxyFailure("identity_block", f"block {name!r} passes its gradient on unchanged")
+        back = spread_strides(
+            name, channels_last(name, gradient_in, output_format), channels_last(name, gradient_out, output_format)
+        )
+        size = top_singular_value(name, back, channels_last(name, gradient_out, output_format).flatten(0, -2))
+        scores.append(2.0 - size - 1.0 / (size + EPSILON))
+        return output.detach()
+
+    with scoring(module, train=True, seed=seed), torch.enable_grad(), watch_blocks(module, enter, leave):
+        run(module, inputs)
+    if not scores:
+        raise ProxyFailure("no_blocks", f"{type(module).__name__} called none of its blocks")
+    return sum(scores) / len(scores)
+
+
+def spread_strides(name: str, inner: Tensor, outer: Tensor) -> Tensor:
+    """Bring the gradient at a block's input to the positions of its output, the pixels of one stride becoming channels.
+
+    For each spatial dimension the stride is the ratio of the sizes, rounded to the nearest whole number, halves up (7 to 4 is a
+    stride of 2, as 8 to 4). A gradient shorter than stride x output is filled with zeros at the far end, since no input
+    was there; a longer one is cropped there.
+
+    Args:
+        name: the block, for failures.
+        inner: gradient at the input, ``(batch, *positions, channels)``.
+        outer: gradient at the output, with as many dimensions.
+
+    Returns:
+        Rows of shape ``(batch x output positions, channels x strides)``.
+
+    Raises:
+        ProxyFailure: ``block_shape`` where the numbers of dimensions differ, ``enlarging_block``.
+    """
+    if inner.dim() != outer.dim():
+        raise ProxyFailure("block_shape", f"block {name!r} turns {inner.dim()} dimensions into {outer.dim()}")
+    spatial = range(1, inner.dim() - 1)
+    if any(inner.shape[axis] < outer.shape[axis] for axis in spatial):
+        raise ProxyFailure("enlarging_block", f"block {name!r} turns {tuple(inner.shape)} into {tuple(outer.shape)}")
+    for axis in reversed(spatial):  # the last first, so that the positions of the others stay where they are
+        wanted, size = outer.shape[axis], inner.shape[axis]
+        stride = (2 * size + wanted) // (2 * wanted)
+        if stride * wanted > size:
+            fill = [0, 0] * (inner.dim() - 1 - axis) + [0, stride * wanted - size]
+            inner = nn.functional.pad(inner, fill)
+        inner = inner.narrow(axis, 0, stride * wanted).unflatten(axis, (wanted, stride))
+        inner = inner.movedim(axis + 1, -2).flatten(-2)
+    return inner.flatten(0, -2)
+
+
+def top_singular_value(name: str, inner: Tensor, outer: Tensor) -> float:
+    """Largest singular value of inner^T outer / rows, from the smaller Gram matrix, in float64.
+
+    Raises:
+        ProxyFailure: ``non_finite``.
+    """
+    matrix = (inner.T @ outer).to(torch.float64) / len(outer)
+    if not bool(torch.isfinite(matrix).all()):
+        raise ProxyFailure("non_finite", f"the gradient through block {name!r} holds NaN or infinity")
+    scale = float(matrix.abs().max())
+    if scale == 0.0:
+        return 0.0
+    matrix = matrix / scale  # squares neither overflow nor vanish
+    gram = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else matrix.T @ matrix
+    return scale * float(torch.linalg.eigvalsh(gram)[-1].clamp_min(0.0)) ** 0.5

@@ -1,0 +1,31 @@
+"""VKDNW: the entropy of the deciles of a network's Fisher spectrum (CVPR 2025).
+
+``weights`` chooses theta, ``survey`` and ``roads`` choose the way, ``reverse`` and ``forward`` are the ways, ``spectrum`` is
+the algebra, ``fisher`` puts them together.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor, nn
+
+from .fisher import FisherSpectrum, fisher_jacobian, fisher_spectrum
+
+__all__ = ["FisherSpectrum", "fisher_jacobian", "fisher_spectrum", "vkdnw", "vkdnw_single"]
+
+
+def vkdnw(module: nn.Module, inputs: Tensor, *, seed: int = 0, **options: Any) -> float:
+    """VKDNW (eq. 11): the entropy in nats, in [0, ln 9]. Options and failures are those of :func:`fisher_spectrum`."""
+    return fisher_spectrum(module, inputs, seed=seed, **options).entropy
+
+
+def vkdnw_single(module: nn.Module, inputs: Tensor, *, seed: int = 0, **options: Any) -> float:
+    """aleph + VKDNW / ln 9 (eq. 12, meant lexicographically): layers first, the entropy in [0, 1] orders equals.
+
+    Dividing by the entropy's maximum keeps it from overtaking a whole layer. Options and failures are those of
+    :func:`fisher_spectrum`.
+    """
+    spectrum = fisher_spectrum(module, inputs, seed=seed, **options)
+    return spectrum.aleph + spectrum.entropy / math.log(9)

@@ -1,0 +1,181 @@
+"""The Fisher spectrum of a network: the whole of VKDNW from module to result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import ProxyFailure, ProxyUsageError
+from ..layers import scoring_layers
+from ..seeds import generator, signs
+from ..shared import shared
+from ..state import placed, scoring
+from .forward import jacobian_forward
+from .reverse import Tape
+from .roads import Plan, plan_road
+from .spectrum import FactorStack, decile_entropy, deciles, factor_rows, fisher_factor, probabilities
+from .survey import Survey, survey
+from .weights import ChosenWeight, choose_weights
+
+__all__ = ["MINIMUM_WEIGHTS", "FisherSpectrum", "fisher_jacobian", "fisher_spectrum"]
+
+MINIMUM_WEIGHTS = 10  # below, nine deciles repeat each other: one weight alone would score the maximum
+
+
+@dataclass(frozen=True)
+class FisherSpectrum:
+    """What VKDNW sees of a network.
+
+    Attributes:
+        eigenvalues: of the Fisher matrix of the chosen weights, ascending.
+        deciles: their quantiles 0.1 .. 0.9.
+        entropy: VKDNW, in [0, ln 9] nats.
+        aleph: number of convolution and linear layers, chosen or not.
+        road: ``reverse`` or ``forward``.
+        passes: backward passes, or chunks, per micro-batch.
+        rounding: where asked for, the largest difference of an eigenvalue from its float64 twin, divided by the largest
+            eigenvalue; else None.
+    """
+
+    eigenvalues: tuple[float, ...]
+    deciles: tuple[float, ...]
+    entropy: float
+    aleph: int
+    road: str
+    passes: int
+    rounding: float | None = None
+
+
+@shared
+def fisher_spectrum(
+    module: nn.Module,
+    inputs: Tensor,
+    *,
+    seed: int = 0,
+    smoothing: float = 0.05,
+    weights: int = 128,
+    index: int = 0,
+    micro_batch: int = 16,
+    road: str = "auto",
+    memory: int = 2**29,
+    probes: int | None = None,
+    rounding: bool = False,
+) -> FisherSpectrum:
+    """Spectrum of the Fisher information of one weight per layer, at the module's present weights, in evaluation mode.
+
+    F = mean_n J_n^T (diag(p_n) - p_n p_n^T) J_n (VKDNW, eq. 9), J_n = d logits / d theta, theta = one weight of each of the
+    first layers. The network runs in its own floating type, everything after it in float64.
+
+    Args:
+        module: any network with logits of shape ``(batch, C)``; left as it was found.
+        inputs: the batch, shape ``(batch, ...)``, on the module's device and of its floating type.
+        seed: decides the probes; the exact spectrum does not depend on it.
+        smoothing: alpha in [0, 1), see :func:`proxies.vkdnw.spectrum.probabilities`.
+        weights: how many layers, from the first on, give a weight.
+        index: which weight of a layer, as an index into its flat weight.
+        micro_batch: samples at a time; bounds the memory of both roads.
+        road: ``auto`` counts and takes the cheaper; ``reverse``; ``forward``.
+        memory: bytes for the tangents of the forward road; see :mod:`proxies.vkdnw.roads`.
+        probes: None for the exact matrix; k for an unbiased estimate from k random sign combinations of each A_n's rows.
+        rounding: compute once more in float64 and report the difference.
+
+    Raises:
+        ProxyFailure: ``too_few_weights`` (fewer than 10), ``zero_spectrum``, ``non_finite``, ``output_shape``,
+            ``no_weight`` or ``layer_bypassed``.
+        ProxyUsageError: an option out of range.
+    """
+    if weights < 1 or micro_batch < 1 or memory < 1 or (probes is not None and probes < 1):
+        raise ProxyUsageError(
+            f"weights, micro_batch, memory and probes must be at least 1, got {weights}, {micro_batch}, {memory}, {probes}"
+        )
+    layers = scoring_layers(module, inputs)
+    chosen = choose_weights(layers, weights, index)
+    if len(chosen) < MINIMUM_WEIGHTS:
+        raise ProxyFailure("too_few_weights", f"nine deciles need {MINIMUM_WEIGHTS} weights, the network has {len(chosen)}")
+
+    def eigenvalues(batch: Tensor) -> tuple[Tensor, Plan]:
+        with scoring(module, train=False, seed=seed):
+            return _eigenvalues(module, chosen, batch, seed, smoothing, micro_batch, road, memory, probes)
+
+    values, plan = eigenvalues(inputs)
+    error = None
+    if rounding:
+        with placed(module, dtype=torch.float64):
+            exact, _ = eigenvalues(inputs.double())
+        error = float((values - exact).abs().max() / exact.max()) if exact.max() > 0 else 0.0
+    nine = deciles(values)
+    return FisherSpectrum(
+        eigenvalues=tuple(values.tolist()),
+        deciles=tuple(nine.tolist()),
+        entropy=decile_entropy(nine),
+        aleph=len(layers),
+        road=plan.road,
+        passes=plan.rows if plan.road == "reverse" else len(plan.chunks),
+        rounding=error,
+    )
+
+
+def _eigenvalues(
+    module: nn.Module,
+    chosen: list[ChosenWeight],
+    inputs: Tensor,
+    seed: int,
+    smoothing: float,
+    micro_batch: int,
+    road: str,
+    memory: int,
+    probes: int | None,
+) -> tuple[Tensor, Plan]:
+    seen = survey(module, chosen, inputs)
+    plan = plan_road(
+        seen,
+        road,
+        element_bytes=inputs.element_size(),
+        samples=min(micro_batch, len(inputs)),
+        memory=memory,
+        probes=probes,
+    )
+    stack = FactorStack(len(chosen))
+    stream = generator(seed, "probes")
+    if seen.folded and plan.road == "reverse":
+        micro_batch = 1  # which entry belongs to which sample is only certain when there is one
+    for batch in inputs.split(micro_batch):
+        if probes is None:
+            logits, jacobian = _micro_jacobian(module, chosen, seen, plan, batch)
+            stack.add(fisher_factor(probabilities(logits, smoothing), jacobian))
+        else:
+            tape = Tape(module, chosen, seen, batch)
+            probability = probabilities(tape.logits, smoothing)
+            # Drawn sample by sample, so that the size of the micro-batch does not show in the result.
+            combination = torch.stack([signs((probes, seen.classes), stream) for _ in batch], dim=1).to(probability)
+            stack.add(tape.rows(factor_rows(probability, combination)) / probes**0.5)
+    return stack.eigenvalues(), plan
+
+
+def _micro_jacobian(
+    module: nn.Module, chosen: list[ChosenWeight], seen: Survey, plan: Plan, batch: Tensor
+) -> tuple[Tensor, Tensor]:
+    if plan.road == "forward":
+        return jacobian_forward(module, chosen, plan.chunks, batch)
+    tape = Tape(module, chosen, seen, batch)
+    return tape.logits, tape.through_features() if plan.from_features else tape.logit_differences()
+
+
+def fisher_jacobian(
+    module: nn.Module, inputs: Tensor, *, road: str, weights: int = 128, index: int = 0, memory: int = 2**29
+) -> tuple[Tensor, Tensor]:
+    """Logits and Jacobian on one road, for checks: the reverse road's rows may all be shifted by one common row.
+
+    Returns:
+        The logits, ``(batch, C)``, and the Jacobian, ``(batch, C, chosen weights)``, float64.
+    """
+    chosen = choose_weights(scoring_layers(module, inputs), weights, index)
+    with scoring(module, train=False):
+        seen = survey(module, chosen, inputs)
+        size = inputs.element_size()
+        plan = plan_road(seen, road, element_bytes=size, samples=len(inputs), memory=memory, probes=None)
+        step = 1 if seen.folded and plan.road == "reverse" else len(inputs)
+        parts = [_micro_jacobian(module, chosen, seen, plan, batch) for batch in inputs.split(step)]
+        return torch.cat([logits for logits, _ in parts]), torch.cat([jacobian for _, jacobian in parts])

@@ -1,0 +1,89 @@
+"""Which way to the Jacobian: counting multiply-accumulates before choosing.
+
+Let T be the products of one forward pass, C the number of logits, D the width before the last linear layer.
+
+- Reverse: one forward pass, then a backward pass for every row, each about as dear as the forward pass without the first layer (only
+  gradients of activations flow). Rows: C - 1, since the softmax does not feel a common shift of the logits and
+  differences to one logit are enough; or D, from the features, where that is fewer.
+- Forward: for each chunk of K consecutive chosen layers one plain pass, and K tangents through all that comes after the chunk's first
+  layer. K is what the memory allows.
+
+The score is the same on both roads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ProxyUsageError
+from .survey import Survey
+
+__all__ = ["Plan", "plan_road"]
+
+# Tangents of one live tensor that exist at once: an operation's input, its result, and two for what it does on the way.
+LIVE_COPIES = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A road with its cost in multiply-accumulates per sample.
+
+    Attributes:
+        road: ``reverse`` or ``forward``.
+        rows: backward passes of the reverse road (0 on the forward road).
+        from_features: the reverse road starts at the features before the last linear layer.
+        chunks: positions of chosen weights that travel together on the forward road.
+        reverse_macs: what the reverse road costs.
+        forward_macs: what the forward road costs.
+    """
+
+    road: str
+    rows: int
+    from_features: bool
+    chunks: tuple[tuple[int, ...], ...]
+    reverse_macs: int
+    forward_macs: int
+
+
+def plan_road(survey: Survey, road: str, *, element_bytes: int, samples: int, memory: int, probes: int | None) -> Plan:
+    """Count both roads and choose the cheaper, or take the one asked for.
+
+    Args:
+        survey: the network's forward pass.
+        road: ``auto``, ``reverse`` or ``forward``.
+        element_bytes: bytes of one number of the network's floating type.
+        samples: samples of one micro-batch.
+        memory: bytes that live tangents may take on the forward road; at least one layer travels at a time.
+        probes: rows of random signs instead of all rows; they need the reverse road.
+
+    Raises:
+        ProxyUsageError: an unknown road, or probes on the forward road.
+    """
+    if road not in ("auto", "reverse", "forward"):
+        raise ProxyUsageError(f"road must be 'auto', 'reverse' or 'forward', got {road!r}")
+    if probes is not None and road == "forward":
+        raise ProxyUsageError("probes are cotangents: they need road 'reverse' or 'auto', got road 'forward'")
+    called = sorted((order, place) for place, order in enumerate(survey.first_call) if order is not None)
+    order = [place for _, place in called]
+    from_features = probes is None and survey.features is not None and survey.features < survey.classes - 1
+    rows = survey.classes - 1
+    if probes is not None:
+        rows = probes
+    elif from_features:
+        rows = survey.features or 0
+    back = survey.total_macs - (survey.macs_in[order[0]] if order else 0)
+    reverse_macs = survey.total_macs + rows * back
+
+    chunks: list[tuple[int, ...]] = []
+    position = 0
+    forward_macs = 0
+    while position < len(order):
+        first = order[position]
+        tangent = LIVE_COPIES * element_bytes * samples * survey.largest_after[first]
+        chunk = tuple(order[position : position + max(1, memory // max(1, tangent))])
+        chunks.append(chunk)
+        forward_macs += survey.total_macs + len(chunk) * survey.macs_after[first]
+        position += len(chunk)
+    if road == "auto":
+        road = "reverse" if probes is not None or reverse_macs <= forward_macs else "forward"
+    return Plan(road, rows if road == "reverse" else 0, from_features, tuple(chunks), reverse_macs, forward_macs)

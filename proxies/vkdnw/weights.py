@@ -1,0 +1,131 @@
+"""The chosen weights, and how a layer's output moves with one of them.
+
+theta holds one weight of each layer. A convolution's output is linear in its weight, and one weight touches one output
+channel: the derivative of that channel is one input channel, shifted by the position of the weight in the kernel and sampled at the
+stride. So the derivative costs a slice, never a gradient of the whole weight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jvp
+from torch.nn import functional
+
+from ..errors import ProxyFailure, ProxyUsageError
+
+__all__ = ["ChosenWeight", "Derivative", "choose_weights", "weight_derivative"]
+
+
+@dataclass(frozen=True)
+class ChosenWeight:
+    """One entry of theta: a flat index into a weight, and the modules that use this weight (several when it is tied)."""
+
+    name: str
+    modules: tuple[nn.Module, ...]
+    index: int
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """d(output) / d(weight entry) of one call of a layer.
+
+    ``value`` is the derivative of output channel ``channel`` along dimension ``axis`` and zero elsewhere, shape that of the
+    output without ``axis``; or, where ``axis`` is None, the derivative of the whole output.
+    """
+
+    value: Tensor
+    axis: int | None
+    channel: int
+
+
+def choose_weights(layers: Sequence[tuple[str, nn.Module]], count: int, index: int = 0) -> list[ChosenWeight]:
+    """One weight, at flat ``index``, of each of the first ``count`` distinct weights among the layers.
+
+    Raises:
+        ProxyFailure: ``no_weight`` where a layer owns no parameter called weight (a parametrised one computes it).
+        ProxyUsageError: ``index`` lies outside of a layer's weight.
+    """
+    users: dict[int, tuple[str, list[nn.Module]]] = {}
+    for name, layer in layers:
+        weight = layer._parameters.get("weight")
+        if weight is None:
+            raise ProxyFailure("no_weight", f"layer {name!r} ({type(layer).__name__}) owns no parameter called weight")
+        if not 0 <= index < weight.numel():
+            raise ProxyUsageError(f"weight index {index} outside of layer {name!r} with {weight.numel()} weights")
+        users.setdefault(id(weight), (name, []))[1].append(layer)
+    return [ChosenWeight(name, tuple(modules), index) for name, modules in list(users.values())[:count]]
+
+
+def weight_derivative(layer: nn.Module, index: int, inputs: Tensor, output: Tensor) -> Derivative:
+    """How the output of one call moves with the weight at flat ``index``; a copy that later in-place work cannot touch.
+
+    Args:
+        layer: the module; convolutions and linear layers with torch's own forward take the cheap way, all others (weights
+            standardised or padded on the fly) a forward-mode derivative of one call of the layer.
+        index: flat index into ``layer.weight``.
+        inputs: the call's input: ``(batch, channels, *space)``, or ``(batch, ..., features)`` for a linear layer.
+        output: the call's output.
+    """
+    forward = type(layer).forward
+    if isinstance(layer, nn.Linear) and forward is nn.Linear.forward:
+        row, column = divmod(index, layer.in_features)
+        return Derivative(inputs[..., column].clone(), output.dim() - 1, row)
+    if isinstance(layer, nn.Conv2d) and forward is nn.Conv2d.forward and inputs.dim() == 4:
+        return _convolution(layer, index, inputs, output)
+    weight = layer._parameters["weight"]
+    assert weight is not None  # choose_weights has seen it
+    direction = torch.zeros_like(weight)
+    direction.view(-1)[index] = 1.0
+
+    def call(value: Tensor) -> Tensor:
+        # The plain forward of the class: functional_call would run our own hooks on the layer again.
+        return functional_call(_Bare(layer), {"layer.weight": value}, (inputs.detach(),))
+
+    with torch.no_grad():
+        return Derivative(jvp(call, (weight.detach(),), (direction,))[1], None, 0)
+
+
+class _Bare(nn.Module):
+    """A layer called past its hooks."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.layer.forward(inputs)  # type: ignore[no-any-return]
+
+
+def _convolution(layer: nn.Conv2d, index: int, inputs: Tensor, output: Tensor) -> Derivative:
+    out_channel, rest = divmod(index, layer.weight[0].numel())
+    in_channel, tap = divmod(rest, layer.weight[0, 0].numel())
+    group = out_channel // (layer.out_channels // layer.groups)
+    source = group * (layer.in_channels // layer.groups) + in_channel
+    row, column = divmod(tap, layer.kernel_size[1])
+    channel = inputs[:, source : source + 1]
+    padding = _padding(layer)
+    if any(padding):
+        mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        channel = functional.pad(channel, padding, mode)
+    rows = slice(row * layer.dilation[0], None, layer.stride[0])
+    columns = slice(column * layer.dilation[1], None, layer.stride[1])
+    return Derivative(channel[:, 0, rows, columns][:, : output.shape[2], : output.shape[3]].clone(), 1, out_channel)
+
+
+def _padding(layer: nn.Conv2d) -> list[int]:
+    """Rows and columns added around the input, in the order of torch's pad: left, right, top, bottom."""
+    padding: list[int] = []
+    for dimension in (1, 0):
+        if layer.padding == "valid":
+            before = after = 0
+        elif layer.padding == "same":
+            total = layer.dilation[dimension] * (layer.kernel_size[dimension] - 1)
+            before, after = total // 2, total - total // 2  # an odd total pads the far side more, as torch does
+        else:
+            before = after = int(layer.padding[dimension])
+        padding += [before, after]
+    return padding
