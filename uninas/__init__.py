@@ -8,7 +8,7 @@
 `uninas.compile.build` turns an architecture into a torch module.
 """
 
-from uninas.canonical import canonicalise, canonical_text
+from uninas.canonical import canonical_text, canonicalise
 from uninas.cost import Cost, cost
 from uninas.edits import Edit, Limits, Rejection, apply, mutate, propose
 from uninas.errors import InputError

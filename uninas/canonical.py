@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from fractions import Fraction
+from itertools import pairwise
 
 from uninas.errors import InputError
 from uninas.graph import Architecture, Block, Graph, Node, Stage
@@ -38,11 +39,9 @@ def canonicalise(architecture: Architecture) -> Architecture:
     stages = []
     changed = False
     for stage in architecture.stages:
-        blocks = []
+        blocks: list[Block] = []
         for block in stage.blocks:
-            subblocks = tuple(
-                [None if graph is None else canonical_graph(graph, stage.width) for graph in block.subblocks]
-            )
+            subblocks = tuple([None if graph is None else canonical_graph(graph, stage.width) for graph in block.subblocks])
             if all(new is old for new, old in zip(subblocks, block.subblocks, strict=True)):
                 new_block = block
             else:
@@ -274,7 +273,7 @@ def _walk(nodes: list[Node], output: int, colours: list[int]) -> tuple[Graph, li
             if operation.spec.commutative:
                 inputs = tuple(sorted(inputs, key=lambda j: (colours[j], j)))
                 if tie is None:
-                    for a, b in zip(inputs, inputs[1:], strict=False):
+                    for a, b in pairwise(inputs):
                         if a != b and colours[a] == colours[b]:
                             tie = sorted({j for j in inputs if colours[j] == colours[a]})
                             break

@@ -10,7 +10,10 @@ import click
 from uninas.errors import InputError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "cost": ("uninas.commands.cost", "Parameters, MACs, layers and memory of an architecture, exactly and at any size."),
+    "cost": (
+        "uninas.commands.cost",
+        "Parameters, MACs, layers and memory of an architecture, exactly and at any size.",
+    ),
     "show": ("uninas.commands.show", "Read a network: a tree in the terminal, a picture as SVG."),
     "score": ("search.commands.score", "Training-free scores of one architecture."),
     "search": ("search.commands.search", "Search the space from a configuration file; resume a run."),

@@ -72,7 +72,13 @@ def _network(architecture: Architecture, size: tuple[int, int] | None, classes: 
         for index, block in enumerate(stage.blocks):
             first_of_stage = (channels, incoming_pixels) if index == 0 else None
             p, m, n, a, t = _block(block, stage, place, first_of_stage)
-            params, macs, layers, activations, tokens = params + p, macs + m, layers + n, activations + a, max(tokens, t)
+            params, macs, layers, activations, tokens = (
+                params + p,
+                macs + m,
+                layers + n,
+                activations + a,
+                max(tokens, t),
+            )
         channels, incoming_pixels = stage.width, place.height * place.width
     if classes:
         params += 2 * channels + channels * classes + classes

@@ -27,7 +27,11 @@ def attention(op: Op, biases: Sequence[Layer], q: Tensor, k: Tensor, v: Tensor) 
         bias = layer.bias(size)
         mask = bias if mask is None else mask + bias
     made = F.scaled_dot_product_attention(
-        tokens(q, heads), tokens(k, heads), tokens(v, heads), attn_mask=None if mask is None else mask[None], scale=head_dim**-0.5
+        tokens(q, heads),
+        tokens(k, heads),
+        tokens(v, heads),
+        attn_mask=None if mask is None else mask[None],
+        scale=head_dim**-0.5,
     )
     return untokens(made, size)
 
@@ -59,7 +63,13 @@ def batch(op: Op, layers: Sequence[Layer], inputs: Sequence[Tensor], size: tuple
     if isinstance(first, nn.Conv2d):
         convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
         return F.conv2d(
-            x, _cat([c.weight for c in convs]), _biases(convs), first.stride, first.padding, first.dilation, count * first.groups
+            x,
+            _cat([c.weight for c in convs]),
+            _biases(convs),
+            first.stride,
+            first.padding,
+            first.dilation,
+            count * first.groups,
         )
     if isinstance(first, nn.BatchNorm2d):
         return _batch_norm([layer for layer in layers if isinstance(layer, nn.BatchNorm2d)], x)
@@ -70,7 +80,8 @@ def batch(op: Op, layers: Sequence[Layer], inputs: Sequence[Tensor], size: tuple
     if op.name == "matmul_qk":
         head_dim: int = op.values["head_dim"]
         heads = x.shape[1] // head_dim
-        return (tokens(x, heads) * head_dim**-0.5) @ tokens(inputs[1], heads).transpose(-1, -2)
+        scores: Tensor = (tokens(x, heads) * head_dim**-0.5) @ tokens(inputs[1], heads).transpose(-1, -2)
+        return scores
     return first(*inputs)
 
 
@@ -93,9 +104,7 @@ def _batch_norm(norms: Sequence[nn.BatchNorm2d], x: Tensor) -> Tensor:
         first.momentum or 0.0, first.eps,
     )  # fmt: skip
     if first.training:
-        for norm, new_mean, new_variance in zip(
-            norms, mean.chunk(len(norms)), variance.chunk(len(norms)), strict=True
-        ):
+        for norm, new_mean, new_variance in zip(norms, mean.chunk(len(norms)), variance.chunk(len(norms)), strict=True):
             assert norm.running_mean is not None
             assert norm.running_var is not None
             assert norm.num_batches_tracked is not None
@@ -107,7 +116,7 @@ def _batch_norm(norms: Sequence[nn.BatchNorm2d], x: Tensor) -> Tensor:
 
 def _layer_norm(norms: Sequence[LayerNorm2d], x: Tensor) -> Tensor:
     count = len(norms)
-    grouped = x.unflatten(1, (count, -1)).movedim(2, -1)  # (B, count, H, W, C)
+    grouped = x.reshape(x.shape[0], count, -1, *x.shape[2:]).movedim(2, -1)  # (B, count, H, W, C)
     made = F.layer_norm(grouped, grouped.shape[-1:], eps=EPSILON).movedim(-1, 2).flatten(1, 2)
     weight, bias = (_cat(parameters)[:, None, None] for parameters in ([n.weight for n in norms], [n.bias for n in norms]))
     return made * weight + bias

@@ -1,4 +1,7 @@
-"""One torch layer for each operation, unfused; and the template's own layers. Feature maps are (B, C, H, W), attention maps (B, heads, N, N)."""
+"""One torch layer for each operation, unfused; and the template's own layers.
+
+Feature maps are (B, C, H, W), attention maps (B, heads, N, N) with one row for each query and one column for each key.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +109,13 @@ def _conv(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
     groups = channels if values["groups"] == "depthwise" else values["groups"]
     padding = values["dilation"] * (values["kernel"] // 2)
     return nn.Conv2d(
-        channels, made[0], values["kernel"], padding=padding, dilation=values["dilation"], groups=groups, bias=values["bias"]
+        channels,
+        made[0],
+        values["kernel"],
+        padding=padding,
+        dilation=values["dilation"],
+        groups=groups,
+        bias=values["bias"],
     )
 
 
@@ -179,7 +188,7 @@ LAYERS: dict[str, Callable[[Op, tuple[Type, ...], Type, Place], Layer]] = {
 """Operation -> builder of the callable that computes it; builders of operations with parameters return modules."""
 
 NEEDS_SIZE = frozenset({"broadcast", "relative_position_bias"})
-"""Operations whose layer also takes `size`, the (height, width) of its output or, for attention maps, of the feature maps behind it."""
+"""Operations whose layer also takes `size`: (height, width) of its output, or of the feature maps behind an attention map."""
 
 
 def layer_size(made: Type, size: tuple[int, int]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from uninas.graph import Graph
 
 
 def layer_names(graph: Graph) -> tuple[str | None, ...]:
-    """For each node its layer's name, `<operation>_<ordinal among equal operations>`, or None where it has no layer of its own."""
+    """For each node its layer's name, `<operation>_<ordinal among equals>`, or None where it has no layer of its own."""
     counts: dict[str, int] = {}
     names: list[str | None] = []
     for node in graph.nodes:

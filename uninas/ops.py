@@ -322,7 +322,8 @@ def entries(type_: Type, place: Place) -> int:
 
 
 def _conv_weights(op: Op, given: Type, made: Type) -> int:
-    return made[0] * (given[0] // _conv_groups(op, given[0])) * op.values["kernel"] ** 2
+    kernel: int = op.values["kernel"]
+    return made[0] * (given[0] // _conv_groups(op, given[0])) * kernel * kernel
 
 
 def _conv_parameters(op: Op, given: Type, made: Type, place: Place) -> int:

@@ -12,15 +12,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from uninas.graph import Graph, Node
-from uninas.ops import FeatureMap, Op, Type
+from uninas.ops import AttentionMap, FeatureMap, Op, Type
 
 
 class Step(NamedTuple):
     """One action: `kind` over the layers of `nodes` and the values `inputs`, giving the value `output`.
 
-    Kinds: "node" (one node's layer), "batch" (one layer for each branch, run as one on stacked values), "wide" (convolutions of one
-    input run as one), "stack" (concatenate values), "attention" (inputs q, k, v; nodes = the relative position biases, if any),
-    "expand" (broadcast a postponed pooled value to full size).
+    Kinds: "node" (one node's layer), "batch" (one layer for each branch, run as one on stacked values), "wide" (convolutions of
+    one input run as one), "stack" (concatenate values), "attention" (inputs q, k, v; nodes = the relative position biases, if
+    any), "expand" (broadcast a postponed pooled value to full size).
     """
 
     kind: str
@@ -222,11 +222,7 @@ class _Branches:
             and len(set(branch)) == len(branch)
             and all(node.op is first.op and len(node.inputs) == len(first.inputs) for node in nodes)
             and all(self.types[i] == self.types[branch[0]] for i in branch)
-            and all(
-                self.types[j] == self.types[first.inputs[slot]]
-                for node in nodes
-                for slot, j in enumerate(node.inputs)
-            )
+            and all(self.types[j] == self.types[first.inputs[slot]] for node in nodes for slot, j in enumerate(node.inputs))
             and all(readers[i] == 1 for i in branch)
         )
 
@@ -253,4 +249,6 @@ class _Branches:
 
 
 def _times(type_: Type, count: int) -> Type:
-    return type_._replace(channels=type_.channels * count) if type(type_) is FeatureMap else type_._replace(heads=type_[0] * count)
+    if type(type_) is FeatureMap:
+        return FeatureMap(type_.channels * count, type_.pooled)
+    return AttentionMap(type_[0] * count, type_.pooled)

@@ -117,8 +117,7 @@ def preset(
     if min(depths) < 1 or min(widths) < 1:
         raise InputError(f"preset {name}: expected widths and depths of at least 1, came {list(widths)} and {list(depths)}")
     stages = tuple(
-        Stage(width, (letter_block(letter),) * depth)
-        for width, depth, letter in zip(widths, depths, letters, strict=True)
+        Stage(width, (letter_block(letter),) * depth) for width, depth, letter in zip(widths, depths, letters, strict=True)
     )
     architecture = Architecture(stages, classes=classes, input_size=input_size)
     from uninas.text import check

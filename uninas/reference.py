@@ -1,7 +1,7 @@
-"""Reading the reference toolkit's JSON (facts in arXiv 2510.06035 and its public files; stored shapes are ignored, they may be wrong).
+"""Reading the reference toolkit's JSON (arXiv 2510.06035 and its public files; stored shapes may be wrong and are ignored).
 
-A file holds img_size, num_classes, embed_dim, depths, stem_width and `model_str`, a JSON text of stages of blocks. A block is a letter
-(R, E, T) or two nodes {"class", "params"}. Nodes become our primitives; heads that differ stay separate branches.
+A file holds img_size, num_classes, embed_dim, depths, stem_width and `model_str`, a JSON text of stages of blocks. A block is a
+letter (R, E, T) or two nodes {"class", "params"}. Nodes become our primitives; heads that differ stay separate branches.
 """
 
 from __future__ import annotations
@@ -199,7 +199,12 @@ class _Importer:
             raise _fail(where, "three branches and one post branch a head", (len(branches), heads, len(posts)))
         qkv = self.add(op("conv", kernel=1, ratio=3), x, name=f"{prefix}.qkv.conv")
         pieces = [
-            self.node(branch, self.add(op("slice", index=i, count=3 * heads), qkv), f"{prefix}.branches.{i}", f"{where}, piece {i}")
+            self.node(
+                branch,
+                self.add(op("slice", index=i, count=3 * heads), qkv),
+                f"{prefix}.branches.{i}",
+                f"{where}, piece {i}",
+            )
             for i, branch in enumerate(branches)
         ]
         ends = []
@@ -209,4 +214,3 @@ class _Importer:
             value = self.add(op("matmul_av"), scores, pieces[3 * h + 2])
             ends.append(self.node(posts[h], value, f"{prefix}.post_branches.{h}", f"{where}, head {h}"))
         return self.add(op("concat"), *ends)
-

@@ -27,9 +27,7 @@ def load(source: str | Path) -> Architecture:
             raise InputError(f"{path}: expected an architecture file of at most {_MAX_BYTES >> 20} MB")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise InputError(
-            f"expected a preset ({', '.join(PRESETS)}) or a file, came {str(source)!r}: no such file"
-        ) from None
+        raise InputError(f"expected a preset ({', '.join(PRESETS)}) or a file, came {str(source)!r}: no such file") from None
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as a text file ({error})") from None
     if not text.strip():

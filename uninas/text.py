@@ -38,9 +38,7 @@ def to_text(architecture: Architecture, metadata: Mapping[str, Any] | None = Non
     for stage in architecture.stages:
         blocks = []
         for block in stage.blocks:
-            blocks.append(
-                [_ABSENT if g is None else names.setdefault(g, f"g{len(names) + 1}") for g in block.subblocks]
-            )
+            blocks.append([_ABSENT if g is None else names.setdefault(g, f"g{len(names) + 1}") for g in block.subblocks])
         stages.append({"width": stage.width, "blocks": blocks})
     lines = ["{", f' "format": "{FORMAT}",', f' "version": {VERSION},', f' "classes": {architecture.classes},']
     lines.append(f' "input_size": {list(architecture.input_size)},')
@@ -205,7 +203,7 @@ def _short(value: object) -> str:
 def _typed(document: Mapping[str, Any], key: str, wanted: type, where: str) -> Any:
     value = document.get(key)
     if not isinstance(value, wanted):
-        expected = {dict: "a mapping", list: "a list"}[wanted]
+        expected = "a mapping" if wanted is dict else "a list"
         raise InputError(f'{where}: expected "{key}" to be {expected}, came {_kind(value)}')
     return value
 

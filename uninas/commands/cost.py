@@ -41,7 +41,11 @@ def command(arch: str, size: tuple[int, int] | None, classes: int | None, as_jso
         ("live params", f"{figures.live_params:,}", "can receive a gradient"),
         ("MACs", f"{figures.macs:,}", f"{figures.macs / 1e9:.3f} G, 2 x MACs {2 * figures.macs / 1e9:.2f} G"),
         ("layers", f"{figures.layers:,}", "convolutions and linear layers"),
-        ("activations", f"{figures.activation_bytes:,}", f"bytes, float32, batch 1 ({figures.activation_bytes / 2**20:.1f} MiB)"),
+        (
+            "activations",
+            f"{figures.activation_bytes:,}",
+            f"bytes, float32, batch 1 ({figures.activation_bytes / 2**20:.1f} MiB)",
+        ),
         ("attention tokens", f"{figures.attention_tokens:,}", "side of the largest attention map"),
     ]
     click.echo(f"{arch} at {height}x{width}, {f'{outputs} classes' if outputs else 'without head'}")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]
     """An input size: H, or HxW, in pixels."""
 
     name = "H[xW]"

@@ -31,9 +31,7 @@ def command(architecture: str, out: Path | None) -> None:
 
         console = Console(highlight=False, markup=False)
         if not console.is_terminal:
-            console.width = max(
-                console.width, 120
-            )  # a pipe has no width of its own; nothing is broken over lines early
+            console.width = max(console.width, 120)  # a pipe has no width of its own; nothing is broken over lines early
         console.print(architecture_tree(arch))
         return
     from uninas.draw.svg import draw_architecture

@@ -6,4 +6,15 @@ from uninas.edits.edit import REASONS, Edit, Limits, Rejection
 from uninas.edits.fragments import FRAGMENTS
 from uninas.edits.propose import PRIOR, mutate, propose
 
-__all__ = ["FRAGMENTS", "PRIOR", "REASONS", "Edit", "Limits", "Rejection", "apply", "crossover_edit", "mutate", "propose"]
+__all__ = [
+    "FRAGMENTS",
+    "PRIOR",
+    "REASONS",
+    "Edit",
+    "Limits",
+    "Rejection",
+    "apply",
+    "crossover_edit",
+    "mutate",
+    "propose",
+]

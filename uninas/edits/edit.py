@@ -36,7 +36,8 @@ class Edit:
             raise InputError(f"expected an edit with a kind and a place, came {str(data)[:100]}")
         if not all(isinstance(k, str) and type(v) in (int, str) for k, v in rest.items()):
             raise InputError(f"expected integers and texts as an edit's arguments, came {str(data)[:100]}")
-        return cls(kind, *place, arguments=rest)
+        stage, block, sub = place
+        return cls(kind, stage, block, sub, rest)
 
 
 @dataclass(frozen=True)

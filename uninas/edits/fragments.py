@@ -1,7 +1,7 @@
 """Graphs with one input and one output of equal type that edits insert: single operations and macros of the space.
 
-A macro is its plain nodes once inserted. Which fragments fit an edge depends on its type's kind: "full" or "pooled" feature map, or
-"attention" map.
+A macro is its plain nodes once inserted. Which fragments fit an edge depends on its type's kind: "full" or "pooled" feature map,
+or "attention" map.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from uninas.edits.edit import Edit, Limits, Rejection
 from uninas.edits.fragments import FITTING, SAME_TYPE, kind_of
 from uninas.edits.graphs import MERGES
 from uninas.graph import IDENTITY, Architecture, Graph
-from uninas.ops import Type, op
+from uninas.ops import Op, Type, op
 
 PRIOR: dict[str, float] = {
     "insert": 4.0,
@@ -56,9 +56,7 @@ def mutate(
     return child if isinstance(child, Rejection) else (child, edit)
 
 
-def propose(
-    architecture: Architecture, rng: random.Random, prior: Mapping[str, float] | None = None
-) -> Edit | Rejection:
+def propose(architecture: Architecture, rng: random.Random, prior: Mapping[str, float] | None = None) -> Edit | Rejection:
     """Draw an edit of the architecture's canonical form; Rejection("no_site") where the drawn kind has no place to act."""
     parent = canonicalise(architecture)
     prior = PRIOR if prior is None else prior
