@@ -1,0 +1,34 @@
+# Two commands on a fresh machine: `make demo` runs a small search, `make test` checks everything.
+PYTHON ?= python3
+BIN := .venv/bin
+TESTS ?= tests
+export OMP_NUM_THREADS := 1
+export PYTHONHASHSEED := random
+
+.PHONY: help demo test lint clean
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
+
+# torch comes first and by itself, so that a CPU build is taken where pip's configuration offers one.
+.venv/ready: pyproject.toml .ci/constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt torch
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: .venv/ready ## search a small space on the CPU for two to three minutes, and report
+	$(BIN)/uninas search configs/search/demo.yaml --out runs/demo-$$(date +%Y%m%d-%H%M%S)
+
+lint: .venv/ready ## style, types, walls between packages
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint ## everything that must hold; TESTS=tests/uninas for a part
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS)
+
+clean: ## remove the environment and caches; runs stay
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
