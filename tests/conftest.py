@@ -1,0 +1,27 @@
+"""What every test package shares: property-test profile, one torch thread, the folder of real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# One thread for every test process and its children: the machine's cores are shared out by pytest-xdist.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Derandomised, so that a red run is red again; no deadline, because machines are noisy.
+settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Real data (NAS-Bench-201, the reference's networks), where UNINAS_DATA points; skips visibly without it."""
+    folder = os.environ.get("UNINAS_DATA")
+    if not folder:
+        pytest.skip("UNINAS_DATA is not set: no real data to hold the code against")
+    path = Path(folder)
+    assert path.is_dir(), f"UNINAS_DATA={folder} is no folder"
+    return path
