@@ -1,0 +1,40 @@
+"""Search over the space under a budget: ask, score, tell, journal, rank.
+
+The API on one screen (names are imported when used, so that asking for help imports neither torch nor Ray):
+
+    config = load("search.yaml", ["evaluations=200"])      a checked SearchConfig
+    begin(config, Path("runs/mine"), view=...)             a whole run in a new folder
+    resume(Path("runs/mine"), {"evaluations": 400}, view=...)
+    make("walk", space, objective, seed=0)                 one algorithm by itself: ask(), tell()
+    rank_product(table), rank_average(table), ranks(values)
+    read(journal), rebuild(journal, space, digests)        a run's records; its architectures again
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "SearchConfig": "search.schema",
+    "load": "search.config",
+    "begin": "search.driver",
+    "resume": "search.driver",
+    "make": "search.algorithms",
+    "ALGORITHMS": "search.algorithms",
+    "OBJECTIVES": "search.objective",
+    "Objective": "search.objective",
+    "rank_product": "search.ranking",
+    "rank_average": "search.ranking",
+    "ranks": "search.ranking",
+    "read": "search.journal",
+    "rebuild": "search.finalists",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'search' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

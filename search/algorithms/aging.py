@@ -1,0 +1,54 @@
+"""Aging evolution (Real et al., 2019, arXiv 1802.01548): the oldest leaves, whatever it scored."""
+
+from __future__ import annotations
+
+import random
+from typing import final
+
+from search.algorithms.asktell import Told
+from search.candidate import Candidate, Rejected, Space, distinct_starts
+from search.ranking import TIE, BoundedRanks
+
+
+@final
+class AgingEvolution:
+    """A queue of P candidates; the parent is the best of S drawn from it; the newcomer pushes out the oldest.
+
+    The first P candidates are the starts and random samples. A candidate without any score never joins. Members are
+    compared by their rank product within the queue; between equals the older wins.
+    """
+
+    def __init__(self, space: Space, columns: int, *, population: int, tournament: int) -> None:
+        self._space = space
+        self._starts = distinct_starts(space)
+        self._limit = population
+        self._tournament = tournament
+        self._ranks = BoundedRanks(columns, population + 1)
+        self._queue: dict[int, Candidate] = {}
+
+    def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
+        """Give a start, then samples until the queue may be full, then neighbours of tournament winners."""
+        if index < len(self._starts):
+            return self._starts[index]
+        if index < self._limit or not self._queue:
+            return self._space.sample(rng)
+        return self._space.mutate(self._queue[self._winner(rng)], rng)
+
+    def _winner(self, rng: random.Random) -> int:
+        drawn = sorted(set(rng.choices(list(self._queue), k=self._tournament)))
+        winner, best = drawn[0], self._ranks.score(drawn[0])
+        for member in drawn[1:]:
+            if (score := self._ranks.score(member)) > best + TIE:
+                winner, best = member, score
+        return winner
+
+    def learn(self, told: Told) -> None:
+        """Let the newcomer in and the oldest out."""
+        if told.failed:
+            return
+        self._ranks.add(told.index, told.keys)
+        self._queue[told.index] = told.candidate
+        if len(self._queue) > self._limit:
+            oldest = next(iter(self._queue))
+            self._ranks.remove(oldest)
+            del self._queue[oldest]

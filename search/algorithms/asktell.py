@@ -1,0 +1,203 @@
+"""Ask and tell: the window, the randomness and the bookkeeping that every algorithm shares.
+
+The rule that makes a search reproducible with any number of workers: ask k sees exactly the tells 0 .. k - W, where W
+is the window. Results may be told in any order and at any time before that; they are held back until the ask that may
+see them. With `order="completion"` a tell is seen at once, and whoever replays the search has to repeat the order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from search.candidate import Candidate, Rejected
+from search.objective import Objective, Scores
+from search.ranking import LOWEST, Key
+from uninas.errors import InputError
+
+
+class OrderError(ValueError):
+    """Ask and tell were called in an order they do not allow: a mistake of the caller, not of the user."""
+
+
+class SpaceExhaustedError(InputError):
+    """No new candidate within the budget came out of very many tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A candidate and what came out: its key in each column of the objective."""
+
+    index: int
+    candidate: Candidate
+    keys: tuple[Key, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has no score at all."""
+        return all(key == LOWEST for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """The answer to an ask.
+
+    Attributes:
+        index: number of the ask, from 0.
+        candidate: what to score; no earlier ask gave this digest.
+        rejected: how many tries were refused on the way, by reason.
+        duplicates: how many tries gave a digest asked before.
+    """
+
+    index: int
+    candidate: Candidate
+    rejected: Mapping[str, int]
+    duplicates: int
+
+
+class Strategy(Protocol):
+    """What an algorithm decides: where a candidate comes from, and what is learnt from a score."""
+
+    def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
+        """Make one try for ask `index`; called again with the same `rng` where the try is refused or known."""
+        ...
+
+    def learn(self, told: Told) -> None:
+        """Take in one result. Called once a candidate, in the order in which the tells become visible."""
+        ...
+
+
+class AskTell:
+    """One run of one algorithm.
+
+    Randomness: ask k draws from a generator made from (seed, phase, k), so no ask depends on how many tries an earlier
+    one needed.
+
+    Args:
+        strategy: the algorithm.
+        objective: turns raw scores into what the algorithm compares.
+        seed: seed of the run.
+        phase: name of the run's part, so that two parts with one seed draw differently.
+        window: W >= 1, see the module's head.
+        order: "ask" or "completion".
+        tries: refusals in one ask after which the space counts as exhausted.
+    """
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        objective: Objective,
+        *,
+        seed: int,
+        phase: str,
+        window: int,
+        order: str = "ask",
+        tries: int = 10_000,
+    ) -> None:
+        if window < 1:
+            raise ValueError(f"window: expected at least 1, got {window}")
+        if order not in ("ask", "completion"):
+            raise ValueError(f"order: expected ask or completion, got '{order}'")
+        self._strategy = strategy
+        self._objective = objective
+        self._seed = seed
+        self._phase = phase
+        self._window = window
+        self._order = order
+        self._tries = tries
+        self._seen: set[bytes] = set()
+        self._pending: dict[int, Candidate] = {}
+        self._held: dict[int, Told] = {}
+        self._asked = 0
+        self._told = 0
+        self._visible = 0
+
+    @property
+    def asked(self) -> int:
+        """Number of asks so far; the next one has this index."""
+        return self._asked
+
+    @property
+    def told(self) -> int:
+        """Number of tells so far, visible ones or not."""
+        return self._told
+
+    def ready(self) -> bool:
+        """Say whether the window allows the next ask now."""
+        if self._order == "completion":
+            return self._asked - self._told < self._window
+        return all(index in self._held for index in range(self._visible, self._asked - self._window + 1))
+
+    def ask(self) -> Proposal:
+        """Give the next candidate to score.
+
+        Raises:
+            OrderError: the window does not allow it yet.
+            SpaceExhaustedError: no new candidate in `tries` tries.
+        """
+        if not self.ready():
+            raise OrderError(
+                f"ask {self._asked}: expected "
+                + (
+                    f"fewer than {self._window} candidates under way; {self._asked - self._told} are"
+                    if self._order == "completion"
+                    else f"the tells 0 .. {self._asked - self._window} first (window {self._window})"
+                )
+            )
+        while self._order == "ask" and self._visible <= self._asked - self._window:
+            self._strategy.learn(self._held.pop(self._visible))
+            self._visible += 1
+        rng = generator(self._seed, self._phase, self._asked)
+        rejected: dict[str, int] = {}
+        duplicates = 0
+        for _ in range(self._tries):
+            candidate = self._strategy.propose(self._asked, rng)
+            if isinstance(candidate, Rejected):
+                rejected[candidate.reason] = rejected.get(candidate.reason, 0) + 1
+            elif (mark := bytes.fromhex(candidate.digest)) in self._seen:
+                duplicates += 1
+            else:
+                self._seen.add(mark)
+                self._pending[self._asked] = candidate
+                self._asked += 1
+                return Proposal(self._asked - 1, candidate, dict(sorted(rejected.items())), duplicates)
+        counts = ", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items(), key=lambda pair: -pair[1]))
+        raise SpaceExhaustedError(
+            f"ask {self._asked} ({self._phase}): expected a new candidate within the budget; {self._tries} tries gave none "
+            f"(rejected: {counts or 'none'}; duplicates: {duplicates}): loosen the budget, or search for fewer evaluations"
+        )
+
+    def tell(self, index: int, scores: Scores) -> None:
+        """Say what the candidate of ask `index` scored; an empty mapping says that it failed.
+
+        Raises:
+            OrderError: that ask never was, or has been told before.
+        """
+        candidate = self._pending.pop(index, None)
+        if candidate is None:
+            what = f"ask {index} has been told before" if index < self._asked else f"only {self._asked} asks have been made"
+            raise OrderError(f"tell {index}: expected the index of a candidate under way; {what}")
+        told = Told(index, candidate, self._objective.keys(scores))
+        self._told += 1
+        if self._order == "completion":
+            self._strategy.learn(told)
+        else:
+            self._held[index] = told
+
+    def pending(self, index: int) -> Candidate:
+        """Give the candidate of an ask that has not been told yet."""
+        return self._pending[index]
+
+
+def generator(seed: int, phase: str, index: int) -> random.Random:
+    """Make the random generator of one ask: the same on every platform and Python version we support."""
+    return random.Random(derive(seed, phase, index))
+
+
+def derive(seed: int, *place: object) -> int:
+    """Derive a seed in [0, 2^63) from a seed and a place: independent streams from one number."""
+    text = "/".join(str(part) for part in (seed, *place))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,24 @@
+"""Random search: independent samples of the space, the honest baseline of every other algorithm."""
+
+from __future__ import annotations
+
+import random
+from typing import final
+
+from search.algorithms.asktell import Told
+from search.candidate import Candidate, Rejected, Space
+
+
+@final
+class Independent:
+    """Each candidate is a fresh sample; scores teach nothing."""
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+
+    def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
+        """Draw one sample."""
+        return self._space.sample(rng)
+
+    def learn(self, told: Told) -> None:
+        """Ignore the result: samples are independent."""

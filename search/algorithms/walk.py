@@ -1,0 +1,36 @@
+"""The walk of the UniNAS paper: one network, one edit, keep the better one."""
+
+from __future__ import annotations
+
+import random
+from typing import final
+
+from search.algorithms.asktell import Told
+from search.candidate import Candidate, Rejected, Space, distinct_starts
+from search.ranking import TIE, HistoryRanks
+
+
+@final
+class Walk:
+    """A child replaces the walker when it ranks higher among all candidates told so far; a tie keeps the walker.
+
+    The starts are asked first. Until the first tell, children are made of the first start.
+    """
+
+    def __init__(self, space: Space, columns: int) -> None:
+        self._space = space
+        self._starts = distinct_starts(space)
+        self._history = HistoryRanks(columns)
+        self._walker: Told | None = None
+
+    def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
+        """Give a start, then neighbours of the walker."""
+        if index < len(self._starts):
+            return self._starts[index]
+        return self._space.mutate(self._walker.candidate if self._walker else self._starts[0], rng)
+
+    def learn(self, told: Told) -> None:
+        """Rank the newcomer against the walker within the history, both included."""
+        self._history.add(told.keys)
+        if self._walker is None or self._history.score(told.keys) > self._history.score(self._walker.keys) + TIE:
+            self._walker = told

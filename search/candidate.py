@@ -1,0 +1,74 @@
+"""What a search algorithm handles: a candidate, a refusal, and the space that makes both.
+
+Nothing here knows what an architecture is. `Candidate.body` is whatever the space needs to mutate the candidate later;
+the algorithms only compare digests.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One architecture within the budget, not scored yet.
+
+    Attributes:
+        digest: hexadecimal SHA-256 of the canonical text; two candidates with one digest are the same network.
+        body: the architecture itself, opaque to the algorithms.
+        cost: exact integers of the architecture (params, macs, ...), as the space counts them.
+        parent: digest of the candidate this one was made from; None for a start.
+        edit: plain JSON data that, applied to the parent, gives this candidate again; None for a start.
+    """
+
+    digest: str
+    body: Any
+    cost: Mapping[str, int] = field(default_factory=dict)
+    parent: str | None = None
+    edit: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A try that gave no candidate: an impossible edit, or a network over the budget. `reason` is what is counted."""
+
+    reason: str
+
+
+class Space(Protocol):
+    """Where candidates come from. Every method is a pure function of its arguments; `rng` is the only randomness."""
+
+    def starts(self) -> Sequence[Candidate]:
+        """Give the hand-made candidates a search begins with: at least one, each within the budget."""
+        ...
+
+    def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
+        """Make one try at a neighbour of `parent`."""
+        ...
+
+    def sample(self, rng: random.Random) -> Candidate | Rejected:
+        """Make one try at a candidate that depends on no other candidate than a start."""
+        ...
+
+    def text(self, candidate: Candidate) -> str:
+        """Write the candidate as the text a worker builds it from."""
+        ...
+
+    def document(self, candidate: Candidate, metadata: Mapping[str, Any]) -> str:
+        """Write the candidate as a file for people and other programs; `metadata` describes it and is no part of it."""
+        ...
+
+    def replay(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate:
+        """Apply a stored edit to its parent: the same candidate again, without any randomness."""
+        ...
+
+
+def distinct_starts(space: Space) -> list[Candidate]:
+    """Give the space's starts, each network once, in their order."""
+    unique: dict[str, Candidate] = {}
+    for start in space.starts():
+        unique.setdefault(start.digest, start)
+    return list(unique.values())

@@ -1,0 +1,94 @@
+"""What a configuration may say beyond its types: known names, possible numbers, options that have an effect."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import NoReturn
+
+from search import objective
+from search.algorithms import ALGORITHMS
+from search.schema import SearchConfig
+from uninas.errors import InputError
+
+ORDERS = ("ask", "completion")
+POOLS = ("serial", "ray")
+SMALLEST_SIZE = 32  # pixels: the presets halve the resolution five times
+
+
+def check(config: SearchConfig, source: str) -> None:
+    """Raise `InputError` for what cannot be run, naming the key, what it may be and what came."""
+
+    def refuse(where: str, expected: str, got: object) -> NoReturn:
+        raise InputError(f"{source}: {where}: expected {expected}; got {got}")
+
+    def known(where: str, value: str, names: Iterable[str]) -> None:
+        names = sorted(names)
+        if value not in names:
+            near = difflib.get_close_matches(value, names, 1, cutoff=0.4)
+            refuse(where, f"one of {', '.join(names)}", f"'{value}'" + (f", nearest is '{near[0]}'" if near else ""))
+
+    def at_least(where: str, value: float | None, least: float) -> None:
+        if value is not None and value < least:
+            refuse(where, f"at least {least}", value)
+
+    known("algorithm", config.algorithm, ALGORITHMS)
+    known("order", config.order, ORDERS)
+    known("pool.kind", config.pool.kind, POOLS)
+    objective.find(config.objective)
+
+    for name, value in (
+        ("evaluations", config.evaluations),
+        ("window", config.window),
+        ("classes", config.classes),
+        ("batch", config.batch),
+        ("repeats", config.repeats),
+        ("pool.workers", config.pool.workers),
+        ("finalists.count", config.finalists.count),
+        ("finalists.seeds", config.finalists.seeds),
+        ("space.nodes_per_subblock", config.space.nodes_per_subblock),
+        ("space.random_edits", config.space.random_edits),
+        ("proxies.micro_batch", config.proxies.micro_batch),
+        ("proxies.probes", config.proxies.probes),
+    ):
+        at_least(name, value, 1)
+    at_least("seed", config.seed, 0)
+    for name, value in asdict(config.budget).items():
+        if value is not None and value <= 0:
+            refuse(f"budget.{name}", "at least 1 (no network fits into less)", value)
+    for name in ("widths", "depths"):
+        for value in getattr(config.space, name) or ():
+            at_least(f"space.{name}", value, 1)
+
+    if len(config.size) != 2:
+        refuse("size", "one number, or a height and a width", config.size)
+    if min(config.size) < SMALLEST_SIZE:
+        refuse("size", f"at least {SMALLEST_SIZE} pixels each way (five halvings)", f"{config.size[0]}x{config.size[1]}")
+    if (config.space.preset is None) == (config.space.architecture is None):
+        refuse("space", "one of preset and architecture", "both" if config.space.preset else "neither")
+    if config.space.architecture is not None and (config.space.widths or config.space.depths):
+        refuse("space", "widths and depths beside a preset only", "both beside space.architecture")
+    if not 0 <= config.proxies.smoothing < 1:
+        refuse("proxies.smoothing", "a number in [0, 1)", config.proxies.smoothing)
+
+    pool = config.pool
+    if pool.gpus_per_worker < 0 or (pool.gpus_per_worker > 1 and pool.gpus_per_worker % 1):
+        refuse("pool.gpus_per_worker", "0, a fraction of one, or a whole number", pool.gpus_per_worker)
+    if pool.deadline_s is not None and pool.deadline_s <= 0:
+        refuse("pool.deadline_s", "more than 0 seconds, or null", pool.deadline_s)
+    if pool.kind == "serial" and (pool.workers != 1 or pool.gpus_per_worker or pool.address is not None):
+        refuse("pool", "kind ray beside workers, gpus_per_worker or address", "kind serial, which has one worker: this process")
+    if config.finalists.count > config.evaluations:
+        refuse("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
+    _check_options(config, source)
+
+
+def _check_options(config: SearchConfig, source: str) -> None:
+    options = ALGORITHMS[config.algorithm].options
+    for name, value in config.algorithm_options.items():
+        where = f"algorithm_options.{name}"
+        if name not in options:
+            raise InputError(f"{source}: {where}: {config.algorithm} knows {', '.join(options) or 'no options'}; got '{name}'")
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise InputError(f"{source}: {where}: expected a whole number of at least 1; got {value!r}")

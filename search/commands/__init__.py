@@ -1,0 +1,1 @@
+"""The commands of this package, each imported only when it is called."""

@@ -1,0 +1,326 @@
+"""A whole run: a folder, a journal, phases, finalists, results. Begin one with `begin`, take one up with `resume`.
+
+RUN/config.yaml     the configuration, defaults included
+RUN/journal.jsonl   the truth; everything below follows from it
+RUN/run.json        status, versions, device, counts, times, finalists with all their scores
+RUN/best.json       the best network, an architecture file
+RUN/finalists/      the others, best first: 01.json is best.json
+RUN/report.html     for people
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, final
+
+from search import config as configuration
+from search import journal as journals
+from search import results
+from search.algorithms import ALGORITHMS, make
+from search.candidate import Space
+from search.files import write_text
+from search.finalists import Rescore, choose, fresh_seeds, rebuild, settle
+from search.interrupts import Interrupts
+from search.job import Job, numbers
+from search.journal import JournalError
+from search.objective import Objective, find
+from search.phase import POLL_SECONDS, Event, Phase
+from search.pool import Pool, SerialPool
+from search.progress import State, View
+from search.schema import SearchConfig
+from search.space import from_config
+from uninas.errors import InputError
+
+_WITH_OPTIONS = ("vkdnw", "vkdnw_single")  # the proxies that `proxies` in a configuration is for
+START = "start.json"  # the architecture file a run started from, kept with it
+
+PoolMaker = Callable[[SearchConfig, View, Interrupts], Pool]
+
+
+def make_pool(config: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
+    """Make the pool that a configuration asks for; it is not started yet."""
+    if config.pool.kind == "serial":
+        return SerialPool(config.pool.deadline_s, interruptible=interrupts.interruptible)
+    from search.ray_pool import RayPool
+
+    return RayPool(config.pool, note=view.note, interruptible=interrupts.interruptible)
+
+
+def begin(
+    config: SearchConfig,
+    folder: Path,
+    *,
+    view: View,
+    space: Space | None = None,
+    pool_maker: PoolMaker = make_pool,
+    name: str = "search",
+) -> dict[str, Any]:
+    """Run a search in a new folder, to its end. Gives what run.json holds.
+
+    Nothing is created before the space and the pool have shown that the configuration can run.
+
+    Raises:
+        InputError: the folder exists, a start breaks the budget, the pool cannot be had, the disk is full, ...
+        KeyboardInterrupt: after Ctrl-C or SIGTERM; all workers are gone, and the run can be resumed.
+    """
+    if folder.exists():
+        raise InputError(f"{folder}: expected a new run folder; it exists: resume it with --resume, or give another --out")
+    space = space or from_config(config)
+    with Interrupts() as interrupts:
+        pool = pool_maker(config, view, interrupts)
+        try:
+            environment = pool.start()
+            interrupts.install()
+            try:
+                folder.mkdir(parents=True)
+            except OSError as error:
+                raise InputError(f"{folder}: cannot create the run folder: {error.strerror}") from None
+            results.write_config(folder, config)
+            if config.space.architecture is not None:
+                write_text(folder / START, space.text(space.starts()[0]))
+            journal = journals.create(folder / "journal.jsonl", _header(config))
+            run = _Run(config, folder, space, view, interrupts, name)
+            return run.finish(journal, lambda: (pool, environment))
+        finally:
+            pool.close()
+            view.close()
+
+
+def resume(
+    folder: Path,
+    overrides: Mapping[str, int] | None = None,
+    *,
+    view: View,
+    space: Space | None = None,
+    pool_maker: PoolMaker = make_pool,
+    name: str | None = None,
+) -> dict[str, Any]:
+    """Take a run up where its journal ends, and bring it to its end; `overrides` may raise `evaluations`.
+
+    Every ask is repeated and compared with the journal first, so the continuation is the one the run would have had.
+
+    Raises:
+        InputError: no run, another process is at it, a changed configuration, fewer evaluations than before, or a
+            replay that differs from the journal (the message says where).
+        KeyboardInterrupt: as `begin`.
+    """
+    if not (folder / "config.yaml").is_file():
+        raise InputError(f"{folder}: expected a run folder with a config.yaml; there is none")
+    config = configuration.load(folder / "config.yaml")
+    wanted = (overrides or {}).get("evaluations", config.evaluations)
+    if wanted < config.evaluations:
+        raise InputError(f"evaluations: expected at least the run's {config.evaluations}; got {wanted}")
+    extended = dataclasses.replace(config, evaluations=wanted)
+    space = space or from_config(config, folder / START if config.space.architecture is not None else None)
+    with Interrupts() as interrupts:
+        run = _Run(extended, folder, space, view, interrupts, name)
+        journal = journals.resume(folder / "journal.jsonl", run.read)
+        pool: Pool | None = None
+
+        def start() -> tuple[Pool, dict[str, str]]:
+            nonlocal pool
+            pool = pool_maker(extended, view, interrupts)
+            environment = pool.start()
+            interrupts.install()
+            return pool, environment
+
+        try:
+            if not run.has_header:
+                journal.append({"kind": "header", "version": journals.VERSION, **_header(config)})
+            run.replay()
+            if extended != config:
+                results.write_config(folder, extended)
+            return run.finish(journal, start)
+        finally:
+            if pool is not None:
+                pool.close()
+            view.close()
+
+
+def _header(config: SearchConfig) -> dict[str, Any]:
+    return {"config_digest": configuration.digest(config), "seed": config.seed, "objective": config.objective}
+
+
+@final
+class _Run:
+    """The state of one run in this process."""
+
+    def __init__(
+        self, config: SearchConfig, folder: Path, space: Space, view: View, interrupts: Interrupts, name: str | None
+    ) -> None:
+        self._config = config
+        self._folder = folder
+        self._space = space
+        self._view = view
+        self._interrupts = interrupts
+        self._name = name
+        self._objective: Objective = find(config.objective)
+        self._state = State()
+        self._search = self._phase("search", config.algorithm)
+        self._random = self._phase("random", "random")
+        self._events: dict[str, list[Event]] = {"search": [], "random": []}
+        self._rescores: dict[tuple[str, int], Rescore] = {}
+        self.has_header = False
+
+    def _phase(self, name: str, algorithm: str) -> Phase:
+        config = self._config
+        window = config.window
+        if window is None:
+            window = ALGORITHMS[config.algorithm].window if name == "search" else ALGORITHMS["random"].window
+        options = config.algorithm_options if name == "search" else {}
+        engine = make(
+            algorithm, self._space, self._objective,
+            seed=config.seed, phase=name, window=window, order=config.order, options=options,
+        )  # fmt: skip
+        return Phase(
+            name, engine,
+            total=config.evaluations, order=config.order, objective=self._objective,
+            job=lambda proposal: self._job(proposal.candidate.digest, self._space.text(proposal.candidate), config.seed),
+            state=self._state,
+        )  # fmt: skip
+
+    def _job(self, digest: str, text: str, seed: int) -> Job:
+        config = self._config
+        known = {name: value for name, value in dataclasses.asdict(config.proxies).items() if value is not None}
+        options = {name: known for name in self._objective.proxies if name in _WITH_OPTIONS}
+        return Job(
+            digest, text, (config.size[0], config.size[1]), config.classes, config.batch, config.repeats, seed,
+            self._objective.proxies, options,
+        )  # fmt: skip
+
+    def read(self, record: dict[str, Any]) -> None:
+        """Take in one journal record of an earlier session."""
+        kind = record["kind"]
+        if kind == "header":
+            self.has_header = True
+            if record.get("config_digest") != configuration.digest(self._config):
+                raise JournalError(f"{self._folder}: expected the config.yaml that began this run; it was changed since")
+        elif kind == "ask":
+            self._events[record["phase"]].append(Event(record["index"], record["digest"], None))
+        elif kind == "candidate":
+            phase = self._search if record["phase"] == "search" else self._random
+            phase.tally.add(record)
+            self._events[phase.name].append(Event(record["index"], record["digest"], numbers(record["scores"])))
+        elif kind == "rescore":
+            self._keep(record)
+        else:
+            raise JournalError(f"{self._folder}: expected journal records that this version knows; got '{kind}'")
+
+    def _keep(self, record: Mapping[str, Any]) -> None:
+        rescore = Rescore(record["digest"], record["repeat"], record["seed"], numbers(record["scores"]))
+        self._rescores[rescore.digest, rescore.repeat] = rescore
+
+    def replay(self) -> None:
+        """Repeat every ask of the journal and compare."""
+        for phase in (self._search, self._random):
+            events = self._events.pop(phase.name)
+            if events:
+                self._view.note(f"replaying {phase.name}: {len(events)} journal records")
+            phase.replay(events)
+
+    def finish(self, journal: journals.Journal, start: Callable[[], tuple[Pool, dict[str, str]]]) -> dict[str, Any]:
+        """Do what is left, write the results, close the journal."""
+        sessions = results.Sessions(self._folder, self._view)
+        pool: Pool | None = None
+
+        def workers() -> Pool:
+            nonlocal pool
+            if pool is None:
+                pool, environment = start()
+                sessions.begin(environment)
+                self._write(sessions, "running")
+            return pool
+
+        try:
+            for warning in self._warnings():
+                self._view.note(warning)
+            phases = [self._search, self._random] if self._config.baseline else [self._search]
+            for phase in phases:
+                if not phase.complete:
+                    known = self._known() if phase is self._random else {}
+                    phase.run(workers(), journal, self._view, self._interrupts, known)
+            chosen = choose(self._search.entries, self._objective, self._config.finalists.count)
+            candidates = rebuild(self._folder / "journal.jsonl", self._space, [entry.digest for entry in chosen])
+            missing = [
+                (entry.digest, repeat, seed)
+                for entry in chosen
+                for repeat, seed in enumerate(fresh_seeds(self._config.seed, self._config.finalists.seeds))
+                if (entry.digest, repeat) not in self._rescores
+            ]
+            if missing:
+                texts = {digest: self._space.text(candidate) for digest, candidate in candidates.items()}
+                self._rescore(missing, texts, workers(), journal)
+            finalists = settle(self._search.entries, chosen, self._rescores.values(), self._objective)
+            results.write_finalists(self._folder, finalists, candidates, self._space, self._objective)
+            return self._write(sessions, "complete", results.finalist_rows(finalists, candidates))
+        except KeyboardInterrupt:
+            self._write(sessions, "interrupted")
+            done = len(self._search.entries) + len(self._random.entries)
+            self._view.note(f"stopped: {done} candidates are in the journal; go on with: uninas search --resume {self._folder}")
+            raise
+        finally:
+            journal.close()
+
+    def _known(self) -> dict[str, Mapping[str, float]]:
+        """Scores that another phase need not compute again: those of networks on which no proxy failed."""
+        wanted = len(self._objective.proxies)
+        return {entry.digest: entry.scores for entry in self._search.entries if len(entry.scores) == wanted}
+
+    def _warnings(self) -> list[str]:
+        config, warnings = self._config, []
+        window = config.window or ALGORITHMS[config.algorithm].window
+        if config.pool.workers > window:
+            warnings.append(
+                f"warning: {config.pool.workers} workers, but a window of {window}: more than {window} are never busy"
+            )
+        population = {**ALGORITHMS[config.algorithm].options, **config.algorithm_options}.get("population", 0)
+        if population >= config.evaluations:
+            warnings.append(
+                f"warning: a population of {population} holds all {config.evaluations} candidates: nothing is ever selected"
+            )
+        return warnings
+
+    def _rescore(
+        self, missing: list[tuple[str, int, int]], texts: Mapping[str, str], pool: Pool, journal: journals.Journal
+    ) -> None:
+        """Score finalists on fresh seeds; journal them in the order of the list, whoever finishes first."""
+        self._state.begin("finalists", 0, len(missing))
+        records: dict[int, dict[str, Any]] = {}
+        asked = written = 0
+        while written < len(missing):
+            while asked < len(missing) and pool.free() > 0:
+                digest, _, seed = missing[asked]
+                pool.submit(asked, self._job(digest, texts[digest], seed))
+                asked += 1
+            self._interrupts.check()
+            for done in pool.poll(POLL_SECONDS):
+                digest, repeat, seed = missing[done.ticket]
+                records[done.ticket] = {
+                    "kind": "rescore", "digest": digest, "repeat": repeat, "seed": seed, "status": done.outcome.status,
+                    "reason": done.outcome.reason, "scores": dict(done.outcome.scores),
+                    "seconds": {stage: round(spent, 4) for stage, spent in done.outcome.seconds.items()},
+                    "worker": done.worker, "attempts": done.attempts,
+                }  # fmt: skip
+            while written in records:
+                record = records.pop(written)
+                journal.append(record)
+                self._keep(record)
+                written += 1
+            self._state.done, self._state.in_flight = written, asked - written
+            self._view.update(self._state)
+
+    def _write(self, sessions: results.Sessions, status: str, finalists: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+        config = self._config
+        sessions.note_time()
+        data = {
+            "format": "uninas-run", "version": 1, "status": status, "name": sessions.name(self._name), "seed": config.seed,
+            "algorithm": config.algorithm, "objective": config.objective, "evaluations": config.evaluations,
+            "config_digest": configuration.digest(config), "proxies": list(self._objective.proxies),
+            "counts": {phase.name: phase.tally.as_dict() for phase in (self._search, self._random)},
+            "rescored": len(self._rescores), "sessions": sessions.rows,
+            "best": finalists[0] if finalists else None, "finalists": finalists or [],
+        }  # fmt: skip
+        results.write_run(self._folder, data)
+        return data

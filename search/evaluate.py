@@ -1,0 +1,114 @@
+"""Score one candidate: text -> torch module -> proxies. Runs in the worker; the only file of `search` with torch."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import gc
+import platform
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+import proxies
+import uninas
+import uninas.compile
+from search.job import Job, Outcome, outcome_of
+
+
+def prepare(device: str = "cpu") -> dict[str, str]:
+    """Set up this process for reproducible scoring, and say on what it runs.
+
+    One torch thread (with several, a busy machine is slower, and sums differ), no TF32, no autotuned kernels. These are
+    settings of the whole process: a worker calls this once.
+
+    Returns:
+        torch build, device model, precision, threads, Python: with the run seed and the digest they decide a score.
+    """
+    torch.set_num_threads(1)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    model = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
+    return {
+        "torch": torch.__version__,
+        "device": f"{torch.device(device).type}: {model}",
+        "precision": "float32 network, TF32 off; float64 spectra",
+        "threads": str(torch.get_num_threads()),
+        "python": platform.python_version(),
+    }
+
+
+def evaluate(job: Job, device: str = "cpu") -> Outcome:
+    """Build and score one candidate. Whatever Python raises becomes a failed outcome with its reason."""
+    seconds: dict[str, float] = {}
+    try:
+        return _score(job, device, seconds)
+    except (MemoryError, torch.OutOfMemoryError):
+        return Outcome({}, "out of memory", seconds)
+    except Exception as error:  # a failure is a result, with its reason
+        return Outcome({}, _reason(error), seconds)
+    finally:
+        _release(device)
+
+
+def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
+    """Do the work, noting the time of each stage in `seconds`; all tensors are gone when it returns."""
+    clock = time.perf_counter()
+    module = uninas.compile.build(uninas.parse(job.architecture, f"candidate {job.digest[:12]}"), classes=job.classes)
+    seconds["build"] = time.perf_counter() - clock
+    clock = time.perf_counter()
+    values = proxies.score(
+        module,
+        list(job.proxies),
+        input_shape=(3, *job.size),
+        batch=job.batch,
+        seed=job.seed,
+        repeats=job.repeats,
+        device=device,
+        options=job.options,
+    )
+    seconds["score"] = time.perf_counter() - clock
+    return outcome_of({name: _plain(value) for name, value in values.items()}, seconds)
+
+
+def _plain(value: Any) -> float | Mapping[str, str]:
+    return {"failed": str(value)} if isinstance(value, proxies.ProxyFailure) else float(value)
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "allocate memory" in text or "out of memory" in text:  # torch's CPU allocator raises a RuntimeError
+        return "out of memory"
+    return f"{type(error).__name__}: {text[:300]}"
+
+
+def _release(device: str) -> None:
+    """Give memory back, so that a worker stays as large as its largest candidate needs it, not as their sum."""
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    if trim := _malloc_trim():
+        trim(0)
+
+
+@functools.cache
+def _malloc_trim() -> Any:
+    """Find glibc's malloc_trim; None with another C library, which keeps freed memory in its own way."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return None
+
+
+def _processor() -> str:
+    """Name the processor's model and the instruction set torch uses, which decides rounding."""
+    model = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
+    except OSError:
+        pass  # not Linux: the architecture's name has to do
+    return f"{model} ({torch.backends.cpu.get_cpu_capability()})"

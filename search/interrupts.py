@@ -1,0 +1,95 @@
+"""Ctrl-C and SIGTERM: once is a request to stop in good order, twice stops at once and takes every child along."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self, final
+
+EXIT_INTERRUPTED = 130
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@final
+class Interrupts:
+    """Takes over both signals while it is entered; outside the main thread, where Python allows no handlers, it does nothing.
+
+    The first signal is remembered and raised as `KeyboardInterrupt` where it can do no harm: at the next `check`, or
+    at once within `interruptible`. So it never cuts a journal record or a half-made cluster in two. The second one
+    kills all descendants of this process and ends it with status 130.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._open = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.install()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def install(self) -> None:
+        """Set the handlers, also again after a library (Ray does) has set its own."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in _SIGNALS:
+            before = signal.signal(number, self._handle)
+            self._before.setdefault(number, before)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self._count += 1
+        if self._count > 1:
+            kill_descendants()
+            os._exit(EXIT_INTERRUPTED)
+        if self._open:
+            raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise `KeyboardInterrupt` if a signal came."""
+        if self._count:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Let the first signal raise at once: for long work that loses nothing when cut off."""
+        self.check()
+        self._open = True
+        try:
+            yield
+        finally:
+            self._open = False
+
+
+def kill_descendants() -> None:
+    """Kill every process that descends from this one, deepest knowledge first read, none asked. Linux (/proc) only."""
+    for process in descendants(os.getpid()):
+        try:
+            os.kill(process, signal.SIGKILL)
+        except ProcessLookupError:
+            continue  # it ended by itself meanwhile
+
+
+def descendants(root: int) -> list[int]:
+    """Give the process ids of all living descendants of `root`, parents before children."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # the name in parentheses may hold spaces and parentheses itself: read behind the last one
+            parent = int(stat.read_text(errors="replace").rpartition(")")[2].split()[1])
+        except (OSError, IndexError, ValueError):
+            continue  # ended while we looked
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found, frontier = list[int](), [root]
+    while frontier:
+        frontier = [child for parent in frontier for child in children.get(parent, ())]
+        found += frontier
+    return found

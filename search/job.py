@@ -1,0 +1,88 @@
+"""What goes to a worker and what comes back: plain JSON-able data on both ways."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Job:
+    """One scoring. The outcome is a function of this alone, on one device model, torch build and precision.
+
+    Attributes:
+        digest: names the architecture in messages.
+        architecture: its canonical text.
+        size: (H, W) of the input in pixels.
+        classes: outputs of the network.
+        batch: images a score is computed on.
+        repeats: initialisations a raw score is averaged over.
+        seed: from which input and initial weights are derived.
+        proxies: names of the raw scores wanted.
+        options: options of the proxies.
+    """
+
+    digest: str
+    architecture: str
+    size: tuple[int, int]
+    classes: int
+    batch: int
+    repeats: int
+    seed: int
+    proxies: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the job as JSON-able data."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Job:
+        """Read what `as_dict` gave."""
+        return Job(**{**data, "size": tuple(data["size"]), "proxies": tuple(data["proxies"])})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: scores, or the reason why there are none. Never an invented score.
+
+    Attributes:
+        scores: by proxy, a finite number or the mapping {"failed": reason}.
+        reason: why the whole job failed; None where at least one score came out.
+        seconds: wall time by stage: build, score.
+    """
+
+    scores: Mapping[str, float | Mapping[str, str]] = field(default_factory=dict)
+    reason: str | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def status(self) -> str:
+        """ "ok" or "failed", as the journal writes it."""
+        return "ok" if self.reason is None else "failed"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the outcome as JSON-able data."""
+        return {"scores": dict(self.scores), "reason": self.reason, "seconds": dict(self.seconds)}
+
+
+def outcome_of(values: Mapping[str, float | Mapping[str, str]], seconds: Mapping[str, float]) -> Outcome:
+    """Make an outcome of raw values: a NaN or infinity becomes a typed failure; failed if no score is left."""
+    scores: dict[str, float | Mapping[str, str]] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            scores[name] = dict(value)
+        else:
+            scores[name] = float(value) if math.isfinite(value) else {"failed": f"non-finite value {float(value)}"}
+    failures = {name: value["failed"] for name, value in scores.items() if isinstance(value, Mapping)}
+    reason = None
+    if len(failures) == len(scores):
+        reason = "; ".join(f"{name}: {why}" for name, why in failures.items()) or "no score was asked for"
+    return Outcome(scores, reason, dict(seconds))
+
+
+def numbers(scores: Mapping[str, float | Mapping[str, str]]) -> dict[str, float]:
+    """Keep the scores that are numbers: what algorithms are told."""
+    return {name: float(value) for name, value in scores.items() if not isinstance(value, Mapping)}

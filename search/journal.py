@@ -1,0 +1,180 @@
+"""The journal: one JSON object a line, appended, never rewritten. It is the truth; all else in a run folder follows from it.
+
+    {"kind": "header", "version": 1, "config_digest": ...}                           the first line
+    {"kind": "ask", "phase", "index", "digest", "told"}                              only with order: completion
+    {"kind": "candidate", "phase", "index", "digest", "parent", "edit", "cost", "status", "reason", "scores",
+     "rejected", "duplicates", "seconds", "worker", "attempts"}                      one a scored candidate
+    {"kind": "rescore", "digest", "repeat", "seed", "status", "reason", "scores", "seconds", "worker", "attempts"}
+
+A line counts once its newline is on disk: what a crash left without one is dropped on opening. Anything else that is
+not as expected is an error that names the line; it is never skipped. The process that writes holds an exclusive lock,
+which the system releases however that process ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, final
+
+from uninas.errors import InputError
+
+VERSION = 1
+Record = Mapping[str, Any]
+
+
+class JournalError(InputError):
+    """The journal cannot be read, locked or written; the message says which file and line, and why."""
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Give the complete records of a journal, header first, without locking it: also while a search writes it.
+
+    Raises:
+        JournalError: no such file, a line that is no record, no header, or a newer version.
+    """
+    try:
+        with open(path, "rb") as file:
+            for record, _ in _records(file, path):
+                yield record
+    except OSError as error:
+        raise JournalError(f"{path}: expected a journal; cannot read it: {error.strerror}") from None
+
+
+def _records(file: Any, path: Path) -> Iterator[tuple[dict[str, Any], int]]:
+    """Give each complete record with the offset behind it; an unfinished last line ends the iteration."""
+    offset = 0
+    for number, line in enumerate(file, start=1):
+        if not line.endswith(b"\n"):
+            return
+        offset += len(line)
+        try:
+            record = json.loads(line)
+            kind = record["kind"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            shown = line[:40].decode("utf-8", "replace").strip()
+            raise JournalError(f"{path}, line {number}: expected a journal record (a JSON object); got '{shown}'") from None
+        if (number == 1) != (kind == "header"):
+            raise JournalError(f"{path}, line {number}: expected {'a header' if number == 1 else 'a record'}; got '{kind}'")
+        if number == 1 and record.get("version") != VERSION:
+            raise JournalError(
+                f"{path}: expected journal version {VERSION}; got {record.get('version')}, written by another program"
+            )
+        yield record, offset
+
+
+@final
+class Journal:
+    """An open journal that this process alone may append to. Use `create` or `resume`.
+
+    Args:
+        file: unbuffered binary file, locked, positioned behind its last complete record.
+        path: named in messages.
+        offset: where that is, in bytes.
+        fsync_seconds: a record is on disk at most so long after it was written; a crash of the machine (not of the
+            process) may lose later ones, and `close` and `sync` lose none.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, file: Any, path: Path, offset: int, *, fsync_seconds: float = 1.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._file = file
+        self._path = path
+        self._offset = offset
+        self._cadence = fsync_seconds
+        self._clock = clock
+        self._synced = clock()
+
+    def append(self, record: Record) -> None:
+        """Write one record in one piece.
+
+        Raises:
+            JournalError: the disk is full or refuses. The journal is cut back to its last complete record first.
+        """
+        line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        try:
+            written = 0
+            while written < len(line):
+                written += self._file.write(line[written:])
+            self._offset += len(line)
+            if self._clock() - self._synced >= self._cadence:
+                self.sync()
+        except OSError as error:
+            self._cut()
+            raise JournalError(
+                f"{self._path}: cannot write: {error.strerror or error}; all before it is kept: make room, then resume"
+            ) from None
+
+    def _cut(self) -> None:
+        try:
+            self._file.truncate(self._offset)
+            self._file.seek(self._offset)
+        except OSError:
+            pass  # the same torn tail as after a crash: dropped on the next opening
+
+    def sync(self) -> None:
+        """Make all written so far survive a crash of the machine."""
+        os.fsync(self._file.fileno())
+        self._synced = self._clock()
+
+    def close(self) -> None:
+        """Sync and release the lock."""
+        try:
+            self.sync()
+        except OSError as error:
+            raise JournalError(f"{self._path}: cannot write: {error.strerror or error}") from None
+        finally:
+            self._file.close()
+
+
+def create(path: Path, header: Record) -> Journal:
+    """Begin a journal where there is none, with `header` as its first line."""
+    try:
+        file = open(path, "xb", buffering=0)  # noqa: SIM115 the journal closes it
+    except FileExistsError:
+        raise JournalError(f"{path}: expected no journal yet; there is one") from None
+    except OSError as error:
+        raise JournalError(f"{path}: cannot create a journal: {error.strerror}") from None
+    _lock(file, path)
+    journal = Journal(file, path, 0)
+    journal.append({"kind": "header", "version": VERSION, **header})
+    journal.sync()
+    return journal
+
+
+def resume(path: Path, visit: Callable[[dict[str, Any]], None]) -> Journal:
+    """Lock a journal, hand each record to `visit`, drop an unfinished last line, and go on appending behind it.
+
+    Raises:
+        JournalError: another process holds it, or a line is no record. The file is then left as it was.
+    """
+    try:
+        file = open(path, "r+b", buffering=0)  # noqa: SIM115 the journal closes it
+    except OSError as error:
+        raise JournalError(f"{path}: expected the journal of a run to resume; {error.strerror}") from None
+    try:
+        _lock(file, path)
+        offset = 0
+        with open(path, "rb") as reader:
+            for record, end in _records(reader, path):
+                visit(record)
+                offset = end
+        file.truncate(offset)
+        file.seek(offset)
+    except BaseException:
+        file.close()
+        raise
+    return Journal(file, path, offset)
+
+
+def _lock(file: Any, path: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise JournalError(f"{path}: expected to be the only search on this run; another process is writing it") from None

@@ -1,0 +1,264 @@
+"""One stretch of a run: ask, score, tell, journal, until so many candidates are in the journal.
+
+With `order: ask` the journal's lines stand in ask order, whoever finished first; a result that waits for an older one
+is in memory only, and is scored again if the driver dies. With `order: completion` the journal is the log of events
+itself, asks included, so that a replay sees every tell at the ask that saw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from search.algorithms import AskTell, Proposal
+from search.interrupts import Interrupts
+from search.job import Job, Outcome, numbers
+from search.journal import Journal, JournalError
+from search.objective import Objective
+from search.pool import Done, Pool
+from search.progress import State, View
+from search.ranking import TIE, HistoryRanks
+
+POLL_SECONDS = 0.2  # how long a Ctrl-C may go unnoticed while nothing finishes
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a replay needs of a journal line: an ask (scores None) or a scored candidate."""
+
+    index: int
+    digest: str
+    scores: Mapping[str, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the end of a run needs of a candidate."""
+
+    index: int
+    digest: str
+    scores: Mapping[str, float]
+
+
+@dataclass
+class Tally:
+    """Counts of a phase, over all sessions."""
+
+    ok: int = 0
+    failed: int = 0
+    duplicates: int = 0
+    rejected: dict[str, int] | None = None
+    seconds: dict[str, float] | None = None
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Count one candidate's journal record."""
+        if record["status"] == "ok":
+            self.ok += 1
+        else:
+            self.failed += 1
+        self.duplicates += record["duplicates"]
+        self.rejected, self.seconds = self.rejected or {}, self.seconds or {}
+        for reason, count in record["rejected"].items():
+            self.rejected[reason] = self.rejected.get(reason, 0) + count
+        for stage, spent in record["seconds"].items():
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the counts as JSON-able data."""
+        seconds = {stage: round(spent, 3) for stage, spent in sorted((self.seconds or {}).items())}
+        rejected = dict(sorted((self.rejected or {}).items()))
+        counts = {"done": self.ok + self.failed, "ok": self.ok, "failed": self.failed, "duplicates": self.duplicates}
+        return {**counts, "rejected": rejected, "seconds": seconds}
+
+
+class Best:
+    """The best candidate so far, ranked among all told so far."""
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        self._history = HistoryRanks(len(objective.columns))
+        self._scores: Mapping[str, float] | None = None
+
+    def add(self, scores: Mapping[str, float]) -> None:
+        """Take one more candidate in; a tie keeps the older."""
+        keys = self._objective.keys(scores)
+        self._history.add(keys)
+        if not scores:
+            return
+        if self._scores is None or self._history.score(keys) > self._history.score(self._objective.keys(self._scores)) + TIE:
+            self._scores = scores
+
+    def text(self) -> str:
+        """Its raw scores in words."""
+        if self._scores is None:
+            return ""
+        return f"{self._objective.name}: " + ", ".join(f"{name} {value:.5g}" for name, value in self._scores.items())
+
+
+@final
+class Phase:
+    """See the module's head.
+
+    Args:
+        name: "search" or "random".
+        engine: the algorithm, fresh.
+        total: candidates wanted in the journal.
+        order: "ask" or "completion", as the engine has it.
+        objective: orders the candidates for the progress display.
+        job: makes a candidate's job.
+        state: figures for the progress display.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        engine: AskTell,
+        *,
+        total: int,
+        order: str,
+        objective: Objective,
+        job: Callable[[Proposal], Job],
+        state: State,
+    ) -> None:
+        self.name = name
+        self.entries: list[Entry] = []
+        self.tally = Tally()
+        self._engine = engine
+        self._total = total
+        self._order = order
+        self._job = job
+        self._known: Mapping[str, Mapping[str, float]] = {}
+        self._state = state
+        self._best = Best(objective)
+        self._proposals: dict[int, Proposal] = {}
+        self._records: dict[int, dict[str, Any]] = {}  # finished, waiting for an older one
+
+    @property
+    def complete(self) -> bool:
+        """Whether the journal holds all that is wanted."""
+        return len(self.entries) >= self._total
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Ask and tell again what the journal says was asked and told.
+
+        Raises:
+            JournalError: an ask now gives another network than then; the message says at which index.
+        """
+        for event in events:
+            if event.scores is None or self._order == "ask":
+                self._repeat_ask(event)
+            if event.scores is not None:
+                if event.index not in self._proposals:
+                    raise JournalError(
+                        f"{self.name} {event.index}: expected its ask before its result in the journal; there is none"
+                    )
+                self._engine.tell(event.index, event.scores)
+                del self._proposals[event.index]
+                self._enter(event.index, event.digest, event.scores)
+
+    def _repeat_ask(self, event: Event) -> None:
+        if event.index != self._engine.asked:
+            raise JournalError(
+                f"{self.name}: expected candidate {self._engine.asked} next in the journal; got {event.index}: it was edited"
+            )
+        proposal = self._engine.ask()
+        if proposal.candidate.digest != event.digest:
+            raise JournalError(
+                f"{self.name} {event.index}: expected the replay to give {event.digest[:12]} as the journal has it; got "
+                f"{proposal.candidate.digest[:12]}: this is not the program or start that began the run"
+            )
+        self._proposals[event.index] = proposal
+
+    def _enter(self, index: int, digest: str, scores: Mapping[str, float]) -> None:
+        self.entries.append(Entry(index, digest, scores))
+        self._best.add(scores)
+
+    def run(
+        self, pool: Pool, journal: Journal, view: View, interrupts: Interrupts, known: Mapping[str, Mapping[str, float]]
+    ) -> None:
+        """Go on until the phase is complete. `KeyboardInterrupt` leaves it resumable.
+
+        `known` holds raw scores of networks scored before, by digest; those are not scored again.
+        """
+        self._known = known
+        self._state.begin(self.name, len(self.entries), self._total)
+        for index in sorted(self._proposals):  # asked before an earlier session ended, never finished
+            self._submit(self._proposals[index], pool, journal)
+        while True:
+            while self._engine.asked < self._total and pool.free() > 0 and self._engine.ready():
+                interrupts.check()
+                self._ask(pool, journal)
+            self._show(view)
+            if self.complete:
+                return
+            interrupts.check()
+            for done in pool.poll(POLL_SECONDS):
+                self._finish(done, journal)
+
+    def _ask(self, pool: Pool, journal: Journal) -> None:
+        proposal = self._engine.ask()
+        self._proposals[proposal.index] = proposal
+        if self._order == "completion":
+            told = self._engine.told
+            record = {
+                "kind": "ask",
+                "phase": self.name,
+                "index": proposal.index,
+                "digest": proposal.candidate.digest,
+                "told": told,
+            }
+            journal.append(record)
+        self._submit(proposal, pool, journal)
+
+    def _submit(self, proposal: Proposal, pool: Pool, journal: Journal) -> None:
+        known = self._known.get(proposal.candidate.digest)
+        if known is None:
+            pool.submit(proposal.index, self._job(proposal))
+        else:
+            self._finish(Done(proposal.index, Outcome(dict(known)), "reused", attempts=0), journal)
+
+    def _finish(self, done: Done, journal: Journal) -> None:
+        proposal = self._proposals.pop(done.ticket)
+        self._engine.tell(proposal.index, numbers(done.outcome.scores))
+        record = candidate_record(self.name, proposal, done)
+        if self._order == "completion":
+            self._write(record, journal)
+            return
+        self._records[proposal.index] = record
+        while (record_next := self._records.pop(len(self.entries), None)) is not None:
+            self._write(record_next, journal)
+
+    def _write(self, record: dict[str, Any], journal: Journal) -> None:
+        journal.append(record)
+        self.tally.add(record)
+        self._enter(record["index"], record["digest"], numbers(record["scores"]))
+
+    def _show(self, view: View) -> None:
+        state, tally = self._state, self.tally
+        state.done, state.in_flight, state.failed = len(self.entries), len(self._proposals), tally.failed
+        state.duplicates, state.rejected = tally.duplicates, sum((tally.rejected or {}).values())
+        state.best = self._best.text()
+        view.update(state)
+
+
+def candidate_record(phase: str, proposal: Proposal, done: Done) -> dict[str, Any]:
+    """Make the journal's line of a scored candidate."""
+    candidate, outcome = proposal.candidate, done.outcome
+    return {
+        "kind": "candidate",
+        "phase": phase,
+        "index": proposal.index,
+        "digest": candidate.digest,
+        "parent": candidate.parent,
+        "edit": candidate.edit,
+        "cost": dict(candidate.cost),
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "scores": dict(outcome.scores),
+        "rejected": dict(proposal.rejected),
+        "duplicates": proposal.duplicates,
+        "seconds": {stage: round(spent, 4) for stage, spent in outcome.seconds.items()},
+        "worker": done.worker,
+        "attempts": done.attempts,
+    }

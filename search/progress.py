@@ -1,0 +1,150 @@
+"""What a person sees while a search runs: one live panel on a terminal, plain lines in a log file.
+
+search   [=======     ] 212/300   3.4/s   0:00:26 left
+best vkdnw_agg: aleph 41, vkdnw 1.207, jacov -1.02e+05    rejected 840   duplicates 12   failed 1   in flight 2
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, final
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+_PLAIN_SECONDS = 10.0  # between two lines of a log
+
+
+@dataclass
+class State:
+    """Figures of the running phase. The driver changes them in place and calls `View.update`."""
+
+    phase: str = ""
+    done: int = 0
+    total: int = 0
+    done_before: int = 0  # of `done`, those that an earlier session scored: they say nothing about the rate
+    rejected: int = 0
+    duplicates: int = 0
+    failed: int = 0
+    in_flight: int = 0
+    best: str = ""
+    started: float = field(default_factory=time.monotonic)
+
+    def begin(self, phase: str, done: int, total: int) -> None:
+        """Begin a phase of which `done` candidates are in the journal already."""
+        self.phase, self.done, self.total, self.done_before = phase, done, total, done
+        self.in_flight = 0
+        self.started = time.monotonic()
+
+    def rate(self) -> float:
+        """Candidates per second since the phase began in this session."""
+        return (self.done - self.done_before) / max(time.monotonic() - self.started, 1e-9)
+
+    def left(self) -> str:
+        """Time left at that rate, h:mm:ss."""
+        rate = self.rate()
+        if self.done == self.done_before or self.done >= self.total:
+            return "-:--:--" if self.done < self.total else "0:00:00"
+        seconds = round((self.total - self.done) / rate)
+        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+    def figures(self) -> str:
+        """The counts in words."""
+        counts = {"rejected": self.rejected, "duplicates": self.duplicates, "failed": self.failed, "in flight": self.in_flight}
+        return "   ".join(f"{name} {count}" for name, count in counts.items())
+
+
+class View(Protocol):
+    """Something that shows a `State`."""
+
+    def update(self, state: State) -> None:
+        """Show the state, as often as the view thinks fit."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Say one thing that is worth a line of its own."""
+        ...
+
+    def close(self) -> None:
+        """Show the last state and give the terminal back."""
+        ...
+
+
+@final
+class LiveView:
+    """One panel that is redrawn in place."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, refresh_per_second=4, transient=False)
+        self._running = False
+
+    def update(self, state: State) -> None:
+        """Redraw."""
+        if not self._running:
+            self._live.start()
+            self._running = True
+        bar = Table.grid(padding=(0, 2))
+        bar.add_row(
+            Text(state.phase, style="bold"),
+            ProgressBar(total=max(state.total, 1), completed=state.done, width=30),
+            f"{state.done}/{state.total}",
+            f"{state.rate():.2f}/s",
+            f"{state.left()} left",
+        )
+        panel = Table.grid()
+        panel.add_row(bar)
+        panel.add_row(Text(state.figures(), style="dim"))
+        panel.add_row(Text(f"best  {state.best or 'none yet'}", style="green"))
+        self._live.update(panel)
+
+    def note(self, text: str) -> None:
+        """Print above the panel."""
+        self._live.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        """Leave the last panel standing."""
+        if self._running:
+            self._live.stop()
+            self._running = False
+
+
+@final
+class PlainView:
+    """Lines for a log: at a phase's begin and end, and at most one in ten seconds between."""
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = write
+        self._clock = clock
+        self._last = float("-inf")
+        self._shown = ("", -1)
+
+    def update(self, state: State) -> None:
+        """Write a line if it is time for one."""
+        here = (state.phase, state.done)
+        edge = state.phase != self._shown[0] or state.done == state.total
+        if here == self._shown or not (edge or self._clock() - self._last >= _PLAIN_SECONDS):
+            return
+        self._last, self._shown = self._clock(), here
+        self._write(
+            f"{state.phase} {state.done}/{state.total}  {state.rate():.2f}/s  {state.left()} left  {state.figures()}"
+            + (f"  best {state.best}" if state.best else "")
+        )
+
+    def note(self, text: str) -> None:
+        """Write the line."""
+        self._write(text)
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+
+def view_for(console: Console) -> View:
+    """Choose by where the output goes."""
+    if console.is_terminal:
+        return LiveView(console)
+    return PlainView(lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True))

@@ -1,0 +1,116 @@
+"""A toy space and a toy scorer with every vice: slow, crashing, hanging, raising, giving NaN. Also the evaluator module
+of workers in tests: `prepare` and `evaluate` at the end. It imports neither torch nor Ray.
+
+A toy network is a list of digits; an edit changes one of them. `Behaviour` travels to the worker within the job's text.
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from search.candidate import Candidate, Rejected
+from search.job import Job, Outcome, outcome_of
+
+PLACES, BASE = 6, 10
+
+
+@dataclass(frozen=True)
+class ToySpace:
+    """Digits whose sum stays within `budget`; `behaviour` says what its scorer does, see `evaluate`."""
+
+    budget: int = 40
+    behaviour: Mapping[str, Any] | None = None
+    salt: str = ""  # another salt is another space: the same asks give other digests
+
+    def starts(self) -> Sequence[Candidate]:
+        return [self.candidate([0] * PLACES)]
+
+    def candidate(self, digits: Sequence[int], parent: str | None = None, edit: Mapping[str, Any] | None = None) -> Candidate:
+        digest = hashlib.sha256(f"{self.salt}{list(digits)}".encode()).hexdigest()
+        total = sum(digits)
+        cost = {"params": total, "macs": 2 * total, "layers": digits[0], "attention_tokens": 0}
+        return Candidate(digest, tuple(digits), cost, parent, edit)
+
+    def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
+        return self._step(parent, {"place": rng.randrange(PLACES), "digit": rng.randrange(BASE)})
+
+    def _step(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate | Rejected:
+        digits = list(parent.body)
+        if digits[edit["place"]] == edit["digit"]:
+            return Rejected("no_change")
+        digits[edit["place"]] = edit["digit"]
+        child = self.candidate(digits, parent.digest, edit)
+        return child if child.cost["params"] <= self.budget else Rejected("over budget: params")
+
+    def sample(self, rng: random.Random) -> Candidate | Rejected:
+        digits = [rng.randrange(BASE) for _ in range(PLACES)]
+        child = self.candidate(digits, self.starts()[0].digest, {"digits": digits})
+        return child if child.cost["params"] <= self.budget else Rejected("over budget: params")
+
+    def replay(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate:
+        if "digits" in edit:
+            return self.candidate(edit["digits"], parent.digest, edit)
+        child = self._step(parent, edit)
+        assert isinstance(child, Candidate)
+        return child
+
+    def text(self, candidate: Candidate) -> str:
+        return json.dumps({"digits": candidate.body, "behaviour": self.behaviour or {}})
+
+    def document(self, candidate: Candidate, metadata: Mapping[str, Any]) -> str:
+        return json.dumps({"digits": candidate.body, "metadata": metadata})
+
+
+def toy_scores(digits: Sequence[int], seed: int) -> dict[str, float]:
+    """Five raw scores, all different functions of digits and seed."""
+    noise = random.Random(f"{list(digits)}{seed}")
+    return {
+        "aleph": float(digits[0] + digits[1]),
+        "vkdnw": sum((place + 1) * digit for place, digit in enumerate(digits)) / 100 + noise.random() / 10,
+        "jacov": -abs(sum(digits) - 25) + noise.random(),
+        "expressivity": digits[3] * digits[4] / 10 + noise.random() / 5,
+        "trainability": -float(digits[5]) + noise.random(),
+        "flops": float(2 * sum(digits)),
+    }
+
+
+def prepare(device: str) -> dict[str, str]:
+    return {"torch": "none", "device": device, "precision": "toy"}
+
+
+def evaluate(job: Job, device: str) -> Outcome:
+    """Score a toy network, misbehaving first as the job's text says. A digest is hit where it starts with a given prefix.
+
+    delay: mean milliseconds, uneven by digest and worker. raise, nan, hang, die: prefixes. die_once: prefixes whose first
+    evaluation kills the worker, remembered by a file in the folder `memory`. log: folder that gets one file a call.
+    """
+    network = json.loads(job.architecture)
+    behaviour = network["behaviour"]
+
+    def hit(vice: str) -> bool:
+        return any(job.digest.startswith(prefix) for prefix in behaviour.get(vice, ()))
+
+    if "delay" in behaviour:
+        time.sleep(behaviour["delay"] / 1000 * random.Random(f"{job.digest}{os.getpid()}").expovariate(1.0))
+    if hit("raise"):
+        raise ValueError("this network cannot be scored")
+    if hit("hang"):
+        while True:
+            time.sleep(0.01)
+    if hit("die"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    if hit("die_once"):
+        mark = Path(behaviour["memory"]) / job.digest
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+    scores = toy_scores(network["digits"], job.seed)
+    wanted = {name: float("nan") if hit("nan") else scores[name] for name in job.proxies}
+    return outcome_of(wanted, {"build": 0.0, "score": 0.0})

@@ -1,0 +1,96 @@
+"""Run folders for the tests of the report: the real driver and the real space, with scores made up from digests.
+
+So a folder has exactly the files that a search writes, and no torch is needed to make it.
+"""
+
+import random
+from pathlib import Path
+
+from search import config, driver
+from search.interrupts import Interrupts
+from search.job import Job, Outcome, outcome_of
+from search.pool import Done, Pool
+from search.progress import PlainView, View
+from search.schema import SearchConfig
+
+CONFIG = """
+space: {preset: coatnet, widths: [32, 64, 96, 96], depths: [1, 1, 2, 1], random_edits: 6}
+algorithm: evolution
+algorithm_options: {population: 12}
+objective: vkdnw_agg
+evaluations: 40
+window: 4
+size: 32
+classes: 10
+batch: 4
+budget: {params: 900000, macs: 40000000, layers: 60}
+finalists: {count: 3, seeds: 3}
+pool: {kind: serial}
+baseline: true
+"""
+
+
+class FakePool:
+    """Scores at once, by a rule of digest and seed; every `fail_every`-th digest fails, and `stop_after` jobs Ctrl-C comes."""
+
+    def __init__(self, fail_every: int = 0, stop_after: int | None = None, reason: str = "out of memory") -> None:
+        self.fail_every = fail_every
+        self.stop_after = stop_after
+        self.reason = reason
+        self.waiting: list[tuple[int, Job]] = []
+        self.done = 0
+
+    def start(self) -> dict[str, str]:
+        return {"torch": "9.9", "device": "cpu: paper <and> pencil", "precision": "float32"}
+
+    def free(self) -> int:
+        return 1 - len(self.waiting)
+
+    def submit(self, ticket: int, job: Job) -> None:
+        self.waiting.append((ticket, job))
+
+    def poll(self, timeout_s: float) -> list[Done]:
+        if not self.waiting:
+            return []
+        if self.stop_after is not None and self.done >= self.stop_after:
+            raise KeyboardInterrupt
+        ticket, job = self.waiting.pop()
+        self.done += 1
+        return [Done(ticket, self.outcome(job), f"worker-{self.done % 2}")]
+
+    def outcome(self, job: Job) -> Outcome:
+        if self.fail_every and int(job.digest[:8], 16) % self.fail_every == 0:
+            return Outcome({}, self.reason, {"build": 0.01})
+        base, noise = random.Random(job.digest), random.Random(f"{job.digest}{job.seed}")
+        values: dict[str, float] = {}
+        for name in job.proxies:
+            values[name] = 10 * base.random() + noise.random()
+        if "vkdnw" in values:
+            values["vkdnw"] = min(values["vkdnw"] / 5, 2.19)
+        if "aleph" in values:
+            values["aleph"] = float(round(30 + values["aleph"]))
+        return outcome_of(values, {"build": 0.01 + noise.random() / 100, "score": 0.2 + noise.random()})
+
+    def close(self) -> None:
+        self.waiting.clear()
+
+
+def make_run(
+    folder: Path,
+    *overrides: str,
+    fail_every: int = 0,
+    stop_after: int | None = None,
+    reason: str = "out of memory",
+    text: str = CONFIG,
+) -> Path:
+    """Make a run folder; with `stop_after` an interrupted one."""
+
+    def pool_maker(settings: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
+        return FakePool(fail_every, stop_after, reason)
+
+    view = PlainView(lambda text: None, clock=lambda: 0.0)
+    try:
+        driver.begin(config.parse(text, overrides), folder, view=view, pool_maker=pool_maker)
+    except KeyboardInterrupt:
+        assert stop_after is not None
+    return folder
