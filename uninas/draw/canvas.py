@@ -121,13 +121,13 @@ class Canvas:
         """End the group that was opened last."""
         self._parts.append("</g>")
 
-    def to_svg(self, width: float, height: float, title: str) -> str:
-        """The whole drawing as one SVG document without a reference to anything outside it."""
+    def to_svg(self, width: float, height: float, title: str, *, left: float = 0.0) -> str:
+        """The whole drawing, from x = `left` on, as one SVG document without a reference to anything outside it."""
         return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left:g} 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
             f' height="{height:.0f}" class="un-drawing" role="img" aria-label={quoteattr(clean(title))}>'
             f"<title>{escape(clean(title))}</title>{STYLE}"
-            f'<rect width="100%" height="100%" class="un-paper"/>{"".join(self._parts)}</svg>\n'
+            f'<rect x="{left:g}" width="100%" height="100%" class="un-paper"/>{"".join(self._parts)}</svg>\n'
         )
 
 

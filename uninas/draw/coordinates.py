@@ -67,9 +67,7 @@ def _conflicts(layers: Layers, above: Neighbours, is_dummy: Callable[[int], bool
     return marked
 
 
-def _align(
-    ordered: Layers, neighbours: Neighbours, conflicts: set[tuple[int, int]]
-) -> tuple[list[int], list[list[int]]]:
+def _align(ordered: Layers, neighbours: Neighbours, conflicts: set[tuple[int, int]]) -> tuple[list[int], list[list[int]]]:
     """Lines of points: the root of every point's line, and for every root the points of its line."""
     count = len(neighbours)
     root = list(range(count))
@@ -81,9 +79,7 @@ def _align(
         for point in layer:
             around = sorted(neighbours[point], key=position.__getitem__)
             middle = len(around) // 2
-            medians = (
-                around[middle - 1 : middle + 1] if around and len(around) % 2 == 0 else around[middle : middle + 1]
-            )
+            medians = around[middle - 1 : middle + 1] if around and len(around) % 2 == 0 else around[middle : middle + 1]
             for other in medians:
                 free = (other, point) not in conflicts and (point, other) not in conflicts
                 if free and position[other] > reached and other not in taken:

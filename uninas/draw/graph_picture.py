@@ -54,9 +54,7 @@ class GraphPicture:
         items = []
         for nodes in self._folded.members:
             node = self._graph.nodes[nodes[0]]
-            text = (
-                f"{node.op.values['count']} parts" if node.op.name == "slice" and len(nodes) > 1 else op_label(node.op)
-            )
+            text = f"{node.op.values['count']} parts" if node.op.name == "slice" and len(nodes) > 1 else op_label(node.op)
             if node.op.name == "input":
                 text = f"x  ·  {type_label(self._types[0], self._width, symbolic=self._symbolic)}"
             items.append(_Item(text, family_of(node.op), nodes[0], len(nodes), node.op.text))

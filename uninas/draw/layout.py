@@ -199,9 +199,7 @@ def layered_layout(
         return Layout((), (), (), 0.0, 0.0)
     points = _Layered(sizes, edges)
     points.order()
-    middle = assign_coordinates(
-        points.layers, points.above, points.widths, lambda point: point >= points.real, horizontal_gap
-    )
+    middle = assign_coordinates(points.layers, points.above, points.widths, lambda point: point >= points.real, horizontal_gap)
     left = min(x - width / 2 for x, width in zip(middle, points.widths, strict=True))
     right = max(x + width / 2 for x, width in zip(middle, points.widths, strict=True))
     tops, heights = [], []

@@ -222,9 +222,7 @@ def _enclosed(view: _View, first: int, outer: int, taken: set[int]) -> set[int]:
 
 def _expansion(view: _View, first: int, region: set[int], factor: float, inner: list[Pattern]) -> Pattern:
     widens = view.channels(first) > view.channels(view.inputs(first)[0])
-    spatial = [
-        node for node in sorted(region) if view.is_conv(node) and not view.is_conv(node, 1) and not view.types[node][1]
-    ]
+    spatial = [node for node in sorted(region) if view.is_conv(node) and not view.is_conv(node, 1) and not view.types[node][1]]
     kernels = list(dict.fromkeys(_kernel_text(view, node) for node in spatial))
     depthwise = any(view.graph.nodes[node].op.values["groups"] == "depthwise" for node in spatial)
     if not widens:

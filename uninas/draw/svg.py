@@ -42,14 +42,14 @@ def draw_overview(arch: Architecture) -> str:
     """Draw the first half of `draw_architecture` alone, without its title: stem, stages with their blocks, head, shares."""
     canvas = Canvas()
     y = _draw_overview(canvas, overview(arch), 6.0)
-    return canvas.to_svg(WIDTH, y + 6, f"Overview of architecture {arch.digest[:12]}")
+    return canvas.to_svg(WIDTH - 2 * MARGIN, y + 6, left=MARGIN, title=f"Overview of architecture {arch.digest[:12]}")
 
 
 def draw_blocks(arch: Architecture) -> str:
     """Draw the second half of `draw_architecture` alone: the graph of every distinct block, and the legend."""
     canvas = Canvas()
-    width, y = _draw_blocks(canvas, overview(arch), 18.0)
-    return canvas.to_svg(width, y + 6, f"Blocks of architecture {arch.digest[:12]}")
+    width, y = _draw_blocks(canvas, overview(arch), 0.0, heading=False)
+    return canvas.to_svg(width - 2 * MARGIN + 6, y + 6, left=MARGIN - 3, title=f"Blocks of architecture {arch.digest[:12]}")
 
 
 def draw_subblock(graph: Graph, width: int) -> str:
@@ -102,9 +102,7 @@ def _draw_overview(canvas: Canvas, view: Overview, y: float) -> float:
     return _draw_plain_row(canvas, view, y, "Head", "1 × 1", text, view.head)
 
 
-def _draw_plain_row(
-    canvas: Canvas, view: Overview, y: float, name: str, shape: str, text: str, spent: tuple[int, int]
-) -> float:
+def _draw_plain_row(canvas: Canvas, view: Overview, y: float, name: str, shape: str, text: str, spent: tuple[int, int]) -> float:
     canvas.line(MARGIN, y, WIDTH - MARGIN, y, "un-rule")
     canvas.text(MARGIN, y + 21, name, size=13.5, bold=650)
     canvas.text(MARGIN, y + 38, shape, "un-soft", size=11)
@@ -223,9 +221,12 @@ class _Panel:
         canvas.close_group()
 
 
-def _draw_blocks(canvas: Canvas, view: Overview, y: float) -> tuple[float, float]:
+def _draw_blocks(canvas: Canvas, view: Overview, y: float, *, heading: bool = True) -> tuple[float, float]:
     """Fill rows with panels; returns the width of the whole drawing and where the rows end."""
-    canvas.text(MARGIN, y + 4, "Blocks", size=16, bold=650)
+    if heading:
+        canvas.text(MARGIN, y + 4, "Blocks", size=16, bold=650)
+    else:
+        y -= 8
     for text in wrap(_TEMPLATE, WIDTH - 2 * MARGIN, 11.5, 3):
         canvas.text(MARGIN, y + 24, text, "un-soft", size=11.5)
         y += 16

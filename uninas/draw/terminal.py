@@ -46,9 +46,7 @@ def architecture_tree(arch: Architecture) -> Tree:
 def _title(view: Overview) -> Text:
     arch, total = view.architecture, view.total
     height, width = arch.input_size
-    facts = (
-        f"{height}×{width} px · {quantity(total.params)} params · {quantity(total.macs)} MACs · {total.layers} layers"
-    )
+    facts = f"{height}×{width} px · {quantity(total.params)} params · {quantity(total.macs)} MACs · {total.layers} layers"
     return Text.assemble((f"Architecture {arch.digest[:12]}", "bold"), f"  {facts}")
 
 
@@ -67,9 +65,7 @@ def _add_stage(root: Tree, view: Overview, stage: StageView) -> None:
 
 
 def _add_kind(root: Tree, kind: BlockKind) -> None:
-    line = Text.assemble(
-        (f"Block {kind.letter}  ", "bold cyan"), kind.summary, (f"  {kind.occurrences}", "bright_black")
-    )
+    line = Text.assemble((f"Block {kind.letter}  ", "bold cyan"), kind.summary, (f"  {kind.occurrences}", "bright_black"))
     branch = root.add(line)
     for number, graph in enumerate(kind.block.subblocks, start=1):
         name = f"S{number}  "

@@ -1,0 +1,287 @@
+"""The report's charts, drawn by matplotlib and given as inline SVG whose text stays text."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from search.finalists import Finalist
+from search.report.data import Entry, Run, column_name, raw_value
+from search.report.spectra import BEST, Spectra
+from search.report.theme import AMBER, BLUE, INK, PAPER, PURPLE, RANK_COLOURS, RULE, SOFT, TEAL, VARIABLES
+from uninas.draw.labels import quantity
+
+WIDTH = 10.4  # inches; the page shows a chart 1080 pixels wide, so 8.5 points read as 12 pixels
+RASTER_FROM = 4000  # points above which a cloud becomes a picture inside the SVG: ten thousand circles slow a browser down
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": SOFT,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": RULE,
+    "grid.linewidth": 0.5,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": SOFT,
+    "ytick.labelcolor": SOFT,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+}
+
+
+def _render(name: str, title: str, height: float, draw: Callable[[Figure], None]) -> str:
+    """Draw a figure and give its SVG: ids prefixed by `name`, colours as CSS variables, nothing but the drawing."""
+    style: Any = {**_STYLE, "svg.hashsalt": name}
+    with matplotlib.rc_context(style):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=144)
+        FigureCanvasSVG(figure)
+        draw(figure)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
+    svg = re.sub(r'href="#', f'href="#{name}-', svg)
+    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)  # the page's own
+    for colour, variable in VARIABLES.items():
+        svg = svg.replace(colour, variable)
+    svg = re.sub(r"<svg ", f'<svg role="img" aria-label="{title}" ', svg, count=1)
+    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="1080"', svg, count=1)
+
+
+def _quantities(axis: Any) -> None:
+    axis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value).replace(" ", "\u2009")))
+
+
+def scores_over_time(run: Run) -> str:
+    """Scores of every candidate in the order of the search, the best so far, and the random search of equal budget.
+
+    An objective of one column shows its raw score. One of several shows the place in the final population, which is what the
+    search compares, and the raw scores of every column below.
+    """
+    columns = run.objective.columns
+    if len(columns) == 1:
+        return _render("scores", "Scores over time", 3.9, lambda figure: _draw_column(figure.subplots(), run, columns[0]))
+
+    def draw(figure: Figure) -> None:
+        rows = math.ceil(len(columns) / 2)
+        grid = figure.add_gridspec(rows + 1, 2, height_ratios=[1.7] + [1.0] * rows)
+        _draw_places(figure.add_subplot(grid[0, :]), run)
+        for index, column in enumerate(columns):
+            _draw_column(figure.add_subplot(grid[1 + index // 2, index % 2]), run, column, small=True)
+
+    return _render("scores", "Scores over time", 3.3 + 1.9 * math.ceil(len(columns) / 2), draw)
+
+
+def _draw_column(axes: Axes, run: Run, column: Sequence[str], small: bool = False) -> None:
+    for entries, colour, marker, name in _phases(run):
+        scored = [entry for entry in entries if all(score in entry.scores for score in column)]
+        _draw_progress(axes, scored, [raw_value(column, entry.scores) for entry in scored], colour, marker, name)
+    axes.set_title(column_name(column))
+    _quantities(axes.yaxis)
+    if not small:
+        axes.set_xlabel("candidate")
+        _legend(axes, run)
+
+
+def _legend(axes: Axes, run: Run) -> None:
+    """What dots and lines mean, above the axes, where nothing is drawn."""
+    handles = []
+    for _, colour, marker, name in _phases(run):
+        style = "--" if marker == "x" else "-"
+        handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4, label=name))
+        handles.append(Line2D([], [], color=colour, linestyle=style, linewidth=1.8, label=f"{name}, best so far"))
+    axes.legend(handles=handles, ncols=4, loc="lower right", bbox_to_anchor=(1.0, 0.99), borderaxespad=0)
+
+
+def _draw_places(axes: Axes, run: Run) -> None:
+    count = len(run.places)
+    for entries, colour, marker, name in _phases(run):
+        scored = [entry for entry in entries if (entry.phase, entry.index) in run.places]
+        values = [100.0 * (count - run.places[entry.phase, entry.index] + 1) / count for entry in scored]
+        _draw_progress(axes, scored, values, colour, marker, name)
+    axes.set_title("Place in the final population (100: first, 0: last)")
+    axes.set_xlabel("candidate")
+    _legend(axes, run)
+
+
+def _phases(run: Run) -> list[tuple[tuple[Entry, ...], str, str, str]]:
+    phases = [(run.baseline, AMBER, "x", "random"), (run.entries, BLUE, "o", "search")]
+    return [phase for phase in phases if phase[0]]
+
+
+def _draw_progress(axes: Axes, entries: Sequence[Entry], values: Sequence[float], colour: str, marker: str, name: str) -> None:
+    """A cloud of values over candidate numbers, and the best so far as a line."""
+    if not entries:
+        return
+    steps = [entry.index + 1 for entry in entries]
+    size = 9 if len(entries) < 1000 else 4
+    axes.scatter(
+        steps, values, s=size, color=colour, marker=marker, linewidths=0.7 if marker == "x" else 0, alpha=0.45,
+        rasterized=len(entries) > RASTER_FROM,
+    )  # fmt: skip
+    style = "--" if marker == "x" else "-"
+    best = np.maximum.accumulate(values)
+    axes.step(steps, best, where="post", color=colour, linewidth=1.8, linestyle=style)
+
+
+def population(run: Run) -> str:
+    """Every scored candidate in the plane of parameters and MACs, coloured by final place, with the budget's lines."""
+    places = run.places
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        colours = LinearSegmentedColormap.from_list("rank", RANK_COLOURS)
+        cloud = None
+        for phase, marker, size, name in (("random", "x", 15, "random"), ("search", "o", 13, "search")):
+            entries = [entry for entry in run.scored if entry.phase == phase]
+            if not entries:
+                continue
+            entries.sort(key=lambda entry: -places[entry.phase, entry.index])  # the best are drawn last, on top
+            shades = [1.0 - (places[entry.phase, entry.index] - 1) / max(len(places) - 1, 1) for entry in entries]
+            cloud = axes.scatter(
+                [entry.cost["params"] for entry in entries], [entry.cost["macs"] for entry in entries],
+                c=shades, cmap=colours, vmin=0, vmax=1, s=size, marker=marker,
+                linewidths=0.9 if marker == "x" else 0.0, alpha=0.85, rasterized=len(entries) > RASTER_FROM, label=name,
+            )  # fmt: skip
+        _draw_budget(axes, run)
+        _mark(axes, run)
+        axes.set_xlabel("parameters")
+        axes.set_ylabel("MACs")
+        _quantities(axes.xaxis)
+        _quantities(axes.yaxis)
+        axes.legend(loc="lower right", ncols=4, bbox_to_anchor=(1.0, 0.99), borderaxespad=0)
+        if cloud is not None:
+            bar = figure.colorbar(cloud, ax=axes, pad=0.015, aspect=36, ticks=[0, 0.5, 1])
+            bar.ax.set_yticklabels(["last", "middle", "first"])
+            bar.outline.set_visible(False)
+            bar.ax.tick_params(length=0)
+
+    return _render("population", "Population in the plane of parameters and MACs", 5.2, draw)
+
+
+def _draw_budget(axes: Axes, run: Run) -> None:
+    budget = run.config.budget
+    if budget.params is not None:
+        axes.axvline(budget.params, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+        axes.annotate(
+            f"budget {quantity(budget.params)}", (budget.params, 0.02), xycoords=("data", "axes fraction"),
+            xytext=(-4, 0), textcoords="offset points", ha="right", color=INK, fontsize=7.5,
+        )  # fmt: skip
+    if budget.macs is not None:
+        axes.axhline(budget.macs, color=INK, linewidth=1, linestyle=(0, (4, 3)))
+        axes.annotate(
+            f"budget {quantity(budget.macs)}", (0.005, budget.macs), xycoords=("axes fraction", "data"),
+            xytext=(0, 3), textcoords="offset points", ha="left", color=INK, fontsize=7.5,
+        )  # fmt: skip
+
+
+def _mark(axes: Axes, run: Run) -> None:
+    """The start as a square, the best as a star."""
+    start = next((entry for entry in run.entries if entry.parent is None), None)
+    if start is not None:
+        axes.scatter(
+            start.cost["params"], start.cost["macs"], s=55, marker="s", color=PAPER, edgecolors=INK, linewidths=1.3,
+            zorder=5, label="start",
+        )  # fmt: skip
+    best = next((entry for entry in run.entries if run.best is not None and entry.digest == run.best.digest), None)
+    if best is not None:
+        axes.scatter(
+            best.cost["params"], best.cost["macs"], s=170, marker="*", color=AMBER, edgecolors=INK, linewidths=0.8,
+            zorder=6, label="best",
+        )  # fmt: skip
+
+
+_PRESET_COLOURS = {"resnet": TEAL, "efficientnet": AMBER, "vit": PURPLE, "coatnet": SOFT}
+
+
+def spectra(found: Spectra) -> str:
+    """Sorted eigenvalues of every network's Fisher matrix over their quantile, on a logarithmic axis, and the deciles."""
+
+    def draw(figure: Figure) -> None:
+        axes, lower = figure.subplots(1, 2, width_ratios=[1.6, 1])
+        for name, spectrum in found.of.items():
+            colour = BLUE if name == BEST else _PRESET_COLOURS.get(name, SOFT)
+            width, order = (2.2, 4) if name == BEST else (1.1, 3)
+            values = np.asarray(spectrum.eigenvalues)
+            quantiles = np.linspace(0, 1, 401)
+            curve = np.quantile(values, quantiles)  # linear between eigenvalues, as the deciles are
+            shown = curve > values.max() * 1e-16  # below is rounding
+            axes.plot(quantiles[shown], curve[shown], color=colour, linewidth=width, zorder=order, label=name)
+            deciles = np.asarray(spectrum.deciles)
+            kept = deciles > values.max() * 1e-16
+            axes.plot(np.arange(1, 10)[kept] / 10, deciles[kept], ".", color=colour, markersize=5, zorder=order)
+            shares = deciles / deciles.sum()
+            label = f"{name}  {spectrum.entropy:.3f}"
+            lower.plot(np.arange(1, 10), shares, color=colour, linewidth=width, marker=".", zorder=order, label=label)
+        axes.set_yscale("log")
+        axes.set_title("Eigenvalues (dots: deciles)")
+        axes.set_xlabel("quantile")
+        axes.legend(loc="lower right")
+        lower.set_title("Deciles as shares (number: VKDNW)")
+        lower.set_xlabel("decile")
+        lower.set_xticks(range(1, 10))
+        lower.legend(loc="upper left")
+
+    return _render("spectra", "Fisher spectra of the best network and of the presets", 4.1, draw)
+
+
+def finalists(run: Run) -> str:
+    """Every finalist's scores on fresh seeds: each seed a tick, their mean with one standard deviation, the search's a ring."""
+    columns = run.objective.columns
+    rows = run.finalists
+    names = [f"{one.entry.digest[:8]}   place {one.place}" for one in rows]
+
+    def draw(figure: Figure) -> None:
+        grid: Any = figure.subplots(1, len(columns), sharey=True, squeeze=False)
+        for axes, column in zip(grid[0], columns, strict=True):
+            for row, finalist in enumerate(rows):
+                _draw_spread(axes, finalist, column, len(rows) - 1 - row)
+            axes.set_title(column_name(column) if len(columns) < 3 else " then ".join(column))
+            axes.locator_params(axis="x", nbins=3 if len(columns) > 2 else 6)
+            _quantities(axes.xaxis)
+            axes.grid(axis="y", visible=False)
+        grid[0][0].set_yticks(range(len(rows)), labels=names[::-1])
+        grid[0][0].set_ylim(-0.7, len(rows) - 0.3)
+        for label in grid[0][0].get_yticklabels():
+            label.set_color(INK)
+
+    return _render("finalists", "Scores of the finalists on fresh seeds", 0.9 + 0.3 * len(rows), draw)
+
+
+def _draw_spread(axes: Axes, finalist: Finalist, column: Sequence[str], height: float) -> None:
+    wanted = set(column)
+    fresh = [raw_value(column, one.scores) for one in finalist.rescores if wanted <= one.scores.keys()]
+    if wanted <= finalist.entry.scores.keys():
+        ring = raw_value(column, finalist.entry.scores)
+        axes.plot(ring, height, "o", markersize=5, markerfacecolor="none", color=SOFT)
+    if fresh:
+        spread = float(np.std(fresh, ddof=1)) if len(fresh) > 1 else 0.0
+        axes.errorbar(np.mean(fresh), height, xerr=spread, fmt="o", markersize=4, color=BLUE, capsize=3, linewidth=1.3)
+        axes.plot(fresh, [height - 0.22] * len(fresh), "|", markersize=5, color=BLUE, alpha=0.7)

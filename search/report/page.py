@@ -1,0 +1,250 @@
+"""From a run to the words and numbers of its page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+import uninas
+from search.report import figures
+from search.report.data import Entry, Run
+from search.report.spectra import Spectra, presets_of
+from search.report.template import PAGE
+from search.report.theme import STYLE
+from search.space import BUDGETED
+from uninas.draw import draw_blocks, draw_overview
+from uninas.draw.labels import quantity
+
+_BUDGET_NAMES = {
+    "params": "parameters",
+    "macs": "MACs",
+    "layers": "layers",
+    "attention_tokens": "largest attention map",
+}
+
+
+def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
+    """The page of a run. `spectra` None: not computed, and `spectra_note` says why."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    presets, left_out = presets_of(run)
+    space = run.config.space
+    scored = bool(run.scored)
+    several = len(run.objective.columns) > 1
+    context: dict[str, Any] = {
+        "name": run.name,
+        "style": Markup(STYLE),
+        "lead": _lead(run),
+        "missing": "; ".join(run.missing),
+        "chosen": run.chosen,
+        "best": _best(run) if run.best is not None else None,
+        "size": "{} × {}".format(*run.size()),
+        "classes": run.config.classes,
+        "batch": run.config.batch,
+        "seed": run.config.seed,
+        "scaled": ", presets at this run’s widths and depths" if space.widths or space.depths else "",
+        "seeds": run.config.finalists.seeds,
+        "costs": _costs(run, presets, left_out) if run.best is not None else None,
+        "charts": {
+            "scores": Markup(figures.scores_over_time(run)) if scored else "",
+            "population": Markup(figures.population(run)) if scored else "",
+            "finalists": Markup(figures.finalists(run)) if run.finalists else "",
+            "spectra": Markup(figures.spectra(spectra)) if spectra is not None and spectra.of else "",
+        },
+        "score_note": (
+            "The search compares places in the population, which move as it grows: above, places among all candidates at"
+            " the end; below, the raw scores they come from."
+            if several
+            else "Raw scores of the objective: higher is better."
+        ),
+        "baseline_note": (
+            f"Amber: a random search of equal budget, {len(run.baseline)} candidates."
+            if run.baseline
+            else "This run has no random search beside it (baseline: true in the configuration adds one)."
+        ),
+        "spectra_note": spectra_note,
+        "spectra_left_out": sorted(spectra.left_out.items()) if spectra is not None else [],
+        "phases": [{"name": "search"}] + [{"name": "random"}] * bool(run.baseline),
+        "events": _events(run),
+        "timing": list(_timing(run)),
+        "workers": _workers(run),
+        "rejected": _rejected(run),
+        "failed": Counter(_short(entry.reason) for entry in _all(run) if entry.status != "ok").most_common(),
+        "config_text": run.config_text,
+        "commands": [f"uninas search --resume {run.name}", *_extension(run)],
+        "resume_note": (
+            "The run is finished. More evaluations continue the same journal; what is there stays."
+            if not run.missing
+            else "A resumed search replays the journal and goes on bit for bit; give the run folder’s path."
+        ),
+        "provenance": list(_flat(run.info)),
+    }
+    return environment.from_string(PAGE).render(context)
+
+
+def _lead(run: Run) -> str:
+    config = run.config
+    start = config.space.preset or config.space.architecture
+    text = (
+        f"{config.algorithm} from {start}, objective {config.objective}, {len(run.entries)} candidates at"
+        f" {config.size[0]} × {config.size[1]} pixels with {config.classes} classes, seed {config.seed}"
+    )
+    return text + (f"; a random search of {len(run.baseline)} beside it." if run.baseline else ".")
+
+
+def _best(run: Run) -> dict[str, Any]:
+    """Cards, sentence and drawings of the best network."""
+    assert run.best is not None
+    cost = uninas.cost(run.best, run.size(), run.config.classes).as_dict()
+    cards = []
+    for name in BUDGETED:
+        bound = getattr(run.config.budget, name)
+        share = None if bound is None else min(100.0, round(100 * cost[name] / bound, 1))
+        under = "no budget" if bound is None else f"{share:.0f} % of the budget of {quantity(bound)}"
+        cards.append({"name": _BUDGET_NAMES[name], "value": quantity(cost[name]), "share": share, "under": under})
+    return {
+        "digest": run.best.digest,
+        "cards": cards,
+        "sentence": _sentence(run, run.best.digest),
+        "scores": _score_rows(run, run.best.digest),
+        "overview": Markup(draw_overview(run.best)),
+        "blocks": Markup(draw_blocks(run.best)),
+    }
+
+
+def _sentence(run: Run, digest: str) -> str:
+    """The scores of the best network in words."""
+    entry = next((one for one in run.entries if one.digest == digest), None)
+    if entry is None:
+        return "The journal does not hold the scores of this network."
+    place = run.places.get((entry.phase, entry.index))
+    text = f"Candidate {entry.index + 1} of the search, at place {place} of {len(run.places)} by {run.config.objective}"
+    if run.baseline:
+        theirs = [run.places[one.phase, one.index] for one in run.scored if one.phase == "random"]
+        text += f"; the random search’s best is at place {min(theirs)}" if theirs else ""
+    finalist = next((one for one in run.finalists if one.entry.digest == digest), None)
+    if finalist is None:
+        return f"{text}."
+    return f"{text}. On fresh seeds it takes place {finalist.place} among all candidates of the search."
+
+
+def _score_rows(run: Run, digest: str) -> list[list[str]]:
+    """Rows of the best network's scores: name, in the search, mean on fresh seeds, standard deviation, random search's best."""
+    entry = next((one for one in run.entries if one.digest == digest), None)
+    finalist = next((one for one in run.finalists if one.entry.digest == digest), None)
+    theirs = [one for one in run.scored if one.phase == "random"]
+    rival = min(theirs, key=lambda one: run.places[one.phase, one.index], default=None)
+    rows = []
+    for name in run.objective.proxies:
+        sources = (
+            entry.scores if entry else {},
+            finalist.mean if finalist else {},
+            finalist.spread if finalist else {},
+            rival.scores if rival else {},
+        )
+        cells = [
+            f"{source[name]:.{precision}g}" if name in source else "–"
+            for source, precision in zip(sources, (5, 5, 2, 5), strict=True)
+        ]
+        rows.append([name, *cells])
+    return rows
+
+
+def _costs(run: Run, presets: Mapping[str, uninas.Architecture], left_out: Mapping[str, str]) -> dict[str, Any]:
+    assert run.best is not None
+    networks = {"best" if run.chosen else "best so far": run.best, **presets}
+    costs = [uninas.cost(one, run.size(), run.config.classes).as_dict() for one in networks.values()]
+
+    def row(name: str, key: str, show: Any) -> dict[str, Any]:
+        bound = getattr(run.config.budget, key, None)
+        cells = [{"text": show(cost[key]), "over": bound is not None and cost[key] > bound} for cost in costs]
+        return {"name": name, "cells": cells}
+
+    rows = [
+        row("parameters", "params", "{:,}".format),
+        row("live parameters", "live_params", "{:,}".format),
+        row("MACs", "macs", "{:,}".format),
+        {"name": "2 × MACs", "cells": [{"text": f"{2 * cost['macs']:,}", "over": False} for cost in costs]},
+        row("convolution and linear layers", "layers", "{:,}".format),
+        row("activations, MB (float32)", "activation_bytes", lambda value: f"{value / 1e6:,.1f}"),
+        row("largest attention map, tokens", "attention_tokens", "{:,}".format),
+    ]
+    return {"columns": list(networks), "rows": rows, "left_out": sorted(left_out.items())}
+
+
+def _all(run: Run) -> tuple[Entry, ...]:
+    return (*run.entries, *run.baseline)
+
+
+def _phases(run: Run) -> list[tuple[str, tuple[Entry, ...]]]:
+    return [("search", run.entries)] + ([("random", run.baseline)] if run.baseline else [])
+
+
+def _events(run: Run) -> list[tuple[str, list[str]]]:
+    """Rows of counts, a column a phase."""
+    columns = []
+    for name, entries in _phases(run):
+        tally = run.tallies[name]
+        failed = sum(entry.status != "ok" for entry in entries)
+        partly = sum(entry.status == "ok" and any(p not in entry.scores for p in run.objective.proxies) for entry in entries)
+        retried = sum(entry.attempts > 1 for entry in entries)
+        columns.append([len(entries), len(entries) - failed, failed, partly, tally.duplicates, tally.rejected.total(), retried])
+    labels = ["scored or tried", "ok", "failed", "ok, but a score is missing", "duplicates drawn again"]
+    labels += ["rejected before scoring", "tried more than once"]
+    return [(label, [f"{column[row]:,}" for column in columns]) for row, label in enumerate(labels)]
+
+
+def _rejected(run: Run) -> list[tuple[str, list[str]]]:
+    names = [name for name, _ in _phases(run)]
+    total: Counter[str] = Counter()
+    for name in names:
+        total.update(run.tallies[name].rejected)
+    return [(reason, [f"{run.tallies[name].rejected[reason]:,}" for name in names]) for reason, _ in total.most_common()]
+
+
+def _timing(run: Run) -> Iterator[tuple[str, ...]]:
+    """Rows of seconds: stage, median, 95th percentile, longest, sum; the whole last."""
+    stages = list(dict.fromkeys(stage for entry in _all(run) for stage in entry.seconds))
+    rows = {stage: [entry.seconds[stage] for entry in _all(run) if stage in entry.seconds] for stage in stages}
+    if len(stages) > 1:
+        rows["together"] = [sum(entry.seconds.values()) for entry in _all(run) if len(entry.seconds) == len(stages)]
+    for stage, values in rows.items():
+        figures_of = (np.median(values), np.percentile(values, 95), max(values), sum(values))
+        yield (stage, *(f"{value:,.3f}" if value < 10 else f"{value:,.1f}" for value in figures_of))
+
+
+def _workers(run: Run) -> str:
+    counts = Counter(entry.worker for entry in _all(run))
+    named = ", ".join(f"{worker} ({count:,})" for worker, count in counts.most_common(8))
+    more = f" and {len(counts) - 8} more" if len(counts) > 8 else ""
+    return f"{len(counts)} worker{'s' * (len(counts) != 1)}: {named}{more}."
+
+
+def _short(reason: str | None) -> str:
+    text = " ".join((reason or "no reason given").split())
+    return text if len(text) <= 160 else f"{text[:157]}…"
+
+
+def _extension(run: Run) -> list[str]:
+    return [f"uninas search --resume {run.name} evaluations={2 * run.config.evaluations}", f"uninas report {run.name}"]
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """run.json as rows: nested keys joined, lists in one line; what the page shows elsewhere is left out."""
+    for key, value in data.items():
+        if not prefix and key in ("best", "finalists", "counts"):
+            continue
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{name} · ")
+        elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):
+            for number, one in enumerate(value, start=1):
+                yield from _flat(one, f"{name} {number} · " if len(value) > 1 else f"{name} · ")
+        elif isinstance(value, list):
+            yield name, ", ".join(map(str, value))
+        else:
+            yield name, "–" if value is None else str(value)

@@ -1,0 +1,141 @@
+"""Fisher spectra of the best network and of the presets, kept in the run folder so that they are computed once.
+
+The only part of the report that needs torch, and only when the file spectra.json does not hold the answer already.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uninas
+from search.files import write_json
+from search.report.data import Run
+from uninas.errors import InputError
+
+BEST = "best"
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Eigenvalues of a network's Fisher matrix, ascending, with their deciles and VKDNW (the deciles' entropy in nats)."""
+
+    eigenvalues: tuple[float, ...]
+    deciles: tuple[float, ...]
+    entropy: float
+
+
+@dataclass(frozen=True)
+class Spectra:
+    """By name, "best" and presets, the spectra; and for those without one the reason."""
+
+    of: Mapping[str, Spectrum]
+    left_out: Mapping[str, str]
+
+
+def presets_of(run: Run) -> tuple[dict[str, uninas.Architecture], dict[str, str]]:
+    """The presets at the run's size, classes, widths and depths; and by name why one cannot be built so."""
+    built, left_out = {}, {}
+    space = run.config.space
+    for name in uninas.PRESETS:
+        try:
+            preset = uninas.preset(
+                name, widths=space.widths, depths=space.depths, classes=run.config.classes, input_size=run.size()
+            )
+            uninas.cost(preset)
+            built[name] = preset
+        except InputError as error:
+            left_out[name] = str(error)
+    return built, left_out
+
+
+def cached(run: Run, folder: Path) -> Spectra | None:
+    """The spectra stored in the run folder, or None where there are none for this network and these settings."""
+    try:
+        stored = json.loads((folder / "spectra.json").read_text(encoding="utf-8"))
+        if stored["key"] != _key(run):
+            return None
+        of = {
+            name: Spectrum(tuple(one["eigenvalues"]), tuple(one["deciles"]), one["entropy"])
+            for name, one in stored["spectra"].items()
+        }
+        return Spectra(of, dict(stored["left_out"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None  # a cache that cannot be read is no cache: the spectra are computed again
+
+
+def compute(run: Run, folder: Path) -> Spectra:
+    """Compute the spectra at the run's size, classes, batch and seed, and store them in the run folder.
+
+    A network that cannot be scored so is left out with its reason.
+    """
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    presets, left_out = presets_of(run)
+    networks = ({BEST: run.best} if run.best is not None else {}) | presets
+    of = {}
+    for name, architecture in networks.items():
+        spectrum = _spectrum(run, architecture, device)
+        if isinstance(spectrum, Spectrum):
+            of[name] = spectrum
+        else:
+            left_out[name] = spectrum
+    stored = {
+        "key": _key(run),
+        "device": device,
+        "spectra": {
+            name: {"eigenvalues": list(one.eigenvalues), "deciles": list(one.deciles), "entropy": one.entropy}
+            for name, one in of.items()
+        },
+        "left_out": left_out,
+    }
+    write_json(folder / "spectra.json", stored)
+    return Spectra(of, left_out)
+
+
+def _spectrum(run: Run, architecture: uninas.Architecture, device: str) -> Spectrum | str:
+    """The spectrum of one network on fresh weights, or why it has none."""
+    import torch
+
+    import proxies
+    import uninas.compile
+
+    config = run.config
+    options = {name: value for name, value in _options(run).items() if value is not None}
+    try:
+        module = uninas.compile.build(architecture, classes=config.classes)
+        with proxies.prepared(
+            module, input_shape=(3, *run.size()), batch=config.batch, seed=config.seed, device=device
+        ) as inputs:
+            found = proxies.fisher_spectrum(module, inputs, seed=config.seed, **options)
+    except (proxies.ProxyFailure, InputError) as error:
+        return str(error)
+    except (MemoryError, torch.OutOfMemoryError):
+        return "out of memory"
+    return Spectrum(tuple(found.eigenvalues), tuple(found.deciles), found.entropy)
+
+
+def _options(run: Run) -> dict[str, Any]:
+    proxies = run.config.proxies
+    return {"smoothing": proxies.smoothing, "micro_batch": proxies.micro_batch, "probes": proxies.probes}
+
+
+def _key(run: Run) -> dict[str, Any]:
+    """What decides the spectra, as JSON gives it back."""
+    config = run.config
+    return {
+        "version": _VERSION,
+        "best": run.best.digest if run.best is not None else None,
+        "size": list(config.size),
+        "classes": config.classes,
+        "batch": config.batch,
+        "seed": config.seed,
+        "widths": config.space.widths,
+        "depths": config.space.depths,
+        "options": _options(run),
+    }
