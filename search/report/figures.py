@@ -114,9 +114,10 @@ def _legend(axes: Axes, run: Run) -> None:
     """What dots and lines mean, above the axes, where nothing is drawn."""
     handles = []
     for _, colour, marker, name in _phases(run):
-        style = "--" if marker == "x" else "-"
         handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4, label=name))
-        handles.append(Line2D([], [], color=colour, linestyle=style, linewidth=1.8, label=f"{name}, best so far"))
+        handles.append(
+            Line2D([], [], color=colour, linestyle="--" if marker == "x" else "-", linewidth=1.8, label=f"{name}, best so far")
+        )
     axes.legend(handles=handles, ncols=4, loc="lower right", bbox_to_anchor=(1.0, 0.99), borderaxespad=0)
 
 

@@ -1,0 +1,199 @@
+"""Pictures and trees of networks: valid, complete, escaped, self-contained; and the command that makes them."""
+
+import io
+import re
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from uninas import Architecture, Block, GraphBuilder, InputError, Stage, canonicalise, op, preset, to_text
+from uninas.commands.show import command
+from uninas.draw import architecture_tree, draw_architecture, draw_blocks, draw_overview, draw_subblock
+from uninas.draw.labels import FAMILIES, multiple, percent, quantity
+from uninas.draw.overview import overview
+from uninas.ops import TABLE
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(svg: str) -> list[str]:
+    return [element.text or "" for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+def every_operation():
+    """A graph with every operation of the table, at width 64."""
+    b = GraphBuilder()
+    x = b.chain(0, op("conv", kernel=3, groups=4, dilation=2), op("batch_norm"), op("gelu"), op("max_pool"), op("layer_norm"))
+    q, k, v = (b.add(op("slice", index=i, count=3), b.add(op("conv", kernel=1, ratio=3), x)) for i in range(3))
+    m = b.add(op("matmul_qk", head_dim=32), q, k)
+    m = b.chain(m, op("relative_position_bias"), op("softmax"), op("mask"), op("dropout"))
+    a = b.add(op("matmul_av"), m, v)
+    s = b.chain(a, op("global_average_pool"), op("conv", kernel=1, ratio="1/4"), op("conv", kernel=1, ratio=4))
+    gated = b.add(op("multiply"), a, b.chain(s, op("broadcast"), op("sigmoid")))
+    two = [b.add(op("conv", kernel=5, groups="depthwise", bias=False), gated), b.add(op("conv", kernel=1), gated)]
+    joined = b.add(op("conv", kernel=1, ratio="1/2"), b.add(op("concat"), *two))
+    return b.build(b.add(op("add"), joined, b.add(op("identity"), 0), b.add(op("zero"), 0)))
+
+
+def small(graph) -> Architecture:
+    return Architecture((Stage(64, (Block((graph, None)),)),), classes=10, input_size=(32, 32))
+
+
+@pytest.mark.parametrize("name", ["resnet", "efficientnet", "vit", "coatnet"])
+def test_presets_are_drawn_as_valid_xml(name):
+    drawings = [draw_architecture(preset(name), title=name), draw_overview(preset(name)), draw_blocks(preset(name))]
+    for svg, has_overview, has_blocks in zip(drawings, (True, True, False), (True, False, True), strict=True):
+        assert ElementTree.fromstring(svg).tag == f"{SVG}svg"
+        shown = texts(svg)
+        assert ("Stage 4" in shown) == has_overview
+        assert ("GELU" in shown) == has_blocks
+
+
+def test_every_operation_is_drawn_with_its_familys_colour():
+    graph = every_operation()
+    assert {node.op.name for node in graph.nodes} == set(TABLE)
+    svg = draw_subblock(graph, 64)
+    drawn = {style for rect in ElementTree.fromstring(svg).iter(f"{SVG}rect") for style in rect.get("class", "").split()}
+    assert {f"un-{family}" for family in FAMILIES} <= drawn
+    shown = texts(svg)
+    for label in ("conv 3×3, 4 groups, dilation 2", "depthwise 5×5", "mask |i−j| ≤ 5", "+ position bias", "dropout 0.5"):
+        assert label in shown
+
+
+def test_channels_stand_where_they_change():
+    shown = texts(draw_subblock(every_operation(), 64))
+    assert "192 ch" in shown  # behind the convolution to queries, keys and values
+    assert "2 maps" in shown
+    assert "16 ch, 1×1" in shown
+
+
+def test_a_block_at_several_widths_is_labelled_in_multiples_and_drawn_once():
+    svg = draw_architecture(preset("efficientnet"))
+    shown = texts(svg)
+    assert "4C" in shown
+    assert "4C, 1×1" in shown
+    assert shown.count("depthwise 5×5") == 1
+    assert "×5" in shown  # stage 3 has five of them
+
+
+def test_titles_are_escaped_and_control_characters_replaced():
+    hostile = '</text><script>alert("1")</script> & "quoted" \x00\x1b\ud800'
+    svg = draw_architecture(preset("resnet"), title=hostile)
+    root = ElementTree.fromstring(svg)
+    assert not list(root.iter(f"{SVG}script"))
+    assert root.get("aria-label", "").startswith('</text><script>alert("1")</script> & "quoted" \ufffd')
+
+
+def test_nothing_outside_is_referenced():
+    svg = draw_architecture(preset("coatnet"))
+    assert not re.search(r"(href|src|url\(|@import|<image|<script|<foreignObject)", svg)
+    assert svg.count("http") == 1  # the namespace
+
+
+def test_shares_add_up_to_the_whole():
+    view = overview(preset("coatnet"))
+    assert view.stem[0] + view.head[0] + sum(stage.params for stage in view.stages) == view.total.params
+    assert view.stem[1] + view.head[1] + sum(stage.macs for stage in view.stages) == view.total.macs
+    for stage in view.stages:
+        assert sum(run.params for run in stage.runs) == stage.params
+        assert sum(run.macs for run in stage.runs) == stage.macs
+
+
+def test_kinds_count_blocks_by_stage():
+    kinds = overview(preset("coatnet")).kinds
+    assert [(kind.letter, kind.count, kind.per_stage) for kind in kinds] == [("A", 5, {1: 2, 2: 3}), ("B", 7, {3: 5, 4: 2})]
+
+
+def test_more_than_26_kinds_have_letters_of_their_own():
+    builders = [GraphBuilder() for _ in range(28)]
+    graphs = [b.build(b.chain(0, *[op("gelu")] * (n + 1))) for n, b in enumerate(builders)]
+    graphs = [g for g in graphs if g.types(8)]
+    arch = Architecture((Stage(8, tuple(Block((g, None)) for g in graphs)),), classes=2, input_size=(32, 32))
+    letters = [kind.letter for kind in overview(arch).kinds]
+    assert letters[-2:] == ["AA", "AB"]
+    ElementTree.fromstring(draw_architecture(arch))
+
+
+def test_canonical_and_stored_forms_are_both_drawn():
+    arch = preset("resnet")
+    assert "S2 is zero" in " ".join(texts(draw_architecture(arch)))
+    assert "S2 is absent" in " ".join(texts(draw_architecture(canonicalise(arch))))
+
+
+def tree_lines(arch, width: int) -> list[str]:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(architecture_tree(arch))
+    return console.export_text().splitlines()
+
+
+def test_the_tree_fits_80_columns_and_says_all():
+    lines = tree_lines(preset("coatnet"), 80)
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    for expected in ("Stage 3", "14×14, 384 ch", "B ×5 attention 12 heads + bias | MLP ×4", "26.9 M params", "← 6, 12"):
+        assert expected in text
+
+
+def test_the_tree_shows_brackets_of_names_as_they_are():
+    graph = every_operation()
+    assert "identity" in "\n".join(tree_lines(small(graph), 100))
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (512, "512"), (99_960, "100 k"), (26_871_124, "26.9 M"), (4.213e9, "4.21 G")]
+)
+def test_quantities(value, text):
+    assert quantity(value) == text
+
+
+def test_percentages_and_multiples():
+    assert [percent(part, 1000) for part in (0, 0.1, 4, 500)] == ["0 %", "< 0.1 %", "0.4 %", "50 %"]
+    assert percent(1, 0) == "–"
+    assert [multiple(channels, 96) for channels in (96, 384, 24, 144, 3)] == ["C", "4C", "C/4", "3C/2", "C/32"]
+
+
+def test_show_prints_a_tree():
+    result = CliRunner().invoke(command, ["vit"])
+    assert result.exit_code == 0
+    assert "attention 3 heads + bias | MLP ×4" in result.output
+
+
+def test_show_writes_a_picture_of_a_file(tmp_path):
+    source, target = tmp_path / "network.json", tmp_path / "network.svg"
+    source.write_text(to_text(preset("resnet")), encoding="utf-8")
+    result = CliRunner().invoke(command, [str(source), "--out", str(target)])
+    assert result.exit_code == 0
+    ElementTree.fromstring(target.read_text(encoding="utf-8"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["network.json", "network.svg"]
+
+
+@pytest.mark.parametrize("name", ["network.png", "network", "network.svg.txt"])
+def test_show_refuses_other_endings(tmp_path, name):
+    result = CliRunner().invoke(command, ["vit", "--out", str(tmp_path / name)])
+    assert isinstance(result.exception, InputError)
+    assert "ends in .svg" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_show_says_where_it_cannot_write(tmp_path):
+    target = tmp_path / "missing" / "network.svg"
+    result = CliRunner().invoke(command, ["vit", "--out", str(target)])
+    assert isinstance(result.exception, InputError)
+    assert str(target) in str(result.exception)
+
+
+def test_show_imports_neither_torch_nor_ray():
+    program = (
+        "import sys; from uninas.cli import main\n"
+        "try: main(['show', 'coatnet'])\n"
+        "except SystemExit as end: assert end.code == 0, end.code\n"
+        "heavy = {'torch', 'ray', 'numpy', 'matplotlib', 'omegaconf'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Stage 4" in done.stdout
