@@ -142,7 +142,7 @@ def _draw_progress(axes: Axes, entries: Sequence[Entry], values: Sequence[float]
     if not entries:
         return
     steps = [entry.index + 1 for entry in entries]
-    size = 9 if len(entries) < 1000 else 4
+    size = 18 if len(entries) < 200 else 9 if len(entries) < 1000 else 4
     axes.scatter(
         steps, values, s=size, color=colour, marker=marker, linewidths=0.7 if marker == "x" else 0, alpha=0.45,
         rasterized=len(entries) > RASTER_FROM,

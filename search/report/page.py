@@ -110,7 +110,7 @@ def _best(run: Run) -> dict[str, Any]:
         "digest": run.best.digest,
         "cards": cards,
         "sentence": _sentence(run, run.best.digest),
-        "scores": _score_rows(run, run.best.digest),
+        "scores": _scores(run, run.best.digest),
         "overview": Markup(draw_overview(run.best)),
         "blocks": Markup(draw_blocks(run.best)),
     }
@@ -132,26 +132,21 @@ def _sentence(run: Run, digest: str) -> str:
     return f"{text}. On fresh seeds it takes place {finalist.place} among all candidates of the search."
 
 
-def _score_rows(run: Run, digest: str) -> list[list[str]]:
-    """Rows of the best network's scores: name, in the search, mean on fresh seeds, standard deviation, random search's best."""
+def _scores(run: Run, digest: str) -> dict[str, Any]:
+    """The best network's scores, a row a proxy: in the search, on fresh seeds, and the random search's best beside them."""
     entry = next((one for one in run.entries if one.digest == digest), None)
     finalist = next((one for one in run.finalists if one.entry.digest == digest), None)
     theirs = [one for one in run.scored if one.phase == "random"]
     rival = min(theirs, key=lambda one: run.places[one.phase, one.index], default=None)
+    sources: list[tuple[str, Mapping[str, float], int]] = [("in the search", entry.scores if entry else {}, 5)]
+    if finalist is not None:
+        sources += [("mean, fresh seeds", finalist.mean, 5), ("± std", finalist.spread, 2)]
+    if rival is not None:
+        sources.append(("best of random search", rival.scores, 5))
     rows = []
     for name in run.objective.proxies:
-        sources = (
-            entry.scores if entry else {},
-            finalist.mean if finalist else {},
-            finalist.spread if finalist else {},
-            rival.scores if rival else {},
-        )
-        cells = [
-            f"{source[name]:.{precision}g}" if name in source else "–"
-            for source, precision in zip(sources, (5, 5, 2, 5), strict=True)
-        ]
-        rows.append([name, *cells])
-    return rows
+        rows.append([name, *(f"{scores[name]:.{digits}g}" if name in scores else "–" for _, scores, digits in sources)])
+    return {"columns": [title for title, _, _ in sources], "rows": rows}
 
 
 def _costs(run: Run, presets: Mapping[str, uninas.Architecture], left_out: Mapping[str, str]) -> dict[str, Any]:

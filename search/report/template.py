@@ -44,9 +44,8 @@ What follows is what its journal says so far.</p></div>
 </div>
 <p>{{ best.sentence }}</p>
 <div class="wide"><table>
-<thead><tr><th>scores</th><th scope="col">in the search</th><th scope="col">mean, fresh seeds</th>
-<th scope="col">± std</th><th scope="col">best of random search</th></tr></thead>
-<tbody>{% for row in best.scores %}
+<thead><tr><th>scores</th>{% for name in best.scores.columns %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
+<tbody>{% for row in best.scores.rows %}
 <tr><th scope="row">{{ row[0] }}</th>{% for cell in row[1:] %}<td>{{ cell }}</td>{% endfor %}</tr>
 {% endfor %}</tbody></table></div>
 {% if charts.finalists %}

@@ -17,7 +17,7 @@ ROUND = 22.0  # side of the small boxes of + and ×
 STACK = 3.0  # offset of the boxes behind a folded one
 REGION_PAD = 7.0
 _REGION_FAMILY = {"attention": "attention", "squeeze-excite": "pooling", "gate": "merge", "silu": "activation"}
-_REGION_NAMES = {"mbconv": "MBConv", "mlp": "MLP", "squeeze-excite": "SE", "silu": "SiLU"}
+_REGION_NAMES = {"mbconv": "MBConv", "mlp": "MLP", "silu": "SiLU"}
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class GraphPicture:
                 continue
             family = _REGION_FAMILY.get(pattern.kind, "convolution")
             canvas.rect(region.x, region.y, region.width, region.height, f"un-{family} un-region", radius=8)
-            name = _REGION_NAMES.get(pattern.kind, pattern.kind)
+            name = pattern.text if pattern.kind == "squeeze-excite" else _REGION_NAMES.get(pattern.kind, pattern.kind)
             spot = self._free_corner(region, text_width(name, 9.5))
             if spot is not None:
                 canvas.text(*spot, name, f"un-on-{family} un-halo", size=9.5, bold=600)

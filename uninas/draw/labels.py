@@ -70,7 +70,8 @@ def type_label(type_: Type, width: int, *, symbolic: bool = False) -> str:
     """The type of a value: "384 ch", "96 ch, 1×1", "6 maps N×N"; with `symbolic` as a multiple of the width C: "4C"."""
     if isinstance(type_, AttentionMap):
         count = multiple(type_.heads, width) if symbolic else str(type_.heads)
-        return f"{count} maps" if not type_.pooled else f"{count} maps 1×1"
+        maps = "map" if count == "1" else "maps"
+        return f"{count} {maps}, 1×1" if type_.pooled else f"{count} {maps}"
     text = multiple(type_.channels, width) if symbolic else f"{type_.channels} ch"
     return f"{text}, 1×1" if type_.pooled else text
 

@@ -305,7 +305,7 @@ def summarise_graph(graph: Graph | None, width: int, *, count_heads: bool = True
         counts[text] = counts.get(text, 0) + 1
         if counts[text] == 1:
             texts.append(text)
-    named = [text if counts[text] == 1 else f"{counts[text]} of {text}" for text in texts]
+    named = [text if counts[text] == 1 else f"{counts[text]} × {text}" for text in texts]
     if len(named) > limit:
         named = [*named[:limit], f"{len(named) - limit} more"]
     return ", ".join(named) or "identity"

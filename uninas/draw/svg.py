@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uninas.draw.canvas import Canvas, text_width, wrap
 from uninas.draw.graph_picture import GraphPicture
-from uninas.draw.labels import FAMILIES, percent, quantity
+from uninas.draw.labels import FAMILIES, family_of, percent, quantity
 from uninas.draw.overview import BlockKind, Overview, Run, StageView, overview
 from uninas.graph import Architecture, Graph
 
@@ -120,8 +120,10 @@ def _draw_stage(canvas: Canvas, view: Overview, stage: StageView, y: float) -> f
     canvas.text(MARGIN, y + 58, f"{depth} block{'s' * (depth != 1)}", "un-soft", size=11)
     _draw_shares(canvas, view, y + 25, (stage.params, stage.macs))
     x, top = MARGIN + _LABEL, y + 10
+    columns = WIDTH - 2 * MARGIN - _LABEL - _SHARES - _GAP
+    widest = min(_CHIP_WIDTHS[1], (columns - 2 * _GAP) / 3) if len(stage.runs) > 2 else _CHIP_WIDTHS[1]
     for run in stage.runs:
-        room = _chip_width(run)
+        room = min(_chip_width(run), widest)
         if x > MARGIN + _LABEL and x + room > WIDTH - MARGIN - _SHARES - _GAP:
             x, top = MARGIN + _LABEL, top + _CHIP_HEIGHT + _GAP
         _draw_chip(canvas, run, x, top, room)
@@ -162,9 +164,12 @@ def _draw_badge(canvas: Canvas, kind: BlockKind, x: float, y: float) -> None:
 
 
 def _colour(kind: BlockKind) -> str:
-    """The family that a block is known by: attention where there is some, else convolution where there is some."""
-    families = {node.op.spec.family for graph in kind.block.subblocks if graph is not None for node in graph.nodes}
-    return next((family for family in ("attention", "convolution", "pooling") if family in families), "structure")
+    """The family that a block is known by: attention where a map is applied, else convolution where there is some."""
+    nodes = [node for graph in kind.block.subblocks if graph is not None for node in graph.nodes]
+    if any(node.op.name == "matmul_av" for node in nodes):
+        return "attention"
+    families = {family_of(node.op) for node in nodes}
+    return next((family for family in ("convolution", "pooling") if family in families), "structure")
 
 
 def _draw_shares(canvas: Canvas, view: Overview, y: float, spent: tuple[int, int]) -> None:
