@@ -1,0 +1,249 @@
+"""Rule 4 of the canonical form: one numbering for all isomorphic graphs.
+
+Nodes are numbered in the order of a depth-first walk from the output, in which the inputs of commutative nodes are sorted by
+colour. Colours come from the operations alone where that settles every order, else from colour refinement. Where colours still
+tie, tied nodes are individualised one after the other and the least graph among all leaves of that search wins. Leaves that
+coincide give symmetries, and what a symmetry maps onto a subtree already searched is not searched again (McKay and Piperno,
+Practical graph isomorphism II, 2014). The work is bounded: past the bound the graph is refused, never numbered arbitrarily.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from uninas.errors import InputError
+from uninas.graph import Graph, Node
+
+_MASK64 = (1 << 64) - 1
+_MULTIPLIER = 0x9E3779B97F4A7C15
+_MOST_WORK = 500_000  # nodes and edges visited: about a second, and only adversarial graphs come near
+_MOST_ROUNDS = 10  # that even the largest graph may have
+_DEEPEST = 100  # siblings without a symmetry, nested
+
+
+class TooSymmetric(InputError):
+    """A graph whose symmetries would take too long to sort out."""
+
+
+def numbered(nodes: list[Node], output: int) -> Graph:
+    """The graph of the nodes that `output` needs, numbered canonically. Raises TooSymmetric."""
+    base = [node.op.code for node in nodes]
+    graph, _, tie = _walk(nodes, output, _upward(nodes, base))
+    return graph if tie is None else _Search(nodes, output).run(base)
+
+
+# --- colours --------------------------------------------------------------------------------------------------------------
+
+
+def _mix(start: int, values: list[int]) -> int:
+    """A 64-bit hash of a sequence, the same on every platform and Python version."""
+    h = start
+    for value in values:
+        h = ((h ^ value) * _MULTIPLIER) & _MASK64
+        h ^= h >> 29
+    return (h * 0xBF58476D1CE4E5B9 + 1) & _MASK64
+
+
+def _upward(nodes: list[Node], base: list[int]) -> list[int]:
+    """Colour of each node from its own base colour and those of all that feeds it."""
+    colours: list[int] = []
+    for i, (operation, inputs) in enumerate(nodes):
+        values = [colours[j] for j in inputs]
+        if operation.spec.commutative:
+            values.sort()
+        colours.append(_mix(base[i], values))
+    return colours
+
+
+def _downward(nodes: list[Node], live: list[bool], up: list[int], output: int) -> list[int]:
+    """Colour of each node from all that reads it."""
+    read_by: list[list[int]] = [[] for _ in nodes]
+    read_by[output].append(1)
+    colours = [0] * len(nodes)
+    for i in range(len(nodes) - 1, -1, -1):
+        if not live[i]:
+            continue
+        colours[i] = _mix(up[i], sorted(read_by[i]))
+        commutative = nodes[i].op.spec.commutative
+        for slot, j in enumerate(nodes[i].inputs):
+            read_by[j].append(_mix(colours[i], [0 if commutative else slot + 1]))
+    return colours
+
+
+# --- the walk -------------------------------------------------------------------------------------------------------------
+
+_Order = tuple[int, ...]
+"""The nodes in the order of their new numbers."""
+
+
+def _walk(nodes: list[Node], output: int, colours: list[int]) -> tuple[Graph, _Order, list[int] | None]:
+    """Number nodes depth-first from the output, commutative inputs by colour; and the first tie met, if any.
+
+    A tie is two different inputs of one commutative node with one colour: then the numbering is arbitrary. The walk keeps its
+    own stack: graphs may be deeper than Python's.
+    """
+    number: dict[int, int] = {0: 0}
+    ordered: list[Node] = [nodes[0]]
+    sorted_inputs: dict[int, tuple[int, ...]] = {}
+    tie: list[int] | None = None
+    stack = [output]
+    while stack:
+        i = stack[-1]
+        if i in number:
+            stack.pop()
+            continue
+        inputs = sorted_inputs.get(i)
+        if inputs is None:
+            operation, inputs = nodes[i]
+            if operation.spec.commutative:
+                inputs = tuple(sorted(inputs, key=lambda j: (colours[j], j)))
+                if tie is None:
+                    for a, b in pairwise(inputs):
+                        if a != b and colours[a] == colours[b]:
+                            tie = sorted({j for j in inputs if colours[j] == colours[a]})
+                            break
+            sorted_inputs[i] = inputs
+            waiting = [j for j in inputs if j not in number]
+            if waiting:
+                stack.extend(reversed(waiting))
+                continue
+        stack.pop()
+        number[i] = len(ordered)
+        ordered.append(Node(nodes[i].op, tuple([number[j] for j in inputs])))
+    return Graph(tuple(ordered), number[output]), tuple(number), tie
+
+
+# --- the search -----------------------------------------------------------------------------------------------------------
+
+
+class _Search:
+    """Individualisation and refinement over one graph's tied nodes."""
+
+    def __init__(self, nodes: list[Node], output: int) -> None:
+        self.nodes, self.output = nodes, output
+        self.round = len(nodes) + sum(len(node.inputs) for node in nodes)
+        self.work_left = max(_MOST_WORK, _MOST_ROUNDS * self.round)
+        self.symmetries: list[dict[int, int]] = []
+        self.live = [False] * len(nodes)
+        self.live[output] = True
+        self.readers: list[list[tuple[int, int]]] = [[] for _ in nodes]
+        for i in range(len(nodes) - 1, -1, -1):
+            if self.live[i]:
+                for slot, j in enumerate(nodes[i].inputs):
+                    self.live[j] = True
+                    self.readers[j].append((i, -1 if nodes[i].op.spec.commutative else slot))
+
+    def run(self, base: list[int]) -> Graph:
+        """The least leaf."""
+        return self.best(self.refine(base), (), 0)
+
+    def spend(self) -> None:
+        self.work_left -= self.round
+        if self.work_left < 0:
+            raise TooSymmetric(f"the graph of {len(self.nodes)} nodes has too many symmetries to be put in canonical form")
+
+    def refine(self, base: list[int]) -> list[int]:
+        """Colour refinement to the coarsest stable partition that is finer than `base`."""
+        classes = 0
+        colours = base
+        while True:
+            self.spend()
+            colours = _downward(self.nodes, self.live, _upward(self.nodes, colours), self.output)
+            count = len({c for c, alive in zip(colours, self.live, strict=True) if alive})
+            if count <= classes:
+                return colours
+            classes = count
+
+    def walk(self, colours: list[int]) -> tuple[Graph, _Order, list[int] | None]:
+        self.spend()
+        return _walk(self.nodes, self.output, colours)
+
+    def twins(self, a: int, b: int) -> bool:
+        """Whether swapping a and b is a symmetry: same operation, same inputs, same readers."""
+        one, other = self.nodes[a], self.nodes[b]
+        return (
+            one.op is other.op
+            and (one.inputs == other.inputs or (one.op.spec.commutative and sorted(one.inputs) == sorted(other.inputs)))
+            and sorted(self.readers[a]) == sorted(self.readers[b])
+        )
+
+    def individualise(self, colours: list[int], tie: list[int], chosen: int) -> tuple[list[int], tuple[int, ...]]:
+        """Colours that tell `chosen` from the rest of its tie, and the nodes set apart.
+
+        Twins of the chosen node go with it, in any order, since every order of twins is the image of every other.
+        """
+        apart = (chosen, *[node for node in tie if node != chosen and self.twins(chosen, node)])
+        changed = list(colours)
+        for mark, node in enumerate(apart, 1):
+            changed[node] = _mix(changed[node], [mark])
+        return self.refine(changed), apart
+
+    def leaf(self, colours: list[int]) -> tuple[Graph, _Order]:
+        """The leaf that takes the first of each tie."""
+        while True:
+            graph, order, tie = self.walk(colours)
+            if tie is None:
+                return graph, order
+            colours, _ = self.individualise(colours, tie, tie[0])
+
+    def best(self, colours: list[int], fixed: tuple[int, ...], depth: int) -> Graph:
+        """The least leaf below `colours`, in which the nodes `fixed` have been set apart.
+
+        Goes down along the first of each tie, then looks at that tie's other nodes from the deepest tie up, so that the
+        symmetries found below are known above.
+        """
+        if depth > _DEEPEST:
+            raise TooSymmetric(f"the graph of {len(self.nodes)} nodes nests too many ties to be put in canonical form")
+        levels: list[tuple[list[int], list[int], tuple[int, ...], tuple[int, ...]]] = []
+        while True:
+            graph, order, tie = self.walk(colours)
+            if tie is None:
+                break
+            below, apart = self.individualise(colours, tie, tie[0])
+            levels.append((colours, tie, fixed, apart))
+            colours, fixed = below, (*fixed, *apart)
+        least, least_key = graph, _key(graph)
+        for colours, tie, fixed, apart in reversed(levels):
+            explored = [(tie[0], graph, order)]
+            met = set(apart)
+            for node in tie[1:]:
+                if node in met or node in self.images([n for n, _, _ in explored], fixed):
+                    continue
+                below, apart = self.individualise(colours, tie, node)
+                met.update(apart)
+                found, found_order = self.leaf(below)
+                if any(self.symmetric(one, node, fixed, found_order, known)
+                       for one, leaf, known in explored if leaf == found):  # fmt: skip
+                    continue
+                explored.append((node, found, found_order))
+                candidate = self.best(below, (*fixed, *apart), depth + 1)
+                key = _key(candidate)
+                if key < least_key:
+                    least, least_key = candidate, key
+        return least
+
+    def symmetric(self, one: int, other: int, fixed: tuple[int, ...], order: _Order, known: _Order) -> bool:
+        """Whether two equal leaves show a symmetry that takes `one` to `other` and keeps the fixed nodes in place; kept if so."""
+        symmetry = dict(zip(known, order, strict=True))
+        if symmetry[one] != other or any(symmetry[node] != node for node in fixed):
+            return False
+        self.symmetries.append(symmetry)
+        return True
+
+    def images(self, seeds: list[int], fixed: tuple[int, ...]) -> set[int]:
+        """All nodes that the known symmetries, as far as they leave the fixed nodes in place, make of the seeds."""
+        useful = [s for s in self.symmetries if all(s[node] == node for node in fixed)]
+        reached = set(seeds)
+        waiting = list(seeds)
+        while waiting:
+            node = waiting.pop()
+            for symmetry in useful:
+                image = symmetry[node]
+                if image not in reached:
+                    reached.add(image)
+                    waiting.append(image)
+        return reached
+
+
+def _key(graph: Graph) -> list[tuple[str, tuple[int, ...]]]:
+    return [(node.op.text, node.inputs) for node in graph.nodes]
