@@ -36,7 +36,10 @@ def check(config: SearchConfig, source: str) -> None:
     known("algorithm", config.algorithm, ALGORITHMS)
     known("order", config.order, ORDERS)
     known("pool.kind", config.pool.kind, POOLS)
-    objective.find(config.objective)
+    try:
+        objective.find(config.objective)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
 
     for name, value in (
         ("evaluations", config.evaluations),

@@ -49,6 +49,8 @@ def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>") -
     """Do what `load` does, from the text itself; `source` names it in messages."""
     document = _mapping(text, source)
     values = _section(document, source)
+    if isinstance(values.get("space"), str):  # `space: coatnet` for {preset: coatnet}
+        values["space"] = {"preset": values["space"]}
     for override in overrides:
         _apply(values, override)
     plain = _conform(values, SearchConfig, "", source)
@@ -153,7 +155,7 @@ def _value(value: Any, hint: Any, where: str, source: str) -> Any:
     _refuse_interpolation(value, where, source)
     if where == "size":
         value = _size(value)
-    if where == "space" and isinstance(value, str):  # `space: coatnet` for {preset: coatnet}
+    if where == "space" and isinstance(value, str):  # the same as an override
         value = {"preset": value}
     options = [option for option in typing.get_args(hint) if option is not type(None)]
     if isinstance(hint, types.UnionType):

@@ -80,9 +80,9 @@ def begin(
             results.write_config(folder, config)
             if config.space.architecture is not None:
                 write_text(folder / START, space.text(space.starts()[0]))
-            journal = journals.create(folder / "journal.jsonl", _header(config))
             run = _Run(config, folder, space, view, interrupts, name)
-            return run.finish(journal, lambda: (pool, environment))
+            with journals.create(folder / "journal.jsonl", _header(config)) as journal:
+                return run.finish(journal, lambda: (pool, environment))
         finally:
             pool.close()
             view.close()
@@ -116,7 +116,6 @@ def resume(
     space = space or from_config(config, folder / START if config.space.architecture is not None else None)
     with Interrupts() as interrupts:
         run = _Run(extended, folder, space, view, interrupts, name)
-        journal = journals.resume(folder / "journal.jsonl", run.read)
         pool: Pool | None = None
 
         def start() -> tuple[Pool, dict[str, str]]:
@@ -127,12 +126,13 @@ def resume(
             return pool, environment
 
         try:
-            if not run.has_header:
-                journal.append({"kind": "header", "version": journals.VERSION, **_header(config)})
-            run.replay()
-            if extended != config:
-                results.write_config(folder, extended)
-            return run.finish(journal, start)
+            with journals.resume(folder / "journal.jsonl", run.read) as journal:
+                if not run.has_header:
+                    journal.append({"kind": "header", "version": journals.VERSION, **_header(config)})
+                run.replay()
+                if extended != config:
+                    results.write_config(folder, extended)
+                return run.finish(journal, start)
         finally:
             if pool is not None:
                 pool.close()
@@ -221,7 +221,7 @@ class _Run:
             phase.replay(events)
 
     def finish(self, journal: journals.Journal, start: Callable[[], tuple[Pool, dict[str, str]]]) -> dict[str, Any]:
-        """Do what is left, write the results, close the journal."""
+        """Do what is left, write the results."""
         sessions = results.Sessions(self._folder, self._view)
         pool: Pool | None = None
 
@@ -260,8 +260,6 @@ class _Run:
             done = len(self._search.entries) + len(self._random.entries)
             self._view.note(f"stopped: {done} candidates are in the journal; go on with: uninas search --resume {self._folder}")
             raise
-        finally:
-            journal.close()
 
     def _known(self) -> dict[str, Mapping[str, float]]:
         """Scores that another phase need not compute again: those of networks on which no proxy failed."""

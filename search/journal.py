@@ -19,7 +19,8 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, final
+from types import TracebackType
+from typing import Any, Self, final
 
 from uninas.errors import InputError
 
@@ -121,6 +122,12 @@ class Journal:
         """Make all written so far survive a crash of the machine."""
         os.fsync(self._file.fileno())
         self._synced = self._clock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
     def close(self) -> None:
         """Sync and release the lock."""

@@ -38,7 +38,8 @@ class State:
     def begin(self, phase: str, done: int, total: int) -> None:
         """Begin a phase of which `done` candidates are in the journal already."""
         self.phase, self.done, self.total, self.done_before = phase, done, total, done
-        self.in_flight = 0
+        self.in_flight = self.rejected = self.duplicates = self.failed = 0
+        self.best = ""
         self.started = time.monotonic()
 
     def rate(self) -> float:

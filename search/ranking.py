@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,10 +27,10 @@ Floats = NDArray[np.float64]
 
 
 def key(first: float | None, second: float | None = 0.0) -> Key:
-    """Make the key of one column from its one or two numbers; None and NaN give `LOWEST`."""
-    if first is None or second is None or math.isnan(first) or math.isnan(second):
+    """Make the key of one column from its one or two numbers; None, NaN and -inf give `LOWEST`."""
+    if any(number is None or math.isnan(number) or number == -math.inf for number in (first, second)):
         return LOWEST
-    return (float(first), float(second))
+    return (float(cast(float, first)), float(cast(float, second)))
 
 
 def ranks(values: ArrayLike) -> Floats:
@@ -43,9 +43,9 @@ def ranks(values: ArrayLike) -> Floats:
 
 
 def lexicographic_ranks(first: ArrayLike, second: ArrayLike) -> Floats:
-    """Rank n pairs by `first`, and by `second` where `first` is equal. A pair with a NaN ranks lowest."""
+    """Rank n pairs by `first`, and by `second` where `first` is equal. A pair with a NaN or -inf ranks lowest."""
     table: Floats = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)], axis=1)
-    table[np.isnan(table).any(axis=1)] = -np.inf
+    table[(np.isnan(table) | np.isneginf(table)).any(axis=1)] = -np.inf
     return _average_ranks(np.unique(table, axis=0, return_inverse=True)[1].reshape(-1))
 
 

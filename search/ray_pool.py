@@ -151,6 +151,7 @@ class RayPool:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         if self._config.workers > cores and not self._config.gpus_per_worker:
             self._note(f"{self._config.workers} workers share {cores} processor cores: more workers than cores gain nothing")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: starved by anything else on the machine
         self._note("starting Ray on this machine (about ten seconds)")
         self._folder = tempfile.mkdtemp(prefix="uninas-")  # short: Ray puts sockets into it, whose paths have a limit
         ray.init(

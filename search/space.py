@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -78,15 +79,16 @@ class GraphSpace:
         """
         start = rng.choice(self._starts)
         wanted = rng.randint(1, self._random_edits)
-        current, steps = start, list[Any]()
+        current, steps, refused = start, list[Any](), Counter[str]()
         for _ in range(100 * wanted):
             step = self.mutate(current, rng)
             if isinstance(step, Rejected):
+                refused[step.reason] += 1
                 continue
             current = step
             steps.append(step.edit)
             if len(steps) == wanted:
-                return dataclasses.replace(current, parent=start.digest, edit={"edits": steps})
+                return dataclasses.replace(current, parent=start.digest, edit={"edits": steps}, refused=refused)
         return Rejected("sample: too few edits within the budget")
 
     def text(self, candidate: Candidate) -> str:

@@ -161,6 +161,8 @@ class AskTell:
                 duplicates += 1
             else:
                 self._seen.add(mark)
+                for reason, count in candidate.refused.items():
+                    rejected[reason] = rejected.get(reason, 0) + count
                 self._pending[self._asked] = candidate
                 self._asked += 1
                 return Proposal(self._asked - 1, candidate, dict(sorted(rejected.items())), duplicates)

@@ -1,14 +1,18 @@
 """A driver in a process of its own, to be killed by tests: python -m tests.search.drive begin|resume FOLDER JSON.
 
-The JSON: config (overrides of a toy configuration), behaviour (of the scorer), salt.
+The JSON: config (overrides of a toy configuration), behaviour (of the scorer), salt, overrides (of a resume), die_writing
+(SIGKILL itself in the middle of the n-th record it writes), file_limit (bytes that no file may outgrow).
 """
 
 import json
+import os
+import resource
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-from search import config, driver
+from search import config, driver, journal
 from search.interrupts import Interrupts
 from search.pool import Pool, SerialPool
 from search.progress import PlainView, View
@@ -43,8 +47,36 @@ def toy_pool(settings: SearchConfig, view: View, interrupts: Interrupts) -> Pool
     return RayPool(settings.pool, evaluator=FAKES, note=view.note, interruptible=interrupts.interruptible)
 
 
+class TornFile:
+    """A file whose n-th write ends in the middle, together with the process."""
+
+    def __init__(self, file: Any, writes: int) -> None:
+        self.file, self.writes = file, writes
+
+    def write(self, data: bytes) -> int:
+        self.writes -= 1
+        if self.writes == 0:
+            self.file.write(data[: len(data) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        return int(self.file.write(data))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+def misbehave(wanted: dict[str, Any]) -> None:
+    """Prepare this process for what is to happen to it."""
+    if "die_writing" in wanted:
+        whole = journal.Journal
+        journal.Journal = lambda file, *rest: whole(TornFile(file, wanted["die_writing"]), *rest)  # type: ignore[misc]
+    if "file_limit" in wanted:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (wanted["file_limit"], resource.RLIM_INFINITY))
+
+
 def main(action: str, folder: str, options: str) -> None:
     wanted: dict[str, Any] = json.loads(options)
+    misbehave(wanted)
     space = ToySpace(behaviour=wanted.get("behaviour"), salt=wanted.get("salt", ""))
     view = PlainView(lambda text: print(text, flush=True), clock=lambda: 0.0)
     if action == "begin":

@@ -1,7 +1,7 @@
 """A toy space and a toy scorer with every vice: slow, crashing, hanging, raising, giving NaN. Also the evaluator module
 of workers in tests: `prepare` and `evaluate` at the end. It imports neither torch nor Ray.
 
-A toy network is a list of digits; an edit changes one of them. `Behaviour` travels to the worker within the job's text.
+A toy network is a list of digits; an edit changes one to three of them. `Behaviour` travels to the worker within the job's text.
 """
 
 import hashlib
@@ -39,13 +39,15 @@ class ToySpace:
         return Candidate(digest, tuple(digits), cost, parent, edit)
 
     def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
-        return self._step(parent, {"place": rng.randrange(PLACES), "digit": rng.randrange(BASE)})
+        changes = [[rng.randrange(PLACES), rng.randrange(BASE)] for _ in range(rng.randint(1, 3))]
+        return self._step(parent, {"changes": changes})
 
     def _step(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate | Rejected:
         digits = list(parent.body)
-        if digits[edit["place"]] == edit["digit"]:
+        for place, digit in edit["changes"]:
+            digits[place] = digit
+        if tuple(digits) == parent.body:
             return Rejected("no_change")
-        digits[edit["place"]] = edit["digit"]
         child = self.candidate(digits, parent.digest, edit)
         return child if child.cost["params"] <= self.budget else Rejected("over budget: params")
 

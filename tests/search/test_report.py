@@ -329,8 +329,14 @@ def test_spectra_are_computed_once_and_stored(complete, tmp_path, monkeypatch):
     assert words(write_report(run).read_text(encoding="utf-8")) == page
 
 
-def test_spectra_of_other_settings_or_a_broken_file_are_no_cache(complete, tmp_path):
+def test_spectra_of_other_settings_or_a_broken_file_are_no_cache(complete, tmp_path, monkeypatch):
     run = copy(complete, tmp_path)
+    monkeypatch.setattr("search.report.spectra._spectrum", lambda *arguments: "not now")
+    compute(read_run(run), run)
+    assert cached(read_run(run), run) is not None
+    config = run / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("batch: 4", "batch: 5"), encoding="utf-8")
+    assert cached(read_run(run), run) is None
     (run / "spectra.json").write_text('{"key": 1}', encoding="utf-8")
     assert cached(read_run(run), run) is None
     (run / "spectra.json").write_text("{", encoding="utf-8")

@@ -1,0 +1,86 @@
+"""Fixtures of the search tests: one Ray for all that need one, run folders, the records of a journal."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search import driver, journal
+from search.progress import PlainView
+from search.schema import SearchConfig
+from tests.search.drive import toy_config, toy_pool
+from tests.search.fakes import ToySpace
+
+ROOT = Path(__file__).parents[2]
+VOLATILE = ("seconds", "worker", "attempts")  # what one seed does not decide
+
+Begin = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="session")
+def ray_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Ray with ten slots, shared by the session; this process is connected to it."""
+    import ray
+
+    # workers and child processes import `search` and `tests` as this process does
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    os.environ.update(RAY_AUTH_MODE="disabled", RAY_USAGE_STATS_ENABLED="0", RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0")
+    with tempfile.TemporaryDirectory(prefix="uninas-", ignore_cleanup_errors=True) as folder:
+        context = ray.init(
+            address="local",
+            num_cpus=10,
+            num_gpus=0,
+            include_dashboard=False,
+            object_store_memory=100 << 20,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _temp_dir=folder,
+            _node_ip_address="127.0.0.1",
+        )
+        yield context.address_info["gcs_address"]
+        ray.shutdown()
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """All records of a run's journal."""
+    return list(journal.read(folder / "journal.jsonl"))
+
+
+def stable(folder: Path) -> list[dict[str, Any]]:
+    """The journal without what one seed does not decide."""
+    return [{key: value for key, value in record.items() if key not in VOLATILE} for record in records(folder)]
+
+
+class Notes:
+    """A view that keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.view = PlainView(lambda text: self.notes.append(text), clock=lambda: 0.0)
+
+
+def run_toy(
+    folder: Path,
+    *overrides: str,
+    space: ToySpace | None = None,
+    view: Any = None,
+    maker: Any = toy_pool,
+) -> dict[str, Any]:
+    """Run a toy search to its end; gives run.json."""
+    config: SearchConfig = toy_config(*overrides)
+    return driver.begin(config, folder, view=view or Notes().view, space=space or ToySpace(), pool_maker=maker)
+
+
+def resume_toy(folder: Path, space: ToySpace | None = None, view: Any = None, **overrides: int) -> dict[str, Any]:
+    """Take a toy search up."""
+    return driver.resume(folder, overrides, view=view or Notes().view, space=space or ToySpace(), pool_maker=toy_pool)
+
+
+@pytest.fixture
+def python() -> list[str]:
+    """How to start this interpreter on the toy driver."""
+    return [sys.executable, "-m", "tests.search.drive"]

@@ -1,0 +1,143 @@
+"""Configurations: what is read, what is refused and how the refusal reads."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from search import config
+from search.space import from_config
+from uninas.errors import InputError
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "search").glob("*.yaml"))
+
+
+def refuse(text: str, *overrides: str) -> str:
+    with pytest.raises(InputError) as caught:
+        config.parse(text, overrides, source="it.yaml")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configurations_load_and_their_start_is_within_the_budget(path: Path) -> None:
+    settings = config.load(path)
+    assert from_config(settings).starts()
+    assert config.parse(config.to_yaml(settings)) == settings
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configurations_comment_every_line(path: Path) -> None:
+    assert [line for line in path.read_text().splitlines() if "#" not in line and not line.endswith(":")] == [
+        "  preset: coatnet"
+    ][:0]
+
+
+def test_the_demo_is_small_and_bound() -> None:
+    demo = config.load(next(path for path in CONFIGS if path.stem == "demo"))
+    assert None not in (demo.budget.params, demo.budget.macs, demo.budget.layers, demo.budget.attention_tokens)
+    assert 100 <= demo.evaluations <= 400
+
+
+def test_overrides_replace_and_create() -> None:
+    settings = config.parse("space: coatnet", ["budget.params=5.0e6", "size=64x32", "space.widths=[16, 32]", "seed=3"])
+    assert (settings.budget.params, settings.size, settings.space.widths, settings.seed) == (5_000_000, [64, 32], [16, 32], 3)
+    assert settings.space.preset == "coatnet"
+
+
+@pytest.mark.parametrize("text", ["5.0e6", "5e6", "5_000_000", "'5000000'", "5.0e+6", "5000000.0"])
+def test_whole_numbers_in_any_spelling(text: str) -> None:
+    assert config.parse(f"space: vit\nbudget: {{params: {text}}}").budget.params == 5_000_000
+
+
+def test_a_cluster_file_carries_the_search_under_metadata() -> None:
+    text = "cluster_name: mine\nprovider: {type: local}\nmetadata:\n  search: {space: vit, seed: 7}\n"
+    assert config.parse(text, ["evaluations=9", "finalists.count=2"]).seed == 7
+    assert "metadata.search; got nothing" in refuse("metadata: {other: 1}")
+
+
+def test_the_digest_leaves_out_what_a_resume_may_change() -> None:
+    base = config.parse("space: vit")
+    assert config.digest(config.parse("space: vit", ["evaluations=2000", "pool.workers=5"])) == config.digest(base)
+    for change in ("seed=1", "budget.params=9", "objective=jacov", "window=2", "finalists.seeds=9"):
+        assert config.digest(config.parse("space: vit", [change])) != config.digest(base), change
+
+
+def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.yaml: .*no such file"):
+        config.load(tmp_path / "none.yaml")
+    with pytest.raises(InputError, match="cannot read it"):
+        config.load(tmp_path)
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match="cannot read it"):
+        config.load(tmp_path / "bytes.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "the file is empty"),
+        ("# only a comment\n", "the file is empty"),
+        ("- a\n- b\n", "expected a YAML mapping of search keys; got a list of 2"),
+        ("walk", "expected a YAML mapping of search keys; got text 'walk'"),
+        ("space: [", "line 1: expected YAML"),
+        ("space: vit\nspace: resnet\n", "the key 'space' is given twice"),
+        ("space: !!python/object/apply:os.system ['true']", "expected YAML; could not determine a constructor"),
+        ("[" * 200_000, "nested too deep"),
+        ("space: vit\nobjectve: vkdnw", "unknown key 'objectve'; nearest known key is 'objective'"),
+        ("space: vit\nbudget: {parms: 3}", "unknown key 'budget.parms'; nearest known key is 'budget.params'"),
+        ("space: vit\nevaluations: many", "evaluations: expected a whole number; got text 'many'"),
+        ("space: vit\nevaluations: 2.5", "evaluations: expected a whole number; got float '2.5'"),
+        ("space: vit\nevaluations: true", "evaluations: expected a whole number; got bool 'True'"),
+        ("space: vit\nevaluations: .nan", "evaluations: expected a whole number; got float 'nan'"),
+        ("space: vit\nevaluations:", "evaluations: expected a whole number; got nothing"),
+        ("space: vit\nbudget: 5", "budget: expected a mapping; got int '5'"),
+        ("space: vit\nbaseline: perhaps", "baseline: expected true or false; got text 'perhaps'"),
+        ("space: vit\nseed: [1]", "seed: expected a whole number; got a list of 1"),
+        ("space: {preset: vit, widths: [16, x]}", "space.widths[1]: expected a whole number; got text 'x'"),
+        ("space: {preset: vit, widths: 16}", "space.widths: expected a list of whole numbers; got int '16'"),
+        ("space: vit\nsize: 64x", "size: expected a list of whole numbers; got text '64x'"),
+        ("space: vit\nsize: [1, 2, 3]", "size: expected one number, or a height and a width"),
+        ("space: vit\nsize: 16", "size: expected at least 32 pixels each way (five halvings); got 16x16"),
+        ("space: vit\nevaluations: 0", "evaluations: expected at least 1; got 0"),
+        ("space: vit\nwindow: 0", "window: expected at least 1; got 0"),
+        ("space: vit\nseed: -1", "seed: expected at least 0; got -1"),
+        ("space: vit\nbudget: {params: 0}", "budget.params: expected at least 1 (no network fits into less); got 0"),
+        ("space: vit\nbudget: {macs: -5}", "budget.macs: expected at least 1"),
+        ("space: vit\nalgorithm: wlak", "algorithm: expected one of aging_evolution, evolution, random, walk; got 'wlak', nearest"),
+        ("space: vit\norder: sorted", "order: expected one of ask, completion"),
+        ("space: vit\nobjective: vkdwn", "nearest is 'vkdnw'"),
+        ("space: vit\npool: {kind: slurm}", "pool.kind: expected one of ray, serial"),
+        ("space: vit\npool: {kind: serial, workers: 4}", "pool: expected kind ray beside workers"),
+        ("space: vit\npool: {gpus_per_worker: 1.5}", "pool.gpus_per_worker: expected 0, a fraction of one, or a whole number"),
+        ("space: vit\npool: {deadline_s: 0}", "pool.deadline_s: expected more than 0 seconds"),
+        ("space: vit\nproxies: {smoothing: 1}", "proxies.smoothing: expected a number in [0, 1); got 1.0"),
+        ("space: vit\nevaluations: 4", "finalists.count: expected at most evaluations (4); got 8"),
+        ("seed: 1", "space: expected one of preset and architecture; got neither"),
+        ("space: {preset: vit, architecture: a.json}", "space: expected one of preset and architecture; got both"),
+        ("space: {architecture: a.json, depths: [1]}", "widths and depths beside a preset only"),
+        ("space: vit\nalgorithm_options: {population: 3}", "algorithm_options.population: walk knows no options"),
+        (
+            "space: vit\nalgorithm: evolution\nalgorithm_options: {population: 0}",
+            "algorithm_options.population: expected a whole number of at least 1; got 0",
+        ),
+    ],
+)  # fmt: skip
+def test_refusals_say_what_was_expected_what_came_and_where(text: str, words: str) -> None:
+    message = refuse(text)
+    assert message.startswith("it.yaml")
+    assert words in message
+
+
+@pytest.mark.parametrize("text", ["${oc.env:HOME}", "a ${seed} b", "${"])
+def test_references_are_refused_and_never_resolved(text: str) -> None:
+    document = yaml.safe_dump({"space": {"architecture": text}})
+    assert "references are never resolved" in refuse(document)
+    assert "references are never resolved" in refuse("space: vit", f"pool.address='{text}'")
+
+
+def test_overrides_that_are_none() -> None:
+    assert "expected key=value" in refuse("space: vit", "evaluations")
+    assert "unknown key 'bugdet'" in refuse("space: vit", "bugdet.params=5")
+    assert "override 'seed=[': expected YAML" in refuse("space: vit", "seed=[").replace(", line 1", "")

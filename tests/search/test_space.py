@@ -1,0 +1,101 @@
+"""The real space behind the search: budgets before torch, replayable edits, starts that break their budget."""
+
+import itertools
+import random
+import subprocess
+import sys
+
+import pytest
+
+import uninas
+from search import config
+from search.candidate import Candidate, Rejected
+from search.space import BUDGETED, GraphSpace, from_config
+from uninas.errors import InputError
+
+SMALL = """
+space: {preset: coatnet, widths: [16, 32, 32, 64], depths: [1, 1, 1, 1], random_edits: 8}
+size: 64
+classes: 10
+budget: {params: 140000, macs: 26000000, layers: 34, attention_tokens: 64}
+"""
+
+
+@pytest.fixture(scope="module")
+def space() -> GraphSpace:
+    return from_config(config.parse(SMALL))
+
+
+def walk(space: GraphSpace, steps: int, seed: int = 0) -> tuple[list[Candidate], list[Rejected]]:
+    rng, chain, refused = random.Random(seed), [space.starts()[0]], []
+    while len(chain) < steps:
+        step = space.mutate(chain[-1], rng)
+        if isinstance(step, Rejected):
+            refused.append(step)
+        else:
+            chain.append(step)
+    return chain, refused
+
+
+def test_a_walk_stays_within_the_budget_and_is_replayed_without_randomness(space: GraphSpace) -> None:
+    settings = config.parse(SMALL)
+    chain, refused = walk(space, 120)
+    assert {item.reason for item in refused} & {f"over budget: {name}" for name in BUDGETED}
+    for parent, child in itertools.pairwise(chain):
+        assert child.parent == parent.digest
+        assert child.cost == uninas.cost(child.body, (64, 64)).as_dict()
+        assert all(child.cost[name] <= getattr(settings.budget, name) for name in BUDGETED)
+        assert child.edit is not None
+        assert space.replay(parent, child.edit).digest == child.digest
+        assert uninas.parse(space.text(child)).digest == child.digest
+
+
+def test_samples_are_replayed_too_and_count_what_was_refused_on_the_way(space: GraphSpace) -> None:
+    rng, start, refused = random.Random(1), space.starts()[0], 0
+    for _ in range(20):
+        sample = space.sample(rng)
+        assert isinstance(sample, Candidate)
+        assert sample.parent == start.digest
+        assert sample.edit is not None
+        assert 1 <= len(sample.edit["edits"]) <= 8
+        assert space.replay(start, sample.edit).digest == sample.digest
+        refused += sum(sample.refused.values())
+    assert refused
+
+
+def test_one_seed_one_walk_in_any_process(space: GraphSpace) -> None:
+    """Python's own hash randomisation must not matter."""
+    code = (
+        "from tests.search.test_space import SMALL, walk; from search import config; from search.space import from_config;"
+        "print(walk(from_config(config.parse(SMALL)), 60)[0][-1].digest)"
+    )
+    expected = walk(space, 60)[0][-1].digest
+    for salt in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": salt, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.strip() == expected, done.stderr
+
+
+def test_a_start_over_the_budget_says_which_bound_and_by_how_much() -> None:
+    with pytest.raises(
+        InputError, match=r"preset resnet: .*params 24,8\d\d,\d{3} > 1,000,000 \(by 23,8\d\d,\d{3}\), layers \d+ > 3"
+    ):
+        from_config(config.parse("space: resnet\nbudget: {params: 1000000, layers: 3}"))
+
+
+def test_a_file_as_start_takes_the_wanted_classes(tmp_path, space: GraphSpace) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(space.text(walk(space, 5)[0][-1]))
+    start = from_config(config.parse(f"space: {{architecture: {path}}}\nsize: 64\nclasses: 7")).starts()[0]
+    assert start.body.classes == 7
+    with pytest.raises(InputError, match=r"none\.json"):
+        from_config(config.parse(f"space: {{architecture: {tmp_path}/none.json}}"))
+
+
+def test_metadata_is_no_part_of_the_architecture(space: GraphSpace) -> None:
+    start = space.starts()[0]
+    assert uninas.parse(space.document(start, {"place": 1})).digest == start.digest
