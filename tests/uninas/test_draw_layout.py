@@ -80,11 +80,18 @@ def test_a_chain_beside_a_long_edge_is_straight():
     assert max(long) - min(long) < 1e-6
 
 
+def test_a_long_edge_is_not_bent_for_a_short_one():
+    # 4 reads 1 and 2, and would pull the long edge from 0 to 6 out of its line.
+    edges = [(0, 1), (0, 6), (1, 4), (2, 4), (4, 5), (5, 6)]
+    long = [x for x, _ in layered_layout([(40, 20)] * 7, edges).routes[1].points[2:-2]]
+    assert max(long) - min(long) < 1e-6
+
+
 def test_crossed_branches_are_untangled():
-    # 0 forks to 1 and 2; 3 reads 2 and 4 reads 1: in the order of numbers the edges would cross.
-    layout = layered_layout([(40, 20)] * 6, [(0, 1), (0, 2), (2, 3), (1, 4), (3, 5), (4, 5)])
-    centre = [box.centre for box in layout.boxes]
-    assert (centre[1] < centre[2]) == (centre[4] < centre[3])
+    # 4 reads 1 and 3, 5 reads 2: drawn in the order of numbers, an edge would cross.
+    edges = [(0, 1), (0, 2), (0, 3), (1, 4), (2, 5), (3, 4), (4, 6), (5, 6)]
+    centre = [box.centre for box in layered_layout([(40, 20)] * 7, edges).boxes]
+    assert (centre[1] < centre[2]) == (centre[3] < centre[2]) == (centre[4] < centre[5])
 
 
 def test_equal_edges_enter_side_by_side():
