@@ -141,7 +141,7 @@ def _draw_progress(axes: Axes, entries: Sequence[Entry], values: Sequence[float]
     """A cloud of values over candidate numbers, and the best so far as a line."""
     if not entries:
         return
-    steps = [entry.index + 1 for entry in entries]
+    steps = [entry.index for entry in entries]
     size = 18 if len(entries) < 200 else 9 if len(entries) < 1000 else 4
     axes.scatter(
         steps, values, s=size, color=colour, marker=marker, linewidths=0.7 if marker == "x" else 0, alpha=0.45,

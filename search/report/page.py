@@ -122,7 +122,7 @@ def _sentence(run: Run, digest: str) -> str:
     if entry is None:
         return "The journal does not hold the scores of this network."
     place = run.places.get((entry.phase, entry.index))
-    text = f"Candidate {entry.index + 1} of the search, at place {place} of {len(run.places)} by {run.config.objective}"
+    text = f"Candidate {entry.index} of the search, at place {place} of {len(run.places)} by {run.config.objective}"
     if run.baseline:
         theirs = [run.places[one.phase, one.index] for one in run.scored if one.phase == "random"]
         text += f"; the random search’s best is at place {min(theirs)}" if theirs else ""
@@ -145,8 +145,13 @@ def _scores(run: Run, digest: str) -> dict[str, Any]:
         sources.append(("best of random search", rival.scores, 5))
     rows = []
     for name in run.objective.proxies:
-        rows.append([name, *(f"{scores[name]:.{digits}g}" if name in scores else "–" for _, scores, digits in sources)])
+        rows.append([name, *(_figure(scores[name], digits) if name in scores else "–" for _, scores, digits in sources)])
     return {"columns": [title for title, _, _ in sources], "rows": rows}
+
+
+def _figure(value: float, digits: int) -> str:
+    """A score with so many significant digits, or a count in full."""
+    return f"{value:,.0f}" if abs(value) >= 10**digits and value == round(value) else f"{value:.{digits}g}"
 
 
 def _costs(run: Run, presets: Mapping[str, uninas.Architecture], left_out: Mapping[str, str]) -> dict[str, Any]:

@@ -311,6 +311,9 @@ def test_a_large_population_becomes_a_picture_within_the_chart(complete, monkeyp
 
 
 def test_spectra_are_computed_once_and_stored(complete, tmp_path, monkeypatch):
+    import proxies
+    import uninas.compile
+
     run = copy(complete, tmp_path)
     page = words(write_report(run).read_text(encoding="utf-8"))
     assert "Eigenvalues (dots: deciles)" in page
@@ -321,6 +324,11 @@ def test_spectra_are_computed_once_and_stored(complete, tmp_path, monkeypatch):
         assert list(spectrum.eigenvalues) == sorted(spectrum.eigenvalues)
         assert len(spectrum.deciles) == 9
         assert 0 < spectrum.entropy < 2.2
+
+    data = read_run(run)
+    module = uninas.compile.build(data.best, classes=10)
+    score = proxies.score(module, ["vkdnw"], input_shape=(3, 32, 32), batch=4, seed=data.config.seed)
+    assert found.of[BEST].entropy == pytest.approx(score["vkdnw"], rel=1e-9)
 
     def refuse(*arguments):
         raise AssertionError("computed again")
