@@ -1,4 +1,4 @@
-"""Which modules count as blocks: the door to a network that knows its own, the rule for all others, and how to read their maps."""
+"""Which modules count as blocks: the door to a network that knows its own, the rule for others, reading their maps."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList)
 def block_outputs(module: nn.Module) -> list[tuple[str, nn.Module]]:
     """The blocks whose outputs the feature proxies read.
 
-    A module that has a method ``block_outputs()`` is asked. Any other is served by the default rule, the children of its top-level
-    stages. Call a module compound if it contains a convolution or linear layer and is not one itself.
+    A module that has a method ``block_outputs()`` is asked. Any other is served by the default rule, the children of its
+    top-level stages. Call a module compound if it contains a convolution or linear layer and is not one itself.
 
     1. A stage is a compound child of the network that is a ``Sequential`` or ``ModuleList``, or has compound children.
     2. A stage's compound children are blocks (ResNet's ``layer1``, RegNet's ``s1``, a vision transformer's ``blocks``).
@@ -35,7 +35,7 @@ def block_outputs(module: nn.Module) -> list[tuple[str, nn.Module]]:
         ProxyUsageError: the module's own method returned something else than pairs of a name and a module.
     """
     if hasattr(module, "block_outputs"):
-        return offered(module.block_outputs, "block_outputs")
+        return offered(module, "block_outputs")
     blocks: list[tuple[str, nn.Module]] = []
     for name, part in module.named_children():
         if _compound(part) and (isinstance(part, _CONTAINERS) or any(map(_compound, part.children()))):

@@ -23,8 +23,8 @@ def params(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
 def flops(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     """Multiply-accumulates (MACs) of one sample's forward pass; the literature's name for the proxy is kept.
 
-    Counted are convolutions (grouped ones as what they multiply) and matrix products, as they execute: linear layers, matmul, bmm,
-    einsum, and both products of scaled_dot_product_attention. One FLOP count of the usual kind is twice this.
+    Counted are convolutions (grouped ones as what they multiply) and matrix products, as they execute: linear layers,
+    matmul, bmm, einsum, and both products of scaled_dot_product_attention. One FLOP count of the usual kind is twice this.
 
     Raises:
         ProxyFailure: ``output_shape``.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -29,7 +31,7 @@ def progressivity(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     entropies = block_entropies(module, inputs, seed=seed)
     if len(entropies) < 2:
         raise ProxyFailure("too_few_blocks", f"differences need at least 2 blocks, the network ran {len(entropies)}")
-    return min(after - before for before, after in zip(entropies, entropies[1:], strict=False))
+    return min(after - before for before, after in pairwise(entropies))
 
 
 @shared
@@ -80,7 +82,7 @@ def feature_entropy(feature: Tensor, name: str = "features") -> float:
         centred = rows.to(torch.float64) - mean
         covariance = centred @ centred.T
     else:
-        for part in rows.split(max(1, 2**21 // channels)):  # a float64 copy of the whole map would double its memory
+        for part in torch.split(rows, max(1, 2**21 // channels)):  # a float64 copy of the whole map would double its memory
             centred = part.to(torch.float64) - mean
             covariance.addmm_(centred.T, centred)
     if not bool(torch.isfinite(covariance).all()):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,13 +33,14 @@ def scoring_layers(module: nn.Module, example: Tensor) -> list[tuple[str, nn.Mod
         ProxyUsageError: the module's own method returned something else than pairs of a name and a module.
     """
     if hasattr(module, "scoring_layers"):
-        return offered(module.scoring_layers, "scoring_layers")
+        return offered(module, "scoring_layers")
     candidates = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
     return execution_order(module, candidates, example)
 
 
-def offered(method: Callable[[], object], door: str) -> list[tuple[str, nn.Module]]:
+def offered(module: nn.Module, door: str) -> list[tuple[str, nn.Module]]:
     """What a network's own door returned, checked: pairs of a name and a module."""
+    method: Any = getattr(module, door)
     answer = method()
     if not isinstance(answer, (list, tuple)):
         raise ProxyUsageError(f"{door}() must return a list of (name, module) pairs, got {type(answer).__name__}")
@@ -48,7 +50,9 @@ def offered(method: Callable[[], object], door: str) -> list[tuple[str, nn.Modul
     return list(answer)
 
 
-def execution_order(module: nn.Module, candidates: list[tuple[str, nn.Module]], example: Tensor) -> list[tuple[str, nn.Module]]:
+def execution_order(
+    module: nn.Module, candidates: Sequence[tuple[str, nn.Module]], example: Tensor
+) -> list[tuple[str, nn.Module]]:
     """The candidates that one forward pass of one sample calls, in the order of their first call."""
     names = {id(layer): (name, layer) for name, layer in candidates}
     seen: dict[int, None] = {}

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import flop_registry
 __all__ = ["Meter"]
 
 
-class Meter(TorchDispatchMode):
+class Meter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Watches the operations below it, after torch has broken composite ones into primitives.
 
     Attributes:
@@ -24,7 +24,7 @@ class Meter(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.macs = 0
         self.results: list[int] = []
 

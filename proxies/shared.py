@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from .errors import ProxyFailure
 
@@ -20,7 +20,7 @@ __all__ = ["shared", "sharing"]
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_memory: ContextVar[dict[object, object] | None] = ContextVar("proxies_shared", default=None)
+_memory: ContextVar[dict[object, Any] | None] = ContextVar("proxies_shared", default=None)
 
 
 @contextmanager
@@ -54,7 +54,8 @@ def shared(function: Callable[P, R]) -> Callable[P, R]:
         entry = memory[key]
         if isinstance(entry, ProxyFailure):
             raise ProxyFailure(entry.reason, entry.detail)
-        return entry[0]  # type: ignore[index]
+        result: R = entry[0]
+        return result
 
     return remembered
 

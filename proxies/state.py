@@ -140,8 +140,8 @@ def placed(
 ) -> Iterator[None]:
     """Move the parameters and buffers of ``module`` to a device and floating type for a while.
 
-    The tensors that it holds at the start, gradients included, are set aside and put back at the end, so nothing is rounded by the journey, and
-    with ``copy`` whatever happens to the values inside is forgotten.
+    The tensors that it holds at the start, gradients included, are set aside and put back at the end, so nothing is rounded
+    by the journey, and with ``copy`` whatever happens to the values inside is forgotten.
 
     Args:
         module: a network with materialised parameters.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,9 @@ EPSILON = 1e-6
 
 
 def trainability(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
-    """Mean over blocks of 2 - s - 1 / (s + 1e-6), s the top singular value of the block's estimated Jacobian; at most 1e-6 above 0.
+    """Mean over blocks of 2 - s - 1 / (s + 1e-6), s the top singular value of the block's estimated Jacobian.
+
+    It is largest, about 0, where s = 1.
 
     Training mode. Each call of a block is differentiated alone: a random output gradient g_out of signs is sent back to the
     block's input, giving g_in; M = g_in^T g_out / (B H W), summed over the B H W positions of the output; where the
@@ -89,14 +93,15 @@ def spread_strides(name: str, inner: Tensor, outer: Tensor) -> Tensor:
     spatial = range(1, inner.dim() - 1)
     if any(inner.shape[axis] < outer.shape[axis] for axis in spatial):
         raise ProxyFailure("enlarging_block", f"block {name!r} turns {tuple(inner.shape)} into {tuple(outer.shape)}")
-    for axis in reversed(spatial):  # the last first, so that the positions of the others stay where they are
+    for axis in spatial:
         wanted, size = outer.shape[axis], inner.shape[axis]
         stride = (2 * size + wanted) // (2 * wanted)
         if stride * wanted > size:
             fill = [0, 0] * (inner.dim() - 1 - axis) + [0, stride * wanted - size]
             inner = nn.functional.pad(inner, fill)
-        inner = inner.narrow(axis, 0, stride * wanted).unflatten(axis, (wanted, stride))
-        inner = inner.movedim(axis + 1, -2).flatten(-2)
+        inner = inner.narrow(axis, 0, stride * wanted)
+        inner = inner.reshape(*inner.shape[:axis], wanted, stride, *inner.shape[axis + 1 :])
+        inner = inner.movedim(axis + 1, -1).flatten(-2)  # channels outermost, then rows, then columns: torch's order
     return inner.flatten(0, -2)
 
 
@@ -114,4 +119,4 @@ def top_singular_value(name: str, inner: Tensor, outer: Tensor) -> float:
         return 0.0
     matrix = matrix / scale  # squares neither overflow nor vanish
     gram = matrix @ matrix.T if matrix.shape[0] < matrix.shape[1] else matrix.T @ matrix
-    return scale * float(torch.linalg.eigvalsh(gram)[-1].clamp_min(0.0)) ** 0.5
+    return scale * math.sqrt(max(0.0, float(torch.linalg.eigvalsh(gram)[-1])))

@@ -141,7 +141,7 @@ def _eigenvalues(
     stream = generator(seed, "probes")
     if seen.folded and plan.road == "reverse":
         micro_batch = 1  # which entry belongs to which sample is only certain when there is one
-    for batch in inputs.split(micro_batch):
+    for batch in torch.split(inputs, micro_batch):
         if probes is None:
             logits, jacobian = _micro_jacobian(module, chosen, seen, plan, batch)
             stack.add(fisher_factor(probabilities(logits, smoothing), jacobian))
@@ -177,5 +177,5 @@ def fisher_jacobian(
         size = inputs.element_size()
         plan = plan_road(seen, road, element_bytes=size, samples=len(inputs), memory=memory, probes=None)
         step = 1 if seen.folded and plan.road == "reverse" else len(inputs)
-        parts = [_micro_jacobian(module, chosen, seen, plan, batch) for batch in inputs.split(step)]
+        parts = [_micro_jacobian(module, chosen, seen, plan, batch) for batch in torch.split(inputs, step)]
         return torch.cat([logits for logits, _ in parts]), torch.cat([jacobian for _, jacobian in parts])

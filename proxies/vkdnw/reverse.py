@@ -30,8 +30,8 @@ class Tape:
     output by its weight (a slice of its input), a hook on the output contracts the arriving gradient with it, sample by
     sample. A module that is called several times has several such hooks that add up.
 
-    The first dimension of every chosen layer's output must be the sample. Where a network folds something else into it (windows of
-    attention), the tape takes one sample at a time; see ``Survey.folded``.
+    The first dimension of every chosen layer's output must be the sample. Where a network folds something else into it
+    (windows of attention), the tape takes one sample at a time; see ``Survey.folded``.
 
     Attributes:
         logits: shape ``(samples, C)``, float64.
@@ -73,7 +73,7 @@ class Tape:
                 leaf = output.detach().requires_grad_(True)
                 self._leaves.append(leaf)
                 output = leaf.clone()
-            output.register_hook(self._contraction(place, derivative))
+            output.register_hook(self._contraction(place, derivative))  # type: ignore[no-untyped-call]
             return output
 
         return hook
@@ -136,7 +136,8 @@ class Tape:
             Shape ``(samples, C, chosen weights)``, float64.
         """
         head = self._survey.head
-        assert head is not None and self._features is not None
+        assert head is not None
+        assert self._features is not None
         inner = self.rows(torch.eye(head.in_features, device=self.logits.device), features=True)
         jacobian = head.weight.detach().to(torch.float64) @ inner
         for place, weight in enumerate(self._weights):

@@ -1,8 +1,8 @@
 """The chosen weights, and how a layer's output moves with one of them.
 
 theta holds one weight of each layer. A convolution's output is linear in its weight, and one weight touches one output
-channel: the derivative of that channel is one input channel, shifted by the position of the weight in the kernel and sampled at the
-stride. So the derivative costs a slice, never a gradient of the whole weight.
+channel: the derivative of that channel is one input channel, shifted by the position of the weight in the kernel and
+sampled at the stride. So the derivative costs a slice, never a gradient of the whole weight.
 """
 
 from __future__ import annotations
@@ -83,7 +83,8 @@ def weight_derivative(layer: nn.Module, index: int, inputs: Tensor, output: Tens
 
     def call(value: Tensor) -> Tensor:
         # The plain forward of the class: functional_call would run our own hooks on the layer again.
-        return functional_call(_Bare(layer), {"layer.weight": value}, (inputs.detach(),))
+        result: Tensor = functional_call(_Bare(layer), {"layer.weight": value}, (inputs.detach(),))
+        return result
 
     with torch.no_grad():
         return Derivative(jvp(call, (weight.detach(),), (direction,))[1], None, 0)

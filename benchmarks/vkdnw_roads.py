@@ -1,0 +1,266 @@
+"""The roads to VKDNW's Jacobian, side by side: processor seconds and memory.
+
+    python benchmarks/vkdnw_roads.py [--write docs/benchmarks/vkdnw_roads.md]
+
+Every variant runs in a process of its own with one torch thread, so that its peak memory is its own. Processor seconds are user and
+system time of the scoring alone; extra memory is the process's peak resident size minus its resident size just before
+scoring. The variants of one setting run directly after each other, on the same weights and the same batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from proxies import fisher_spectrum, prepared, scoring_layers  # noqa: E402
+from proxies.state import scoring  # noqa: E402
+from proxies.vkdnw.reverse import Tape  # noqa: E402
+from proxies.vkdnw.spectrum import FactorStack, fisher_factor, probabilities  # noqa: E402
+from proxies.vkdnw.survey import survey  # noqa: E402
+from proxies.vkdnw.weights import choose_weights  # noqa: E402
+
+TIMED_CLASSES = 20
+
+
+class Edge(nn.Sequential):
+    """ReLU, 3x3 convolution without bias, batch normalisation: NAS-Bench-201's ``nor_conv_3x3``."""
+
+    def __init__(self, inner: int, outer: int, stride: int = 1) -> None:
+        super().__init__(nn.ReLU(), nn.Conv2d(inner, outer, 3, stride, 1, bias=False), nn.BatchNorm2d(outer))
+
+
+class Cell(nn.Module):
+    """Four nodes, an edge from each node to each later one, sums at the nodes."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.edges = nn.ModuleList([Edge(width, width) for _ in range(6)])
+
+    def forward(self, first: Tensor) -> Tensor:
+        second = self.edges[0](first)
+        third = self.edges[1](first) + self.edges[2](second)
+        return self.edges[3](first) + self.edges[4](second) + self.edges[5](third)
+
+
+class Reduction(nn.Module):
+    """The residual block of stride 2 between two stages."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first, self.second = Edge(width, 2 * width, 2), Edge(2 * width, 2 * width)
+        self.shortcut = nn.Sequential(nn.AvgPool2d(2, 2), nn.Conv2d(width, 2 * width, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.shortcut(x) + self.second(self.first(x))
+
+
+class TinyNetwork(nn.Module):
+    """NAS-Bench-201's network with every edge a 3x3 convolution: C = 16, N = 5."""
+
+    def __init__(self, classes: int = 10, width: int = 16, cells: int = 5) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+        stages: list[nn.Module] = []
+        for stage in range(3):
+            stages += [Reduction(width << (stage - 1))] if stage else []
+            stages += [Cell(width << stage) for _ in range(cells)]
+        self.cells = nn.Sequential(*stages)
+        self.last = nn.Sequential(nn.BatchNorm2d(4 * width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.classifier = nn.Linear(4 * width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.last(self.cells(self.stem(x))))
+
+
+def resnet50() -> nn.Module:
+    from downstream.torchvision_repair import repair
+
+    repair()
+    import timm
+
+    return timm.create_model("resnet50", num_classes=1000)
+
+
+def by_jacrev(module: nn.Module, inputs: Tensor) -> list[float]:
+    """The reference's way: vmap over samples of jacrev of the logits by the chosen weights."""
+    chosen = [(f"{name}.weight", layer.weight) for name, layer in scoring_layers(module, inputs)][:128]
+    with scoring(module, train=False):
+
+        def logits(theta: Tensor, sample: Tensor) -> tuple[Tensor, Tensor]:
+            replaced = {
+                name: torch.cat([theta[place : place + 1], weight.detach().flatten()[1:]]).view_as(weight)
+                for place, (name, weight) in enumerate(chosen)
+            }
+            output = functional_call(module, replaced, (sample.unsqueeze(0),))[0]
+            return output, output.detach()
+
+        theta = torch.stack([weight.detach().flatten()[0] for _, weight in chosen])
+        jacobian, output = vmap(jacrev(logits, has_aux=True), in_dims=(None, 0))(theta, inputs)
+    stack = FactorStack(len(chosen))
+    stack.add(fisher_factor(probabilities(output, 0.05), jacobian.double()))
+    return stack.eigenvalues().tolist()
+
+
+def by_road(**options: object) -> Callable[[nn.Module, Tensor], list[float]]:
+    return lambda module, inputs: list(fisher_spectrum(module, inputs, **options).eigenvalues)  # type: ignore[arg-type]
+
+
+def class_by_class(module: nn.Module, inputs: Tensor) -> list[float]:
+    """A backward pass to the chosen weights for each class: torch's gradient of the class's logit summed over the batch."""
+    chosen = [layer.weight for _, layer in scoring_layers(module, inputs)][:128]
+    with scoring(module, train=False), torch.enable_grad():
+        for weight in chosen:
+            weight.requires_grad_(True)
+        output = module(inputs)
+        for place in range(TIMED_CLASSES):
+            torch.autograd.grad(output[:, place].sum(), chosen, retain_graph=True)
+    return []
+
+
+def class_by_class_hooks(module: nn.Module, inputs: Tensor) -> list[float]:
+    """The same with our reverse road's hooks: gradients of activations only, and entries per sample."""
+    chosen = choose_weights(scoring_layers(module, inputs), 128)
+    with scoring(module, train=False):
+        tape = Tape(module, chosen, survey(module, chosen, inputs), inputs)
+        tape.rows(torch.eye(tape.logits.shape[1])[:TIMED_CLASSES])
+    return []
+
+
+# setting -> (network, input shape, batch, {variant: (function, scale)}); scale: all passes / timed passes
+SETTINGS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], int, dict[str, tuple[Callable, float]]]] = {
+    "NAS-Bench-201 network, all edges 3x3 convolutions, 10 classes, 32 px, batch 64": (
+        TinyNetwork,
+        (3, 32, 32),
+        64,
+        {
+            "vmap(jacrev)": (by_jacrev, 1.0),
+            "road 1, reverse": (by_road(road="reverse"), 1.0),
+            "road 2, forward": (by_road(road="forward"), 1.0),
+            "auto": (by_road(), 1.0),
+        },
+    ),
+    "ResNet-50, 1000 classes, 224 px, batch 8": (
+        resnet50,
+        (3, 224, 224),
+        8,
+        {
+            f"class by class, weight gradients ({TIMED_CLASSES} classes, scaled)": (class_by_class, 1000 / TIMED_CLASSES),
+            f"class by class, road 1's hooks ({TIMED_CLASSES} classes, scaled)": (
+                class_by_class_hooks,
+                1000 / TIMED_CLASSES,
+            ),
+            "auto": (by_road(), 1.0),
+        },
+    ),
+}
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measure(setting: str, variant: str) -> dict[str, object]:
+    torch.set_num_threads(1)
+    network, shape, batch, variants = SETTINGS[setting]
+    function, scale = variants[variant]
+    module = network()
+    with prepared(module, input_shape=shape, batch=batch, seed=0) as inputs:
+        # One small scoring first, so that libraries loaded on first use are not counted.
+        if function is not class_by_class:
+            fisher_spectrum(TinyNetwork(cells=1), torch.randn(2, 3, 8, 8), road="forward")
+            fisher_spectrum(TinyNetwork(cells=1), torch.randn(2, 3, 8, 8), road="reverse")
+        before, start, wall = resident_bytes(), time.process_time(), time.perf_counter()
+        values = function(module, inputs)
+        seconds, elapsed = time.process_time() - start, time.perf_counter() - wall
+    return {
+        "seconds": seconds * scale,
+        "measured": seconds,
+        "wall": elapsed,
+        "memory": peak_bytes() - before,
+        "eigenvalues": values,
+    }
+
+
+def table(setting: str, rows: dict[str, dict[str, object]]) -> list[str]:
+    first = next(iter(rows.values()))
+    cheapest = min(float(row["seconds"]) for name, row in rows.items() if "scaled" in name or "jacrev" in name)  # type: ignore[arg-type]
+    lines = [
+        f"## {setting}",
+        "",
+        "| way | CPU-seconds | of the cheapest baseline | extra memory, MB | of the first row | eigenvalues, largest difference |",
+        "|---|---|---|---|---|---|",
+    ]
+    reference = next((row["eigenvalues"] for row in rows.values() if row["eigenvalues"]), None)
+    for name, row in rows.items():
+        difference = "-"
+        if row["eigenvalues"] and reference:
+            pairs = zip(row["eigenvalues"], reference, strict=True)  # type: ignore[call-overload]
+            difference = f"{max(abs(a - b) for a, b in pairs) / max(reference):.1e}"  # type: ignore[type-var]
+        lines.append(
+            f"| {name} | {row['seconds']:.1f} | {float(row['seconds']) / cheapest:.3f} | {float(row['memory']) / 1e6:.0f} "  # type: ignore[arg-type]
+            f"| {float(row['memory']) / float(first['memory']):.3f} | {difference} |"  # type: ignore[arg-type]
+        )
+    return [*lines, ""]
+
+
+def processor() -> str:
+    names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", type=Path, help="write the page here as well")
+    parser.add_argument("--only", default="", help="settings whose name contains this")
+    parser.add_argument("--one", nargs=2, metavar=("SETTING", "VARIANT"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(measure(*arguments.one)))
+        return
+    command = "python benchmarks/vkdnw_roads.py" + (f" --write {arguments.write}" if arguments.write else "")
+    lines = [
+        "# The roads to VKDNW's Jacobian",
+        "",
+        f"Made by `{command}`, one thread, torch {torch.__version__}, {processor()}. Float32; differences of eigenvalues are relative to",
+        "the largest and between float32 computations. The first rows are the baselines.",
+        "",
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    for setting, (_, _, _, variants) in SETTINGS.items():
+        if arguments.only not in setting:
+            continue
+        rows: dict[str, dict[str, object]] = {}
+        for variant in variants:
+            process = [sys.executable, __file__, "--one", setting, variant]
+            answer = subprocess.run(process, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
+            rows[variant] = json.loads(answer.splitlines()[-1])
+            print(f"{setting}: {variant}: {rows[variant]['measured']:.1f} s measured", file=sys.stderr)
+        lines += table(setting, rows)
+    page = "\n".join(lines)
+    print(page)
+    if arguments.write:
+        arguments.write.parent.mkdir(parents=True, exist_ok=True)
+        arguments.write.write_text(page)
+
+
+if __name__ == "__main__":
+    main()

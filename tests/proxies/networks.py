@@ -1,0 +1,244 @@
+"""Tiny networks of every kind that a derivative can go wrong on, and the oracle for their Jacobians."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jacrev, vmap
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+SIZE = 9  # odd: strides round up
+
+
+def layer(inner: int, outer: int, stride: int = 1, **options: object) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inner, outer, 3, stride, padding=options.pop("padding", 1), **options),
+        nn.BatchNorm2d(outer),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Residual(nn.Module):
+    """A residual block with work in place: the shortcut is added into the branch's own memory."""
+
+    def __init__(self, inner: int, outer: int, stride: int = 1, **options: object) -> None:
+        super().__init__()
+        self.first = layer(inner, outer, stride, **options)
+        self.second = layer(outer, outer)[:2]
+        self.shortcut = nn.Conv2d(inner, outer, 1, stride, bias=False) if stride > 1 or inner != outer else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = self.second(self.first(x))
+        branch += self.shortcut(x)
+        return functional.relu_(branch)
+
+
+class Stack(nn.Module):
+    """A stem, stages of blocks, pooling and a linear head."""
+
+    def __init__(self, blocks: list[nn.Module], width: int, classes: int, stem: int = 4) -> None:
+        super().__init__()
+        self.stem = layer(3, stem)
+        self.stages = nn.Sequential(nn.Sequential(*blocks))
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stages(self.stem(x))
+        return self.head(x.mean((2, 3)))
+
+
+def convolution(classes: int = 5) -> nn.Module:
+    return Stack([Residual(4, 4), Residual(4, 6, 2), Residual(6, 6), Residual(6, 6)], 6, classes)
+
+
+def grouped(classes: int = 5) -> nn.Module:
+    blocks = [
+        Residual(4, 4, groups=2, padding_mode="reflect"),
+        Residual(4, 6, 2, groups=2, dilation=2, padding=2),
+        Residual(6, 6, groups=3, padding="same", dilation=2),
+        Residual(6, 6, groups=2, padding_mode="circular"),
+    ]
+    return Stack(blocks, 6, classes)
+
+
+def depthwise(classes: int = 5) -> nn.Module:
+    blocks = [Residual(4, 4, groups=4), Residual(4, 8, 2, groups=4), Residual(8, 8, groups=8), Residual(8, 8, groups=8)]
+    return Stack(blocks, 8, classes)
+
+
+class Attention(nn.Module):
+    def __init__(self, width: int, heads: int, tokens: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.LayerNorm(width)
+        self.qkv, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width)
+        self.grow, self.shrink = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.relative_position_bias_table = nn.Parameter(torch.zeros(heads, tokens, tokens))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, tokens, width = x.shape
+        qkv = self.qkv(self.norm(x)).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        bias = self.relative_position_bias_table.unsqueeze(0)
+        attended = functional.scaled_dot_product_attention(*qkv.unbind(0), attn_mask=bias)
+        x = x + self.project(attended.transpose(1, 2).reshape(batch, tokens, width))
+        return x + self.shrink(functional.gelu(self.grow(self.norm2(x))))
+
+
+class Transformer(nn.Module):
+    """Patches, a class token, attention by scaled_dot_product_attention, no batch normalisation."""
+
+    def __init__(self, classes: int = 5, width: int = 8) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, width, 3, 3)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.blocks = nn.ModuleList([Attention(width, 2, 10) for _ in range(3)])
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x[:, 0])
+
+
+class Shared(nn.Module):
+    """One block called three times, and two layers that hold the same weight."""
+
+    def __init__(self, classes: int = 5) -> None:
+        super().__init__()
+        self.stem = layer(3, 4)
+        self.again = Residual(4, 4)
+        self.tied = nn.ModuleList([nn.Conv2d(4, 4, 3, padding=1) for _ in range(2)])
+        self.tied[1].weight = self.tied[0].weight
+        self.tail = nn.ModuleList([Residual(4, 4) for _ in range(4)])
+        self.head = nn.Linear(4, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for _ in range(3):
+            x = self.again(x)
+        x = self.tied[1](torch.tanh(self.tied[0](x)))
+        for block in self.tail:
+            x = block(x)
+        return self.head(x.mean((2, 3)))
+
+
+class StandardisedConv(nn.Conv2d):
+    """A convolution whose forward is its own: the weight is standardised, the padding done by hand."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean((1, 2, 3), keepdim=True)
+        weight = weight / (weight.square().mean((1, 2, 3), keepdim=True) + 1e-3).sqrt()
+        return functional.conv2d(functional.pad(x, (1, 1, 1, 1)), weight, self.bias, self.stride)
+
+
+def standardised(classes: int = 5) -> nn.Module:
+    network = convolution(classes)
+    for block in network.stages[0]:
+        inner, outer, stride = block.first[0].in_channels, block.first[0].out_channels, block.first[0].stride
+        block.first[0] = StandardisedConv(inner, outer, 3, stride)
+    return network
+
+
+class Windows(nn.Module):
+    """Attention in windows: samples and windows share the first dimension."""
+
+    def __init__(self, classes: int = 5) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 1)
+        self.blocks = nn.ModuleList([Attention(8, 2, 9) for _ in range(3)])
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        batch, width = x.shape[:2]
+        x = x.reshape(batch, width, 3, 3, 3, 3).permute(0, 2, 4, 3, 5, 1).reshape(batch * 9, 9, width)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x.reshape(batch, 81, width).mean(1))
+
+
+class Parallel(nn.Module):
+    """Two stems, a branch that ends nowhere, logits that are no layer's own result."""
+
+    def __init__(self, classes: int = 5) -> None:
+        super().__init__()
+        self.left, self.right, self.lost = layer(3, 4), layer(3, 4, groups=1), nn.Conv2d(4, 4, 1)
+        self.tail = nn.ModuleList([Residual(4, 4) for _ in range(4)])
+        self.head = nn.Linear(4, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        left, right = self.left(x), self.right(x)
+        self.lost(left)
+        x = left * torch.sigmoid(right)
+        for block in self.tail:
+            x = block(x)
+        return self.head(x.mean((2, 3))) * 1.5
+
+
+KINDS: dict[str, Callable[..., nn.Module]] = {
+    "convolution": convolution,
+    "grouped": grouped,
+    "depthwise": depthwise,
+    "attention": Transformer,
+    "shared": Shared,
+    "standardised": standardised,
+    "windows": Windows,
+    "parallel": Parallel,
+}
+
+
+def batch(samples: int = 5, *, size: int = SIZE, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(samples, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def make(kind: str, classes: int = 5, *, seed: int = 0) -> nn.Module:
+    """A network of a kind in float64 with settled random values everywhere, biases, tables and running statistics too."""
+    network = KINDS[kind](classes).double().eval()
+    stream = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            scale = (2.0 / parameter[0].numel()) ** 0.5 if parameter.dim() > 1 else 0.3
+            parameter.normal_(1.0 if parameter.dim() == 1 else 0.0, scale, generator=stream)
+        for name, buffer in network.named_buffers():
+            if "running" in name:
+                buffer.uniform_(0.5, 1.5, generator=stream)
+    return network
+
+
+def oracle(network: nn.Module, names: list[str], inputs: Tensor, index: int = 0) -> Tensor:
+    """vmap(jacrev): derivatives of the logits by one entry of each named weight, shape (batch, classes, weights)."""
+    parameters = dict(network.named_parameters(remove_duplicate=False))
+
+    def logits(theta: Tensor, sample: Tensor) -> Tensor:
+        replaced = {}
+        for place, name in enumerate(names):
+            flat = parameters[name].detach().flatten()
+            replaced[name] = torch.cat([flat[:index], theta[place : place + 1], flat[index + 1 :]]).view_as(parameters[name])
+        return functional_call(network, replaced, (sample.unsqueeze(0),), tie_weights=True)[0]
+
+    theta = torch.stack([parameters[name].detach().flatten()[index] for name in names])
+    with sdpa_kernel(SDPBackend.MATH):
+        # In-place work meets vmap badly: the oracle is asked sample by sample.
+        return torch.stack([jacrev(logits)(theta, sample) for sample in inputs]).detach()
+
+
+def batched_oracle(network: nn.Module, names: list[str], inputs: Tensor) -> Tensor:
+    """The same with vmap over the samples, as the reference does; for networks without work in place."""
+    parameters = dict(network.named_parameters())
+
+    def logits(theta: Tensor, sample: Tensor) -> Tensor:
+        replaced = {
+            name: torch.cat([theta[place : place + 1], parameters[name].detach().flatten()[1:]]).view_as(parameters[name])
+            for place, name in enumerate(names)
+        }
+        return functional_call(network, replaced, (sample.unsqueeze(0),))[0]
+
+    theta = torch.stack([parameters[name].detach().flatten()[0] for name in names])
+    with sdpa_kernel(SDPBackend.MATH):
+        return vmap(jacrev(logits), in_dims=(None, 0))(theta, inputs).detach()

@@ -1,0 +1,116 @@
+"""The door: names, options, seeds and repeats."""
+
+from __future__ import annotations
+
+import pickle
+import statistics
+
+import pytest
+import torch
+from torch import nn
+
+import proxies
+from proxies import PROXIES, ProxyFailure, ProxyUsageError, input_batch, prepared, repeat_seeds, score, score_repeats
+from proxies.seeds import derive_seed, generator, signs
+from proxies.state import placed
+from tests.proxies.networks import SIZE, convolution
+
+SHAPE = (3, SIZE, SIZE)
+
+
+def test_api_is_what_it_says() -> None:
+    assert all(hasattr(proxies, name) for name in proxies.__all__)
+
+
+def test_repeats_average_over_derived_seeds() -> None:
+    network = convolution()
+    values = score_repeats(network, ["vkdnw", "flops"], input_shape=SHAPE, batch=4, seed=7, repeats=3)
+    assert len(set(values["vkdnw"])) == 3
+    mean = score(network, ["vkdnw", "flops"], input_shape=SHAPE, batch=4, seed=7, repeats=3)
+    assert mean["vkdnw"] == pytest.approx(statistics.fmean(values["vkdnw"]))
+    for seed, value in zip(repeat_seeds(7, 3), values["vkdnw"], strict=True):
+        assert score(network, ["vkdnw"], input_shape=SHAPE, batch=4, seed=seed)["vkdnw"] == value
+
+
+def test_score_is_the_function_on_prepared_weights() -> None:
+    network = convolution()
+    expected = score(network, ["jacov"], input_shape=SHAPE, batch=4, seed=7)["jacov"]
+    with prepared(network, input_shape=SHAPE, batch=4, seed=7) as inputs:
+        assert PROXIES["jacov"](network, inputs, seed=7) == expected
+
+
+def test_options_reach_their_proxy() -> None:
+    network = convolution()
+    plain = score(network, ["vkdnw"], input_shape=SHAPE, batch=4)
+    sharp = score(network, ["vkdnw", "flops"], input_shape=SHAPE, batch=4, options={"vkdnw": {"smoothing": 0.0}})
+    assert plain["vkdnw"] != sharp["vkdnw"]
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "message"),
+    [
+        (["vkdnv"], {}, "unknown proxies vkdnv: expected some of params"),
+        (["vkdnw"], {"flop": {}}, "unknown proxies flop"),
+        (["vkdnw"], {"vkdnw": {"smoothng": 0}}, "proxy vkdnw has no option smoothng: it has smoothing, weights"),
+        (["flops"], {"flops": {"memory": 1}}, "proxy flops has no option memory: it has none"),
+        (["flops"], {"flops": {"seed": 1}}, "no option seed"),
+    ],
+)
+def test_typos_are_errors(names: list[str], options: dict[str, dict[str, object]], message: str) -> None:
+    with pytest.raises(ProxyUsageError, match=message):
+        score(convolution(), names, input_shape=SHAPE, batch=2, options=options)
+
+
+def test_arguments_out_of_range() -> None:
+    for wrong in ({"batch": 0}, {"repeats": 0}, {"input_shape": (3, 0, 4)}, {"input_shape": ()}):
+        with pytest.raises(ProxyUsageError):
+            score(convolution(), ["params"], **{"input_shape": SHAPE, "batch": 2, **wrong})
+    with pytest.raises(ProxyUsageError, match="meta device"):
+        score(convolution().to("meta"), ["params"], input_shape=SHAPE)
+
+
+def test_a_failure_is_a_result_and_one_repeat_is_enough() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
+    result = score(network, ["vkdnw", "vkdnw_single", "params"], input_shape=(3, 2, 2), batch=4, repeats=2)
+    assert isinstance(result["vkdnw"], ProxyFailure)
+    assert isinstance(result["vkdnw_single"], ProxyFailure)
+    assert result["vkdnw"].reason == "too_few_weights"
+    assert "has 1" in result["vkdnw"].detail
+    assert result["vkdnw"].__traceback__ is None
+    assert result["params"] == 52.0
+    copy = pickle.loads(pickle.dumps(result["vkdnw"]))
+    assert (copy.reason, copy.detail) == (result["vkdnw"].reason, result["vkdnw"].detail)
+
+
+def test_input_batch_is_white_noise_from_the_seed() -> None:
+    noise = input_batch((3, 32, 32), 16, 0)
+    assert noise.shape == (16, 3, 32, 32)
+    assert abs(float(noise.mean())) < 0.02
+    assert abs(float(noise.std()) - 1) < 0.02
+    assert torch.equal(noise, input_batch((3, 32, 32), 16, 0))
+    assert not torch.equal(noise, input_batch((3, 32, 32), 16, 1))
+    assert torch.equal(noise.double(), input_batch((3, 32, 32), 16, 0, dtype=torch.float64))
+
+
+def test_streams_are_kept_apart_by_place() -> None:
+    assert derive_seed(0, "a", "b") != derive_seed(0, "ab")
+    assert derive_seed(0, "a") != derive_seed(1, "a")
+    assert derive_seed(0, "input") == 4563896903478829063  # the same in every process, on every machine
+    assert set(signs((4, 100), generator(0, "s")).unique().tolist()) == {-1.0, 1.0}
+    assert repeat_seeds(5, 1) == (5,)
+    assert len(set(repeat_seeds(5, 50))) == 50
+
+
+def test_placed_brings_back_the_very_tensors() -> None:
+    network = convolution()
+    network.stem[0].weight.grad = torch.ones_like(network.stem[0].weight)
+    pointers = [tensor.data_ptr() for tensor in network.state_dict().values()]
+    with placed(network, dtype=torch.float64, copy=True):
+        assert network.stem[0].weight.dtype == torch.float64
+        assert network.stem[1].running_mean.dtype == torch.float64
+        assert network.stem[1].num_batches_tracked.dtype == torch.int64
+        assert network.stem[0].weight.grad is None
+        network.stem[0].weight.data.zero_()
+    assert [tensor.data_ptr() for tensor in network.state_dict().values()] == pointers
+    assert network.stem[0].weight.grad.dtype == torch.float32
+    assert (network.stem[0].weight != 0).any()
