@@ -2,9 +2,9 @@
 
     python benchmarks/vkdnw_roads.py [--write docs/benchmarks/vkdnw_roads.md]
 
-Every variant runs in a process of its own with one torch thread, so that its peak memory is its own. Processor seconds are user and
-system time of the scoring alone; extra memory is the process's peak resident size minus its resident size just before
-scoring. The variants of one setting run directly after each other, on the same weights and the same batch.
+Every variant runs in a process of its own with one torch thread, so that its peak memory is its own. Processor seconds are
+user and system time of the scoring alone; extra memory is the process's peak resident size minus its resident size just
+before scoring. The variants of one setting run directly after each other, on the same weights and the same batch.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def table(setting: str, rows: dict[str, dict[str, object]]) -> list[str]:
     lines = [
         f"## {setting}",
         "",
-        "| way | CPU-seconds | of the cheapest baseline | extra memory, MB | of the first row | eigenvalues, largest difference |",
+        "| way | CPU-seconds | of the cheapest baseline | extra memory, MB | of the first row | difference of eigenvalues |",
         "|---|---|---|---|---|---|",
     ]
     reference = next((row["eigenvalues"] for row in rows.values() if row["eigenvalues"]), None)
@@ -223,7 +223,8 @@ def table(setting: str, rows: dict[str, dict[str, object]]) -> list[str]:
 
 
 def processor() -> str:
-    names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
 
 
@@ -240,8 +241,8 @@ def main() -> None:
     lines = [
         "# The roads to VKDNW's Jacobian",
         "",
-        f"Made by `{command}`, one thread, torch {torch.__version__}, {processor()}. Float32; differences of eigenvalues are relative to",
-        "the largest and between float32 computations. The first rows are the baselines.",
+        f"Made by `{command}`, one thread, torch {torch.__version__}, {processor()}. Float32; differences of eigenvalues are",
+        "relative to the largest and between float32 computations. The first rows are the baselines.",
         "",
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}

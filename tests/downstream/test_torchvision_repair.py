@@ -23,7 +23,12 @@ def run(code: str, *path: Path) -> str:
 
 
 def test_timm_imports_and_a_second_call_does_nothing() -> None:
-    code = "from downstream.torchvision_repair import repair; repair(); print(repair()); import timm; print(timm.list_models('resnet18'))"
+    code = """
+from downstream.torchvision_repair import repair
+repair()
+print(repair())
+import timm
+print(timm.list_models("resnet18"))"""
     assert run(code) == "False\n['resnet18']"
 
 

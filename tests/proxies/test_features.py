@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -65,11 +66,9 @@ def test_jacov_is_highest_without_correlation() -> None:
     assert correlation_score(torch.eye(8).repeat(1, 3)) < 0
     independent = torch.cat([torch.eye(8), -torch.eye(8)], 1)
     assert correlation_score(independent) == pytest.approx(-8 * (math.log(1 + 1e-5) + 1 / (1 + 1e-5)), rel=1e-9)
-    assert correlation_score(independent) > correlation_score(independent + torch.randn(1, 16))
-    huge, tiny = independent * 1e200, independent * 1e-200
-    assert correlation_score(huge.double()) == pytest.approx(correlation_score(independent.double()))
-    assert correlation_score(independent.double() * 1e-200) == pytest.approx(correlation_score(independent.double()))
-    del huge, tiny
+    assert correlation_score(independent) > correlation_score(independent + torch.ones(1, 16).cumsum(1))
+    for scale in (1e200, 1e-200):  # squares would overflow or vanish
+        assert correlation_score(independent.double() * scale) == pytest.approx(correlation_score(independent))
 
 
 def test_jacov_failures() -> None:
@@ -95,7 +94,7 @@ def test_entropies_are_the_naive_ones(kind: str) -> None:
     naive = [naive_entropy(out) for _, _, _, out in features(network, inputs)]
     assert block_entropies(network, inputs) == pytest.approx(naive, rel=1e-6)
     assert PROXIES["expressivity"](network, inputs, seed=0) == pytest.approx(sum(naive), rel=1e-6)
-    steps = [after - before for before, after in zip(naive, naive[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(naive)]
     assert PROXIES["progressivity"](network, inputs, seed=0) == pytest.approx(min(steps), rel=1e-6)
 
 
@@ -209,6 +208,11 @@ class Detaching(nn.Conv2d):
         return super().forward(x).detach()
 
 
+class Listing(nn.Module):
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [x]
+
+
 def test_trainability_failures() -> None:
     inputs = torch.randn(2, 3, 6, 6)
     conv = nn.Conv2d(3, 3, 3, padding=1)
@@ -219,7 +223,7 @@ def test_trainability_failures() -> None:
     assert reason("trainability", Blocks(conv, nn.Flatten()), inputs) == "block_shape"
     assert reason("trainability", Blocks(conv, nn.Sequential(nn.Unflatten(1, (1, 3)))), inputs) == "block_shape"
     assert reason("trainability", Blocks(), inputs) == "no_blocks"
-    assert reason("trainability", Blocks(nn.AdaptiveMaxPool2d(2, return_indices=True)), inputs) != "block_signature"
+    assert reason("trainability", Blocks(Listing()), inputs) == "block_signature"
 
 
 def test_a_scaling_block_has_its_factor_as_singular_value() -> None:

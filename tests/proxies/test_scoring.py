@@ -95,7 +95,7 @@ def test_input_batch_is_white_noise_from_the_seed() -> None:
 def test_streams_are_kept_apart_by_place() -> None:
     assert derive_seed(0, "a", "b") != derive_seed(0, "ab")
     assert derive_seed(0, "a") != derive_seed(1, "a")
-    assert derive_seed(0, "input") == 4563896903478829063  # the same in every process, on every machine
+    assert derive_seed(0, "input") == 9135013054165035975  # the same in every process, on every machine
     assert set(signs((4, 100), generator(0, "s")).unique().tolist()) == {-1.0, 1.0}
     assert repeat_seeds(5, 1) == (5,)
     assert len(set(repeat_seeds(5, 50))) == 50
