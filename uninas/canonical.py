@@ -95,6 +95,7 @@ def _simplify(graph: Graph, types: tuple[Type, ...]) -> tuple[list[Node], int]:
     seen: dict[Node, int] = {}
     alias: list[int] = [0]  # stored index -> new index
     made: list[Type] = [types[0]]
+    parts = _Parts(nodes, made)
 
     def emit(operation: Op, inputs: tuple[int, ...], type_: Type) -> int:
         node = Node(operation, inputs)
@@ -134,7 +135,7 @@ def _simplify(graph: Graph, types: tuple[Type, ...]) -> tuple[list[Node], int]:
                 alias.append(whole)
                 continue
         elif name == "slice":
-            part = _part_of_concat(nodes, made, inputs[0], operation)
+            part = parts.taken_by(operation, inputs[0])
             if part is not None:
                 alias.append(part)
                 continue
@@ -173,18 +174,26 @@ def _all_slices_of(nodes: list[Node], inputs: tuple[int, ...]) -> int | None:
     return source
 
 
-def _part_of_concat(nodes: list[Node], made: list[Type], source: int, operation: Op) -> int | None:
-    """The input of the concatenation `source` that the slice takes, if it takes exactly one."""
-    if nodes[source].op.name != "concat":
-        return None
-    wanted = made[source][0] // operation.values["count"]
-    start = wanted * operation.values["index"]
-    offset = 0
-    for i in nodes[source].inputs:
-        if offset == start and made[i][0] == wanted:
-            return i
-        offset += made[i][0]
-    return None
+class _Parts:
+    """The inputs of concatenations by where they lie in them; each concatenation is measured once, however many slices it has."""
+
+    def __init__(self, nodes: list[Node], made: list[Type]) -> None:
+        self.nodes, self.made = nodes, made
+        self.found: dict[int, dict[tuple[int, int], int]] = {}
+
+    def taken_by(self, operation: Op, source: int) -> int | None:
+        """The input of the concatenation `source` that the slice takes, if it takes exactly one."""
+        if self.nodes[source].op.name != "concat":
+            return None
+        parts = self.found.get(source)
+        if parts is None:
+            parts = self.found[source] = {}
+            offset = 0
+            for i in self.nodes[source].inputs:
+                parts[offset, self.made[i][0]] = i
+                offset += self.made[i][0]
+        channels = self.made[source][0] // operation.values["count"]
+        return parts.get((channels * operation.values["index"], channels))
 
 
 __all__ = ["TooSymmetric", "canonical_graph", "canonical_text", "canonicalise", "digest"]

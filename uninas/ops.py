@@ -199,7 +199,7 @@ def _boolean(text: str) -> Value:
 
 
 def _ratio(text: str) -> Value:
-    if not re.fullmatch(r"[1-9][0-9]{0,4}(/[1-9][0-9]{0,4})?", text):
+    if not re.fullmatch(r"[1-9][0-9]{0,6}(/[1-9][0-9]{0,6})?", text):
         raise InputError(f"expected a positive ratio such as 4 or 1/4, came {text[:40]!r}")
     return Fraction(text)
 
@@ -249,7 +249,13 @@ def _scaled(op: Op, channels: int, ratio: Fraction) -> int:
     product = channels * ratio.numerator
     if product % ratio.denominator:
         raise IllTyped(f"{op.text} cannot make {ratio} of {channels} channels: not a whole number")
-    return product // ratio.denominator
+    return _bounded(op, product // ratio.denominator)
+
+
+def _bounded(op: Op, channels: int) -> int:
+    if channels > MOST_CHANNELS:
+        raise IllTyped(f"{op.text} would make {channels} channels, expected at most {MOST_CHANNELS}")
+    return channels
 
 
 def _conv_groups(op: Op, channels: int) -> int:
@@ -283,7 +289,7 @@ def _infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
     features = [_feature(op, given) for given in inputs]
     if any(f.pooled != features[0].pooled for f in features):
         raise IllTyped(f"{op.text} expects maps of one size, came full and pooled ones")
-    return FeatureMap(sum(f.channels for f in features), features[0].pooled)
+    return FeatureMap(_bounded(op, sum(f.channels for f in features)), features[0].pooled)
 
 
 def _infer_pool(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -353,6 +359,9 @@ def _matmul_macs(op: Op, given: Type, made: Type, place: Place) -> int:
     channels = made[0] * op.values["head_dim"] if type(made) is AttentionMap else made[0]
     return channels * tokens * tokens
 
+
+MOST_CHANNELS = 1 << 22
+"""Of any value: far beyond every network, and small enough that a hostile file's numbers stay numbers."""
 
 _KERNEL = Attribute("kernel", None, _odd(1, 31))
 

@@ -14,7 +14,7 @@ from uninas.graph import Architecture, Block, GraphBuilder, Stage
 from uninas.names import layer_names, subblock_prefix
 from uninas.ops import Op, op
 from uninas.presets import letter_block
-from uninas.text import check, read_json
+from uninas.text import MAX_BLOCKS, MAX_NODES, MAX_STAGES, check, read_json
 
 _HEAD_DIM = 32
 
@@ -87,14 +87,14 @@ class _Importer:
         if not isinstance(text, str):
             raise _fail(self.source, '"model_str" to be a text', text)
         where = f"{self.source}: model_str"
-        rows = read_json('{"stages": ' + text + "}", where).get("stages")
+        rows = read_json(text, where)
         widths, stem = self.integers("embed_dim"), self.integers("stem_width")
-        if not isinstance(rows, list) or len(rows) != len(widths) or len(stem) != 2:
+        if not isinstance(rows, list) or len(rows) != len(widths) or len(stem) != 2 or len(rows) > MAX_STAGES:
             raise _fail(where, f"{len(widths)} stages (embed_dim) and two stem widths", rows)
         stages = []
         for s, (row, width) in enumerate(zip(rows, widths, strict=True)):
-            if not isinstance(row, list) or not row:
-                raise _fail(f"{where}, stage {s}", "a list of blocks", row)
+            if not isinstance(row, list) or not 1 <= len(row) <= MAX_BLOCKS:
+                raise _fail(f"{where}, stage {s}", f"a list of 1 to {MAX_BLOCKS} blocks", row)
             blocks = tuple([self.block(block, s, b, f"{where}, stage {s}, block {b}") for b, block in enumerate(row)])
             stages.append(Stage(width, blocks))
         size = self.integer("img_size")
@@ -115,6 +115,8 @@ class _Importer:
             self.builder, self.layers = GraphBuilder(), []
             prefix = f"stages.{stage}.blocks.{number}.{key}"
             graph = self.builder.build(self.node(block[key], 0, prefix, f"{where}, {key}"))
+            if len(graph.nodes) > MAX_NODES:
+                raise _fail(f"{where}, {key}", f"at most {MAX_NODES} operations", len(graph.nodes))
             names = layer_names(graph)
             for node, name in self.layers:
                 self.names[f"{subblock_prefix(stage, number, sub)}{names[node]}"] = name

@@ -7,7 +7,7 @@ from pathlib import Path
 from uninas.errors import InputError
 from uninas.graph import Architecture
 from uninas.presets import PRESETS, preset
-from uninas.text import FORMAT, from_document, read_json
+from uninas.text import FORMAT, from_document, read_object
 
 _MAX_BYTES = 64 << 20
 
@@ -20,19 +20,25 @@ def load(source: str | Path) -> Architecture:
     if str(source) in PRESETS:
         return preset(str(source))
     path = Path(source)
-    if path.is_dir() and (path / "best.json").is_file():
-        path = path / "best.json"
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError(f"{path}: expected an architecture file of at most {_MAX_BYTES >> 20} MB")
-        text = path.read_text(encoding="utf-8")
+        if path.is_dir() and (path / "best.json").is_file():
+            path = path / "best.json"
+        with path.open("rb") as stream:
+            content = stream.read(_MAX_BYTES + 1)
+        text = content.decode("utf-8")
     except FileNotFoundError:
-        raise InputError(f"expected a preset ({', '.join(PRESETS)}) or a file, came {str(source)!r}: no such file") from None
-    except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a text file ({error})") from None
+        raise InputError(
+            f"expected a preset ({', '.join(PRESETS)}) or a file, came {str(source)[:200]!r}: no such file"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{_shown(path)}: cannot be read as a text file ({error.strerror or error})") from None
+    except ValueError as error:  # no UTF-8, or a path with a null character
+        raise InputError(f"{_shown(path)}: cannot be read as a text file ({error})") from None
+    if len(content) > _MAX_BYTES:
+        raise InputError(f"{path}: expected an architecture file of at most {_MAX_BYTES >> 20} MB, came a larger one")
     if not text.strip():
         raise InputError(f"{path}: expected an architecture file, came an empty one")
-    document = read_json(text, str(path))
+    document = read_object(text, str(path))
     if "model_str" in document and "format" not in document:
         from uninas.reference import from_reference
 
@@ -40,3 +46,9 @@ def load(source: str | Path) -> Architecture:
     if "format" not in document:
         raise InputError(f'{path}: expected "format": "{FORMAT}" or the reference\'s "model_str", came neither')
     return from_document(document, str(path))
+
+
+def _shown(path: Path) -> str:
+    """The path for a message: printable, and no longer than a line."""
+    name = str(path)
+    return name if name.isprintable() and len(name) <= 200 else repr(name[:200])

@@ -24,9 +24,10 @@ from uninas.ops import INPUT, IllTyped, parse_op
 FORMAT = "uninas-architecture"
 VERSION = 1
 _MAX_CHARACTERS = 32 << 20
-_MAX_NODES = 20_000  # of one graph
-_MAX_BLOCKS = 1_000
-_MAX_STAGES = 16
+MAX_NODES = 20_000  # of one graph
+_MAX_INPUTS = 100_000  # of all nodes of one graph
+MAX_BLOCKS = 1_000
+MAX_STAGES = 16
 _MAX_WIDTH = 1 << 16
 _ABSENT = "absent"
 
@@ -60,12 +61,12 @@ def to_text(architecture: Architecture, metadata: Mapping[str, Any] | None = Non
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def read_json(text: str, source: str) -> dict[str, Any]:
-    """The mapping in a JSON text; InputError that names `source` for anything else, however deep or broken."""
+def read_json(text: str, source: str) -> Any:
+    """The value that a JSON text holds; InputError that names `source` for anything else, however deep or broken."""
     if len(text) > _MAX_CHARACTERS:
         raise InputError(f"{source}: expected at most {_MAX_CHARACTERS} characters, came {len(text)}")
     try:
-        document = json.loads(text, parse_int=_bounded_int, parse_constant=_no_constant)
+        return json.loads(text, parse_int=_bounded_int, parse_constant=_no_constant)
     except RecursionError:
         raise InputError(f"{source}: nested too deeply for an architecture file") from None
     except json.JSONDecodeError as error:
@@ -74,6 +75,11 @@ def read_json(text: str, source: str) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise InputError(f"{source}: {error}") from None
+
+
+def read_object(text: str, source: str) -> dict[str, Any]:
+    """The mapping that a JSON text holds. Raises InputError."""
+    document = read_json(text, source)
     if not isinstance(document, dict):
         raise InputError(f"{source}: expected a JSON object, came {_kind(document)}")
     return document
@@ -81,7 +87,7 @@ def read_json(text: str, source: str) -> dict[str, Any]:
 
 def parse(text: str, source: str = "<text>") -> Architecture:
     """Read an architecture file's text. Raises InputError that says what was expected, what came and where."""
-    return from_document(read_json(text, source), source)
+    return from_document(read_object(text, source), source)
 
 
 def from_document(document: Mapping[str, Any], source: str) -> Architecture:
@@ -101,16 +107,16 @@ def from_document(document: Mapping[str, Any], source: str) -> Architecture:
         graphs[name] = _read_graph(lines, f"{source}: graph {_short(name)}")
     stages = []
     written = _typed(document, "stages", list, source)
-    if not 1 <= len(written) <= _MAX_STAGES:
-        raise InputError(f"{source}: expected 1 to {_MAX_STAGES} stages, came {len(written)}")
+    if not 1 <= len(written) <= MAX_STAGES:
+        raise InputError(f"{source}: expected 1 to {MAX_STAGES} stages, came {len(written)}")
     for number, entry in enumerate(written):
         where = f"{source}: stage {number}"
         if not isinstance(entry, dict):
             raise InputError(f"{where}: expected a mapping with width and blocks, came {_kind(entry)}")
         width = _integer(entry, "width", where, 1, _MAX_WIDTH)
         rows = _typed(entry, "blocks", list, where)
-        if not 1 <= len(rows) <= _MAX_BLOCKS:
-            raise InputError(f"{where}: expected 1 to {_MAX_BLOCKS} blocks, came {len(rows)}")
+        if not 1 <= len(rows) <= MAX_BLOCKS:
+            raise InputError(f"{where}: expected 1 to {MAX_BLOCKS} blocks, came {len(rows)}")
         blocks = []
         for position, row in enumerate(rows):
             if not (isinstance(row, list) and len(row) == 2 and all(isinstance(name, str) for name in row)):
@@ -158,8 +164,9 @@ def parse_graph(text: str, source: str = "<graph>") -> Graph:
 def _read_graph(lines: Any, where: str) -> Graph:
     if not isinstance(lines, list) or not lines or not all(isinstance(line, str) for line in lines):
         raise InputError(f"{where}: expected a list of lines, came {_kind(lines)}")
-    if len(lines) > _MAX_NODES:
-        raise InputError(f"{where}: expected at most {_MAX_NODES} nodes, came {len(lines)}")
+    if len(lines) > MAX_NODES:
+        raise InputError(f"{where}: expected at most {MAX_NODES} nodes, came {len(lines)}")
+    inputs_left = _MAX_INPUTS
     nodes = [Node(INPUT, ())]
     for number, line in enumerate(lines[:-1], 1):
         match = _LINE.match(line)
@@ -170,6 +177,9 @@ def _read_graph(lines: Any, where: str) -> Graph:
         except InputError as error:
             raise InputError(f"{where}, node %{number}: {error}") from None
         inputs = tuple([int(name) for name in re.findall(r"[0-9]+", match[3])])
+        inputs_left -= len(inputs)
+        if inputs_left < 0:
+            raise InputError(f"{where}: expected at most {_MAX_INPUTS} inputs of all nodes together, came more at %{number}")
         if any(i >= number for i in inputs):
             raise InputError(f"{where}, node %{number} reads itself or a later node: a cycle or wrong order in {_short(line)}")
         nodes.append(Node(operation, inputs))

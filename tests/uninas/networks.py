@@ -88,17 +88,25 @@ def graphs_of(architecture: Architecture) -> list[tuple[int, int, int, Graph]]:
 # --- branches by hand -----------------------------------------------------------------------------------------------------
 
 
-def headed(heads: int, *, piece: tuple[Op, ...] = (), on_map: tuple[Op, ...] = (), post: tuple[Op, ...] = ()) -> Graph:
+def headed(
+    heads: int,
+    *,
+    width: int = 32,
+    piece: tuple[Op, ...] = (),
+    on_map: tuple[Op, ...] = (),
+    post: tuple[Op, ...] = (),
+    before: tuple[Op, ...] = (),
+    after: tuple[Op, ...] = (),
+) -> Graph:
     """Attention written head by head, as the reference does: each piece, map and result runs through its own operations."""
     builder = GraphBuilder()
-    qkv = builder.add(op("conv", kernel=1, ratio=3), 0)
+    qkv = builder.chain(0, *before, op("conv", kernel=1, ratio=3))
     ends = []
     for head in range(heads):
         q, k, v = (builder.chain(builder.add(op("slice", index=3 * head + i, count=3 * heads), qkv), *piece) for i in range(3))
-        width = 32 // heads if heads <= 32 else 1
-        scores = builder.chain(builder.add(op("matmul_qk", head_dim=width), q, k), *on_map, op("softmax"))
+        scores = builder.chain(builder.add(op("matmul_qk", head_dim=width // heads), q, k), *on_map, op("softmax"))
         ends.append(builder.chain(builder.add(op("matmul_av"), scores, v), *post))
-    return builder.build(builder.add(op("concat"), *ends))
+    return builder.build(builder.chain(builder.add(op("concat"), *ends), *after))
 
 
 # --- the same computation, written otherwise --------------------------------------------------------------------------------

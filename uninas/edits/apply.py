@@ -7,7 +7,7 @@ from uninas.edits.blocks import BLOCK_EDITS
 from uninas.edits.edit import Edit, Limits, Rejection
 from uninas.edits.graphs import GRAPH_EDITS
 from uninas.errors import InputError
-from uninas.graph import IDENTITY, Architecture
+from uninas.graph import IDENTITY, Architecture, Stage
 from uninas.meaning import meaningless
 from uninas.ops import IllTyped
 
@@ -68,12 +68,18 @@ def _fault(parent: Architecture, child: Architecture, limits: Limits) -> Rejecti
             return Rejection("too_large", f"stage {s} would be {stage.width} wide")
         known = {id(graph) for block in before.blocks for graph in block.subblocks}
         for b, block in enumerate(stage.blocks):
-            for graph in block.subblocks:
+            for k, graph in enumerate(block.subblocks):
                 if graph is None or (id(graph) in known and stage.width == before.width):
                     continue
-                if len(graph.nodes) > limits.nodes_per_subblock:
+                if len(graph.nodes) > max(limits.nodes_per_subblock, _nodes_before(before, b, k)):
                     return Rejection("too_large", f"stage {s}, block {b} would have {len(graph.nodes)} nodes in a sub-block")
                 fault = meaningless(graph, stage.width, place)
                 if fault:
                     return Rejection("meaningless", f"stage {s}, block {b}, {fault}")
     return None
+
+
+def _nodes_before(stage: Stage, block: int, sub: int) -> int:
+    """Nodes that the sub-block had in the parent: an imported one may exceed the limit, and must be free to shrink."""
+    graph = stage.blocks[block].subblocks[sub] if block < len(stage.blocks) else None
+    return 0 if graph is None else len(graph.nodes)

@@ -1,12 +1,12 @@
 """Drawing edits: the kind by a prior, then the block, then the region, then the edge or node.
 
-A region is a set of edges of one type, so that twelve heads do not draw twelve times the edits of one.
+A region is a set of edges or nodes of one type, so that twelve heads do not draw twelve times the edits of one.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from uninas.canonical import canonicalise
 from uninas.edits.apply import apply
@@ -89,11 +89,11 @@ def _regions(graph: Graph, types: tuple[Type, ...]) -> list[list[tuple[int, int,
     key = ("regions", types[0])
     found: list[list[tuple[int, int, int]]] | None = graph.memo.get(key)
     if found is None:
-        regions: dict[Type, list[tuple[int, int, int]]] = {}
+        regions: dict[tuple[str, Type], list[tuple[int, int, int]]] = {}
         for consumer in range(1, len(graph.nodes)):
             for slot, source in enumerate(graph.nodes[consumer].inputs):
-                regions.setdefault(types[source], []).append((consumer, slot, source))
-        regions.setdefault(types[graph.output], []).append((0, 0, graph.output))
+                regions.setdefault((kind_of(types[source]), types[source]), []).append((consumer, slot, source))
+        regions.setdefault((kind_of(types[graph.output]), types[graph.output]), []).append((0, 0, graph.output))
         found = graph.memo[key] = list(regions.values())
     return found
 
@@ -101,6 +101,16 @@ def _regions(graph: Graph, types: tuple[Type, ...]) -> list[list[tuple[int, int,
 def _draw_edge(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> tuple[int, int, int]:
     regions = _regions(graph, types)
     region = regions[rng.randrange(len(regions))]
+    return region[rng.randrange(len(region))]
+
+
+def _draw_node(nodes: Sequence[int], types: tuple[Type, ...], rng: random.Random) -> int:
+    """One of some nodes: first the type, then the node."""
+    regions: dict[tuple[str, Type], list[int]] = {}
+    for node in nodes:
+        regions.setdefault((kind_of(types[node]), types[node]), []).append(node)
+    drawn = list(regions.values())
+    region = drawn[rng.randrange(len(drawn))]
     return region[rng.randrange(len(region))]
 
 
@@ -132,7 +142,7 @@ def _remove(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
     """A node and an ancestor of equal type: half of the time the nearest, so that small regions go more often than large."""
     if len(graph.nodes) == 1:
         return None
-    node = 1 + rng.randrange(len(graph.nodes) - 1)
+    node = _draw_node(range(1, len(graph.nodes)), types, rng)
     above: set[int] = set(graph.nodes[node].inputs)
     ancestors = []
     for i in range(node - 1, -1, -1):
@@ -150,7 +160,7 @@ def _unfork(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
     merges = [i for i, node in enumerate(graph.nodes) if node.op.spec.commutative and len(node.inputs) > 1]
     if not merges:
         return None
-    node = merges[rng.randrange(len(merges))]
+    node = _draw_node(merges, types, rng)
     return {"node": node, "slot": rng.randrange(len(graph.nodes[node].inputs))}
 
 
@@ -159,7 +169,7 @@ def _replace(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site
     sites = [i for i in range(1, len(graph.nodes)) if _alternatives(graph, types, i)]
     if not sites:
         return None
-    node = sites[rng.randrange(len(sites))]
+    node = _draw_node(sites, types, rng)
     others = [other for other in _alternatives(graph, types, node) if other is not graph.nodes[node].op]
     return {"node": node, "op": others[rng.randrange(len(others))].text}
 
@@ -180,7 +190,7 @@ def _kernel(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
     sites = [i for i, node in enumerate(graph.nodes) if node.op.name == "conv" and not types[i].pooled]
     if not sites:
         return None
-    node = sites[rng.randrange(len(sites))]
+    node = _draw_node(sites, types, rng)
     values = graph.nodes[node].op.values
     choices = [k for k in (_DENSE_KERNELS if values["groups"] == 1 else _DEPTHWISE_KERNELS) if k != values["kernel"]]
     return {"node": node, "op": op("conv", **{**values, "kernel": choices[rng.randrange(len(choices))]}).text}
@@ -190,7 +200,7 @@ def _head_dim(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Sit
     sites = [i for i, node in enumerate(graph.nodes) if node.op.name == "matmul_qk"]
     if not sites:
         return None
-    node = sites[rng.randrange(len(sites))]
+    node = _draw_node(sites, types, rng)
     now = graph.nodes[node].op.values["head_dim"]
     channels = types[graph.nodes[node].inputs[0]][0]
     choices = [d for d in _HEAD_DIMS if d != now and channels % d == 0]

@@ -1,0 +1,353 @@
+"""Edits: every kind happens, draws are spread over regions, limits and meaning hold, and what does not fit is refused in words."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from tests.uninas.networks import around, graph_of, graphs_of, headed, small, tiny, walk
+from uninas import (
+    IDENTITY,
+    PRESETS,
+    Architecture,
+    Block,
+    Edit,
+    Graph,
+    GraphBuilder,
+    InputError,
+    Limits,
+    Rejection,
+    Stage,
+    apply,
+    canonicalise,
+    mutate,
+    op,
+    propose,
+    warnings_of,
+)
+from uninas.edits import FRAGMENTS, PRIOR, REASONS, crossover_edit
+from uninas.edits.blocks import BLOCK_EDITS
+from uninas.edits.fragments import FITTING
+from uninas.edits.graphs import GRAPH_EDITS, MERGES
+from uninas.presets import letter_block
+
+KINDS = {**GRAPH_EDITS, **BLOCK_EDITS}
+
+
+def test_every_kind_is_drawn_and_accepted_somewhere() -> None:
+    """Crossover alone needs two parents: `crossover_edit` makes it."""
+    drawn: Counter[str] = Counter()
+    accepted: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
+    for name in sorted(PRESETS):
+        rng = random.Random(f"kinds of {name}")
+        parent = small(name)
+        for _ in range(600):
+            edit = propose(parent, rng)
+            if isinstance(edit, Rejection):
+                refused[edit.reason] += 1
+                continue
+            drawn[edit.kind] += 1
+            child = apply(parent, edit)
+            if isinstance(child, Rejection):
+                refused[child.reason] += 1
+                continue
+            accepted[edit.kind] += 1
+            parent = child if rng.random() < 0.5 else parent
+    assert set(drawn) == set(PRIOR) == set(KINDS) - {"crossover"}
+    assert set(accepted) == set(PRIOR)
+    assert set(refused) <= set(REASONS)
+    assert {"no_site", "ill_typed", "no_change", "meaningless"} <= set(refused)
+
+
+def test_every_fragment_and_merge_is_inserted_somewhere() -> None:
+    fragments, merges = set(), set()
+    for seed in range(6):
+        for step in walk(small("coatnet"), random.Random(seed), 400, Limits(nodes_per_subblock=40)):
+            if not isinstance(step, Rejection):
+                fragments.add(step[1].arguments.get("fragment"))
+                merges.add(step[1].arguments.get("merge"))
+    assert fragments - {None} == set(FRAGMENTS)
+    assert merges - {None} == set(MERGES)
+
+
+@pytest.mark.parametrize("kind", FITTING)
+def test_fragments_keep_the_type_of_the_edges_they_fit(kind: str) -> None:
+    starts = {
+        "full": ["%1 = gelu %0"],
+        "pooled": ["%1 = global_average_pool %0", "%2 = gelu %1", "%3 = broadcast %2"],
+        "attention": ["%1 = matmul_qk(head_dim=8) %0 %0", "%2 = gelu %1", "%3 = matmul_av %2 %0"],
+    }
+    lines = starts[kind]
+    network = around(graph_of(*lines, f"return %{len(lines)}"))
+    position = {"full": 1, "pooled": 2, "attention": 2}[kind]
+    for fragment in FITTING[kind]:
+        edit = Edit("insert", arguments={"consumer": position, "slot": 0, "fragment": fragment})
+        child = apply(network, edit)
+        assert isinstance(child, Architecture), (fragment, child)
+
+
+def test_crossover_carries_the_donor() -> None:
+    one, donor = small("coatnet"), small("vit").stages[0].blocks[0]
+    edit = crossover_edit(1, 0, donor)
+    child = apply(one, Edit.from_dict(edit.as_dict()))
+    assert isinstance(child, Architecture)
+    assert child.stages[1].blocks[0] == canonicalise(small("vit")).stages[0].blocks[0]
+    empty = apply(one, crossover_edit(2, 1, type(donor)((None, IDENTITY))))
+    assert isinstance(empty, Architecture)
+    assert empty.stages[2].blocks[1].subblocks == (None, IDENTITY)
+
+
+# --- what edits do --------------------------------------------------------------------------------------------------------
+
+
+def edited(graph: Graph, kind: str, **arguments: int | str) -> str:
+    """The text of the first sub-block after one edit of it."""
+    child = apply(around(graph), Edit(kind, arguments=arguments))
+    assert isinstance(child, Architecture), child
+    graph_after = child.stages[0].blocks[0].subblocks[0]
+    assert graph_after is not None
+    return graph_after.text.replace("\n", "; ")
+
+
+CHAIN = graph_of("%1 = conv(kernel=1, ratio=4) %0", "%2 = gelu %1", "%3 = conv(kernel=1, ratio=1/4) %2", "return %3")
+
+
+def test_edits_of_a_graph_do_what_they_say() -> None:
+    assert edited(IDENTITY, "insert", consumer=0, slot=0, fragment="gelu") == "%1 = gelu %0; return %1"
+    assert edited(CHAIN, "insert", consumer=1, slot=0, fragment="max_pool").startswith("%1 = max_pool %0; %2 = conv")
+    assert edited(CHAIN, "remove", node=3, instead=0) == "return %0"
+    assert edited(CHAIN, "remove", node=2, instead=1) == (
+        "%1 = conv(kernel=1, ratio=4) %0; %2 = conv(kernel=1, ratio=1/4) %1; return %2"
+    )
+    assert edited(CHAIN, "replace", node=2, op="sigmoid").split("; ")[1] == "%2 = sigmoid %1"
+    assert edited(CHAIN, "expansion", node=1, closes=3, ratio="2").split("; ")[::2] == [
+        "%1 = conv(kernel=1, ratio=2) %0", "%3 = conv(kernel=1, ratio=1/2) %2",
+    ]  # fmt: skip
+    assert edited(CHAIN, "kernel", node=3, op="conv(kernel=3, ratio=1/4)").split("; ")[2].endswith("(kernel=3, ratio=1/4) %2")
+    assert edited(IDENTITY, "fork", consumer=0, slot=0, fragment="gelu", merge="add") in (
+        "%1 = gelu %0; %2 = add %1 %0; return %2", "%1 = gelu %0; %2 = add %0 %1; return %2",
+    )  # fmt: skip
+    gate = edited(IDENTITY, "fork", consumer=0, slot=0, fragment="gelu", merge="gate")
+    assert "sigmoid" in gate
+    assert "multiply" in gate
+    split = edited(IDENTITY, "fork", consumer=0, slot=0, fragment="gelu", merge="split")
+    assert "slice(index=0, count=2)" in split
+    assert "concat" in split
+    assert "add" in edited(CHAIN, "connect", consumer=0, slot=0, other=0, merge="add")
+    summed = graph_of("%1 = gelu %0", "%2 = sigmoid %0", "%3 = add %1 %2", "return %3")
+    assert edited(summed, "unfork", node=3, slot=1) in ("%1 = gelu %0; return %1", "%1 = sigmoid %0; return %1")
+    attention = graph_of("%1 = matmul_qk(head_dim=8) %0 %0", "%2 = softmax %1", "%3 = matmul_av %2 %0", "return %3")
+    assert edited(attention, "head_dim", node=1, op="matmul_qk(head_dim=16)").startswith("%1 = matmul_qk(head_dim=16)")
+
+
+def test_edits_of_blocks_do_what_they_say() -> None:
+    network = canonicalise(small())
+    blocks = [stage.blocks for stage in network.stages]
+
+    def after(kind: str, stage: int, block: int, sub: int = 0, **arguments: int) -> Architecture:
+        child = apply(network, Edit(kind, stage, block, sub, arguments))
+        assert isinstance(child, Architecture), child
+        return child
+
+    assert after("deepen", 2, 1).stages[2].blocks == (*blocks[2], blocks[2][1])
+    assert after("shorten", 2, 0).stages[2].blocks == (blocks[2][1],)
+    assert after("shorten", 0, 0).stages[0].blocks[0].subblocks == (None, None)
+    assert after("copy_block", 0, 0, from_stage=3, from_block=0).stages[0].blocks == blocks[3]
+    moved = after("move_block", 2, 1, to_stage=0, to_block=1)
+    assert moved.stages[0].blocks == (blocks[0][0], blocks[2][1])
+    assert moved.stages[2].blocks == (blocks[2][0],)
+    assert after("drop_subblock", 3, 0, 1).stages[3].blocks[0].subblocks == (blocks[3][0].subblocks[0], None)
+    assert after("width", 0, 0, width=48).stages[0].width == 48
+
+
+# --- regions ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["insert", "fork", "connect", "remove", "replace"])
+def test_24_heads_do_not_draw_24_times_the_edits(kind: str) -> None:
+    """Of about 200 nodes all but a dozen lie inside the heads; drawn node by node, over nine tenths of edits would, too."""
+    chain = (op("conv", kernel=1), op("gelu"), op("layer_norm"))
+    graph = headed(24, width=96, piece=(op("gelu"),), on_map=(op("relative_position_bias"),), before=chain, after=chain)
+    network = around(graph, width=96)
+    ((_, _, _, graph),) = graphs_of(canonicalise(network))
+    types = graph.types(96)
+    inside = {i for i, made in enumerate(types) if type(made).__name__ == "AttentionMap" or made[0] == 4}
+    assert len(inside) / len(graph.nodes) > 0.9
+    rng = random.Random(kind)
+    drawn: list[bool] = []
+    while len(drawn) < 400:
+        edit = propose(network, rng, {kind: 1.0})
+        if isinstance(edit, Edit) and edit.sub == 0:
+            place = edit.arguments
+            if "consumer" in place:
+                consumer = int(place["consumer"])
+                source = graph.nodes[consumer].inputs[int(place["slot"])] if consumer else graph.output
+                drawn.append(source in inside)
+            else:
+                drawn.append(place["node"] in inside)
+    assert 0.05 < sum(drawn) / len(drawn) < 0.8
+
+
+# --- limits and meaning -------------------------------------------------------------------------------------------------------
+
+
+def test_limits_are_honoured() -> None:
+    limits = Limits(nodes_per_subblock=12, blocks_per_stage=3, smallest_width=32, largest_width=64)
+    start = small("vit").replace(stages=tuple(Stage(64, stage.blocks) for stage in small("vit").stages))
+    refused = 0
+    for seed in range(4):
+        for step in walk(start, random.Random(seed), 400, limits):
+            if isinstance(step, Rejection):
+                refused += step.reason == "too_large"
+                continue
+            _, _, child = step
+            assert all(len(graph.nodes) <= 12 for _, _, _, graph in graphs_of(child))
+            assert all(1 <= len(stage.blocks) <= 3 and 32 <= stage.width <= 64 for stage in child.stages)
+    assert refused > 20
+
+
+def test_what_exceeds_a_limit_may_shrink_but_not_grow() -> None:
+    network = around(headed(8, width=32), width=32)
+    limits = Limits(nodes_per_subblock=10)
+    before = len(graphs_of(canonicalise(network))[0][3].nodes)
+    assert before > 10
+    smaller = apply(network, Edit("remove", arguments={"node": before - 1, "instead": 0}), limits)
+    assert isinstance(smaller, Architecture)
+    larger = apply(network, Edit("insert", arguments={"consumer": 0, "slot": 0, "fragment": "gelu"}), limits)
+    assert isinstance(larger, Rejection)
+    assert larger.reason == "too_large"
+    equal = apply(network, Edit("insert", stage=0, sub=1, arguments={"consumer": 0, "slot": 0, "fragment": "gelu"}), limits)
+    assert isinstance(equal, Architecture), "the other sub-block is within its limit"
+
+
+ONE_PIXEL = (8, 8)  # the second stage of a network of this size has one pixel
+
+MEANINGLESS = {
+    "softmax over one entry": ("softmax", "one entry"),
+    "BatchNorm on one pixel": ("batch_norm", "1x1"),
+    "pooling one pixel": ("max_pool", "changes nothing"),
+    "a mask that covers the map": ("mask", "covers the whole map"),
+    "a kernel on one pixel": ("conv3x3", "centre of the kernel"),
+    "a depthwise kernel on one pixel": ("depthwise3x3", "centre of the kernel"),
+}
+
+
+@pytest.mark.parametrize("case", MEANINGLESS)
+def test_meaningless_operations_are_not_made(case: str) -> None:
+    fragment, why = MEANINGLESS[case]
+    stages = tuple(Stage(32, (letter_block("T"),)) for _ in range(3))
+    network = Architecture(stages, classes=3, input_size=ONE_PIXEL)
+    edit = Edit("insert", 2, 0, 1, {"consumer": 1, "slot": 0, "fragment": fragment})
+    result = apply(network, edit)
+    assert isinstance(result, Rejection)
+    assert result.reason == "meaningless"
+    assert why in result.detail
+    assert "stage 2, block 0" in result.detail
+    larger = apply(network.replace(input_size=(224, 224)), edit)
+    assert isinstance(larger, Architecture), "the same edit means something at another size"
+
+
+def test_layer_norm_over_one_channel_is_not_made() -> None:
+    lines = ["%1 = conv(kernel=1, ratio=1/32) %0", "%2 = gelu %1", "%3 = conv(kernel=1, ratio=32) %2", "return %3"]
+    network = around(graph_of(*lines))
+    result = apply(network, Edit("insert", arguments={"consumer": 2, "slot": 0, "fragment": "layer_norm"}))
+    assert isinstance(result, Rejection)
+    assert (result.reason, "one channel" in result.detail) == ("meaningless", True)
+
+
+def test_moving_into_a_stage_too_small_is_not_made() -> None:
+    network = Architecture(tuple(Stage(32, (letter_block(x),)) for x in "ETT"), classes=3, input_size=ONE_PIXEL)
+    result = apply(network, Edit("copy_block", 2, 0, 0, {"from_stage": 0, "from_block": 0}))
+    assert isinstance(result, Rejection)
+    assert result.reason == "meaningless"
+
+
+def test_presets_only_warn() -> None:
+    from uninas import preset
+
+    network = preset("vit", input_size=(32, 32))
+    warned = warnings_of(network)
+    assert len(warned) == 2
+    assert all("stage 3" in line and "attention map of one entry" in line for line in warned)
+    assert isinstance(mutate(network, random.Random(0)), tuple | Rejection)
+
+
+# --- refusals -----------------------------------------------------------------------------------------------------------------
+
+BAD_EDITS = [
+    {"kind": "no such kind"},
+    {"kind": "insert", "stage": 9},
+    {"kind": "insert", "block": 9},
+    {"kind": "insert", "sub": 2},
+    {"kind": "insert"},
+    {"kind": "insert", "consumer": 0, "slot": 0, "fragment": "no such fragment"},
+    {"kind": "insert", "consumer": 999, "slot": 0, "fragment": "gelu"},
+    {"kind": "insert", "consumer": 1, "slot": 7, "fragment": "gelu"},
+    {"kind": "fork", "consumer": 0, "slot": 0, "fragment": "gelu", "merge": "glue"},
+    {"kind": "connect", "consumer": 1, "slot": 0, "other": 5, "merge": "add"},
+    {"kind": "remove", "node": 3, "instead": 3},
+    {"kind": "remove", "node": 1, "instead": -1},
+    {"kind": "replace", "node": 0, "op": "gelu"},
+    {"kind": "replace", "node": 1, "op": "gelu("},
+    {"kind": "replace", "node": 1, "op": "no_such_op"},
+    {"kind": "unfork", "node": 1, "slot": 0},
+    {"kind": "expansion", "node": 1, "closes": 2, "ratio": "2"},
+    {"kind": "expansion", "node": 1, "closes": 11, "ratio": "0"},
+    {"kind": "expansion", "node": 1, "closes": 11},
+    {"kind": "deepen", "stage": 4},
+    {"kind": "shorten", "block": 4},
+    {"kind": "copy_block"},
+    {"kind": "copy_block", "from_stage": 9, "from_block": 0},
+    {"kind": "move_block", "to_stage": 9, "to_block": 0},
+    {"kind": "move_block", "to_stage": 1, "to_block": 3},
+    {"kind": "width"},
+    {"kind": "width", "width": 0},
+    {"kind": "width", "stage": 5, "width": 32},
+    {"kind": "crossover", "sub1": "absent"},
+    {"kind": "crossover", "sub1": "absent", "sub2": "nonsense"},
+]
+
+
+@pytest.mark.parametrize("data", BAD_EDITS, ids=str)
+def test_an_edit_that_does_not_fit_says_what_was_expected(data: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=r"expect|unknown|known"):
+        apply(small("efficientnet"), Edit.from_dict(data))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"kind": 3}, {"kind": "insert", "stage": -1}, {"kind": "insert", "stage": True}, {"kind": "insert", "x": [1]},
+     {"kind": "insert", "x": 1.5}, {"kind": "insert", "x": None}, {"kind": "insert", "x": True}],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_edit_is_refused(data: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="expected"):
+        Edit.from_dict(data)
+
+
+def test_replacing_by_an_operation_of_other_arity_is_ill_typed() -> None:
+    result = apply(small(), Edit("replace", arguments={"node": 1, "op": "matmul_av"}))
+    assert isinstance(result, Rejection)
+    assert result.reason == "ill_typed"
+
+
+def test_an_edit_that_changes_nothing_says_so() -> None:
+    network = tiny("E")
+    graph = graphs_of(canonicalise(network))[0][3]
+    result = apply(network, Edit("replace", arguments={"node": 1, "op": graph.nodes[1].op.text}))
+    assert isinstance(result, Rejection)
+    assert result.reason == "no_change"
+
+
+def test_too_symmetric_is_a_rejection() -> None:
+    builder = GraphBuilder()
+    points = [builder.add(op("conv", kernel=1), 0) for _ in range(240)]
+    pairs = [(6 * ring + i, 6 * ring + (i + 1) % 6) for ring in range(40) for i in range(6)]
+    sums = [builder.add(op("gelu"), builder.add(op("add"), points[a], points[b])) for a, b in pairs]
+    hexagons = builder.build(builder.add(op("add"), *sums))
+    result = apply(around(IDENTITY), crossover_edit(0, 0, Block((hexagons, None))))
+    assert isinstance(result, Rejection)
+    assert result.reason == "too_symmetric"

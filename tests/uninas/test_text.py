@@ -1,0 +1,326 @@
+"""The architecture file: what is written is read back, and what is wrong is refused in one line that says where."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.uninas.networks import around, graph_of, small, walked
+from uninas import (
+    IDENTITY,
+    PRESETS,
+    Architecture,
+    Block,
+    InputError,
+    Stage,
+    canonicalise,
+    cost,
+    load,
+    parse,
+    parse_graph,
+    parse_op,
+    preset,
+    to_text,
+)
+from uninas.ops import TABLE
+
+# --- what is written is read back -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_their_text(name: str) -> None:
+    for network in (preset(name), canonicalise(preset(name)), preset(name, classes=3, input_size=(65, 33))):
+        assert parse(to_text(network)) == network
+        assert parse(to_text(network)).digest == network.digest
+
+
+def test_every_field_survives() -> None:
+    network = Architecture(
+        (Stage(48, (Block((IDENTITY, None)), Block((None, IDENTITY)))), Stage(64, (Block((None, None)),))),
+        classes=17, input_size=(31, 77), stem=(5, 9), in_channels=4,
+    )  # fmt: skip
+    assert parse(to_text(network, metadata={"score": 1.5, "from": ["walk", None]})) == network
+
+
+def test_equal_graphs_are_written_once_and_texts_are_stable() -> None:
+    text = to_text(preset("coatnet"))
+    assert text == to_text(parse(text))
+    assert len(json.loads(text)["graphs"]) == 4
+    assert max(map(len, text.split("\n"))) < 100, "one line a node: files can be read and compared"
+
+
+@pytest.mark.parametrize("name", sorted(TABLE))
+def test_every_operation_reads_what_it_prints(name: str) -> None:
+    needed = {"conv": "(kernel=5, ratio=3/2, groups=2, bias=false, dilation=4)", "slice": "(index=1, count=3)",
+              "matmul_qk": "(head_dim=64)", "dropout": "(p=0.25)", "mask": "(band=7)", "max_pool": "(kernel=5)",
+              "zero": "(ratio=1/8, pooled=true)"}  # fmt: skip
+    operation = parse_op(name + needed.get(name, ""))
+    assert parse_op(operation.text) is operation
+    assert operation.text == name + needed.get(name, "")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "conv", "conv()", "conv(kernel=2)", "conv(kernel=33)", "conv(kernel=3, kernel=3)", "conv(kernel=3, wide=1)",
+     "conv(kernel=3, ratio=0)", "conv(kernel=3, ratio=1/0)", "conv(kernel=3, ratio=-1)", "conv(kernel=3, bias=1)",
+     "conv(kernel=3, groups=0)", "conv(kernel=3", "conv kernel=3", "Conv(kernel=3)", "gelu(p=1)", "dropout(p=1)",
+     "dropout(p=nan)", "slice(index=0)", "matmul_qk(head_dim=0)", "conv(kernel=((3)))", "no_such_op", "conv(kernel=٣)"],
+)  # fmt: skip
+def test_what_is_no_operation_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"expected|needs|unknown|no attribute"):
+        parse_op(text)
+
+
+# --- what is wrong is refused ---------------------------------------------------------------------------------------------------
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    """A small valid file's content, with some keys changed (None: left out)."""
+    made = json.loads(to_text(around(graph_of("%1 = conv(kernel=3) %0", "%2 = gelu %1", "return %2"))))
+    made.update(changes)
+    return {key: value for key, value in made.items() if value is not None}
+
+
+def stages(width: Any = 32, blocks: Any = (("g1", "absent"),)) -> list[dict[str, Any]]:
+    return [{"width": width, "blocks": blocks}]
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no format": (document(format=None), "format"),
+    "another format": (document(format="onnx"), "uninas-architecture"),
+    "a newer version": (document(version=2), "upgrade"),
+    "version zero": (document(version=0), "version"),
+    "a version that is a text": (document(version="1"), "version"),
+    "an unknown key": (document(colour="red"), "colour"),
+    "no stages": (document(stages=[]), "stages"),
+    "too many stages": (document(stages=stages() * 17), "stages"),
+    "stages that are a mapping": (document(stages={}), "stages"),
+    "a stage that is a number": (document(stages=[3]), "stage 0"),
+    "a width of zero": (document(stages=stages(0)), "width"),
+    "a width that is huge": (document(stages=stages(10**12)), "width"),
+    "a width that is true": (document(stages=stages(True)), "width"),
+    "a width of a half": (document(stages=stages(32.0)), "width"),
+    "no blocks": (document(stages=stages(32, [])), "blocks"),
+    "too many blocks": (document(stages=stages(32, [["g1", "g1"]] * 1001)), "blocks"),
+    "a block of one": (document(stages=stages(32, [["g1"]])), "block 0"),
+    "a block of three": (document(stages=stages(32, [["g1", "g1", "g1"]])), "block 0"),
+    "a graph that does not exist": (document(stages=stages(32, [["g1", "g9"]])), "g9"),
+    "classes missing": (document(classes=None), "classes"),
+    "no classes": (document(classes=0), "classes"),
+    "input size of one number": (document(input_size=[224]), "input_size"),
+    "input size of zero": (document(input_size=[0, 224]), "input_size"),
+    "a stem that is a text": (document(stem="32, 64"), "stem"),
+    "graphs that are a list": (document(graphs=[]), "graphs"),
+    "a graph that is a text": (document(graphs={"g1": "return %0"}), "g1"),
+    "an empty graph": (document(graphs={"g1": []}), "g1"),
+    "no return": (document(graphs={"g1": ["%1 = gelu %0"]}), "return"),
+    "a return to nowhere": (document(graphs={"g1": ["return %7"]}), "return"),
+    "a cycle": (document(graphs={"g1": ["%1 = gelu %2", "%2 = gelu %1", "return %2"]}), "cycle"),
+    "a node that reads itself": (document(graphs={"g1": ["%1 = gelu %1", "return %1"]}), "cycle"),
+    "wrong numbering": (document(graphs={"g1": ["%2 = gelu %0", "return %0"]}), "%1"),
+    "an unknown operation": (document(graphs={"g1": ["%1 = relu9 %0", "return %1"]}), "relu9"),
+    "an unknown attribute": (document(graphs={"g1": ["%1 = gelu(a=1) %0", "return %1"]}), "'a'"),
+    "a second input": (document(graphs={"g1": ["%1 = input", "return %1"]}), "input"),
+    "no inputs": (document(graphs={"g1": ["%1 = add", "return %1"]}), "add"),
+    "a line that is a number": (document(graphs={"g1": [1, "return %0"]}), "g1"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_file_is_refused_where_it_is_wrong(case: str) -> None:
+    content, said = WRONG[case]
+    with pytest.raises(InputError) as caught:
+        parse(json.dumps(content), "net.json")
+    message = str(caught.value)
+    assert message.startswith("net.json")
+    assert said in message
+    assert len(message) < 500
+
+
+ILL_TYPED = {
+    "too few inputs": (["%1 = matmul_qk(head_dim=8) %0", "return %1"], "%1"),
+    "two inputs for one": (["%1 = gelu %0 %0", "return %1"], "%1"),
+    "unequal sum": (["%1 = conv(kernel=1, ratio=2) %0", "%2 = add %0 %1", "return %2"], "%2"),
+    "channels that do not divide": (["%1 = conv(kernel=1, ratio=1/7) %0", "return %1"], "%1"),
+    "groups that do not divide": (["%1 = conv(kernel=3, groups=5) %0", "return %1"], "%1"),
+    "a slice that does not divide": (["%1 = slice(index=0, count=5) %0", "return %1"], "%1"),
+    "a slice past the end": (["%1 = slice(index=4, count=4) %0", "return %1"], "%1"),
+    "heads that do not divide": (["%1 = matmul_qk(head_dim=5) %0 %0", "return %1"], "%1"),
+    "an attention map returned": (["%1 = matmul_qk(head_dim=8) %0 %0", "return %1"], "%1"),
+    "a convolution of a map": (["%1 = matmul_qk(head_dim=8) %0 %0", "%2 = conv(kernel=1) %1", "return %2"], "%2"),
+    "a bias on a feature map": (["%1 = relative_position_bias %0", "return %1"], "%1"),
+    "a full map broadcast": (["%1 = broadcast %0", "return %1"], "%1"),
+    "a pooled map returned": (["%1 = global_average_pool %0", "return %1"], "%1"),
+    "full and pooled together": (["%1 = global_average_pool %0", "%2 = concat %0 %1", "return %2"], "%2"),
+    "other channels returned": (["%1 = conv(kernel=1, ratio=2) %0", "return %1"], "%1"),
+    "values of other heads": (
+        ["%1 = matmul_qk(head_dim=8) %0 %0", "%2 = slice(index=0, count=16) %0", "%3 = matmul_av %1 %2",
+         "%4 = conv(kernel=1, ratio=16) %3", "return %4"], "%3",
+    ),
+    "channels without bound": ([*(f"%{i} = conv(kernel=1, ratio=65536) %{i - 1}" for i in range(1, 9)), "return %8"], "%2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ILL_TYPED)
+def test_an_ill_typed_file_names_stage_block_and_node(case: str) -> None:
+    lines, node = ILL_TYPED[case]
+    fine = ["return %0"]
+    content = document(
+        graphs={"fine": fine, "wrong": lines},
+        stages=[{"width": 32, "blocks": [["fine", "absent"]]}, {"width": 32, "blocks": [["fine", "fine"], ["fine", "wrong"]]}],
+    )
+    with pytest.raises(InputError) as caught:
+        parse(json.dumps(content), "net.json")
+    assert str(caught.value).startswith(f"net.json: stage 1, block 1, sub-block 2, node {node}: ")
+
+
+def test_an_empty_list_of_inputs_is_no_sum() -> None:
+    with pytest.raises(InputError, match="one or more"):
+        parse(json.dumps(document(graphs={"g1": ["%1 = add", "return %1"]})))
+
+
+TEXTS = {
+    "": "expected",
+    "   \n": "expected",
+    "[]": "a list",
+    "3": "a number",
+    '"x"': "a text",
+    "null": "nothing",
+    "{": "line 1",
+    "{'format': 1}": "line 1",
+    '{"version": NaN}': "NaN",
+    '{"version": -Infinity}': "Infinity",
+    '{"version": ' + "9" * 5000 + "}": "digits",
+    "[" * 200_000: "nested",
+    "[" * 200_000 + "]" * 200_000: "nested",
+    '{"a":' * 200_000 + "1" + "}" * 200_000: "nested",
+    "\ufeff{}": "expected",
+    "\x00": "expected",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS, ids=lambda text: repr(text[:20]))
+def test_texts_that_are_no_file(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse(text, "net.json")
+    assert TEXTS[text] in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("key", ["format", "version", "stages", "classes", "graphs", "unknown", "a block"])
+def test_values_nested_to_any_depth(key: str) -> None:
+    """Also where reading still succeeds and printing the value for the message would be too deep."""
+    changes = {"stages": stages(32, "HERE")} if key == "a block" else {key: "HERE"}
+    text = json.dumps(document(**changes))
+    for depth in [*range(1, 700, 50), *range(700, 1010), 3000]:
+        with pytest.raises(InputError) as caught:
+            parse(text.replace('"HERE"', "[" * depth + "]" * depth), "net.json")
+        assert len(str(caught.value)) < 500
+
+
+def test_limits_of_size() -> None:
+    with pytest.raises(InputError, match="20000 nodes"):
+        parse_graph("\n".join([*(f"%{i} = gelu %{i - 1}" for i in range(1, 30_000)), "return %1"]))
+    wide = "%1 = add" + " %0" * 500_000
+    with pytest.raises(InputError, match="inputs"):
+        parse_graph(f"{wide}\nreturn %1")
+
+
+def test_costs_of_the_largest_numbers_stay_exact_integers() -> None:
+    network = parse(json.dumps(document(
+        stages=stages(65536), input_size=[65536, 65535], classes=1_000_000, stem=[65536, 65536], in_channels=65536,
+    )))  # fmt: skip
+    figures = cost(network)
+    assert figures.macs > 10**19
+    assert json.loads(json.dumps(figures.as_dict()))["macs"] == figures.macs
+
+
+def test_slices_of_a_long_concatenation_are_sorted_out_at_once() -> None:
+    """Each slice finds its part without walking over all the others: 8,000 x 8,000 steps would take minutes."""
+    count = 8192
+    lines = [f"%{i} = slice(index={i - 1}, count={count}) %0" for i in range(1, count + 1)]
+    lines.append(f"%{count + 1} = concat " + " ".join(f"%{i}" for i in range(count, 0, -1)))
+    lines += [f"%{count + 1 + i} = slice(index={i - 1}, count={count}) %{count + 1}" for i in range(1, count + 1)]
+    lines.append(f"%{2 * count + 2} = concat " + " ".join(f"%{count + 1 + i}" for i in range(count, 0, -1)))
+    network = around(graph_of(*lines, f"return %{2 * count + 2}"), width=count)
+    assert network.digest == around(IDENTITY, width=count).digest
+
+
+# --- random damage ------------------------------------------------------------------------------------------------------------
+
+_SOURCES = [to_text(small(name)) for name in sorted(PRESETS)] + [
+    to_text(walked(small(), random.Random(seed), 10), {"note": "x"}) for seed in range(4)
+]
+_SNIPPETS = ["%0", "%1", "%999999", "conv(kernel=3)", "return %0", "absent", "g1", "1", "-1", "1e999", "NaN", "null", "[]",
+             "{}", '"', "\\u0000", "\\ud800", ",", ":", "}", "]", "ratio=99999/7", "groups=depthwise", "é", "0"]  # fmt: skip
+
+
+def damaged(text: str, rng: random.Random) -> str:
+    """A text with a few random cuts, copies, swaps and foreign pieces."""
+    for _ in range(rng.randrange(1, 4)):
+        a, b = sorted(rng.choices(range(len(text) + 1), k=2))
+        b = min(b, a + rng.choice([1, 2, 8, 200]))
+        kind = rng.randrange(6)
+        if kind == 0:
+            text = text[:a] + text[b:]
+        elif kind == 1:
+            text = text[:a] + rng.choice(_SNIPPETS) + text[b:]
+        elif kind == 2:
+            text = text[:b] + text[a:]
+        elif kind == 3:
+            text = text[:a] + chr(rng.randrange(32, 127)) + text[a + 1 :]
+        elif kind == 4:
+            lines = text.split("\n")
+            i, j = rng.randrange(len(lines)), rng.randrange(len(lines))
+            lines[i], lines[j] = lines[j], lines[i]
+            text = "\n".join(lines)
+        else:
+            digits = [i for i, c in enumerate(text) if c.isdigit()]
+            if digits:
+                i = rng.choice(digits)
+                text = text[:i] + str(rng.randrange(100)) + text[i + 1 :]
+    return text
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=4000)
+def test_a_damaged_text_is_refused_or_is_a_network(seed: int) -> None:
+    rng = random.Random(seed)
+    text = damaged(rng.choice(_SOURCES), rng)
+    try:
+        network = parse(text, "net.json")
+        assert parse(to_text(network)) == network
+        assert cost(network).params > 0
+        assert len(network.digest) == 64
+    except InputError as error:
+        assert "\n" not in str(error)
+        assert 0 < len(str(error)) < 500
+
+
+def _anything() -> st.SearchStrategy[Any]:
+    scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8))
+    return st.recursive(
+        scalars, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
+        max_leaves=6,
+    )  # fmt: skip
+
+
+@given(key=st.sampled_from(sorted(document())), value=_anything())
+@settings(max_examples=500)
+def test_any_value_under_any_key(key: str, value: Any) -> None:
+    try:
+        parse(json.dumps(document() | {key: value}), "net.json")
+    except InputError as error:
+        assert "\n" not in str(error)
+
+
+def test_load_takes_names_files_and_run_folders(tmp_path: Any) -> None:
+    network = small()
+    (tmp_path / "best.json").write_text(to_text(network), encoding="utf-8")
+    assert load(tmp_path / "best.json") == load(str(tmp_path)) == network
+    assert load("coatnet") == preset("coatnet")
