@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from search import objective
 from search.algorithms import ALGORITHMS
-from search.schema import SearchConfig
+from search.schema import SearchConfig, SpaceConfig
 from uninas.errors import InputError
 
 ORDERS = ("ask", "completion")
@@ -60,7 +60,7 @@ def check(config: SearchConfig, source: str) -> None:
     for name, value in asdict(config.budget).items():
         if value is not None and value <= 0:
             refuse(f"budget.{name}", "at least 1 (no network fits into less)", value)
-    for name in ("widths", "depths"):
+    for name in ("widths", "depths", "stem"):
         for value in getattr(config.space, name) or ():
             at_least(f"space.{name}", value, 1)
 
@@ -70,8 +70,11 @@ def check(config: SearchConfig, source: str) -> None:
         refuse("size", f"at least {SMALLEST_SIZE} pixels each way (five halvings)", f"{config.size[0]}x{config.size[1]}")
     if (config.space.preset is None) == (config.space.architecture is None):
         refuse("space", "one of preset and architecture", "both" if config.space.preset else "neither")
-    if config.space.architecture is not None and (config.space.widths or config.space.depths):
-        refuse("space", "widths and depths beside a preset only", "both beside space.architecture")
+    if len(config.space.stem) != 2:
+        refuse("space.stem", "two widths", config.space.stem)
+    scaled = config.space.widths or config.space.depths or config.space.stem != SpaceConfig().stem
+    if config.space.architecture is not None and scaled:
+        refuse("space", "widths, depths and stem beside a preset only", "them beside space.architecture")
     if not 0 <= config.proxies.smoothing < 1:
         refuse("proxies.smoothing", "a number in [0, 1)", config.proxies.smoothing)
 

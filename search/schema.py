@@ -14,6 +14,7 @@ class SpaceConfig:
     architecture: str | None = None  # path of an architecture file to start from
     widths: list[int] | None = None  # channels of each stage; default: the preset's
     depths: list[int] | None = None  # blocks of each stage; default: the preset's
+    stem: list[int] = field(default_factory=lambda: [32, 64])  # channels of the stem's two convolutions
     nodes_per_subblock: int = 64  # largest number of nodes an edit may leave in one residual sub-block
     random_edits: int = 32  # a random sample is a start followed by 1 .. random_edits edits
 

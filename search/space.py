@@ -142,7 +142,12 @@ def from_config(config: SearchConfig, stored: Path | None = None) -> GraphSpace:
     if space.preset is not None:
         name = f"preset {space.preset}"
         start = uninas.preset(
-            space.preset, widths=space.widths, depths=space.depths, classes=config.classes, input_size=(height, width)
+            space.preset,
+            widths=space.widths,
+            depths=space.depths,
+            stem=space.stem,
+            classes=config.classes,
+            input_size=(height, width),
         )
     else:
         assert space.architecture is not None

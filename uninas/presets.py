@@ -14,6 +14,7 @@ from uninas.graph import Architecture, Block, Graph, GraphBuilder, Stage
 from uninas.ops import Op, op
 
 DEPTHS = (2, 3, 5, 2)
+STEM = (32, 64)
 
 
 @cache
@@ -99,10 +100,11 @@ def preset(
     *,
     widths: Sequence[int] | None = None,
     depths: Sequence[int] | None = None,
+    stem: Sequence[int] = STEM,
     classes: int = 1000,
     input_size: tuple[int, int] = (224, 224),
 ) -> Architecture:
-    """A hand-made network, optionally at other widths and depths (one number a stage).
+    """A hand-made network, optionally at other widths and depths (one number a stage) and with another stem (two widths).
 
     Raises InputError for an unknown name, a wrong number of stages, or a width that its blocks cannot have.
     """
@@ -116,10 +118,12 @@ def preset(
         )
     if min(depths) < 1 or min(widths) < 1:
         raise InputError(f"preset {name}: expected widths and depths of at least 1, came {list(widths)} and {list(depths)}")
+    if len(stem) != 2 or min(stem) < 1:
+        raise InputError(f"preset {name}: expected two stem widths of at least 1, came {list(stem)}")
     stages = tuple(
         Stage(width, (letter_block(letter),) * depth) for width, depth, letter in zip(widths, depths, letters, strict=True)
     )
-    architecture = Architecture(stages, classes=classes, input_size=input_size)
+    architecture = Architecture(stages, classes=classes, input_size=input_size, stem=(stem[0], stem[1]))
     from uninas.text import check
 
     check(architecture, f"preset {name} with widths {list(widths)}")

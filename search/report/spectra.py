@@ -38,13 +38,18 @@ class Spectra:
 
 
 def presets_of(run: Run) -> tuple[dict[str, uninas.Architecture], dict[str, str]]:
-    """The presets at the run's size, classes, widths and depths; and by name why one cannot be built so."""
+    """The presets at the run's size, classes, stem, widths and depths; and by name why one cannot be built so."""
     built, left_out = {}, {}
     space = run.config.space
     for name in uninas.PRESETS:
         try:
             preset = uninas.preset(
-                name, widths=space.widths, depths=space.depths, classes=run.config.classes, input_size=run.size()
+                name,
+                widths=space.widths,
+                depths=space.depths,
+                stem=space.stem,
+                classes=run.config.classes,
+                input_size=run.size(),
             )
             uninas.cost(preset)
             built[name] = preset
@@ -137,5 +142,6 @@ def _key(run: Run) -> dict[str, Any]:
         "seed": config.seed,
         "widths": config.space.widths,
         "depths": config.space.depths,
+        "stem": config.space.stem,
         "options": _options(run),
     }
