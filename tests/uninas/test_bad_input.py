@@ -65,8 +65,9 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a key nested 200,000 deep": (f'{{"format": {deep(200_000)}}}'.encode(), "nested"),
     "objects nested 200,000 deep": (b'{"a":' * 200_000, "nested"),
     "model_str nested 200,000 deep": (
-        json.dumps({"img_size": 32, "num_classes": 1, "embed_dim": [8], "stem_width": [8, 8], "model_str": deep(200_000)}).encode(),
-        "nested",
+        json.dumps({
+            "img_size": 32, "num_classes": 1, "embed_dim": [8], "stem_width": [8, 8], "model_str": deep(200_000),
+        }).encode(), "nested",
     ),
     "nodes nested 200,000 deep": (
         json.dumps({
@@ -335,12 +336,14 @@ assert not heavy, heavy
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["cost", "--help"], ["cost", "coatnet"], ["show", "coatnet"], ["show", "--help"]], ids=str)  # fmt: skip
+LIGHT = [["--help"], ["cost", "--help"], ["cost", "coatnet"], ["show", "coatnet"], ["show", "--help"]]
+
+
+@pytest.mark.parametrize("arguments", LIGHT, ids=str)
 def test_light_commands_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    source = _IMPORTED.format(arguments=arguments)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    made = subprocess.run(
-        [sys.executable, "-c", _IMPORTED.format(arguments=arguments)], env=environment, cwd=tmp_path, capture_output=True, text=True
-    )  # fmt: skip
+    made = subprocess.run([sys.executable, "-c", source], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     assert made.stdout
 

@@ -1,4 +1,4 @@
-"""Edits: every kind happens, draws are spread over regions, limits and meaning hold, and what does not fit is refused in words."""
+"""Edits: every kind happens, draws are spread over regions, limits and meaning hold, what does not fit is refused in words."""
 
 from __future__ import annotations
 

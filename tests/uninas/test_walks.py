@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 
@@ -15,6 +16,7 @@ from tests.uninas.running import MacCounter, executed_macs, noise
 from uninas import (
     PRESETS,
     Edit,
+    InputError,
     Rejection,
     apply,
     canonicalise,
@@ -142,9 +144,6 @@ def test_edits_fit_only_where_they_fit(seed: int) -> None:
     one, other = walked(small("coatnet"), rng, 6), walked(small("vit"), rng, 6)
     edit = propose(one, rng)
     if isinstance(edit, Edit):
-        try:
+        with contextlib.suppress(InputError):
             result = apply(other, edit)
-        except ValueError as error:
-            assert "expected" in str(error)
-        else:
             assert isinstance(result, Rejection) or canonicalise(result) is result
