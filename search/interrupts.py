@@ -12,6 +12,9 @@ from types import FrameType, TracebackType
 from typing import Any, Self, final
 
 EXIT_INTERRUPTED = 130
+SPARED: set[int] = set()
+"""Processes that `kill_descendants` leaves: they end by themselves with this one, after cleaning up behind it."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -70,8 +73,10 @@ class Interrupts:
 
 
 def kill_descendants() -> None:
-    """Kill every process that descends from this one, deepest knowledge first read, none asked. Linux (/proc) only."""
+    """Kill every process that descends from this one, except `SPARED`. Linux (/proc) only."""
     for process in descendants(os.getpid()):
+        if process in SPARED:
+            continue
         try:
             os.kill(process, signal.SIGKILL)
         except ProcessLookupError:

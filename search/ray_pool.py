@@ -12,7 +12,9 @@ import importlib
 import itertools
 import math
 import os
-import shutil
+import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections import deque
@@ -21,6 +23,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, final
 
+from search import guardian, interrupts
 from search.job import Job, Outcome
 from search.pool import EVALUATOR, Done, deadline_outcome
 from search.schema import PoolConfig
@@ -29,6 +32,7 @@ from uninas.errors import InputError
 DEATHS_TOGETHER = 2  # deaths after which a job is run alone
 DEATHS_ALONE = 3  # deaths of fresh workers running it alone after which a job is given up
 _FAILED_STARTS = 5  # workers in a row that die before they are ready: something is wrong with all of them
+_CONNECT_SECONDS = 5.0  # patience with the address of a cluster
 _OBJECT_STORE_BYTES = 100 << 20  # jobs and outcomes are a few kilobytes; Ray's default takes 30% of the memory
 
 
@@ -37,13 +41,16 @@ class _Scorer:
 
     def __init__(self, name: str, evaluator: str) -> None:
         self._name = name
-        self._module = importlib.import_module(evaluator)
+        self._evaluator = evaluator
+        self._module: Any = None
         self._device = "cpu"
 
     def __repr__(self) -> str:
         return self._name
 
     def prepare(self) -> dict[str, str]:
+        # imported here: what fails here comes back as it is, from the constructor it would be the actor's death
+        self._module = importlib.import_module(self._evaluator)
         self._device = _device()
         environment: dict[str, str] = self._module.prepare(self._device)
         return environment
@@ -113,7 +120,7 @@ class RayPool:
         self._suspects: deque[int] = deque()
         self._environment: dict[str, str] = {}
         self._failed_starts = 0
-        self._folder: str | None = None
+        self._guardian: subprocess.Popen[bytes] | None = None
         self._connected_here = False
 
     def start(self) -> dict[str, str]:
@@ -142,6 +149,7 @@ class RayPool:
         self._connected_here = True
         if address is not None:
             self._note(f"joining Ray at {address}")
+            _refuse_silence(address)
             try:
                 ray.init(address=address, log_to_driver=False, logging_level="ERROR")
             except (ConnectionError, ValueError, RuntimeError) as error:
@@ -153,7 +161,11 @@ class RayPool:
             self._note(f"{self._config.workers} workers share {cores} processor cores: more workers than cores gain nothing")
         os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: starved by anything else on the machine
         self._note("starting Ray on this machine (about ten seconds)")
-        self._folder = tempfile.mkdtemp(prefix="uninas-")  # short: Ray puts sockets into it, whose paths have a limit
+        folder = tempfile.mkdtemp(prefix="uninas-")  # short: Ray puts sockets into it, whose paths have a limit
+        self._guardian = subprocess.Popen(
+            [sys.executable, guardian.__file__, folder, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
+        )
+        interrupts.SPARED.add(self._guardian.pid)
         ray.init(
             address="local",
             num_cpus=max(cores, self._config.workers),
@@ -162,7 +174,7 @@ class RayPool:
             object_store_memory=_OBJECT_STORE_BYTES,
             log_to_driver=False,
             logging_level="ERROR",
-            _temp_dir=self._folder,
+            _temp_dir=folder,
             _node_ip_address="127.0.0.1",  # Ray then listens on loopback only
         )
 
@@ -319,14 +331,27 @@ class RayPool:
         self._workers, self._work, self._connected_here = [], {}, False
         self._waiting.clear()
         self._suspects.clear()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        if self._guardian is not None:
+            assert self._guardian.stdin is not None
+            self._guardian.stdin.close()
+            self._guardian.wait()
+            self._guardian = None
 
 
 def _submitted_address() -> str | None:
     """Give the cluster a submitted Ray job belongs to; a stray RAY_ADDRESS in a shell is no wish to join it."""
     return os.environ.get("RAY_ADDRESS") if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else None
+
+
+def _refuse_silence(address: str) -> None:
+    """Try to reach HOST:PORT for a few seconds; Ray itself would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # "auto" and the like, which Ray finds or misses at once
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"pool.address: expected a Ray cluster at '{address}'; {error}") from None
 
 
 def _first_line(error: BaseException) -> str:

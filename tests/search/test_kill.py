@@ -107,7 +107,7 @@ def test_one_signal_stops_in_good_order(tmp_path: Path, python: list[str], undis
 
 @pytest.mark.parametrize("signals", [1, 2])
 def test_ctrl_c_leaves_no_process_of_ray_behind(tmp_path: Path, python: list[str], signals: int) -> None:
-    """With a Ray of its own: head, raylet, agents and actors all end with the driver, at the first and at the second signal."""
+    """A Ray of its own: head, raylet, agents and actors all end with the driver, at the first and at the second signal."""
     folder = tmp_path / "run"
     process = start(python, "begin", folder, config=["pool.kind=ray", "pool.workers=2"], behaviour={"delay": 50})
     wait_for_lines(process, folder / "journal.jsonl", 10)
