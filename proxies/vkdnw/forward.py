@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 from torch.func import jvp, vmap
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..state import run
-from .weights import ChosenWeight, Derivative, weight_derivative
+from .weights import ChosenWeight, Derivative, load_forward_rules, weight_derivative
 
 __all__ = ["jacobian_forward"]
 
@@ -68,7 +66,7 @@ def _columns(module: nn.Module, weights: Sequence[ChosenWeight], inputs: Tensor)
             for handle in handles:
                 handle.remove()
 
-    _load_forward_rules()
+    load_forward_rules()
     count = len(weights)
     zeros = torch.zeros(count, dtype=inputs.dtype, device=inputs.device)
     units = torch.eye(count, dtype=inputs.dtype, device=inputs.device)
@@ -76,15 +74,6 @@ def _columns(module: nn.Module, weights: Sequence[ChosenWeight], inputs: Tensor)
         # Few operations have no batched rule and are run tangent by tangent: slower, equally right, and counted by nobody.
         warnings.filterwarnings("ignore", message="There is a performance drop")
         return vmap(lambda unit: jvp(shifted, (zeros,), (unit,))[1])(units)  # type: ignore[no-any-return]
-
-
-@functools.cache
-def _load_forward_rules() -> None:
-    """Have torch load its forward-mode rules, which some versions do with a deprecation warning about torch's own code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        with forward_ad.dual_level():
-            forward_ad.make_dual(torch.zeros(()), torch.zeros(()))  # type: ignore[no-untyped-call]
 
 
 def _add(output: Tensor, shift: Tensor, derivative: Derivative) -> Tensor:

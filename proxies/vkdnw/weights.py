@@ -7,17 +7,20 @@ sampled at the stride. So the derivative costs a slice, never a gradient of the 
 
 from __future__ import annotations
 
+import functools
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.func import functional_call, jvp
 from torch.nn import functional
 
 from ..errors import ProxyFailure, ProxyUsageError
 
-__all__ = ["ChosenWeight", "Derivative", "choose_weights", "weight_derivative"]
+__all__ = ["ChosenWeight", "Derivative", "choose_weights", "load_forward_rules", "weight_derivative"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ def weight_derivative(layer: nn.Module, index: int, inputs: Tensor, output: Tens
         result: Tensor = functional_call(_Bare(layer), {"layer.weight": value}, (inputs.detach(),))
         return result
 
+    load_forward_rules()
     with torch.no_grad():
         return Derivative(jvp(call, (weight.detach(),), (direction,))[1], None, 0)
 
@@ -99,6 +103,15 @@ class _Bare(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.layer.forward(inputs)  # type: ignore[no-any-return]
+
+
+@functools.cache
+def load_forward_rules() -> None:
+    """Have torch load its forward-mode rules, which some versions do with a deprecation warning about torch's own code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        with forward_ad.dual_level():
+            forward_ad.make_dual(torch.zeros(()), torch.zeros(()))  # type: ignore[no-untyped-call]
 
 
 def _convolution(layer: nn.Conv2d, index: int, inputs: Tensor, output: Tensor) -> Derivative:

@@ -12,10 +12,13 @@ from torch import nn
 import proxies
 from proxies import PROXIES, ProxyFailure, ProxyUsageError, input_batch, prepared, repeat_seeds, score, score_repeats
 from proxies.seeds import derive_seed, generator, signs
+from proxies.shared import shared, sharing
 from proxies.state import placed
+from proxies.vkdnw import fisher
 from tests.proxies.networks import SIZE, convolution
 
 SHAPE = (3, SIZE, SIZE)
+original = fisher._micro_jacobian
 
 
 def test_api_is_what_it_says() -> None:
@@ -114,3 +117,34 @@ def test_placed_brings_back_the_very_tensors() -> None:
     assert [tensor.data_ptr() for tensor in network.state_dict().values()] == pointers
     assert network.stem[0].weight.grad.dtype == torch.float32
     assert (network.stem[0].weight != 0).any()
+
+
+def test_shared_work_is_done_once_and_only_while_sharing() -> None:
+    calls: list[int] = []
+
+    @shared
+    def work(value: object, *, option: int = 0) -> int:
+        calls.append(option)
+        if option == 9:
+            raise ProxyFailure("nine")
+        return option
+
+    thing = torch.zeros(1)
+    with sharing():
+        assert [work(thing, option=option) for option in (1, 1, 2, 1)] == [1, 1, 2, 1]
+        assert work(torch.zeros(1), option=1) == 1  # equal, but another tensor
+        assert calls == [1, 2, 1]
+        for _ in range(2):
+            with pytest.raises(ProxyFailure, match="nine"):
+                work(thing, option=9)
+        assert calls == [1, 2, 1, 9]
+    work(thing, option=1)
+    work(thing, option=1)
+    assert calls[4:] == [1, 1]
+
+
+def test_one_spectrum_serves_both_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+    monkeypatch.setattr(fisher, "_micro_jacobian", lambda *args: passes.append(1) or original(*args))
+    score(convolution(), ["vkdnw", "vkdnw_single"], input_shape=SHAPE, batch=4, repeats=2)
+    assert len(passes) == 2  # one for each repeat

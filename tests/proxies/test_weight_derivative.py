@@ -1,0 +1,74 @@
+"""The derivative of a layer's output by one entry of its weight, for every entry, against torch's forward mode."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, jvp
+
+from proxies.vkdnw.weights import Derivative, load_forward_rules, weight_derivative
+from tests.proxies.networks import StandardisedConv
+
+LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
+    "plain": (nn.Conv2d(3, 2, 3, padding=1), (2, 3, 5, 6)),
+    "strided": (nn.Conv2d(3, 2, 3, stride=(2, 3), padding=(1, 0)), (2, 3, 8, 9)),
+    "grouped": (nn.Conv2d(4, 6, (3, 1), groups=2, padding=(1, 0)), (2, 4, 5, 4)),
+    "depthwise": (nn.Conv2d(3, 6, 2, groups=3), (2, 3, 5, 4)),
+    "dilated": (nn.Conv2d(2, 2, 3, dilation=(2, 1), padding=2), (2, 2, 6, 7)),
+    "same-even": (nn.Conv2d(2, 2, (4, 2), padding="same", dilation=(1, 3)), (2, 2, 6, 7)),
+    "valid": (nn.Conv2d(2, 2, 3, padding="valid"), (2, 2, 5, 5)),
+    "reflect": (nn.Conv2d(2, 2, 3, padding=(2, 1), padding_mode="reflect"), (2, 2, 5, 5)),
+    "circular": (nn.Conv2d(2, 2, 3, padding=1, padding_mode="circular", stride=2), (2, 2, 5, 5)),
+    "vector": (nn.Linear(3, 4), (2, 3)),
+    "tokens": (nn.Linear(3, 4, bias=False), (2, 5, 3)),
+    "own-forward": (StandardisedConv(2, 3, 3, stride=2), (2, 2, 5, 5)),
+    "one-dimensional": (nn.Conv1d(2, 3, 3, padding=1), (2, 2, 7)),
+    "transposed": (nn.ConvTranspose2d(2, 3, 3, stride=2), (2, 2, 4, 4)),
+}
+
+
+def whole(derivative: Derivative, output: Tensor) -> Tensor:
+    if derivative.axis is None:
+        return derivative.value
+    result = torch.zeros_like(output)
+    result.select(derivative.axis, derivative.channel).copy_(derivative.value)
+    return result
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize("kind", LAYERS)
+def test_every_entry(kind: str) -> None:
+    layer, shape = LAYERS[kind]
+    layer = layer.double()
+    inputs = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        output = layer(inputs)
+    weight = layer.weight.detach()
+    load_forward_rules()
+    for index in range(weight.numel()):
+        unit = torch.zeros_like(weight)
+        unit.view(-1)[index] = 1.0
+        expected = jvp(lambda value: functional_call(layer, {"weight": value}, (inputs,)), (weight,), (unit,))[1]
+        found = weight_derivative(layer, index, inputs, output)
+        torch.testing.assert_close(whole(found, output), expected.detach(), rtol=0, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+@pytest.mark.parametrize("kind", LAYERS)
+def test_later_work_in_place_does_not_reach_it(kind: str) -> None:
+    layer, shape = LAYERS[kind]
+    inputs = torch.randn(shape).to(next(layer.parameters()).dtype)
+    with torch.no_grad():
+        found = weight_derivative(layer, 0, inputs, layer(inputs))
+    kept = found.value.clone()
+    inputs.fill_(7.0)
+    assert torch.equal(found.value, kept)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")
+def test_plain_layers_cost_one_channel() -> None:
+    for kind, (layer, shape) in LAYERS.items():
+        inputs = torch.randn(shape).to(next(layer.parameters()).dtype)
+        derivative = weight_derivative(layer, 0, inputs, layer(inputs).detach())
+        assert (derivative.axis is None) == (kind in ("own-forward", "one-dimensional", "transposed"))
