@@ -14,7 +14,7 @@ from uninas.graph import Architecture, Block, Graph
 from uninas.layers import LAYERS, NEEDS_SIZE, Downsample, Layer, LayerNorm2d, layer_size
 from uninas.names import layer_names
 from uninas.ops import Place
-from uninas.plan import Plan, plan
+from uninas.plan import Plan, Step, plan
 
 
 def build(architecture: Architecture, *, classes: int | None = None, fused: bool = True) -> Network:
@@ -28,22 +28,28 @@ def build(architecture: Architecture, *, classes: int | None = None, fused: bool
 
 
 class GraphModule(nn.Module):
-    """One sub-block's graph."""
+    """One sub-block's graph.
+
+    Operations with parameters or randomness are children, looked up by name at each pass: a child that was replaced after
+    building (by a synchronised norm, an adapter, a quantised layer) is the one that runs.
+    """
 
     def __init__(self, graph: Graph, width: int, place: Place, *, fused: bool) -> None:
         super().__init__()
         self.graph, self.width = graph, width
         self.types = graph.types(width)
+        self.names = layer_names(graph)
         self.plan: Plan = plan(graph, self.types, fused=fused)
-        self.layers: list[Layer | None] = []
-        for (op, inputs), made, name in zip(graph.nodes, self.types, layer_names(graph), strict=True):
+        self.functions: list[Layer | None] = []
+        for (op, inputs), made, name in zip(graph.nodes, self.types, self.names, strict=True):
             layer: Layer | None = None
             if op.name != "input":
                 layer = LAYERS[op.name](op, tuple([self.types[i] for i in inputs]), made, place)
-            if isinstance(layer, nn.Module):
-                assert name is not None, "an operation with a module is an instance"
+            if name is not None:
+                assert isinstance(layer, nn.Module), "an instance is a module"
                 self.add_module(name, layer)
-            self.layers.append(layer)
+                layer = None
+            self.functions.append(layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, width, H, W) -> (B, width, H, W)."""
@@ -53,30 +59,31 @@ class GraphModule(nn.Module):
             inputs = [values[i] for i in step.inputs]
             for value in finished:
                 del values[value]
-            values[step.output] = self._run(step.kind, step.op, step.nodes, inputs, size)
+            values[step.output] = self._run(step, inputs, size)
         return values[self.plan.output]
 
-    def _run(self, kind: str, op: object, nodes: tuple[int, ...], inputs: list[Tensor], size: tuple[int, int]) -> Tensor:
-        if kind == "node":
-            return self._layer(nodes[0], inputs, size)
-        if kind == "stack":
+    def _run(self, step: Step, inputs: list[Tensor], size: tuple[int, int]) -> Tensor:
+        if step.kind == "stack":
             return torch.cat(inputs, 1)
-        if kind == "expand":
+        if step.kind == "expand":
             return inputs[0].expand(-1, -1, *size)
-        layers = [layer for layer in (self.layers[i] for i in nodes) if layer is not None]
-        operation = self.graph.nodes[nodes[0]].op if nodes else op
-        if kind == "attention":
-            return fused.attention(op, layers, *inputs)  # type: ignore[arg-type]
-        if kind == "wide":
+        assert step.op is not None
+        layers = [self.layer(node) for node in step.nodes]
+        if step.kind == "attention":
+            return fused.attention(step.op, layers, *inputs)
+        if step.kind == "wide":
             return fused.wide(layers, inputs[0])
-        return fused.batch(operation, layers, inputs, layer_size(self.types[nodes[0]], size))  # type: ignore[arg-type]
+        behind = layer_size(self.types[step.nodes[0]], size)
+        if step.kind == "batch":
+            return fused.batch(step.op, layers, inputs, behind)
+        return layers[0](*inputs, size=behind) if step.op.name in NEEDS_SIZE else layers[0](*inputs)
 
-    def _layer(self, node: int, inputs: list[Tensor], size: tuple[int, int]) -> Tensor:
-        layer = self.layers[node]
+    def layer(self, node: int) -> Layer:
+        """What computes a node: its child, or the function of an operation without parameters."""
+        name = self.names[node]
+        layer = self.functions[node] if name is None else self._modules[name]
         assert layer is not None
-        if self.graph.nodes[node].op.name in NEEDS_SIZE:
-            return layer(*inputs, size=layer_size(self.types[node], size))
-        return layer(*inputs)
+        return layer
 
 
 class ResidualBlock(nn.Module):

@@ -1,7 +1,8 @@
 """The fused steps of a plan in torch: several layers' parameters run as one operation.
 
 Parameters stay with the layers they belong to, so fused and unfused builds have the same weights under the same names. Where
-somebody listens to a layer by a hook, each layer is called by itself, so that what it sees and makes can be observed.
+layers cannot run as one, each is called by itself: where somebody listens to one by a hook, so that what it sees and makes can
+be observed; where one was replaced by a module of another make; where they differ in mode.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from uninas.layers import EPSILON, Layer, LayerNorm2d, RelativePositionBias, tokens, untokens
+from uninas.layers import EPSILON, NEEDS_SIZE, Layer, LayerNorm2d, RelativePositionBias, tokens, untokens
 from uninas.ops import Op
 
 
@@ -21,6 +22,12 @@ def attention(op: Op, biases: Sequence[Layer], q: Tensor, k: Tensor, v: Tensor) 
     head_dim: int = op.values["head_dim"]
     heads = q.shape[1] // head_dim
     size = (v.shape[2], v.shape[3])
+    if not _as_one(biases, RelativePositionBias):
+        scores = products(op, q, k)
+        for layer in biases:
+            scores = layer(scores, size=size)
+        weighted: Tensor = scores.softmax(-1) @ tokens(v, heads)
+        return untokens(weighted, size)
     mask: Tensor | None = None
     for layer in biases:
         assert isinstance(layer, RelativePositionBias)
@@ -36,62 +43,73 @@ def attention(op: Op, biases: Sequence[Layer], q: Tensor, k: Tensor, v: Tensor) 
     return untokens(made, size)
 
 
-def observed(layers: Sequence[Layer]) -> bool:
-    """Whether anybody has a hook on one of the layers."""
-    return any(
-        isinstance(layer, nn.Module) and (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks)
+def products(op: Op, q: Tensor, k: Tensor) -> Tensor:
+    """q^T k / sqrt(head_dim) for every head: (B, heads * head_dim, H, W) twice -> (B, heads, N, N)."""
+    head_dim: int = op.values["head_dim"]
+    heads = q.shape[1] // head_dim
+    made: Tensor = (tokens(q, heads) * head_dim**-0.5) @ tokens(k, heads).transpose(-1, -2)
+    return made
+
+
+def _as_one(layers: Sequence[Layer], kind: type[nn.Module]) -> bool:
+    """Whether all layers are of exactly that kind, and nobody has a hook on one of them."""
+    return all(
+        type(layer) is kind
+        and not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
         for layer in layers
     )
 
 
 def wide(layers: Sequence[Layer], x: Tensor) -> Tensor:
     """Convolutions of one input as one convolution: (B, C, H, W) -> (B, sum of their outputs, H, W)."""
-    convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-    if observed(convs):
-        return torch.cat([conv(x) for conv in convs], 1)
-    first = convs[0]
-    return F.conv2d(x, _cat([c.weight for c in convs]), _biases(convs), first.stride, first.padding, first.dilation)
+    if not _as_one(layers, nn.Conv2d):
+        return torch.cat([layer(x) for layer in layers], 1)
+    return _convolution([layer for layer in layers if isinstance(layer, nn.Conv2d)], x, 1)
 
 
 def batch(op: Op, layers: Sequence[Layer], inputs: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
     """The layers of isomorphic branches on stacked inputs (branch after branch along the channels or heads)."""
-    count = len(layers)
-    if observed(layers):
-        pieces = [x.chunk(count, 1) for x in inputs]
-        return torch.cat([layer(*[piece[i] for piece in pieces]) for i, layer in enumerate(layers)], 1)
-    first, x = layers[0], inputs[0]
-    if isinstance(first, nn.Conv2d):
-        convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
-        return F.conv2d(
-            x,
-            _cat([c.weight for c in convs]),
-            _biases(convs),
-            first.stride,
-            first.padding,
-            first.dilation,
-            count * first.groups,
-        )
-    if isinstance(first, nn.BatchNorm2d):
-        return _batch_norm([layer for layer in layers if isinstance(layer, nn.BatchNorm2d)], x)
-    if isinstance(first, LayerNorm2d):
-        return _layer_norm([layer for layer in layers if isinstance(layer, LayerNorm2d)], x)
-    if isinstance(first, RelativePositionBias):
-        return x + torch.cat([layer.bias(size) for layer in layers if isinstance(layer, RelativePositionBias)])
+    x = inputs[0]
     if op.name == "matmul_qk":
-        head_dim: int = op.values["head_dim"]
-        heads = x.shape[1] // head_dim
-        scores: Tensor = (tokens(x, heads) * head_dim**-0.5) @ tokens(inputs[1], heads).transpose(-1, -2)
-        return scores
-    return first(*inputs)
+        return products(op, x, inputs[1])
+    if not op.spec.instance:
+        made: Tensor = layers[0](*inputs)
+        return made
+    if op.name == "conv" and _as_one(layers, nn.Conv2d):
+        convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+        return _convolution(convs, x, len(convs) * convs[0].groups)
+    if op.name == "batch_norm" and _as_one(layers, nn.BatchNorm2d):
+        norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
+        if len({(n.training, n.eps, n.momentum) for n in norms}) == 1 and all(map(_usual, norms)):
+            return _batch_norm(norms, x)
+    if op.name == "layer_norm" and _as_one(layers, LayerNorm2d):
+        return _layer_norm([layer for layer in layers if isinstance(layer, LayerNorm2d)], x)
+    if op.name == "relative_position_bias" and _as_one(layers, RelativePositionBias):
+        return x + torch.cat([layer.bias(size) for layer in layers if isinstance(layer, RelativePositionBias)])
+    if op.name == "dropout" and _as_one(layers, nn.Dropout):
+        dropouts = [layer for layer in layers if isinstance(layer, nn.Dropout)]
+        if len({(d.training, d.p) for d in dropouts}) == 1:
+            dropped: Tensor = dropouts[0](x)
+            return dropped
+    pieces = x.chunk(len(layers), 1)
+    extra = {"size": size} if op.name in NEEDS_SIZE else {}
+    return torch.cat([layer(piece, **extra) for layer, piece in zip(layers, pieces, strict=True)], 1)
+
+
+def _convolution(convs: Sequence[nn.Conv2d], x: Tensor, groups: int) -> Tensor:
+    first = convs[0]
+    biases = [conv.bias for conv in convs if conv.bias is not None]
+    weight, bias = _cat([conv.weight for conv in convs]), _cat(biases) if biases else None
+    return F.conv2d(x, weight, bias, first.stride, first.padding, first.dilation, groups)
 
 
 def _cat(parameters: Sequence[Tensor]) -> Tensor:
     return torch.cat(list(parameters))
 
 
-def _biases(convs: Sequence[nn.Conv2d]) -> Tensor | None:
-    biases = [conv.bias for conv in convs if conv.bias is not None]
-    return _cat(biases) if biases else None
+def _usual(norm: nn.BatchNorm2d) -> bool:
+    """Whether a norm has weights, and running statistics with a momentum."""
+    return norm.affine and norm.track_running_stats and norm.momentum is not None
 
 
 def _batch_norm(norms: Sequence[nn.BatchNorm2d], x: Tensor) -> Tensor:

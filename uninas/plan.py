@@ -169,7 +169,7 @@ class _Planner:
         if self.graph.nodes[i].op.name != "matmul_qk" or self.readers[i] != 1:
             return None
         q, k = self.graph.nodes[i].inputs
-        return (q, k, inputs[1]), tuple(biases)
+        return (q, k, inputs[1]), tuple(reversed(biases))
 
     # --- fusion 3 ---------------------------------------------------------------------------------------------------------
 

@@ -45,6 +45,7 @@ def noise(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32) -> tor
 
 def distance(one: torch.Tensor, other: torch.Tensor) -> float:
     """Largest difference, relative to the largest entry."""
+    one, other = one.detach(), other.detach()
     return float((one - other).abs().max() / other.abs().max().clamp_min(1e-300))
 
 

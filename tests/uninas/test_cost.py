@@ -28,7 +28,7 @@ TABLE = {
 BACKBONES = {"resnet": ("184.2", "47.2"), "efficientnet": ("123.4", "31.6"), "coatnet": ("294.6", "50.8")}
 """2 x MACs in G without a head at 1280x800 (width x height) and 512x512."""
 
-LARGE_SIZES = ((224, 224), (800, 1280), (512, 512), (799, 1333))
+LARGE_SIZES = ((224, 224), (799, 1333))
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -190,7 +190,9 @@ def really_made(module: Network, size: tuple[int, int]) -> int:
     graphs = [part for part in module.modules() if isinstance(part, GraphModule)]
     inside = {id(layer) for part in graphs for layer in part.modules()}
     for part in graphs:
-        part.layers[:] = [layer and _wrapped(layer, seen) for layer in part.layers]
+        part.functions[:] = [function and _wrapped(function, seen) for function in part.functions]
+        for layer in part.children():
+            listen(layer)
     for part in module.modules():
         if isinstance(part, ResidualBlock):
             # Every sub-block that is there ends in one addition, of the block's own output size.
