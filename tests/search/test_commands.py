@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import uninas
-from tests.search.conftest import ROOT, records
+from search import config, driver
+from tests.search.conftest import ROOT, Notes, records
 
 TINY = """
 space: {preset: coatnet, widths: [16, 32, 32, 32], depths: [1, 1, 1, 1], random_edits: 4}
@@ -73,15 +74,13 @@ def test_a_search_resumed_and_extended(tmp_path: Path) -> None:
 
 def test_a_start_from_a_file_is_kept_with_the_run(tmp_path: Path) -> None:
     start = uninas.preset("coatnet", widths=[16, 32, 32, 32], depths=[1, 1, 1, 1], classes=10, input_size=(32, 32))
-    (tmp_path / "start.json").write_text(uninas.to_text(start))
-    text = TINY.replace(
-        "{preset: coatnet, widths: [16, 32, 32, 32], depths: [1, 1, 1, 1], random_edits: 4}", "{architecture: start.json}"
-    )
-    (tmp_path / "tiny.yaml").write_text(text.replace("baseline: true", "baseline: false"))
-    assert uninas_command("search", "tiny.yaml", "--out", "run", cwd=tmp_path).returncode == 0
-    (tmp_path / "start.json").unlink()
-    done = uninas_command("search", "--resume", str(tmp_path / "run"), "evaluations=4")
-    assert done.returncode == 0, done.stderr
+    (tmp_path / "mine.json").write_text(uninas.to_text(start))
+    overrides = [f"space.architecture={tmp_path / 'mine.json'}", "space.preset=null", "space.widths=null", "space.depths=null"]
+    settings = config.parse(TINY, [*overrides, "objective=flops", "baseline=false"])
+    before = driver.begin(settings, tmp_path / "run", view=Notes().view)
+    (tmp_path / "mine.json").unlink()
+    after = driver.resume(tmp_path / "run", {"evaluations": 4}, view=Notes().view)
+    assert (before["counts"]["search"]["done"], after["counts"]["search"]["done"]) == (3, 4)
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ("space: vit\nevaluations: 4", "finalists.count: expected at most evaluations (4); got 8"),
         ("seed: 1", "space: expected one of preset and architecture; got neither"),
         ("space: {preset: vit, architecture: a.json}", "space: expected one of preset and architecture; got both"),
-        ("space: {architecture: a.json, depths: [1]}", "widths and depths beside a preset only"),
+        ("space: {architecture: a.json, depths: [1]}", "widths, depths and stem beside a preset only"),
         ("space: vit\nalgorithm_options: {population: 3}", "algorithm_options.population: walk knows no options"),
         (
             "space: vit\nalgorithm: evolution\nalgorithm_options: {population: 0}",

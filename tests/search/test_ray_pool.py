@@ -15,7 +15,7 @@ from search.pool import Done
 from search.progress import State
 from search.ray_pool import RayPool
 from search.schema import PoolConfig
-from tests.search.conftest import ROOT, Notes, records, run_toy, stable
+from tests.search.conftest import ROOT, Notes, records, resume_toy, run_toy, stable
 from tests.search.drive import FAKES
 from tests.search.fakes import ToySpace, toy_scores
 from uninas.errors import InputError
@@ -189,3 +189,21 @@ def test_no_cluster_at_the_address(python: list[str], tmp_path: Path) -> None:
     assert done.returncode == 2, done.stderr
     assert "pool.address: expected a Ray cluster at '127.0.0.1:1'" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_completion_order_is_logged_and_replayed_exactly(tmp_path: Path) -> None:
+    """Nobody waits for stragglers; the journal then says what was told when, and a resume repeats just that."""
+    folder = tmp_path / "run"
+    space = ToySpace(behaviour={"delay": 6})
+    run_toy(folder, "pool.kind=ray", "pool.workers=4", "order=completion", space=space)
+    told = [record["index"] for record in records(folder) if record["kind"] == "candidate"]
+    assert sorted(told) == list(range(300))
+    assert told != sorted(told)
+    whole = (folder / "journal.jsonl").read_bytes()
+    resume_toy(folder, space)  # replays all of it, and finds nothing that differs
+    assert (folder / "journal.jsonl").read_bytes() == whole
+    kept = b"".join(whole.splitlines(keepends=True)[:250])
+    (folder / "journal.jsonl").write_bytes(kept)
+    resume_toy(folder, space)
+    assert (folder / "journal.jsonl").read_bytes().startswith(kept)
+    assert sorted(record["index"] for record in records(folder) if record["kind"] == "candidate") == list(range(300))
