@@ -164,11 +164,12 @@ class Windows(nn.Module):
 
 
 class Parallel(nn.Module):
-    """Two stems, a branch that ends nowhere, logits that are no layer's own result."""
+    """Two stems, one with work in place on a convolution's own result; a branch to nowhere; logits that are no layer's result."""
 
     def __init__(self, classes: int = 5) -> None:
         super().__init__()
-        self.left, self.right, self.lost = layer(3, 4), layer(3, 4, groups=1), nn.Conv2d(4, 4, 1)
+        self.left, self.lost = layer(3, 4), nn.Conv2d(4, 4, 1)
+        self.right = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.LeakyReLU(0.1, inplace=True))
         self.tail = nn.ModuleList([Residual(4, 4) for _ in range(4)])
         self.head = nn.Linear(4, classes)
 
