@@ -59,7 +59,11 @@ class GraphModule(nn.Module):
             inputs = [values[i] for i in step.inputs]
             for value in finished:
                 del values[value]
-            values[step.output] = self._run(step, inputs, size)
+            if step.kind == "split":
+                assert step.op is not None
+                values.update(enumerate(inputs[0].chunk(step.op.values["count"], 1), step.output))
+            else:
+                values[step.output] = self._run(step, inputs, size)
         return values[self.plan.output]
 
     def _run(self, step: Step, inputs: list[Tensor], size: tuple[int, int]) -> Tensor:

@@ -3,7 +3,8 @@
 Fusions (all give the numbers of the unfused form):
 1. softmax(q^T k [+ bias]) v, whose intermediate maps nobody else reads, is one attention step.
 2. A broadcast is postponed past elementwise operations, which then work on the pooled map.
-3. Isomorphic branches that end in one concatenation run as one batch: their convolutions as one grouped convolution, their
+3. All slices of one map are cut in one step, whose gradient is one concatenation.
+4. Isomorphic branches that end in one concatenation run as one batch: their convolutions as one grouped convolution, their
    attention products as more heads. Branches are followed upwards in lockstep while their operations are equal.
 """
 
@@ -20,7 +21,8 @@ class Step(NamedTuple):
 
     Kinds: "node" (one node's layer), "batch" (one layer for each branch, run as one on stacked values), "wide" (convolutions of
     one input run as one), "stack" (concatenate values), "attention" (inputs q, k, v; nodes = the relative position biases, if
-    any), "expand" (broadcast a postponed pooled value to full size).
+    any, in the order in which they apply), "expand" (broadcast a postponed pooled value to full size), "split" (all slices of
+    one map, which are the values from `output` on).
     """
 
     kind: str
@@ -69,15 +71,19 @@ class _Planner:
         self.made: list[Type] = [types[0]]
         self.postponed: dict[int, int | None] = {}  # pooled value that stands for a full one -> its expansion
         self.branch_memo: dict[int, _Branches] = {}
+        self.slices: dict[tuple[int, int], list[int]] = {}  # (source, count) -> the slices that somebody needs
         self.readers = [0] * len(graph.nodes)
         live = [False] * len(graph.nodes)
         live[graph.output] = True
         self.readers[graph.output] += 1
         for i in range(len(graph.nodes) - 1, -1, -1):
             if live[i]:
-                for j in graph.nodes[i].inputs:
+                op, inputs = graph.nodes[i]
+                for j in inputs:
                     live[j] = True
                     self.readers[j] += 1
+                if op.name == "slice":
+                    self.slices.setdefault((inputs[0], op.values["count"]), []).append(i)
 
     def emit(self, kind: str, op: Op | None, nodes: tuple[int, ...], inputs: tuple[int, ...], made: Type) -> int:
         self.made.append(made)
@@ -133,6 +139,8 @@ class _Planner:
             branches = self.branches(node)
             if branches is not None:
                 return branches.emit(self)
+            if op.name == "slice" and self.split(node):
+                return self.values[node]
             if op.name == "broadcast" and self.readers[inputs[0]] == 1:
                 value = self.values[inputs[0]]
                 self.postponed[value] = None
@@ -144,6 +152,21 @@ class _Planner:
                     self.postponed[result] = None
                 return result
         return self.emit("node", op, (node,), tuple([self.full(self.values[j]) for j in inputs]), made)
+
+    # --- fusion 3 ---------------------------------------------------------------------------------------------------------
+
+    def split(self, node: int) -> bool:
+        """Cut a slice's map into all its slices at once, if each of them is needed; whether that was done."""
+        op, (source,) = self.graph.nodes[node]
+        count = op.values["count"]
+        slices = [(i, self.graph.nodes[i].op.values["index"]) for i in self.slices.get((source, count), ())]
+        if [index for _, index in sorted(slices, key=lambda found: found[1])] != list(range(count)):
+            return False
+        first = self.emit("split", op, (), (self.full(self.values[source]),), self.types[node])
+        self.made += [self.types[node]] * (count - 1)
+        for i, index in slices:
+            self.values[i] = first + index
+        return True
 
     # --- fusion 1 ---------------------------------------------------------------------------------------------------------
 
@@ -171,7 +194,7 @@ class _Planner:
         q, k = self.graph.nodes[i].inputs
         return (q, k, inputs[1]), tuple(reversed(biases))
 
-    # --- fusion 3 ---------------------------------------------------------------------------------------------------------
+    # --- fusion 4 ---------------------------------------------------------------------------------------------------------
 
     def branches(self, node: int) -> _Branches | None:
         """The branches that run into a concatenation, where batching them saves a convolution or an attention product."""

@@ -227,7 +227,7 @@ def test_steps_are_those_expected(case: str) -> None:
 
 def test_every_kind_of_step_occurs() -> None:
     kinds = {step.kind for graph, _ in STEPS.values() for step in plan_of(graph).steps}
-    assert kinds == {"node", "batch", "wide", "stack", "attention", "expand"}
+    assert kinds == {"node", "batch", "wide", "stack", "attention", "expand", "split"}
 
 
 @pytest.mark.parametrize("case", STEPS)

@@ -1,0 +1,45 @@
+"""What the benchmark scripts share: the machine in words, and a page of results."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
+
+
+def processor() -> str:
+    """The processor's model; no host name."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def setting(**versions: str) -> str:
+    """One line that says on what the figures were measured."""
+    parts = [f"Python {platform.python_version()}", *(f"{name} {version}" for name, version in versions.items())]
+    return f"Measured with {', '.join(parts)} on one core of {processor()}."
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A markdown table; the first column is text, the others are numbers."""
+    lines = ["| " + " | ".join(head) + " |", "|---" + "|---:" * (len(head) - 1) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
+
+
+def command() -> str:
+    """The command that makes the page again."""
+    return " ".join(["python -m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
+
+
+def publish(text: str, name: str, *, write: bool) -> None:
+    """Print the page; keep it as docs/benchmarks/<name>.md where that was asked for."""
+    print(text)
+    if write:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        (FOLDER / f"{name}.md").write_text(text + "\n", encoding="utf-8")
