@@ -202,7 +202,8 @@ def main() -> None:
     if max(logits_apart, gradients_apart) > 1e-8:
         raise SystemExit(f"the two networks differ: logits by {logits_apart:.1e}, gradients by {gradients_apart:.1e}")
 
-    trainers = {"ours, compiled": Trainer(ours, optimiser=options.optimiser), "timm's blocks": Trainer(theirs, optimiser=options.optimiser)}  # fmt: skip
+    networks = {"ours, compiled": ours, "timm's blocks": theirs}
+    trainers = {name: Trainer(module, optimiser=options.optimiser) for name, module in networks.items()}
     images, labels = torch.randn(options.batch, 3, options.size, options.size), torch.randint(1000, (options.batch,))
     for number in range(options.rounds + 2):
         order = list(trainers.values())
@@ -213,26 +214,28 @@ def main() -> None:
         del trainer.seconds[:2]  # the first steps find out about memory and kernels
         ordered = sorted(trainer.seconds)
         quarter = len(ordered) // 4
-        rows.append(
-            [
-                name,
-                f"{1e3 * statistics.median(ordered):,.0f}",
-                f"{1e3 * ordered[quarter]:,.0f} to {1e3 * ordered[-1 - quarter]:,.0f}",
-            ]
-        )
+        middle = f"{1e3 * ordered[quarter]:,.0f} to {1e3 * ordered[-1 - quarter]:,.0f}"
+        rows.append([name, f"{1e3 * statistics.median(ordered):,.0f}", middle])
     both = [trainer.seconds for trainer in trainers.values()]
     ratio = statistics.median(a / b for a, b in zip(*both, strict=True))
     quickest = min(both[0]) / min(both[1])
     what = "Forward, loss, backward" + (", SGD" if options.optimiser else "")
-    text = "\n".join([
-        "# A training step on one CPU thread", "",
-        f"CoAtNet (widths 96, 192, 384, 768; depths 2, 3, 5, 2; {params:,} parameters) at {options.size} pixels, batch {options.batch}, "
-        f"float32. {what}; {options.rounds} steps each, in turns. With equal weights, in float64, the logits differ by {logits_apart:.0e} and "
-        f"the input's gradients by {gradients_apart:.0e} of the largest.", "",
-        table(["network", "median ms of CPU", "middle half"], rows), "",
-        f"Ours / timm's: {ratio:.3f} (median of rounds), {quickest:.3f} (quickest steps); the aim is at most {AIM}.", "",
-        setting(torch=torch.__version__, timm=timm.__version__), "", f"    {command()}",
-    ])  # fmt: skip
+    lines = [
+        "# A training step on one CPU thread",
+        "",
+        f"CoAtNet (widths 96, 192, 384, 768; depths 2, 3, 5, 2; {params:,} parameters) at {options.size} pixels, batch",
+        f"{options.batch}, float32. {what}; {options.rounds} steps each, in turns. With equal weights, in float64, the logits",
+        f"differ by {logits_apart:.0e} and the input's gradients by {gradients_apart:.0e} of the largest.",
+        "",
+        table(["network", "median ms of CPU", "middle half"], rows),
+        "",
+        f"Ours / timm's: {ratio:.3f} (median of rounds), {quickest:.3f} (quickest steps); the aim is at most {AIM}.",
+        "",
+        setting(torch=torch.__version__, timm=timm.__version__),
+        "",
+        f"    {command()}",
+    ]
+    text = "\n".join(lines)
     publish(text, "training_step", write=options.write)
     if options.profile:
         for name, trainer in trainers.items():
