@@ -16,6 +16,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from uninas.attributes import (
+    Attribute,
+    Value,
+    integer_reader,
+    odd_reader,
+    print_value,
+    read_boolean,
+    read_groups,
+    read_probability,
+    read_ratio,
+)
 from uninas.errors import InputError
 
 
@@ -57,8 +68,6 @@ class IllTyped(InputError):
 
 # --- operations with their attributes ---------------------------------------------------------------------------------
 
-Value = int | bool | str | float | Fraction
-
 
 class Op:
     """An operation with its attributes: interned, immutable, compared by identity. Make one with `op()` or `parse_op()`."""
@@ -82,15 +91,6 @@ class Op:
 
     def __deepcopy__(self, memo: Any) -> Op:
         return self
-
-
-@dataclass(frozen=True)
-class Attribute:
-    """One attribute of an operation: its name, default (None: required) and reader from text."""
-
-    name: str
-    default: Value | None
-    read: Callable[[str], Value]
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def op(name: str, **attributes: Value) -> Op:
         given = attributes.pop(attribute.name, attribute.default)
         if given is None:
             raise InputError(f"operation '{name}' needs the attribute '{attribute.name}'")
-        values[attribute.name] = attribute.read(_print_value(given))
+        values[attribute.name] = attribute.read(print_value(given))
     if attributes:
         known = ", ".join(a.name for a in spec.attributes) or "none"
         raise InputError(f"operation '{name}' has no attribute '{next(iter(attributes))}': known are {known}")
@@ -141,7 +141,7 @@ def op(name: str, **attributes: Value) -> Op:
     if found is None:
         found = object.__new__(Op)
         found.name, found.values, found.spec = name, values, spec
-        shown = [f"{a.name}={_print_value(values[a.name])}" for a in spec.attributes if values[a.name] != a.default]
+        shown = [f"{a.name}={print_value(values[a.name])}" for a in spec.attributes if values[a.name] != a.default]
         found.text = f"{name}({', '.join(shown)})" if shown else name
         found.code = int.from_bytes(hashlib.blake2b(found.text.encode(), digest_size=8).digest(), "big")
         found = _interned.setdefault(key, found)
@@ -165,53 +165,6 @@ def parse_op(text: str) -> Op:
             raise InputError(f"expected 'name=value' once for each attribute in {text[:80]!r}, came {part.strip()[:40]!r}")
         attributes[key.strip()] = value.strip()
     return op(match[1], **attributes)
-
-
-def _print_value(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _integer(low: int, high: int) -> Callable[[str], Value]:
-    def read(text: str) -> Value:
-        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-            raise InputError(f"expected an integer from {low} to {high}, came {text[:40]!r}")
-        return int(text)
-
-    return read
-
-
-def _odd(low: int, high: int) -> Callable[[str], Value]:
-    integer = _integer(low, high)
-
-    def read(text: str) -> Value:
-        value = integer(text)
-        if int(value) % 2 == 0:
-            raise InputError(f"expected an odd kernel size from {low} to {high}, came {text[:40]!r}")
-        return value
-
-    return read
-
-
-def _boolean(text: str) -> Value:
-    if text not in ("true", "false"):
-        raise InputError(f"expected true or false, came {text[:40]!r}")
-    return text == "true"
-
-
-def _ratio(text: str) -> Value:
-    if not re.fullmatch(r"[1-9][0-9]{0,6}(/[1-9][0-9]{0,6})?", text):
-        raise InputError(f"expected a positive ratio such as 4 or 1/4, came {text[:40]!r}")
-    return Fraction(text)
-
-
-def _groups(text: str) -> Value:
-    return "depthwise" if text == "depthwise" else _integer(1, 65536)(text)
-
-
-def _probability(text: str) -> Value:
-    if not re.fullmatch(r"0(\.[0-9]{1,6})?", text):
-        raise InputError(f"expected a probability from 0 to below 1, came {text[:40]!r}")
-    return float(text)
 
 
 # --- inference ----------------------------------------------------------------------------------------------------------
@@ -363,7 +316,7 @@ def _matmul_macs(op: Op, given: Type, made: Type, place: Place) -> int:
 MOST_CHANNELS = 1 << 22
 """Of any value: far beyond every network, and small enough that a hostile file's numbers stay numbers."""
 
-_KERNEL = Attribute("kernel", None, _odd(1, 31))
+_KERNEL = Attribute("kernel", None, odd_reader(1, 31))
 
 _SPECS = (
     OpSpec("input", "structure", _same, arity=0),
@@ -371,10 +324,10 @@ _SPECS = (
         "conv", "convolution", _infer_conv, instance=True, layer=True,
         attributes=(
             _KERNEL,
-            Attribute("ratio", Fraction(1), _ratio),
-            Attribute("groups", 1, _groups),
-            Attribute("bias", True, _boolean),
-            Attribute("dilation", 1, _integer(1, 16)),
+            Attribute("ratio", Fraction(1), read_ratio),
+            Attribute("groups", 1, read_groups),
+            Attribute("bias", True, read_boolean),
+            Attribute("dilation", 1, integer_reader(1, 16)),
         ),
         parameters=_conv_parameters, bias_parameters=_conv_bias, macs=_conv_macs,
     ),
@@ -385,23 +338,23 @@ _SPECS = (
     OpSpec("gelu", "activation", _same, keeps_zero=True, elementwise=True),
     OpSpec("sigmoid", "activation", _same, elementwise=True),
     OpSpec("softmax", "attention", _same),
-    OpSpec("mask", "attention", _same, keeps_zero=True, attributes=(Attribute("band", 5, _integer(0, 65536)),)),
+    OpSpec("mask", "attention", _same, keeps_zero=True, attributes=(Attribute("band", 5, integer_reader(0, 65536)),)),
     OpSpec("relative_position_bias", "attention", _same_map, instance=True, parameters=_table_parameters),
-    OpSpec("max_pool", "pooling", _same_feature, keeps_zero=True, attributes=(Attribute("kernel", 3, _odd(3, 31)),)),
+    OpSpec("max_pool", "pooling", _same_feature, keeps_zero=True, attributes=(Attribute("kernel", 3, odd_reader(3, 31)),)),
     OpSpec("dropout", "activation", _same, instance=True, keeps_zero=True,
-           attributes=(Attribute("p", 0.5, _probability),)),
+           attributes=(Attribute("p", 0.5, read_probability),)),
     OpSpec("identity", "structure", _same, keeps_zero=True),
     OpSpec("zero", "structure", _infer_zero, keeps_zero=True,
-           attributes=(Attribute("ratio", Fraction(1), _ratio), Attribute("pooled", False, _boolean))),
+           attributes=(Attribute("ratio", Fraction(1), read_ratio), Attribute("pooled", False, read_boolean))),
     OpSpec("slice", "merge", _infer_slice, keeps_zero=True,
-           attributes=(Attribute("index", None, _integer(0, 65535)), Attribute("count", None, _integer(1, 65536)))),
+           attributes=(Attribute("index", None, integer_reader(0, 65535)), Attribute("count", None, integer_reader(1, 65536)))),
     OpSpec("concat", "merge", _infer_concat, arity=None, keeps_zero=True),
     OpSpec("add", "merge", _all_equal, arity=None, commutative=True, keeps_zero=True, elementwise=True),
     OpSpec("multiply", "merge", _all_equal, arity=None, commutative=True, keeps_zero=True, elementwise=True),
     OpSpec("global_average_pool", "pooling", _infer_pool, keeps_zero=True),
     OpSpec("broadcast", "pooling", _infer_broadcast, keeps_zero=True),
     OpSpec("matmul_qk", "attention", _infer_matmul_qk, arity=2, macs=_matmul_macs,
-           attributes=(Attribute("head_dim", None, _integer(1, 65536)),)),
+           attributes=(Attribute("head_dim", None, integer_reader(1, 65536)),)),
     OpSpec("matmul_av", "attention", _infer_matmul_av, arity=2, macs=_matmul_macs),
 )  # fmt: skip
 

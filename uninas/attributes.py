@@ -1,0 +1,76 @@
+"""Attributes of operations: their values, how they are printed, and readers that check them. No operation is known here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from uninas.errors import InputError
+
+Value = int | bool | str | float | Fraction
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of an operation: its name, default (None: required) and reader from text."""
+
+    name: str
+    default: Value | None
+    read: Callable[[str], Value]
+
+
+def print_value(value: Value) -> str:
+    """The text that the readers read."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def integer_reader(low: int, high: int) -> Callable[[str], Value]:
+    """Reader of an integer within bounds."""
+
+    def read(text: str) -> Value:
+        if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
+            raise InputError(f"expected an integer from {low} to {high}, came {text[:40]!r}")
+        return int(text)
+
+    return read
+
+
+def odd_reader(low: int, high: int) -> Callable[[str], Value]:
+    """Reader of an odd integer within bounds."""
+    integer = integer_reader(low, high)
+
+    def read(text: str) -> Value:
+        value = integer(text)
+        if int(value) % 2 == 0:
+            raise InputError(f"expected an odd kernel size from {low} to {high}, came {text[:40]!r}")
+        return value
+
+    return read
+
+
+def read_boolean(text: str) -> Value:
+    """Read true or false."""
+    if text not in ("true", "false"):
+        raise InputError(f"expected true or false, came {text[:40]!r}")
+    return text == "true"
+
+
+def read_ratio(text: str) -> Value:
+    """Read a positive ratio such as 4 or 1/4."""
+    if not re.fullmatch(r"[1-9][0-9]{0,6}(/[1-9][0-9]{0,6})?", text):
+        raise InputError(f"expected a positive ratio such as 4 or 1/4, came {text[:40]!r}")
+    return Fraction(text)
+
+
+def read_groups(text: str) -> Value:
+    """Read a number of groups, or depthwise."""
+    return "depthwise" if text == "depthwise" else integer_reader(1, 65536)(text)
+
+
+def read_probability(text: str) -> Value:
+    """Read a probability from 0 to below 1."""
+    if not re.fullmatch(r"0(\.[0-9]{1,6})?", text):
+        raise InputError(f"expected a probability from 0 to below 1, came {text[:40]!r}")
+    return float(text)
