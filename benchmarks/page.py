@@ -23,7 +23,7 @@ def processor() -> str:
 def setting(**versions: str) -> str:
     """One line that says on what the figures were measured."""
     parts = [f"Python {platform.python_version()}", *(f"{name} {version}" for name, version in versions.items())]
-    return f"Measured with {', '.join(parts)} on one core of {processor()}."
+    return f"Measured with {', '.join(parts)} on {processor()}."
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

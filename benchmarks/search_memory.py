@@ -1,6 +1,6 @@
 """Memory of a long search: how much the driver and an actor grow over 2,000 real candidates.
 
-    python benchmarks/search_memory.py [--candidates 2000]
+    python -m benchmarks.search_memory [--candidates 2000] [--write]
 
 Bounds: the driver by less than 50 MB, an actor by less than 100 MB, counted from the 20th candidate on, when everything
 is imported and every kind of pass has been made once. Exits with 1 where a bound is broken.
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.page import command, publish, setting, table
 from search import config, driver
 from search.progress import State
 
@@ -47,8 +48,7 @@ class Meter:
         if state.phase == "search" and state.done >= self.next:
             self.next = state.done + (self.every if self.rows else self.every - SETTLED)
             self.rows.append((state.done, megabytes(os.getpid()), {pid: megabytes(pid) for pid in actors()}))
-            done, own, sizes = self.rows[-1]
-            print(f"{done:>10} {own:>9.1f} " + " ".join(f"{size:>9.1f}" for size in sizes.values()), flush=True)
+            print(f"{state.done} candidates", flush=True)
 
     def note(self, text: str) -> None:
         print(text, flush=True)
@@ -69,16 +69,43 @@ def actors() -> list[int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=2000)
-    candidates = parser.parse_args().candidates
-    meter = Meter(max(candidates // 10, SETTLED + 1))
-    print("resident size in MB\ncandidates    driver    actors")
+    parser.add_argument("--write", action="store_true", help="keep the page in docs/benchmarks")
+    options = parser.parse_args()
+    meter = Meter(max(options.candidates // 10, SETTLED + 1))
     with tempfile.TemporaryDirectory() as folder:
-        driver.begin(config.parse(SEARCH, [f"evaluations={candidates}"]), Path(folder) / "run", view=meter)
+        run = config.parse(SEARCH, [f"evaluations={options.candidates}"])
+        environment = driver.begin(run, Path(folder) / "run", view=meter)["sessions"][-1]["environment"]
+    publish(page(meter, options.candidates, environment), "search_memory", write=options.write)
+    own, actors_growth = growth(meter)
+    return 0 if own < DRIVER_MB and actors_growth and max(actors_growth) < ACTOR_MB else 1
+
+
+def growth(meter: Meter) -> tuple[float, list[float]]:
+    """Megabytes that the driver, and each actor that lived all along, grew by."""
     (_, own, sizes), (_, own_end, sizes_end) = meter.rows[0], meter.rows[-1]
-    growth = {pid: sizes_end[pid] - size for pid, size in sizes.items() if pid in sizes_end}
-    shown = ", ".join(f"{size:.1f}" for size in growth.values())
-    print(f"growth: driver {own_end - own:.1f} MB (bound {DRIVER_MB}), actors {shown} MB (bound {ACTOR_MB})")
-    return 0 if own_end - own < DRIVER_MB and growth and max(growth.values()) < ACTOR_MB else 1
+    return own_end - own, [sizes_end[pid] - size for pid, size in sizes.items() if pid in sizes_end]
+
+
+def page(meter: Meter, candidates: int, environment: dict[str, str]) -> str:
+    own, actors_growth = growth(meter)
+    rows = [[f"{done:,}", f"{size:.1f}", *(f"{s:.1f}" for s in sizes.values())] for done, size, sizes in meter.rows]
+    head = ["candidates", "driver, MB", *(f"actor {n + 1}, MB" for n in range(len(meter.rows[0][2])))]
+    shown = " and ".join(f"{size:.1f}" for size in actors_growth)
+    return "\n".join(
+        [
+            "# Memory of a long search",
+            "",
+            f"Resident size over {candidates:,} real candidates, evolution by VKDNW_agg at 32 pixels, two Ray actors.",
+            f"From the first to the last row the driver grew by {own:.1f} MB (bound {DRIVER_MB}),",
+            f"the actors by {shown} MB (bound {ACTOR_MB}).",
+            "",
+            table(head, rows),
+            "",
+            setting(torch=environment["torch"], ray=environment["ray"]),
+            "",
+            f"    {command()}",
+        ]
+    )
 
 
 if __name__ == "__main__":

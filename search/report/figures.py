@@ -6,6 +6,7 @@ import io
 import math
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
@@ -15,7 +16,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import Formatter
 
 from search.finalists import Finalist
 from search.report.data import Entry, Run, column_name, raw_value
@@ -75,8 +76,31 @@ def _render(name: str, title: str, height: float, draw: Callable[[Figure], None]
     return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="1080"', svg, count=1)
 
 
+def tick_labels(values: Sequence[float]) -> list[str]:
+    """Labels of an axis, with as many digits as tell its ticks apart and one unit for all: 12.15 M, 12.20 M; -8.015, -8.010."""
+    largest = max((abs(value) for value in values), default=0.0)
+    unit, letter = next(((u, x) for u, x in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if largest >= u), (1.0, ""))
+    steps = [abs(b - a) / unit for a, b in pairwise(sorted(values)) if b != a]
+    # A step of 0.05 needs two digits; rounding guards against 0.049999.
+    digits = max(0, -math.floor(math.log10(min(steps)) + 1e-9)) if steps else 0
+    while digits < 6 and any(abs(round(step, digits) - step) > 1e-3 * step for step in steps):
+        digits += 1
+    end = f"\u2009{letter}" if letter else ""
+    return [f"{value / unit:.{digits}f}{end}" if value else "0" for value in values]
+
+
+class _Quantities(Formatter):
+    """Formats all ticks of an axis together."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return quantity(x).replace(" ", "\u2009")
+
+    def format_ticks(self, values: Sequence[float]) -> list[str]:
+        return tick_labels(values)
+
+
 def _quantities(axis: Any) -> None:
-    axis.set_major_formatter(FuncFormatter(lambda value, _: quantity(value).replace(" ", "\u2009")))
+    axis.set_major_formatter(_Quantities())
 
 
 def scores_over_time(run: Run) -> str:

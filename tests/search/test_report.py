@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from search.commands.report import command
 from search.report import write_report
 from search.report.data import read_run
+from search.report.figures import tick_labels
 from search.report.spectra import BEST, cached, compute
 from tests.search.report_runs import make_run
 from uninas import InputError
@@ -375,3 +376,17 @@ def test_a_stored_report_needs_no_torch(complete, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program, str(run)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([12.15e6, 12.2e6, 12.25e6], ["12.15\u2009M", "12.20\u2009M", "12.25\u2009M"]),
+        ([-8.015, -8.01], ["-8.015", "-8.010"]),
+        ([0, 25, 50], ["0", "25", "50"]),
+        ([8e6, 10e6], ["8\u2009M", "10\u2009M"]),
+        ([5], ["5"]),
+    ],
+)
+def test_ticks_that_differ_have_labels_that_differ(values: list[float], labels: list[str]) -> None:
+    assert tick_labels(values) == labels
