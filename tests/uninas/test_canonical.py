@@ -48,7 +48,7 @@ def test_disguises_share_form_and_digest(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=70)
+@settings(max_examples=200)
 def test_equal_digest_means_equal_output_for_equal_weights(seed: int) -> None:
     rng = random.Random(seed)
     network = canonicalise(walked(tiny(rng.choice(["ET", "TR", "TE"])), rng, rng.randrange(1, 8)))
@@ -63,7 +63,7 @@ def test_equal_digest_means_equal_output_for_equal_weights(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=70)
+@settings(max_examples=200)
 def test_the_stored_form_before_canonicalisation_computes_the_same(seed: int) -> None:
     """From the other side: the disguise is the parent here, and its own canonical form computes its output."""
     rng = random.Random(seed)

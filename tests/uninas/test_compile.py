@@ -83,7 +83,7 @@ def test_presets_agree(name: str, training: bool, form: Callable[[Architecture],
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@settings(max_examples=200)
 def test_walks_agree(seed: int) -> None:
     rng = random.Random(seed)
     network = canonicalise(walked(tiny(rng.choice(["ET", "TE", "TT", "RE"])), rng, rng.randrange(1, 12)))
