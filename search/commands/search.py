@@ -68,6 +68,7 @@ def _finish(folder: Path, run: dict[str, Any]) -> None:
     """Write the report and say what was found."""
     from search.report import write_report
 
+    click.echo("making the report: the Fisher spectra of the best network and the presets, pictures", err=True)
     report = write_report(folder)
     best = run["best"]
     cost = ", ".join(f"{name} {best['cost'][name]:,}" for name in ("params", "macs", "layers", "attention_tokens"))

@@ -44,7 +44,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         "best": _best(run) if run.best is not None else None,
         "size": "{} × {}".format(*run.size()),
         "classes": run.config.classes,
-        "batch": run.config.batch,
+        "images": spectra.images if spectra is not None else run.config.batch,
         "seed": run.config.seed,
         "scaled": ", presets at this run’s widths and depths" if space.widths or space.depths else "",
         "seeds": run.config.finalists.seeds,

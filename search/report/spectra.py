@@ -17,7 +17,9 @@ from search.report.data import Run
 from uninas.errors import InputError
 
 BEST = "best"
-_VERSION = 1
+_VERSION = 2
+CPU_IMAGES = 8
+"""The most images of a spectrum that a processor computes."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Spectra:
 
     of: Mapping[str, Spectrum]
     left_out: Mapping[str, str]
+    images: int
 
 
 def presets_of(run: Run) -> tuple[dict[str, uninas.Architecture], dict[str, str]]:
@@ -68,24 +71,26 @@ def cached(run: Run, folder: Path) -> Spectra | None:
             name: Spectrum(tuple(one["eigenvalues"]), tuple(one["deciles"]), one["entropy"])
             for name, one in stored["spectra"].items()
         }
-        return Spectra(of, dict(stored["left_out"]))
+        return Spectra(of, dict(stored["left_out"]), int(stored["images"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # a cache that cannot be read is no cache: the spectra are computed again
 
 
 def compute(run: Run, folder: Path) -> Spectra:
-    """Compute the spectra at the run's size, classes, batch and seed, and store them in the run folder.
+    """Compute the spectra at the run's size, classes and seed, and store them in the run folder.
 
-    A network that cannot be scored so is left out with its reason.
+    Without a GPU at most `CPU_IMAGES` of the run's batch are used: a spectrum is there to be looked at, and five networks of full
+    size with the whole batch would take a processor an hour. A network that cannot be scored so is left out with its reason.
     """
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    images = run.config.batch if device == "cuda" else min(run.config.batch, CPU_IMAGES)
     presets, left_out = presets_of(run)
     networks = ({BEST: run.best} if run.best is not None else {}) | presets
     of = {}
     for name, architecture in networks.items():
-        spectrum = _spectrum(run, architecture, device)
+        spectrum = _spectrum(run, architecture, device, images)
         if isinstance(spectrum, Spectrum):
             of[name] = spectrum
         else:
@@ -93,6 +98,7 @@ def compute(run: Run, folder: Path) -> Spectra:
     stored = {
         "key": _key(run),
         "device": device,
+        "images": images,
         "spectra": {
             name: {"eigenvalues": list(one.eigenvalues), "deciles": list(one.deciles), "entropy": one.entropy}
             for name, one in of.items()
@@ -100,10 +106,10 @@ def compute(run: Run, folder: Path) -> Spectra:
         "left_out": left_out,
     }
     write_json(folder / "spectra.json", stored)
-    return Spectra(of, left_out)
+    return Spectra(of, left_out, images)
 
 
-def _spectrum(run: Run, architecture: uninas.Architecture, device: str) -> Spectrum | str:
+def _spectrum(run: Run, architecture: uninas.Architecture, device: str, images: int) -> Spectrum | str:
     """The spectrum of one network on fresh weights, or why it has none."""
     import torch
 
@@ -114,9 +120,7 @@ def _spectrum(run: Run, architecture: uninas.Architecture, device: str) -> Spect
     options = {name: value for name, value in _options(run).items() if value is not None}
     try:
         module = uninas.compile.build(architecture, classes=config.classes)
-        with proxies.prepared(
-            module, input_shape=(3, *run.size()), batch=config.batch, seed=config.seed, device=device
-        ) as inputs:
+        with proxies.prepared(module, input_shape=(3, *run.size()), batch=images, seed=config.seed, device=device) as inputs:
             found = proxies.fisher_spectrum(module, inputs, seed=config.seed, **options)
     except (proxies.ProxyFailure, InputError) as error:
         return str(error)

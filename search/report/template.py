@@ -108,7 +108,7 @@ the best network are marked.</figcaption></figure>
 {% if charts.spectra %}
 <figure class="chart">{{ charts.spectra }}
 <figcaption>Eigenvalues of the Fisher information of one weight per layer, at {{ size }} pixels, {{ classes }} classes,
-batch {{ batch }}, seed {{ seed }}{{ scaled }}. VKDNW is the entropy of the deciles as shares of their sum, at most
+batch {{ images }}, seed {{ seed }}{{ scaled }}. VKDNW is the entropy of the deciles as shares of their sum, at most
 ln 9 = 2.197: the more even the deciles, the higher. What lies below 10⁻¹⁶ of the largest eigenvalue is rounding and not
 shown.</figcaption></figure>
 {% else %}

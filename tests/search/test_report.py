@@ -16,7 +16,7 @@ from search.commands.report import command
 from search.report import write_report
 from search.report.data import read_run
 from search.report.figures import tick_labels
-from search.report.spectra import BEST, cached, compute
+from search.report.spectra import BEST, Spectrum, cached, compute
 from tests.search.report_runs import make_run
 from uninas import InputError
 
@@ -350,6 +350,24 @@ def test_spectra_of_other_settings_or_a_broken_file_are_no_cache(complete, tmp_p
     assert cached(read_run(run), run) is None
     (run / "spectra.json").write_text("{", encoding="utf-8")
     assert cached(read_run(run), run) is None
+
+
+@pytest.mark.parametrize(("cuda", "images"), [(False, 8), (True, 40)])
+def test_a_processor_computes_spectra_of_few_images_and_the_page_says_so(complete, tmp_path, monkeypatch, cuda, images):
+    import torch
+
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(
+        "search.report.spectra._spectrum", lambda *arguments: asked.append(arguments[2:]) or Spectrum((0.1, 1.0), (0.5,) * 9, 2.0)
+    )
+    run = copy(complete, tmp_path)
+    config = run / "config.yaml"
+    config.write_text(config.read_text(encoding="utf-8").replace("batch: 4", "batch: 40"), encoding="utf-8")
+    page = words(write_report(run).read_text(encoding="utf-8"))
+    assert asked == [("cuda" if cuda else "cpu", images)] * 5
+    assert f"batch {images}, seed" in page
+    assert cached(read_run(run), run).images == images
 
 
 def test_a_spectrum_that_cannot_be_had_is_left_out_with_its_reason(complete, tmp_path, monkeypatch):
