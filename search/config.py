@@ -49,10 +49,10 @@ def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>") -
     """Do what `load` does, from the text itself; `source` names it in messages."""
     document = _mapping(text, source)
     values = _section(document, source)
-    if isinstance(values.get("space"), str):  # `space: coatnet` for {preset: coatnet}
-        values["space"] = {"preset": values["space"]}
+    _spell_out(values)
     for override in overrides:
         _apply(values, override)
+        _spell_out(values)
     plain = _conform(values, SearchConfig, "", source)
     try:
         config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SearchConfig), plain))
@@ -76,6 +76,12 @@ def digest(config: SearchConfig) -> str:
     """
     decisive = {name: value for name, value in dataclasses.asdict(config).items() if name not in ("evaluations", "pool")}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def _spell_out(values: dict[Any, Any]) -> None:
+    """Write the short form `space: coatnet` as the mapping it stands for, in place."""
+    if isinstance(values.get("space"), str):
+        values["space"] = {"preset": values["space"]}
 
 
 class _Loader(yaml.SafeLoader):
@@ -128,9 +134,11 @@ def _apply(values: dict[Any, Any], override: str) -> None:
         raise InputError(f"override '{override}': expected key=value, for instance evaluations=200 or budget.params=5000000")
     *path, last = dotted.strip().split(".")
     for name in path:
-        inner = values.setdefault(name, {})
-        if not isinstance(inner, dict):
+        inner = values.get(name)
+        if inner is None:
             inner = values[name] = {}
+        if not isinstance(inner, dict):
+            raise InputError(f"override '{override}': expected {name} to be a mapping; the configuration has {_describe(inner)}")
         values = inner
     values[last] = _read_yaml(text, f"override '{override}'")
 
@@ -155,8 +163,6 @@ def _value(value: Any, hint: Any, where: str, source: str) -> Any:
     _refuse_interpolation(value, where, source)
     if where == "size":
         value = _size(value)
-    if where == "space" and isinstance(value, str):  # the same as an override
-        value = {"preset": value}
     options = [option for option in typing.get_args(hint) if option is not type(None)]
     if isinstance(hint, types.UnionType):
         if value is None:

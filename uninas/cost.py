@@ -40,7 +40,6 @@ class Cost:
 
 
 _Sum = tuple[int, int, int, int, int]  # params, macs, layers, activation entries, attention tokens
-_NOTHING: _Sum = (0, 0, 0, 0, 0)
 
 
 def cost(architecture: Architecture, size: tuple[int, int] | None = None, classes: int | None = None) -> Cost:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from uninas.layers import EPSILON, NEEDS_SIZE, Layer, LayerNorm2d, RelativePositionBias, tokens, untokens
+from uninas.layers import EPSILON, NEEDS_SIZE, Layer, LayerNorm2d, RelativePositionBias, scores, tokens, untokens
 from uninas.ops import Op
 
 
@@ -23,10 +23,10 @@ def attention(op: Op, biases: Sequence[Layer], q: Tensor, k: Tensor, v: Tensor) 
     heads = q.shape[1] // head_dim
     size = (v.shape[2], v.shape[3])
     if not _as_one(biases, RelativePositionBias):
-        scores = products(op, q, k)
+        attended = scores(q, k, head_dim)
         for layer in biases:
-            scores = layer(scores, size=size)
-        weighted: Tensor = scores.softmax(-1) @ tokens(v, heads)
+            attended = layer(attended, size=size)
+        weighted: Tensor = attended.softmax(-1) @ tokens(v, heads)
         return untokens(weighted, size)
     mask: Tensor | None = None
     for layer in biases:
@@ -41,14 +41,6 @@ def attention(op: Op, biases: Sequence[Layer], q: Tensor, k: Tensor, v: Tensor) 
         scale=head_dim**-0.5,
     )
     return untokens(made, size)
-
-
-def products(op: Op, q: Tensor, k: Tensor) -> Tensor:
-    """q^T k / sqrt(head_dim) for every head: (B, heads * head_dim, H, W) twice -> (B, heads, N, N)."""
-    head_dim: int = op.values["head_dim"]
-    heads = q.shape[1] // head_dim
-    made: Tensor = (tokens(q, heads) * head_dim**-0.5) @ tokens(k, heads).transpose(-1, -2)
-    return made
 
 
 def _as_one(layers: Sequence[Layer], kind: type[nn.Module]) -> bool:
@@ -70,8 +62,6 @@ def wide(layers: Sequence[Layer], x: Tensor) -> Tensor:
 def batch(op: Op, layers: Sequence[Layer], inputs: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
     """The layers of isomorphic branches on stacked inputs (branch after branch along the channels or heads)."""
     x = inputs[0]
-    if op.name == "matmul_qk":
-        return products(op, x, inputs[1])
     if not op.spec.instance:
         made: Tensor = layers[0](*inputs)
         return made

@@ -75,18 +75,20 @@ def band(x: Tensor, width: int) -> Tensor:
 
 
 def tokens(x: Tensor, heads: int) -> Tensor:
-    """(B, C, H, W) -> (B, heads, N, C / heads), a view."""
-    return x.view(x.shape[0], heads, x.shape[1] // heads, -1).transpose(-1, -2) if x.is_contiguous() else tokens_copy(x, heads)
-
-
-def tokens_copy(x: Tensor, heads: int) -> Tensor:
-    """As `tokens`, for any memory layout."""
+    """(B, C, H, W) -> (B, heads, N, C / heads), a view where the memory layout allows."""
     return x.reshape(x.shape[0], heads, x.shape[1] // heads, -1).transpose(-1, -2)
 
 
 def untokens(x: Tensor, size: tuple[int, int]) -> Tensor:
     """(B, heads, N, D) -> (B, heads * D, height, width)."""
     return x.transpose(-1, -2).reshape(x.shape[0], x.shape[1] * x.shape[3], *size)
+
+
+def scores(q: Tensor, k: Tensor, head_dim: int) -> Tensor:
+    """q^T k / sqrt(head_dim) for every head: (B, heads * head_dim, H, W) twice -> (B, heads, N, N)."""
+    heads = q.shape[1] // head_dim
+    made: Tensor = (tokens(q, heads) * head_dim**-0.5) @ tokens(k, heads).transpose(-1, -2)
+    return made
 
 
 class Downsample(nn.Module):
@@ -138,8 +140,7 @@ def _zero(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
 
 
 def _matmul_qk(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
-    heads, scale = made[0], op.values["head_dim"] ** -0.5
-    return lambda q, k: (tokens(q, heads) * scale) @ tokens(k, heads).transpose(-1, -2)
+    return lambda q, k: scores(q, k, op.values["head_dim"])
 
 
 def _matmul_av(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:

@@ -97,7 +97,7 @@ class Op:
 class OpSpec:
     """What the framework knows of an operation.
 
-    `arity` None means two or more inputs. `instance` operations carry parameters or draw random numbers: two equal ones are two.
+    `arity` None means one or more inputs. `instance` operations carry parameters or draw random numbers: two equal ones are two.
     `keeps_zero`: zeros in, zeros out. `elementwise`: acts on each entry alone, so a broadcast may move past it.
     """
 
@@ -316,14 +316,12 @@ def _matmul_macs(op: Op, given: Type, made: Type, place: Place) -> int:
 MOST_CHANNELS = 1 << 22
 """Of any value: far beyond every network, and small enough that a hostile file's numbers stay numbers."""
 
-_KERNEL = Attribute("kernel", None, odd_reader(1, 31))
-
 _SPECS = (
     OpSpec("input", "structure", _same, arity=0),
     OpSpec(
         "conv", "convolution", _infer_conv, instance=True, layer=True,
         attributes=(
-            _KERNEL,
+            Attribute("kernel", None, odd_reader(1, 31)),
             Attribute("ratio", Fraction(1), read_ratio),
             Attribute("groups", 1, read_groups),
             Attribute("bias", True, read_boolean),

@@ -88,7 +88,9 @@ def _check(wanted: tuple[str, ...], device: str) -> None:
             hint = f", nearest is '{near[0]}'" if near else ""
             raise InputError(f"--proxies: expected some of {', '.join(PROXIES)}; got '{name}'{hint}")
     try:
-        torch.empty(1, device=device)
+        torch.empty(
+            1, device=device
+        )  # torch has three kinds of exception for a device that it does not know, lacks or cannot fill
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(
             f"--device: expected a device that torch can use here; got '{device}': {str(error).splitlines()[0]}"

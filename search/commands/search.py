@@ -30,7 +30,7 @@ def command(words: tuple[str, ...], out: Path | None, folder: Path | None) -> No
     if folder is not None:
         if out is not None:
             raise InputError("--out: expected no other folder beside --resume; a run stays where it is")
-        _finish(folder, *_resume(folder, words))
+        _finish(folder, _resume(folder, words))
         return
     if not words:
         raise InputError("expected a configuration file, such as configs/search/demo.yaml, or --resume RUN; got neither")
@@ -49,7 +49,7 @@ def _begin(source: str, overrides: tuple[str, ...], out: Path | None) -> tuple[P
     return folder, driver.begin(settings, folder, view=view_for(Console(stderr=True)), name=name)
 
 
-def _resume(folder: Path, words: tuple[str, ...]) -> tuple[dict[str, Any]]:
+def _resume(folder: Path, words: tuple[str, ...]) -> dict[str, Any]:
     from rich.console import Console
 
     from search import driver
@@ -61,7 +61,7 @@ def _resume(folder: Path, words: tuple[str, ...]) -> tuple[dict[str, Any]]:
         if name != "evaluations" or not value.isdecimal():
             raise InputError(f"--resume: expected at most evaluations=N (a whole number) behind it; got '{word}'")
         overrides[name] = int(value)
-    return (driver.resume(folder, overrides, view=view_for(Console(stderr=True))),)
+    return driver.resume(folder, overrides, view=view_for(Console(stderr=True)))
 
 
 def _finish(folder: Path, run: dict[str, Any]) -> None:

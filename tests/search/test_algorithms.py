@@ -140,9 +140,13 @@ def test_misuse_is_named(name: str) -> None:
 @every
 def test_failures_do_not_stop_it(name: str) -> None:
     run = engine(name, window=1)
+    digests = set()
     for index in range(60):
         proposal = run.ask()
         run.tell(index, {} if index % 3 == 0 else toy_scores(proposal.candidate.body, 0))
+        digests.add(proposal.candidate.digest)
+    assert (run.asked, run.told) == (60, 60)
+    assert len(digests) == 60, "a failure is not asked again"
 
 
 @every

@@ -44,6 +44,9 @@ def test_overrides_replace_and_create() -> None:
     settings = config.parse("space: coatnet", ["budget.params=5.0e6", "size=64x32", "space.widths=[16, 32]", "seed=3"])
     assert (settings.budget.params, settings.size, settings.space.widths, settings.seed) == (5_000_000, [64, 32], [16, 32], 3)
     assert settings.space.preset == "coatnet"
+    settings = config.parse("evaluations: 9\nfinalists: {count: 1}", ["space=vit", "space.stem=[8, 16]"])
+    assert (settings.space.preset, settings.space.stem) == ("vit", [8, 16])
+    assert config.parse("space: vit\nbudget: null", ["budget.macs=7"]).budget.macs == 7
 
 
 @pytest.mark.parametrize("text", ["5.0e6", "5e6", "5_000_000", "'5000000'", "5.0e+6", "5000000.0"])
@@ -140,4 +143,6 @@ def test_references_are_refused_and_never_resolved(text: str) -> None:
 def test_overrides_that_are_none() -> None:
     assert "expected key=value" in refuse("space: vit", "evaluations")
     assert "unknown key 'bugdet'" in refuse("space: vit", "bugdet.params=5")
+    said = refuse("space: vit\nbudget: 5", "budget.params=5")
+    assert "expected budget to be a mapping; the configuration has int '5'" in said, "a wrong value is not overwritten in silence"
     assert "override 'seed=[': expected YAML" in refuse("space: vit", "seed=[").replace(", line 1", "")

@@ -260,12 +260,13 @@ def test_sizes_that_are_none(size: str, run: Any) -> None:
     assert "expected" in refused(run("cost", "resnet", "--size", size))
 
 
-@pytest.mark.parametrize("arguments", [
-    ["cost"], ["cost", "resnet", "--classes", "-1"], ["cost", "resnet", "--classes", "many"], ["cost", "resnet", "--colour"],
-    ["cost", "resnet", "vit"], ["costs", "resnet"], ["--colour"],
+@pytest.mark.parametrize(("arguments", "named"), [
+    (["cost"], "ARCH"), (["cost", "resnet", "--classes", "-1"], "-1"), (["cost", "resnet", "--classes", "many"], "many"),
+    (["cost", "resnet", "--colour"], "--colour"), (["cost", "resnet", "vit"], "vit"), (["costs", "resnet"], "costs"),
+    (["--colour"], "--colour"),
 ], ids=str)  # fmt: skip
-def test_wrong_arguments(arguments: list[str], run: Any) -> None:
-    refused(run(*arguments))
+def test_wrong_arguments_are_named(arguments: list[str], named: str, run: Any) -> None:
+    assert named in refused(run(*arguments))
 
 
 def test_json_is_one_object_and_nothing_else(run: Any, tmp_path: Path) -> None:
@@ -356,7 +357,8 @@ def test_the_space_itself_imports_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", source], env=environment, check=True)
+    made = subprocess.run([sys.executable, "-c", source], env=environment, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
 
 
 def test_parse_accepts_what_it_printed() -> None:
