@@ -65,11 +65,9 @@ def _resume(folder: Path, words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _finish(folder: Path, run: dict[str, Any]) -> None:
-    """Write the report and say what was found."""
+    """Say what was found, then write the report: a report that cannot be written hides no result."""
     from search.report import write_report
 
-    click.echo("making the report: the Fisher spectra of the best network and the presets, pictures", err=True)
-    report = write_report(folder)
     best = run["best"]
     cost = ", ".join(f"{name} {best['cost'][name]:,}" for name in ("params", "macs", "layers", "attention_tokens"))
     mean = ", ".join(f"{name} {value:.5g}" for name, value in best["mean"].items())
@@ -77,4 +75,5 @@ def _finish(folder: Path, run: dict[str, Any]) -> None:
     click.echo(f"best of {done} (candidate {best['index']}, {best['digest'][:12]}): {cost}")
     click.echo(f"mean over {len(best['rescores'])} fresh seeds: {mean}")
     click.echo(f"{folder / 'best.json'}")
-    click.echo(f"{report}")
+    click.echo("making the report: the Fisher spectra of the best network and the presets, pictures", err=True)
+    click.echo(f"{write_report(folder)}")
