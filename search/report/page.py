@@ -16,6 +16,7 @@ from search.report.data import Entry, Run
 from search.report.spectra import Spectra, presets_of
 from search.report.template import PAGE
 from search.report.theme import STYLE
+from search.schema import SpaceConfig
 from search.space import BUDGETED
 from uninas.draw import draw_blocks, draw_overview
 from uninas.draw.labels import quantity
@@ -33,6 +34,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     presets, left_out = presets_of(run)
     space = run.config.space
+    scaled = space.widths or space.depths or space.stem != SpaceConfig().stem
     scored = bool(run.scored)
     several = len(run.objective.columns) > 1
     context: dict[str, Any] = {
@@ -46,7 +48,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         "classes": run.config.classes,
         "images": spectra.images if spectra is not None else run.config.batch,
         "seed": run.config.seed,
-        "scaled": ", presets at this run’s widths and depths" if space.widths or space.depths else "",
+        "scaled": ", presets scaled as this run’s start" if scaled else "",
         "seeds": run.config.finalists.seeds,
         "costs": _costs(run, presets, left_out) if run.best is not None else None,
         "charts": {
