@@ -123,10 +123,26 @@ def scores_over_time(run: Run) -> str:
     return _render("scores", "Scores over time", 3.3 + 1.9 * math.ceil(len(columns) / 2), draw)
 
 
+def readable_floor(values: Sequence[float]) -> float:
+    """Where an axis of scores may begin: the least score, or four times the way from the best to the median below the median.
+
+    Scores are to be maximised and have long tails below: a few hopeless networks would press all others into one line.
+    """
+    best, middle, least = max(values), float(np.median(values)), min(values)
+    return max(least, middle - 4 * (best - middle)) if best > middle else least
+
+
 def _draw_column(axes: Axes, run: Run, column: Sequence[str], small: bool = False) -> None:
+    values: list[float] = []
     for entries, colour, marker, name in _phases(run):
         scored = [entry for entry in entries if all(score in entry.scores for score in column)]
-        _draw_progress(axes, scored, [raw_value(column, entry.scores) for entry in scored], colour, marker, name)
+        raw = [raw_value(column, entry.scores) for entry in scored]
+        _draw_progress(axes, scored, raw, colour, marker, name)
+        values += raw
+    floor = readable_floor(values) if values else 0.0
+    if below := sum(value < floor for value in values):
+        axes.set_ylim(bottom=floor, top=max(values) + 0.06 * (max(values) - floor))
+        axes.annotate(f"{below} lower", (0.99, 0.04), xycoords="axes fraction", ha="right", color=SOFT, fontsize=7.5)
     axes.set_title(column_name(column))
     _quantities(axes.yaxis)
     if not small:

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from search.commands.report import command
 from search.report import write_report
 from search.report.data import read_run
-from search.report.figures import tick_labels
+from search.report.figures import readable_floor, tick_labels
 from search.report.spectra import BEST, Spectrum, cached, compute
 from tests.search.report_runs import make_run
 from uninas import InputError
@@ -408,3 +408,11 @@ def test_a_stored_report_needs_no_torch(complete, tmp_path):
 )
 def test_ticks_that_differ_have_labels_that_differ(values: list[float], labels: list[str]) -> None:
     assert tick_labels(values) == labels
+
+
+def test_hopeless_scores_do_not_press_the_others_into_a_line():
+    usual = [-1.0, -1.5, -2.0, -2.5, -3.0]
+    assert readable_floor(usual) == -3.0, "all are shown where all can be"
+    assert readable_floor([*usual, -200.0]) == pytest.approx(-2.25 - 4 * 1.25)
+    assert readable_floor([3.0, 3.0, 3.0]) == 3.0
+    assert readable_floor([5.0, 5.0, 5.0, 1.0]) == 1.0, "the best is the median: nothing is left out"
