@@ -1,6 +1,6 @@
 """The roads to VKDNW's Jacobian, side by side: processor seconds and memory.
 
-    python benchmarks/vkdnw_roads.py [--write docs/benchmarks/vkdnw_roads.md]
+    python -m benchmarks.vkdnw_roads [--write]
 
 Every variant runs in a process of its own with one torch thread, so that its peak memory is its own. Processor seconds are
 user and system time of the scoring alone; extra memory is the process's peak resident size minus its resident size just
@@ -13,27 +13,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from proxies import fisher_spectrum, prepared, scoring_layers  # noqa: E402
-from proxies.state import scoring  # noqa: E402
-from proxies.vkdnw.reverse import Tape  # noqa: E402
-from proxies.vkdnw.spectrum import FactorStack, fisher_factor, probabilities  # noqa: E402
-from proxies.vkdnw.survey import survey  # noqa: E402
-from proxies.vkdnw.weights import choose_weights  # noqa: E402
+from benchmarks.page import command, publish, table
+from benchmarks.page import setting as measured_on
+from proxies import fisher_spectrum, prepared, scoring_layers
+from proxies.state import scoring
+from proxies.vkdnw.reverse import Tape
+from proxies.vkdnw.spectrum import FactorStack, fisher_factor, probabilities
+from proxies.vkdnw.survey import survey
+from proxies.vkdnw.weights import choose_weights
 
 TIMED_CLASSES = 20
 NOT_CHOSEN = "the road not chosen"
@@ -212,37 +211,28 @@ def measure(setting: str, variant: str) -> dict[str, object]:
     }
 
 
-def table(setting: str, rows: dict[str, dict[str, object]]) -> list[str]:
+def section(setting: str, rows: dict[str, dict[str, Any]]) -> list[str]:
+    """A setting's heading and table; shares are of the cheapest baseline's seconds and of the first row's memory."""
     first = next(iter(rows.values()))
-    cheapest = min(float(row["seconds"]) for name, row in rows.items() if "scaled" in name or "jacrev" in name)  # type: ignore[arg-type]
-    lines = [
-        f"## {setting}",
-        "",
-        "| way | CPU-seconds | of the cheapest baseline | extra memory, MB | of the first row | difference of eigenvalues |",
-        "|---|---|---|---|---|---|",
-    ]
+    cheapest = min(row["seconds"] for name, row in rows.items() if "scaled" in name or "jacrev" in name)
     reference = next((row["eigenvalues"] for row in rows.values() if row["eigenvalues"]), None)
+    lines = []
     for name, row in rows.items():
         difference = "-"
         if row["eigenvalues"] and reference:
-            pairs = zip(row["eigenvalues"], reference, strict=True)  # type: ignore[call-overload]
-            difference = f"{max(abs(a - b) for a, b in pairs) / max(reference):.1e}"  # type: ignore[type-var]
-        lines.append(
-            f"| {name}{row['road'] and ', '}{row['road']} | {row['seconds']:.1f} | {float(row['seconds']) / cheapest:.3f} "  # type: ignore[arg-type]
-            f"| {float(row['memory']) / 1e6:.0f} | {float(row['memory']) / float(first['memory']):.3f} | {difference} |"  # type: ignore[arg-type]
-        )
-    return [*lines, ""]
-
-
-def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+            pairs = zip(row["eigenvalues"], reference, strict=True)
+            difference = f"{max(abs(a - b) for a, b in pairs) / max(reference):.1e}"
+        way = f"{name}, {row['road']}" if row["road"] else name
+        seconds, memory = row["seconds"], row["memory"]
+        shares = [f"{seconds:.1f}", f"{seconds / cheapest:.3f}", f"{memory / 1e6:.0f}", f"{memory / first['memory']:.3f}"]
+        lines.append([way, *shares, difference])
+    head = ["way", "CPU-seconds", "of the cheapest baseline", "extra memory, MB", "of the first row", "difference of eigenvalues"]
+    return [f"## {setting}", "", table(head, lines), ""]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", type=Path, help="write the page here as well")
+    parser.add_argument("--write", action="store_true", help="keep the page in docs/benchmarks")
     parser.add_argument("--turns", type=int, default=2, help="rounds through the variants; the quickest of each counts")
     parser.add_argument("--only", default="", help="settings whose name contains this")
     parser.add_argument("--one", nargs=2, metavar=("SETTING", "VARIANT"), help=argparse.SUPPRESS)
@@ -250,36 +240,31 @@ def main() -> None:
     if arguments.one:
         print(json.dumps(measure(*arguments.one)))
         return
-    command = "python benchmarks/vkdnw_roads.py" + (f" --write {arguments.write}" if arguments.write else "")
     lines = [
         "# The roads to VKDNW's Jacobian",
         "",
-        f"Made by `{command}`, one thread, torch {torch.__version__}, {processor()}. Float32; differences of eigenvalues are",
-        f"relative to the largest and between float32 computations. Of {arguments.turns} turns the quickest counts.",
-        "The first rows are the baselines.",
+        "One thread, float32. The first rows are the baselines. Differences of eigenvalues are relative to the largest and",
+        f"between float32 computations. Of {arguments.turns} turns the quickest counts.",
         "",
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     for setting, (_, _, _, variants) in SETTINGS.items():
         if arguments.only not in setting:
             continue
-        rows: dict[str, dict[str, object]] = {}
+        rows: dict[str, dict[str, Any]] = {}
         for turn in range(arguments.turns):
             for variant in variants:
                 if turn and variant == NOT_CHOSEN:
                     continue  # it is there to show why it is not chosen
-                process = [sys.executable, __file__, "--one", setting, variant]
+                process = [sys.executable, "-m", "benchmarks.vkdnw_roads", "--one", setting, variant]
                 answer = subprocess.run(process, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
                 row = json.loads(answer.splitlines()[-1])
                 print(f"{setting}: {variant}: {row['measured']:.1f} s measured", file=sys.stderr)
                 if variant not in rows or row["seconds"] < rows[variant]["seconds"]:
                     rows[variant] = row
-        lines += table(setting, rows)
-    page = "\n".join(lines)
-    print(page)
-    if arguments.write:
-        arguments.write.parent.mkdir(parents=True, exist_ok=True)
-        arguments.write.write_text(page)
+        lines += section(setting, rows)
+    lines += [measured_on(torch=torch.__version__), "", f"    {command()}"]
+    publish("\n".join(lines), "vkdnw_roads", write=arguments.write)
 
 
 if __name__ == "__main__":
