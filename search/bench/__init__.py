@@ -1,0 +1,1 @@
+"""Benchmarks of proxies on networks whose accuracies are known."""
