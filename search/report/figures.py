@@ -1,106 +1,23 @@
-"""The report's charts, drawn by matplotlib and given as inline SVG whose text stays text."""
+"""The report's charts."""
 
 from __future__ import annotations
 
-import io
 import math
-import re
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import Formatter
 
 from search.finalists import Finalist
 from search.report.data import Entry, Run, column_name, raw_value
 from search.report.spectra import BEST, Spectra
-from search.report.theme import AMBER, BLUE, INK, PAPER, PURPLE, RANK_COLOURS, RULE, SOFT, TEAL, VARIABLES
+from search.report.svg import RASTER_FROM, quantities, readable_floor, render_svg
+from search.report.theme import AMBER, BLUE, INK, PAPER, PURPLE, RANK_COLOURS, SOFT, TEAL
 from uninas.draw.labels import quantity
-
-WIDTH = 10.4  # inches; the page shows a chart 1080 pixels wide, so 8.5 points read as 12 pixels
-RASTER_FROM = 4000  # points above which a cloud becomes a picture inside the SVG: ten thousand circles slow a browser down
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "font.family": "DejaVu Sans",
-    "font.size": 8.5,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": SOFT,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlecolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": RULE,
-    "grid.linewidth": 0.5,
-    "xtick.color": RULE,
-    "ytick.color": RULE,
-    "xtick.labelcolor": SOFT,
-    "ytick.labelcolor": SOFT,
-    "legend.frameon": False,
-    "legend.labelcolor": INK,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-}
-
-
-def _render(name: str, title: str, height: float, draw: Callable[[Figure], None]) -> str:
-    """Draw a figure and give its SVG: ids prefixed by `name`, colours as CSS variables, nothing but the drawing."""
-    style: Any = {**_STYLE, "svg.hashsalt": name}
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=144)
-        FigureCanvasSVG(figure)
-        draw(figure)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
-    svg = re.sub(r'href="#', f'href="#{name}-', svg)
-    svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)  # the page's own
-    for colour, variable in VARIABLES.items():
-        svg = svg.replace(colour, variable)
-    svg = re.sub(r"<svg ", f'<svg role="img" aria-label="{title}" ', svg, count=1)
-    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', 'width="1080"', svg, count=1)
-
-
-def tick_labels(values: Sequence[float]) -> list[str]:
-    """Labels of an axis, with as many digits as tell its ticks apart and one unit for all: 12.15 M, 12.20 M; -8.015, -8.010."""
-    largest = max((abs(value) for value in values), default=0.0)
-    unit, letter = next(((u, x) for u, x in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if largest >= u), (1.0, ""))
-    steps = [abs(b - a) / unit for a, b in pairwise(sorted(values)) if b != a]
-    # A step of 0.05 needs two digits; rounding guards against 0.049999.
-    digits = max(0, -math.floor(math.log10(min(steps)) + 1e-9)) if steps else 0
-    while digits < 6 and any(abs(round(step, digits) - step) > 1e-3 * step for step in steps):
-        digits += 1
-    end = f"\u2009{letter}" if letter else ""
-    return [f"{value / unit:.{digits}f}{end}" if value else "0" for value in values]
-
-
-class _Quantities(Formatter):
-    """Formats all ticks of an axis together."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        return quantity(x).replace(" ", "\u2009")
-
-    def format_ticks(self, values: Sequence[float]) -> list[str]:
-        return tick_labels(values)
-
-
-def _quantities(axis: Any) -> None:
-    axis.set_major_formatter(_Quantities())
 
 
 def scores_over_time(run: Run) -> str:
@@ -111,7 +28,7 @@ def scores_over_time(run: Run) -> str:
     """
     columns = run.objective.columns
     if len(columns) == 1:
-        return _render("scores", "Scores over time", 3.9, lambda figure: _draw_column(figure.subplots(), run, columns[0]))
+        return render_svg("scores", "Scores over time", 3.9, lambda figure: _draw_column(figure.subplots(), run, columns[0]))
 
     def draw(figure: Figure) -> None:
         rows = math.ceil(len(columns) / 2)
@@ -120,16 +37,7 @@ def scores_over_time(run: Run) -> str:
         for index, column in enumerate(columns):
             _draw_column(figure.add_subplot(grid[1 + index // 2, index % 2]), run, column, small=True)
 
-    return _render("scores", "Scores over time", 3.3 + 1.9 * math.ceil(len(columns) / 2), draw)
-
-
-def readable_floor(values: Sequence[float]) -> float:
-    """Where an axis of scores may begin: the least score, or four times the way from the best to the median below the median.
-
-    Scores are to be maximised and have long tails below: a few hopeless networks would press all others into one line.
-    """
-    best, middle, least = max(values), float(np.median(values)), min(values)
-    return max(least, middle - 4 * (best - middle)) if best > middle else least
+    return render_svg("scores", "Scores over time", 3.3 + 1.9 * math.ceil(len(columns) / 2), draw)
 
 
 def _draw_column(axes: Axes, run: Run, column: Sequence[str], small: bool = False) -> None:
@@ -144,7 +52,7 @@ def _draw_column(axes: Axes, run: Run, column: Sequence[str], small: bool = Fals
         axes.set_ylim(bottom=floor, top=max(values) + 0.06 * (max(values) - floor))
         axes.annotate(f"{below} lower", (0.99, 0.04), xycoords="axes fraction", ha="right", color=SOFT, fontsize=7.5)
     axes.set_title(column_name(column))
-    _quantities(axes.yaxis)
+    quantities(axes.yaxis)
     if not small:
         axes.set_xlabel("candidate")
         _legend(axes, run)
@@ -215,8 +123,8 @@ def population(run: Run) -> str:
         _mark(axes, run)
         axes.set_xlabel("parameters")
         axes.set_ylabel("MACs")
-        _quantities(axes.xaxis)
-        _quantities(axes.yaxis)
+        quantities(axes.xaxis)
+        quantities(axes.yaxis)
         axes.legend(loc="lower right", ncols=4, bbox_to_anchor=(1.0, 0.99), borderaxespad=0)
         if cloud is not None:
             bar = figure.colorbar(cloud, ax=axes, pad=0.015, aspect=36, ticks=[0, 0.5, 1])
@@ -224,7 +132,7 @@ def population(run: Run) -> str:
             bar.outline.set_visible(False)
             bar.ax.tick_params(length=0)
 
-    return _render("population", "Population in the plane of parameters and MACs", 5.2, draw)
+    return render_svg("population", "Population in the plane of parameters and MACs", 5.2, draw)
 
 
 def _draw_budget(axes: Axes, run: Run) -> None:
@@ -290,7 +198,7 @@ def spectra(found: Spectra) -> str:
         lower.set_xticks(range(1, 10))
         lower.legend(loc="upper left")
 
-    return _render("spectra", "Fisher spectra of the best network and of the presets", 4.1, draw)
+    return render_svg("spectra", "Fisher spectra of the best network and of the presets", 4.1, draw)
 
 
 def finalists(run: Run) -> str:
@@ -306,14 +214,14 @@ def finalists(run: Run) -> str:
                 _draw_spread(axes, finalist, column, len(rows) - 1 - row)
             axes.set_title(column_name(column) if len(columns) < 3 else " then ".join(column))
             axes.locator_params(axis="x", nbins=3 if len(columns) > 2 else 6)
-            _quantities(axes.xaxis)
+            quantities(axes.xaxis)
             axes.grid(axis="y", visible=False)
         grid[0][0].set_yticks(range(len(rows)), labels=names[::-1])
         grid[0][0].set_ylim(-0.7, len(rows) - 0.3)
         for label in grid[0][0].get_yticklabels():
             label.set_color(INK)
 
-    return _render("finalists", "Scores of the finalists on fresh seeds", 0.9 + 0.3 * len(rows), draw)
+    return render_svg("finalists", "Scores of the finalists on fresh seeds", 0.9 + 0.3 * len(rows), draw)
 
 
 def _draw_spread(axes: Axes, finalist: Finalist, column: Sequence[str], height: float) -> None:

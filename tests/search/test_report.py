@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from search.commands.report import command
 from search.report import write_report
 from search.report.data import read_run
-from search.report.figures import readable_floor, tick_labels
 from search.report.spectra import BEST, Spectrum, cached, compute
+from search.report.svg import readable_floor, tick_labels
 from tests.search.report_runs import make_run
 from uninas import InputError
 
