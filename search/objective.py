@@ -1,9 +1,12 @@
 """What a search maximises: which raw scores it needs, and how they order a population.
 
 An objective is a list of columns; each column orders the candidates by one raw score, or lexicographically by two. The
-value of a candidate is the rank product over the columns within the population it stands in (VKDNW paper, eq. 15):
-a single column orders exactly as its raw score does. Raw scores are in the journal, so another objective can be
-replayed on a finished run without scoring again.
+value of a candidate is the combination of its ranks over the columns within the population it stands in, their product
+(VKDNW paper, eq. 15) or their mean: a single column orders exactly as its raw score does. Raw scores are in the journal, so
+another objective can be replayed on a finished run without scoring again.
+
+    OBJECTIVES["te_nas"].rank_table(table)     any population rank of a table of raw scores, a vector a name
+    find("te_nas").rank(population)            the same of one mapping a member
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from search.ranking import Floats, Key, key, lexicographic_ranks, ranks
+from search.ranking import Floats, Key, combined, key, lexicographic_ranks, ranks
 from uninas.errors import InputError
 
 Scores = Mapping[str, float | None]
@@ -28,10 +33,12 @@ class Objective:
     Attributes:
         name: as written in a configuration.
         columns: the raw scores of each column, one or two names; two are compared lexicographically.
+        combine: how the ranks of the columns become one value: "product" or "mean", see `search.ranking.combined`.
     """
 
     name: str
     columns: tuple[tuple[str, ...], ...]
+    combine: str = "product"
 
     @property
     def proxies(self) -> tuple[str, ...]:
@@ -44,30 +51,44 @@ class Objective:
 
     def rank(self, population: Sequence[Scores]) -> Floats:
         """Give each member's value within the population: float64, n long, higher is better."""
-        total: Floats = np.zeros(len(population))
-        for column in self.columns:
-            first, *second = (_column(population, name) for name in column)
-            total += np.log(lexicographic_ranks(first, second[0]) if second else ranks(first))
-        return total
+        return self.rank_table({name: [scores.get(name) for scores in population] for name in self.proxies})
+
+    def rank_table(self, table: Mapping[str, Sequence[float | None] | NDArray[Any]]) -> Floats:
+        """Give each member's value within the population: float64, n long, higher is better.
+
+        Args:
+            table: the raw scores of all n members by name; None, NaN and -inf rank lowest. More than is needed does no harm.
+
+        Raises:
+            InputError: a raw score that the objective needs is not in the table.
+        """
+        missing = [name for name in self.proxies if name not in table]
+        if missing:
+            raise InputError(f"{self.name}: expected the raw scores {', '.join(self.proxies)}; missing: {', '.join(missing)}")
+        columns = {name: np.array(table[name], dtype=np.float64) for name in self.proxies}  # None becomes NaN
+        return combined([_column_ranks([columns[name] for name in column]) for column in self.columns], self.combine)
 
 
-def _column(population: Sequence[Scores], name: str) -> list[float]:
-    values = (scores.get(name) for scores in population)
-    return [float("nan") if value is None else value for value in values]
+def _column_ranks(scores: Sequence[Floats]) -> Floats:
+    return ranks(scores[0]) if len(scores) == 1 else lexicographic_ranks(scores[0], scores[1])
 
 
 _SINGLE = ("aleph", "vkdnw")
+_VKDNW_AGG = (_SINGLE, ("jacov",), ("expressivity",), ("trainability",), ("flops",))
 
 OBJECTIVES: dict[str, Objective] = {
     objective.name: objective
     for objective in (
         Objective("vkdnw", (("vkdnw",),)),
         Objective("vkdnw_single", (_SINGLE,)),
-        Objective("vkdnw_agg", (_SINGLE, ("jacov",), ("expressivity",), ("trainability",), ("flops",))),
+        Objective("vkdnw_agg", _VKDNW_AGG),
+        Objective("rank_average", _VKDNW_AGG, "mean"),
         Objective("az_nas", (("expressivity",), ("progressivity",), ("trainability",), ("flops",))),
+        # ntk_condition is the negated condition number: as of every raw score, higher is better.
+        Objective("te_nas", (("ntk_condition",), ("linear_regions",)), "mean"),
     )
 }
-"""The named objectives. Beside them every raw proxy is an objective under its own name."""
+"""The named objectives; those of several columns are the papers' population ranks. Every raw proxy is one by its own name."""
 
 
 def find(name: str) -> Objective:

@@ -77,7 +77,7 @@ class Best:
 
     def __init__(self, objective: Objective) -> None:
         self._objective = objective
-        self._history = HistoryRanks(len(objective.columns))
+        self._history = HistoryRanks(len(objective.columns), objective.combine)
         self._scores: Mapping[str, float] | None = None
 
     def add(self, scores: Mapping[str, float]) -> None:

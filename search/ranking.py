@@ -1,7 +1,8 @@
 """Ranks of a population: rank 1 is the worst, ties share the average rank, NaN and -inf rank lowest.
 
 A column of a population is ordered by a key of one or two numbers: (value,) or, for lexicographic scores such as
-VKDNW_single, (aleph, vkdnw). Higher is better everywhere.
+VKDNW_single, (aleph, vkdnw). Higher is better everywhere. The ranks of several columns are combined to one value: their
+"product", which only a member high in all columns is high in, or their "mean".
 """
 
 from __future__ import annotations
@@ -57,16 +58,29 @@ def _average_ranks(groups: NDArray[np.intp]) -> Floats:
     return result
 
 
+def combined(ranks: ArrayLike, combine: str) -> Floats:
+    """Combine ranks, one row a column, to one value a member; higher is better.
+
+    "product": the sum of ln(rank) (VKDNW paper, eq. 15); "mean": the mean rank (TE-NAS, arXiv 2102.11535, adds two ranks).
+    """
+    table: Floats = np.asarray(ranks, dtype=np.float64)
+    if combine == "product":
+        table = np.log(table).sum(axis=0)
+    elif combine == "mean":
+        table = table.mean(axis=0)
+    else:
+        raise ValueError(f"combine: expected product or mean, got '{combine}'")
+    return table
+
+
 def rank_product(table: ArrayLike) -> Floats:
     """Aggregate an n x c table of scores: sum over columns of ln(rank) (VKDNW paper, eq. 15). Higher is better."""
-    result: Floats = np.log(_rank_table(table)).sum(axis=1)
-    return result
+    return combined(_rank_table(table).T, "product")
 
 
 def rank_average(table: ArrayLike) -> Floats:
     """Aggregate an n x c table of scores: the mean rank over columns (as TE-NAS). Higher is better."""
-    result: Floats = _rank_table(table).mean(axis=1)
-    return result
+    return combined(_rank_table(table).T, "mean")
 
 
 def _rank_table(table: ArrayLike) -> Floats:
@@ -77,13 +91,14 @@ def _rank_table(table: ArrayLike) -> Floats:
 
 
 class BoundedRanks:
-    """Rank product of a small population that gains and loses members, kept up to date in O(members) per change.
+    """Combined ranks of a small population that gains and loses members, kept up to date in O(members) per change.
 
     For each member and column it holds how many others are below and how many are equal; a newcomer is compared once
     with everybody, nobody is ever sorted again. Members are named by an integer of the caller's.
     """
 
-    def __init__(self, columns: int, capacity: int) -> None:
+    def __init__(self, columns: int, capacity: int, combine: str = "product") -> None:
+        self._combine = combine
         self._keys: Floats = np.zeros((columns, capacity, 2))
         self._below: Floats = np.zeros((columns, capacity))
         self._equal: Floats = np.zeros((columns, capacity))
@@ -128,12 +143,12 @@ class BoundedRanks:
         return result
 
     def score(self, name: int) -> float:
-        """Give the member's rank product within the population."""
-        return float(np.log(self.ranks(name)).sum())
+        """Give the member's combined rank within the population."""
+        return float(combined(self.ranks(name), self._combine))
 
     def worst(self) -> int:
-        """Name the member with the lowest rank product; among equals the youngest (largest name), so the older stays."""
-        total: Floats = np.log(self._below + self._equal / 2.0 + 1.0).sum(axis=0)
+        """Name the member with the lowest combined rank; among equals the youngest (largest name), so the older stays."""
+        total = combined(self._below + self._equal / 2.0 + 1.0, self._combine)
         total[~self._used] = np.inf
         lowest = np.flatnonzero(total <= total.min() + TIE)
         return int(self._names[lowest].max())
@@ -147,9 +162,10 @@ def _compare(keys: Floats, other: Floats, used: NDArray[np.bool_]) -> tuple[Any,
 
 
 class HistoryRanks:
-    """Rank product of anything among all keys told so far: one sorted list a column, nothing is ever evicted."""
+    """Combined ranks of anything among all keys told so far: one sorted list a column, nothing is ever evicted."""
 
-    def __init__(self, columns: int) -> None:
+    def __init__(self, columns: int, combine: str = "product") -> None:
+        self._combine = combine
         self._columns: list[list[Key]] = [[] for _ in range(columns)]
 
     def add(self, keys: Sequence[Key]) -> None:
@@ -166,5 +182,5 @@ class HistoryRanks:
         return result
 
     def score(self, keys: Sequence[Key]) -> float:
-        """Give the rank product of a member of the history."""
-        return sum(math.log(rank) for rank in self.ranks(keys))
+        """Give the combined rank of a member of the history."""
+        return float(combined(self.ranks(keys), self._combine))

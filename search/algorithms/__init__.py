@@ -37,17 +37,17 @@ __all__ = [
 class Algorithm:
     """A known algorithm: how to make it, its default window, its options with their defaults (whole numbers >= 1)."""
 
-    make: Callable[[Space, int, Mapping[str, int]], Strategy]
+    make: Callable[[Space, Objective, Mapping[str, int]], Strategy]
     window: int
     options: Mapping[str, int] = field(default_factory=dict)
 
 
 ALGORITHMS: dict[str, Algorithm] = {
-    "random": Algorithm(lambda space, columns, options: Independent(space), 128),
-    "walk": Algorithm(lambda space, columns, options: Walk(space, columns), 1),
-    "evolution": Algorithm(lambda space, columns, options: Evolution(space, columns, **options), 128, {"population": 1024}),
+    "random": Algorithm(lambda space, objective, options: Independent(space), 128),
+    "walk": Algorithm(lambda space, objective, options: Walk(space, objective), 1),
+    "evolution": Algorithm(lambda space, objective, options: Evolution(space, objective, **options), 128, {"population": 1024}),
     "aging_evolution": Algorithm(
-        lambda space, columns, options: AgingEvolution(space, columns, **options),
+        lambda space, objective, options: AgingEvolution(space, objective, **options),
         128,
         {"population": 100, "tournament": 25},
     ),
@@ -69,7 +69,7 @@ def make(
 ) -> AskTell:
     """Make one run of the algorithm `name`. See `AskTell` for the arguments; `options` replace the defaults."""
     algorithm = ALGORITHMS[name]
-    strategy = algorithm.make(space, len(objective.columns), {**algorithm.options, **(options or {})})
+    strategy = algorithm.make(space, objective, {**algorithm.options, **(options or {})})
     return AskTell(
         strategy,
         objective,

@@ -7,6 +7,7 @@ from typing import final
 
 from search.algorithms.asktell import Told
 from search.candidate import Candidate, Rejected, Space, distinct_starts
+from search.objective import Objective
 from search.ranking import TIE, BoundedRanks
 
 
@@ -15,15 +16,15 @@ class AgingEvolution:
     """A queue of P candidates; the parent is the best of S drawn from it; the newcomer pushes out the oldest.
 
     The first P candidates are the starts and random samples. A candidate without any score never joins. Members are
-    compared by their rank product within the queue; between equals the older wins.
+    compared by their combined rank within the queue; between equals the older wins.
     """
 
-    def __init__(self, space: Space, columns: int, *, population: int, tournament: int) -> None:
+    def __init__(self, space: Space, objective: Objective, *, population: int, tournament: int) -> None:
         self._space = space
         self._starts = distinct_starts(space)
         self._limit = population
         self._tournament = tournament
-        self._ranks = BoundedRanks(columns, population + 1)
+        self._ranks = BoundedRanks(len(objective.columns), population + 1, objective.combine)
         self._queue: dict[int, Candidate] = {}
 
     def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:

@@ -7,6 +7,7 @@ from typing import final
 
 from search.algorithms.asktell import Told
 from search.candidate import Candidate, Rejected, Space, distinct_starts
+from search.objective import Objective
 from search.ranking import BoundedRanks
 
 
@@ -17,11 +18,11 @@ class Evolution:
     A parent is drawn uniformly among the survivors. A candidate without any score never joins.
     """
 
-    def __init__(self, space: Space, columns: int, *, population: int) -> None:
+    def __init__(self, space: Space, objective: Objective, *, population: int) -> None:
         self._space = space
         self._starts = distinct_starts(space)
         self._limit = population
-        self._ranks = BoundedRanks(columns, population + 1)
+        self._ranks = BoundedRanks(len(objective.columns), population + 1, objective.combine)
         self._survivors: dict[int, Candidate] = {}
 
     def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:

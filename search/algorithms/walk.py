@@ -7,6 +7,7 @@ from typing import final
 
 from search.algorithms.asktell import Told
 from search.candidate import Candidate, Rejected, Space, distinct_starts
+from search.objective import Objective
 from search.ranking import TIE, HistoryRanks
 
 
@@ -17,10 +18,10 @@ class Walk:
     The starts are asked first. Until the first tell, children are made of the first start.
     """
 
-    def __init__(self, space: Space, columns: int) -> None:
+    def __init__(self, space: Space, objective: Objective) -> None:
         self._space = space
         self._starts = distinct_starts(space)
-        self._history = HistoryRanks(columns)
+        self._history = HistoryRanks(len(objective.columns), objective.combine)
         self._walker: Told | None = None
 
     def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from search.ranking import LOWEST, BoundedRanks, HistoryRanks, key, lexicographic_ranks, rank_average, rank_product, ranks
+from search.ranking import (
+    LOWEST,
+    BoundedRanks,
+    HistoryRanks,
+    combined,
+    key,
+    lexicographic_ranks,
+    rank_average,
+    rank_product,
+    ranks,
+)
 
 value = st.sampled_from([float("nan"), -math.inf, -2.0, 0.0, 0.5, 0.5, 1.0, 7.0])
 
@@ -43,9 +53,12 @@ def test_lexicographic_ranks_need_no_scale() -> None:
     assert lexicographic_ranks(aleph, vkdnw).tolist() == [4.0, 3.0, 5.0, 2.0, 1.0]
 
 
-@given(st.lists(st.tuples(value, value, value), min_size=1, max_size=40))
-def test_history_ranks_agree_with_scipy_while_the_history_grows(rows: list[tuple[float, float, float]]) -> None:
-    history = HistoryRanks(2)
+combination = st.sampled_from(["product", "mean"])
+
+
+@given(st.lists(st.tuples(value, value, value), min_size=1, max_size=40), combination)
+def test_history_ranks_agree_with_scipy_while_the_history_grows(rows: list[tuple[float, float, float]], combine: str) -> None:
+    history = HistoryRanks(2, combine)
     told = []
     for first, second, third in rows:
         told.append((key(first, second), key(third)))
@@ -53,23 +66,31 @@ def test_history_ranks_agree_with_scipy_while_the_history_grows(rows: list[tuple
         expected = np.stack([_oracle([row[column] for row in told]) for column in range(2)], axis=1)
         for row, rank in zip(told, expected, strict=True):
             assert history.ranks(row) == rank.tolist()
+            assert history.score(row) == pytest.approx(np.log(rank).sum() if combine == "product" else rank.mean())
 
 
-@given(st.lists(st.tuples(value, value, value), min_size=1, max_size=40), st.integers(2, 6))
-def test_bounded_ranks_agree_with_a_population_ranked_anew(rows: list[tuple[float, float, float]], limit: int) -> None:
-    ranked, members = BoundedRanks(2, limit + 1), dict[int, tuple[tuple[float, float], ...]]()
+@given(st.lists(st.tuples(value, value, value), min_size=1, max_size=40), st.integers(2, 6), combination)
+def test_bounded_ranks_agree_with_a_population_ranked_anew(
+    rows: list[tuple[float, float, float]], limit: int, combine: str
+) -> None:
+    ranked, members = BoundedRanks(2, limit + 1, combine), dict[int, tuple[tuple[float, float], ...]]()
     for name, (first, second, third) in enumerate(rows):
         members[name] = (key(first, second), key(third))
         ranked.add(name, members[name])
         if len(members) > limit:
             worst = ranked.worst()
-            total = _total(members)
+            total = _total(members, combine)
             assert total[worst] <= min(total.values()) + 1e-9
             assert all(other <= worst for other, score in total.items() if score <= min(total.values()) + 1e-13)
             ranked.remove(worst)
             del members[worst]
-        assert {name: ranked.score(name) for name in members} == pytest.approx(_total(members))
+        assert {name: ranked.score(name) for name in members} == pytest.approx(_total(members, combine))
     assert len(ranked) == len(members)
+
+
+def test_an_unknown_combination_is_named() -> None:
+    with pytest.raises(ValueError, match="expected product or mean, got 'median'"):
+        combined([[1.0]], "median")
 
 
 def test_bounded_ranks_refuse_misuse() -> None:
@@ -91,7 +112,7 @@ def _oracle(keys: list[tuple[float, float]]) -> np.ndarray:
     return rankdata([order.index(item) for item in keys])
 
 
-def _total(members: dict[int, tuple[tuple[float, float], ...]]) -> dict[int, float]:
-    columns = list(zip(*members.values(), strict=True))
-    logs = np.log(np.stack([_oracle(list(column)) for column in columns])).sum(axis=0)
-    return dict(zip(members, logs.tolist(), strict=True))
+def _total(members: dict[int, tuple[tuple[float, float], ...]], combine: str) -> dict[int, float]:
+    table = np.stack([_oracle(list(column)) for column in zip(*members.values(), strict=True)])
+    values = np.log(table).sum(axis=0) if combine == "product" else table.mean(axis=0)
+    return dict(zip(members, values.tolist(), strict=True))
