@@ -1,4 +1,4 @@
-"""Score one candidate: text -> torch module -> proxies. Runs in the worker; the only file of `search` with torch."""
+"""Score one candidate: text -> torch module -> proxies. Runs in the worker; torch lives here and in search.bench."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def evaluate(job: Job, device: str = "cpu") -> Outcome:
     except (MemoryError, torch.OutOfMemoryError):
         return Outcome({}, "out of memory", seconds)
     except Exception as error:  # a failure is a result, with its reason
-        return Outcome({}, _reason(error), seconds)
+        return Outcome({}, reason_of(error), seconds)
     finally:
-        _release(device)
+        release(device)
 
 
 def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
@@ -78,14 +78,15 @@ def _plain(value: Any) -> float | Mapping[str, str]:
     return {"failed": str(value)} if isinstance(value, proxies.ProxyFailure) else float(value)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Say in a line why a network could not be scored."""
     text = " ".join(str(error).split())
     if "allocate memory" in text or "out of memory" in text:  # torch's CPU allocator raises a RuntimeError
         return "out of memory"
     return f"{type(error).__name__}: {text[:300]}"
 
 
-def _release(device: str) -> None:
+def release(device: str) -> None:
     """Give memory back, so that a worker stays as large as its largest candidate needs it, not as their sum."""
     gc.collect()
     if device.startswith("cuda"):

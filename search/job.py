@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+
+class Work(Protocol):
+    """What a pool takes in: the job of a search, or one of another kind whose evaluator reads it back with its own `Job`."""
+
+    @property
+    def label(self) -> str:
+        """Name the network in a message."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the job as JSON-able data, which is what travels."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,6 +47,11 @@ class Job:
     proxies: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def label(self) -> str:
+        """The digest's beginning."""
+        return self.digest[:12]
+
     def as_dict(self) -> dict[str, Any]:
         """Give the job as JSON-able data."""
         return asdict(self)
@@ -52,11 +70,13 @@ class Outcome:
         scores: by proxy, a finite number or the mapping {"failed": reason}.
         reason: why the whole job failed; None where at least one score came out.
         seconds: wall time by stage: build, score.
+        details: by proxy, what it found beside its score, as JSON-able data; only the jobs of a bench ask for it.
     """
 
     scores: Mapping[str, float | Mapping[str, str]] = field(default_factory=dict)
     reason: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
+    details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
@@ -65,10 +85,19 @@ class Outcome:
 
     def as_dict(self) -> dict[str, Any]:
         """Give the outcome as JSON-able data."""
-        return {"scores": dict(self.scores), "reason": self.reason, "seconds": dict(self.seconds)}
+        return {
+            "scores": dict(self.scores),
+            "reason": self.reason,
+            "seconds": dict(self.seconds),
+            "details": dict(self.details),
+        }
 
 
-def outcome_of(values: Mapping[str, float | Mapping[str, str]], seconds: Mapping[str, float]) -> Outcome:
+def outcome_of(
+    values: Mapping[str, float | Mapping[str, str]],
+    seconds: Mapping[str, float],
+    details: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Outcome:
     """Make an outcome of raw values: a NaN or infinity becomes a typed failure; failed if no score is left."""
     scores: dict[str, float | Mapping[str, str]] = {}
     for name, value in values.items():
@@ -80,7 +109,7 @@ def outcome_of(values: Mapping[str, float | Mapping[str, str]], seconds: Mapping
     reason = None
     if len(failures) == len(scores):
         reason = "; ".join(f"{name}: {why}" for name, why in failures.items()) or "no score was asked for"
-    return Outcome(scores, reason, dict(seconds))
+    return Outcome(scores, reason, dict(seconds), dict(details or {}))
 
 
 def numbers(scores: Mapping[str, float | Mapping[str, str]]) -> dict[str, float]:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol, final
 
-from search.job import Job, Outcome
+from search.job import Outcome, Work
 from uninas.errors import InputError
 
 EVALUATOR = "search.evaluate"
-"""The module that does the work in a worker: it offers prepare(device) -> dict and evaluate(job, device) -> Outcome."""
+"""The module that does the work in a worker: prepare(device) -> dict, evaluate(job, device) -> Outcome, and the class `Job`
+that reads a job back from what travelled (`Job.from_dict`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Pool(Protocol):
         """Say how many more jobs can be submitted now."""
         ...
 
-    def submit(self, ticket: int, job: Job) -> None:
+    def submit(self, ticket: int, job: Work) -> None:
         """Take a job in. `ticket` is unique among the jobs under way."""
         ...
 
@@ -95,7 +96,7 @@ class SerialPool:
         self._deadline = deadline_s
         self._evaluator = evaluator
         self._interruptible = interruptible
-        self._waiting: deque[tuple[int, Job]] = deque()
+        self._waiting: deque[tuple[int, Work]] = deque()
         self._module: Any = None
 
     def start(self) -> dict[str, str]:
@@ -108,7 +109,7 @@ class SerialPool:
         """One job at a time."""
         return 1 - len(self._waiting)
 
-    def submit(self, ticket: int, job: Job) -> None:
+    def submit(self, ticket: int, job: Work) -> None:
         """Keep the job for the next poll."""
         self._waiting.append((ticket, job))
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any, final
 
 from search import guardian, interrupts
-from search.job import Job, Outcome
+from search.job import Outcome, Work
 from search.pool import EVALUATOR, Done, deadline_outcome
 from search.schema import PoolConfig
 from uninas.errors import InputError
@@ -56,7 +56,7 @@ class _Scorer:
         return environment
 
     def evaluate(self, job: dict[str, Any]) -> dict[str, Any]:
-        outcome: Outcome = self._module.evaluate(Job.from_dict(job), self._device)
+        outcome: Outcome = self._module.evaluate(self._module.Job.from_dict(job), self._device)
         return outcome.as_dict()
 
 
@@ -84,7 +84,7 @@ class _Worker:
 
 @dataclass
 class _Work:
-    job: Job
+    job: Work
     attempts: int = 0
     deaths: int = 0
     deaths_alone: int = 0
@@ -204,7 +204,7 @@ class RayPool:
         """One job a worker."""
         return len(self._workers) - len(self._work)
 
-    def submit(self, ticket: int, job: Job) -> None:
+    def submit(self, ticket: int, job: Work) -> None:
         """Queue a job; it starts at the next poll, as soon as a worker is idle."""
         self._work[ticket] = _Work(job)
         self._waiting.append(ticket)
@@ -296,7 +296,7 @@ class RayPool:
             return None
         self._replace(worker)
         work = self._work[ticket]
-        self._note(f"{worker.name} died over candidate {work.job.digest[:12]}; replaced, the candidate is repeated")
+        self._note(f"{worker.name} died over candidate {work.job.label}; replaced, the candidate is repeated")
         if ticket in self._suspects:
             work.deaths_alone += 1
             if work.deaths_alone == DEATHS_ALONE:
