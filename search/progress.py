@@ -33,6 +33,7 @@ class State:
     failed: int = 0
     in_flight: int = 0
     best: str = ""
+    fixed: bool = False  # the candidates are given, not searched: there is no best so far
     started: float = field(default_factory=time.monotonic)
 
     def begin(self, phase: str, done: int, total: int) -> None:
@@ -55,8 +56,10 @@ class State:
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
     def figures(self) -> str:
-        """The counts in words."""
+        """The counts in words; a bench neither rejects nor repeats anything."""
         counts = {"rejected": self.rejected, "duplicates": self.duplicates, "failed": self.failed, "in flight": self.in_flight}
+        if self.fixed:
+            counts = {"failed": self.failed, "in flight": self.in_flight}
         return "   ".join(f"{name} {count}" for name, count in counts.items())
 
 
@@ -100,7 +103,8 @@ class LiveView:
         panel = Table.grid()
         panel.add_row(bar)
         panel.add_row(Text(state.figures(), style="dim"))
-        panel.add_row(Text(f"best  {state.best or 'none yet'}", style="green"))
+        if not state.fixed:
+            panel.add_row(Text(f"best  {state.best or 'none yet'}", style="green"))
         self._live.update(panel)
 
     def note(self, text: str) -> None:

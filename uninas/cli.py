@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("uninas.commands.show", "Read a network: a tree in the terminal, a picture as SVG."),
     "score": ("search.commands.score", "Training-free scores of one architecture."),
     "search": ("search.commands.search", "Search the space from a configuration file; resume a run."),
+    "bench": ("search.commands.bench", "Judge proxies on networks whose accuracies are known."),
     "report": ("search.commands.report", "Make the HTML report of a run."),
 }
 """Name -> (module that holds a click command called `command`, one line of help)."""

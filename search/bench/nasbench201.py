@@ -1,0 +1,213 @@
+"""NAS-Bench-201: which of its networks a run scores, how, and what its results are held against.
+
+bench(folder, pool=PoolConfig(kind="serial"), view=view, dataset="cifar10", sample=1500, out=Path("runs/c10"))
+bench(folder, Path("runs/c10"), pool=..., view=view, sample=3000)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas
+
+from search.bench import accuracy_table, finish, judge, pictures
+from search.bench import settings as settings_files
+from search.bench.accuracy_table import PUBLISHED, Population
+from search.bench.job import Request, Setup
+from search.bench.plan import STANDARD, Network, Plan, chosen_proxies
+from search.bench.run import PoolMaker, Scores, begin, make_pool
+from search.bench.run import resume as take_up
+from search.bench.settings import Settings
+from search.progress import View
+from search.schema import PoolConfig
+from uninas.errors import InputError
+
+SHAPES: dict[str, tuple[int, int]] = {"cifar10": (32, 10), "cifar100": (32, 100), "imagenet16_120": (16, 120)}
+"""Dataset -> (side of its square pictures in pixels, classes)."""
+
+THIN = Setup(batch=1000, input_shape=(1, 3, 3), network={"channels": 1, "cells": 1})
+"""TE-NAS counts linear regions on a narrow network: one channel, one cell a stage, 1,000 samples of 1 x 3 x 3."""
+
+_SETUPS = {"linear_regions": "thin"}  # a proxy's setup, where it is not the standard one
+
+_PUBLISHED_PREFIX = {"cifar10": "c10", "imagenet16_120": "in16"}  # nothing was published for CIFAR-100
+_PUBLISHED_NAMES = {
+    "synflow": "synflow", "snip": "snip", "grad_norm": "grad_norm", "naswot": "nwot", "jacov": "jacov", "zen": "zen",
+    "grasp": "grasp", "flops": "flops", "params": "params",
+}  # fmt: skip
+
+Note = Callable[[str], None]
+
+
+def settings_for(
+    population: Population,
+    *,
+    dataset: str,
+    all_forms: bool,
+    proxies: tuple[str, ...],
+    sample: int | None,
+    seed: int,
+    batch: int,
+    repeats: int,
+    probes: int | None,
+    images: Path | None,
+    top: int | None,
+    resamples: int,
+    note: Note,
+) -> Settings:
+    """Make the settings of a new run; reads the pictures, where there is a folder of them, once: two batches, as ZiCo takes."""
+    batch_of_pictures = None
+    side, classes = SHAPES[dataset]
+    if images is not None:
+        drawn, warnings = pictures.draw(
+            images, count=2 * batch, classes=classes, size=(side, side), seed=seed, statistics=pictures.STATISTICS[dataset]
+        )
+        batch_of_pictures = dataclasses.asdict(drawn)
+        for warning in warnings:
+            note(f"warning: {warning}")
+    return Settings(
+        benchmark="nasbench201",
+        dataset=dataset,
+        population="all_forms" if all_forms else "reachable",
+        population_digest=population.digest,
+        proxies=proxies,
+        sample=sample,
+        seed=seed,
+        batch=batch,
+        repeats=repeats,
+        probes=probes,
+        pictures=batch_of_pictures,
+        top=top,
+        resamples=resamples,
+    )
+
+
+def population_for(settings_population: str, dataset: str, folder: Path) -> Population:
+    """Read the networks that a run may score."""
+    return accuracy_table.read_nasbench201(folder, dataset, all_forms=settings_population == "all_forms")
+
+
+def plan_for(settings: Settings, networks: pandas.DataFrame) -> Plan:
+    """Say what is scored: `networks` in their order, each proxy under its own name.
+
+    Raises:
+        InputError: fewer networks than P of nDCG.
+    """
+    side, classes = SHAPES[settings.dataset]
+    if settings.top is not None and settings.top > len(networks):
+        raise InputError(f"--top: expected at most the {len(networks)} networks that are scored; got {settings.top}")
+    read = None if settings.pictures is None else pictures.PictureBatch.from_dict(settings.pictures)
+    standard = Setup(settings.batch, settings.seed, settings.repeats, pictures=read)
+    thin = dataclasses.replace(THIN, seed=settings.seed, repeats=settings.repeats)
+    options: dict[str, dict[str, Any]] = {}
+    if settings.probes is not None:
+        options = {name: {"probes": settings.probes} for name in ("vkdnw", "vkdnw_single")}
+    return Plan(
+        source="nasbench201",
+        classes=classes,
+        networks=[Network(int(row.index_), row.network, (3, side, side)) for row in _rows(networks)],
+        setups={STANDARD: standard, "thin": thin},
+        requests={name: Request(name, options.get(name, {}), _SETUPS.get(name, STANDARD)) for name in settings.proxies},
+    )
+
+
+def _rows(networks: pandas.DataFrame) -> Any:
+    return networks.rename(columns={"index": "index_"}).itertuples()
+
+
+def published_scores(folder: Path, dataset: str) -> tuple[pandas.DataFrame, dict[str, str]] | None:
+    """Read FOLDER/nb201_zero_cost_scores_9445.csv, where it is: the table, and our labels' columns in it.
+
+    Raises:
+        InputError: it is there and is no such table.
+    """
+    path = (folder if folder.is_dir() else folder.parent) / PUBLISHED
+    prefix = _PUBLISHED_PREFIX.get(dataset)
+    if prefix is None or not path.is_file():
+        return None
+    return accuracy_table.read_csv(path, ("index",)), {ours: f"{prefix}_{theirs}" for ours, theirs in _PUBLISHED_NAMES.items()}
+
+
+def bench(
+    folder: Path,
+    resume: Path | None = None,
+    *,
+    pool: PoolConfig,
+    view: View,
+    dataset: str = "cifar10",
+    proxies: str | None = None,
+    sample: int | None = None,
+    all_forms: bool = False,
+    seed: int = 0,
+    images: Path | None = None,
+    batch: int = 64,
+    repeats: int = 1,
+    probes: int | None = None,
+    top: int | None = None,
+    resamples: int | None = None,
+    out: Path | None = None,
+    pool_maker: PoolMaker = make_pool,
+) -> dict[str, Any]:
+    """Do the whole benchmark, or take one up: score, judge, write. Gives what RUN/results.json holds.
+
+    Args:
+        folder: with nb201_accuracies.csv.
+        resume: a run folder; of the arguments below only `proxies`, `sample`, `top` and `resamples` then count.
+        pool, view, pool_maker: who scores, and what a person sees of it.
+        dataset, sample, all_forms, seed, batch, repeats, probes, top: see `search.bench.settings.Settings`.
+        proxies: names separated by commas, None for all (on a resume: none more).
+        images: a folder of pictures for a real batch.
+        resamples: of the bootstrap, default 300.
+        out: run folder to create.
+
+    Raises:
+        InputError: of the table, the pictures, the options, the pool or the disk.
+        KeyboardInterrupt: see `search.bench.run.begin`.
+    """
+    if resume is None:
+        population = population_for("all_forms" if all_forms else "reachable", dataset, folder)
+        settings = settings_for(
+            population, dataset=dataset, all_forms=all_forms, proxies=chosen_proxies(proxies), sample=sample, seed=seed,
+            batch=batch, repeats=repeats, probes=probes, images=images, top=top, resamples=resamples or 300, note=view.note,
+        )  # fmt: skip
+        run = out or Path("runs") / f"nasbench201-{dataset}-{seed}"
+    else:
+        before = settings_files.read(resume)
+        if before.benchmark != "nasbench201":
+            raise InputError(f"{resume}: expected a run of nasbench201; got one of {before.benchmark}")
+        more = () if proxies is None else chosen_proxies(proxies)
+        settings = before.extended(sample=sample, proxies=more, top=top, resamples=resamples)
+        population, run = population_for(settings.population, settings.dataset, folder), resume
+        if population.digest != settings.population_digest:
+            raise InputError(f"{folder}: expected the table with the networks that began {resume}; these are other networks")
+    for warning in population.warnings:
+        view.note(f"warning: {warning}")
+    networks = accuracy_table.sample(population, settings.sample, settings.seed)
+    plan = plan_for(settings, networks)
+    published = published_scores(folder, settings.dataset)  # read now: a fault in it is not to be found after hours of scoring
+    scores = (begin if resume is None else take_up)(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker)
+    return conclude(run, settings, networks, scores, published, note=view.note)
+
+
+def conclude(
+    run: Path,
+    settings: Settings,
+    networks: pandas.DataFrame,
+    scores: Scores,
+    published: tuple[pandas.DataFrame, dict[str, str]] | None,
+    *,
+    note: Note,
+) -> dict[str, Any]:
+    """Judge the scores, and write scores.csv and results.json."""
+    labels = settings.proxies
+    table = judge.score_table(networks, scores, labels)
+    resamples, seed = settings.resamples, settings.seed
+    rows = judge.judge(table, scores, labels, top=settings.top, resamples=resamples, seed=seed, note=note)
+    names = [row["proxy"] for row in rows if row["kind"] != "model"]
+    agreement = judge.agreement(table, *published, resamples=resamples, seed=seed) if published else []
+    data = finish.results(settings, table, rows, scores, partial=judge.partial(table, names), agreement=agreement)
+    finish.write(run, data, table)
+    return data

@@ -1,0 +1,271 @@
+"""Score a plan's networks on a pool, with a journal: kill it anywhere, and it goes on where it was.
+
+RUN/settings.json    what was asked for
+RUN/journal.jsonl    the truth: one record a job, as it finished
+    {"kind": "header", "version": 1, "config_digest", "benchmark", "dataset", "seed"}
+    {"kind": "score", "index", "network", "scores": {label: number or {"failed": reason}}, "details": {label: {...}},
+     "status", "reason", "seconds": {"build", "score", label: CPU-seconds}, "worker", "attempts"}
+RUN/run.json         status, sessions with their environments, counts
+
+A network may have several records, where proxies were added later; each label of a network is scored once. What a job asks for
+depends on neither the order nor the workers, so a serial run and one on Ray leave the same scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, final
+
+from search import journal as journals
+from search.bench.job import Job
+from search.bench.plan import Network, Plan
+from search.bench.settings import Settings
+from search.files import write_json
+from search.interrupts import Interrupts
+from search.job import Outcome
+from search.journal import JournalError
+from search.phase import POLL_SECONDS
+from search.pool import Done, Pool, SerialPool
+from search.progress import State, View
+from search.results import Sessions
+from search.schema import PoolConfig
+from uninas.errors import InputError
+
+EVALUATOR = "search.bench.evaluate"
+JOURNAL = "journal.jsonl"
+
+PoolMaker = Callable[[PoolConfig, View, Interrupts], Pool]
+Score = float | Mapping[str, str]
+
+
+def make_pool(config: PoolConfig, view: View, interrupts: Interrupts) -> Pool:
+    """Make the pool that a configuration asks for; it is not started yet."""
+    if config.kind == "serial":
+        return SerialPool(config.deadline_s, evaluator=EVALUATOR, interruptible=interrupts.interruptible)
+    from search.ray_pool import RayPool
+
+    return RayPool(config, evaluator=EVALUATOR, note=view.note, interruptible=interrupts.interruptible)
+
+
+@dataclass
+class Scores:
+    """What the journal holds, by network index.
+
+    Attributes:
+        values: label -> number, or {"failed": reason}.
+        details: label -> what the proxy found beside its score.
+        seconds: label -> CPU-seconds.
+        sessions: one row each time a driver scored, with what it ran on.
+    """
+
+    values: dict[int, dict[str, Score]] = field(default_factory=dict)
+    details: dict[int, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
+    seconds: dict[int, dict[str, float]] = field(default_factory=dict)
+    sessions: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take in one journal record of kind score."""
+        index = int(record["index"])
+        labels = record["scores"]
+        self.values.setdefault(index, {}).update(labels)
+        self.details.setdefault(index, {}).update(record["details"])
+        spent = {label: seconds for label, seconds in record["seconds"].items() if label in labels}
+        self.seconds.setdefault(index, {}).update(spent)
+
+    def missing(self, network: Network, labels: Sequence[str]) -> list[str]:
+        """Give the labels that this network has no record of."""
+        known = self.values.get(network.index, {})
+        return [label for label in labels if label not in known]
+
+
+def begin(
+    folder: Path, settings: Settings, plan: Plan, *, pool: PoolConfig, view: View, pool_maker: PoolMaker = make_pool
+) -> Scores:
+    """Score all of a plan in a new run folder.
+
+    Nothing is created before the pool has shown that it can run.
+
+    Raises:
+        InputError: the folder exists, the pool cannot be had, the disk is full.
+        KeyboardInterrupt: after Ctrl-C or SIGTERM; all workers are gone, and the run can be resumed.
+    """
+    if folder.exists():
+        raise InputError(f"{folder}: expected a new run folder; it exists: go on with --resume {folder}, or give another --out")
+    with Interrupts() as interrupts:
+        workers = pool_maker(pool, view, interrupts)
+        try:
+            environment = workers.start()
+            interrupts.install()
+            try:
+                folder.mkdir(parents=True)
+            except OSError as error:
+                raise InputError(f"{folder}: cannot create the run folder: {error.strerror}") from None
+            settings.write(folder)
+            run = _Run(folder, settings, plan, view, interrupts)
+            with journals.create(folder / JOURNAL, _header(settings)) as journal:
+                return run.finish(journal, lambda: (workers, environment))
+        finally:
+            workers.close()
+            view.close()
+
+
+def resume(
+    folder: Path, settings: Settings, plan: Plan, *, pool: PoolConfig, view: View, pool_maker: PoolMaker = make_pool
+) -> Scores:
+    """Score what a run has not scored yet; `settings` and `plan` may have grown since, see `Settings.extended`.
+
+    Where nothing is missing, no worker is started.
+
+    Raises:
+        InputError: the journal is another run's or another process is at it, or as `begin`.
+        KeyboardInterrupt: as `begin`.
+    """
+    with Interrupts() as interrupts:
+        run = _Run(folder, settings, plan, view, interrupts)
+        workers: Pool | None = None
+
+        def start() -> tuple[Pool, dict[str, str]]:
+            nonlocal workers
+            workers = pool_maker(pool, view, interrupts)
+            environment = workers.start()
+            interrupts.install()
+            return workers, environment
+
+        try:
+            with _reopened(folder / JOURNAL, run, settings) as journal:
+                settings.write(folder)
+                return run.finish(journal, start)
+        finally:
+            if workers is not None:
+                workers.close()
+            view.close()
+
+
+def _reopened(path: Path, run: _Run, settings: Settings) -> journals.Journal:
+    """Open the journal, also where a crash left none, or one without a header."""
+    if not path.exists():
+        return journals.create(path, _header(settings))
+    journal = journals.resume(path, run.read)
+    if not run.has_header:
+        journal.append({"kind": "header", "version": journals.VERSION, **_header(settings)})
+    return journal
+
+
+def stored(folder: Path) -> Scores:
+    """Read the scores of a run, also while it goes on. Raises JournalError as `search.journal.read`."""
+    scores = Scores()
+    for record in journals.read(folder / JOURNAL):
+        if record["kind"] == "score":
+            scores.add(record)
+    return scores
+
+
+def _header(settings: Settings) -> dict[str, Any]:
+    return {
+        "config_digest": settings.digest(),
+        "benchmark": settings.benchmark,
+        "dataset": settings.dataset,
+        "seed": settings.seed,
+    }
+
+
+@final
+class _Run:
+    """The state of one run in this process."""
+
+    def __init__(self, folder: Path, settings: Settings, plan: Plan, view: View, interrupts: Interrupts) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._plan = plan
+        self._view = view
+        self._interrupts = interrupts
+        self._scores = Scores()
+        self._failed = 0
+        self.has_header = False
+
+    def read(self, record: dict[str, Any]) -> None:
+        """Take in one journal record of an earlier session."""
+        if record["kind"] == "header":
+            self.has_header = True
+            if record.get("config_digest") != self._settings.digest():
+                raise JournalError(
+                    f"{self._folder}: expected the settings and the networks that began this run; they were changed since"
+                )
+        elif record["kind"] == "score":
+            self._scores.add(record)
+        else:
+            raise JournalError(f"{self._folder}: expected journal records that this version knows; got '{record['kind']}'")
+
+    def finish(self, journal: journals.Journal, start: Callable[[], tuple[Pool, dict[str, str]]]) -> Scores:
+        """Score what is missing."""
+        sessions = Sessions(self._folder, self._view)
+        labels = tuple(self._plan.requests)
+        work = [(network, missing) for network in self._plan.networks if (missing := self._scores.missing(network, labels))]
+        try:
+            if work:
+                pool, environment = start()
+                sessions.begin(environment)
+                self._write(sessions, "running", len(work))
+                self._score(work, pool, journal)
+                work = []
+        except KeyboardInterrupt:
+            left = sum(bool(self._scores.missing(network, labels)) for network in self._plan.networks)
+            self._write(sessions, "interrupted", left)
+            self._view.note(f"stopped: {left} networks are left; go on with --resume {self._folder}")
+            raise
+        self._write(sessions, "complete", 0)
+        self._scores.sessions = sessions.rows
+        return self._scores
+
+    def _score(self, work: list[tuple[Network, list[str]]], pool: Pool, journal: journals.Journal) -> None:
+        state = State(fixed=True)
+        total = len(self._plan.networks)
+        state.begin("score", total - len(work), total)
+        jobs: Iterator[tuple[int, Job]] = enumerate(self._plan.job(network, labels) for network, labels in work)
+        under_way: dict[int, Job] = {}
+        left = len(work)
+        while left:
+            while pool.free() > 0 and (following := next(jobs, None)) is not None:
+                ticket, job = following
+                under_way[ticket] = job
+                pool.submit(ticket, job)
+            self._interrupts.check()
+            for done in pool.poll(POLL_SECONDS):
+                record = score_record(under_way.pop(done.ticket), done)
+                journal.append(record)
+                self._scores.add(record)
+                self._failed += record["status"] != "ok"
+                left -= 1
+            state.done, state.in_flight, state.failed = total - left, len(under_way), self._failed
+            self._view.update(state)
+
+    def _write(self, sessions: Sessions, status: str, left: int) -> None:
+        sessions.note_time()
+        data = {
+            "format": "uninas-bench-run", "version": 1, "status": status, "benchmark": self._settings.benchmark,
+            "dataset": self._settings.dataset, "config_digest": self._settings.digest(),
+            "networks": len(self._plan.networks), "left": left, "labels": list(self._plan.requests), "sessions": sessions.rows,
+        }  # fmt: skip
+        write_json(self._folder / "run.json", data)
+
+
+def score_record(job: Job, done: Done) -> dict[str, Any]:
+    """Make the journal's line of a job. A job that failed as a whole has that failure under each label."""
+    outcome: Outcome = done.outcome
+    scores: dict[str, Score] = dict(outcome.scores)
+    if not scores:
+        scores = {label: {"failed": outcome.reason or "no score"} for label in job.requests}
+    return {
+        "kind": "score",
+        "index": job.index,
+        "network": job.network,
+        "scores": scores,
+        "details": {label: dict(found) for label, found in outcome.details.items()},
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "seconds": {stage: round(spent, 6) for stage, spent in outcome.seconds.items()},
+        "worker": done.worker,
+        "attempts": done.attempts,
+    }

@@ -1,0 +1,136 @@
+"""`uninas bench`: judge proxies on networks whose accuracies are known."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from uninas.errors import InputError
+
+_FOLDER = click.Path(path_type=Path)
+_FIXED = ("dataset", "all_forms", "seed", "images", "batch", "repeats", "probes", "out")  # a resume keeps these as they were
+
+
+@click.group("bench")
+def command() -> None:
+    """Judge training-free proxies on networks whose accuracies are known.
+
+    \b
+    uninas bench nasbench201 --data DIR --dataset cifar10 --sample 1500
+    uninas bench nasbench201 --resume RUN --data DIR --sample 3000
+    """
+
+
+def pool_options(function: Any) -> Any:
+    """Add --workers, --pool and --deadline."""
+    for option in (
+        click.option(
+            "--deadline", type=click.FloatRange(0, min_open=True), help="Seconds that a network may take, else it failed."
+        ),
+        click.option("--pool", type=click.Choice(["ray", "serial"]), default="ray", show_default=True, help="Who scores."),
+        click.option("--workers", type=click.IntRange(1), help="Workers of the Ray pool. Default: the processor cores."),
+    ):
+        function = option(function)
+    return function
+
+
+def judge_options(function: Any) -> Any:
+    """Add --top, --resamples and --json."""
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON object and nothing else."),
+        click.option("--resamples", type=click.IntRange(10), help="Bootstrap resamples of every interval. Default: 300."),
+        click.option("--top", type=click.IntRange(1), help="P of nDCG. Default: 1000 of 9,445 networks, that share of fewer."),
+    ):
+        function = option(function)
+    return function
+
+
+@command.command("nasbench201")
+@click.option("--data", "data", type=_FOLDER, required=True, help="Folder with nb201_accuracies.csv.")
+@click.option(
+    "--dataset",
+    type=click.Choice(["cifar10", "cifar100", "imagenet16_120"]),
+    default="cifar10",
+    show_default=True,
+    help="Whose accuracies judge; decides size and classes of the networks, too.",
+)
+@click.option("--proxies", help="Names, separated by commas: vkdnw,jacov,flops. Default: all.")
+@click.option("--sample", type=click.IntRange(2), help="So many networks, drawn by the seed. Default: all.")
+@click.option("--all-forms", is_flag=True, help="All 15,625 cells as stored, dead edges included, not the 9,445 reachable ones.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides sample, inputs and initial weights.")
+@click.option("--images", type=_FOLDER, help="Folder with one folder of pictures a class: a real batch for proxies with a loss.")
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Samples a score is computed on.")
+@click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Initialisations to average over.")
+@click.option("--probes", type=click.IntRange(1), help="Random probes a sample for vkdnw, instead of the exact Fisher matrix.")
+@click.option("--out", type=_FOLDER, help="Run folder to create. Default: runs/nasbench201-<dataset>-<seed>.")
+@click.option("--resume", "resume", type=_FOLDER, help="Run folder to take up; --sample and --proxies may then ask for more.")
+@pool_options
+@judge_options
+@click.pass_context
+def nasbench201(context: click.Context, /, data: Path, resume: Path | None, as_json: bool, **options: Any) -> None:
+    """Rank the networks of NAS-Bench-201 by every proxy, and hold the rankings against real accuracies.
+
+    DIR/nb201_accuracies.csv has the columns index, arch_str, cifar10, cifar100, imagenet16_120 (percent). Where
+    DIR/nb201_zero_cost_scores_9445.csv lies beside it, our scores are compared with those published ones, too.
+
+    \b
+    uninas bench nasbench201 --data DIR --sample 1500 --out runs/c10
+    uninas bench nasbench201 --data DIR --dataset imagenet16_120 --proxies vkdnw_agg,az_nas --sample 1500
+    uninas bench nasbench201 --data DIR --resume runs/c10 --sample 3000 --proxies zico
+
+    The run folder holds settings.json, journal.jsonl (every score), scores.csv, results.json and report.html. Ctrl-C stops in
+    good order, and the run can be resumed; so can it after a crash.
+    """
+    from search.bench import nasbench201 as bench
+
+    if resume is not None:
+        refuse_given(context, _FIXED)
+    show(bench.bench(data, resume, view=view(), pool=pool_of(options), **options), as_json)
+
+
+def refuse_given(context: click.Context, names: tuple[str, ...]) -> None:
+    """Refuse options that a resumed run cannot change."""
+    for name in names:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise InputError(
+                f"--{name.replace('_', '-')}: expected not to be given with --resume: the run keeps what it began with"
+            )
+
+
+def pool_of(options: dict[str, Any]) -> Any:
+    """Take the pool's options out of `options` and make its configuration."""
+    import os
+
+    from search.schema import PoolConfig
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers, kind, deadline = options.pop("workers"), options.pop("pool"), options.pop("deadline")
+    if kind == "serial" and workers not in (None, 1):
+        raise InputError(f"--workers: expected 1 with --pool serial; got {workers}")
+    return PoolConfig(kind=kind, workers=workers or cores, deadline_s=deadline)
+
+
+def view() -> Any:
+    """Make the progress display, on stderr."""
+    from rich.console import Console
+
+    from search.progress import view_for
+
+    return view_for(Console(stderr=True))
+
+
+def show(results: dict[str, Any], as_json: bool) -> None:
+    """Print results as one JSON object, or as a table for people."""
+    if as_json:
+        click.echo(json.dumps(results, allow_nan=False))
+        return
+    from rich.console import Console
+
+    from search.bench.finish import show as show_table
+
+    console = Console(width=None if sys.stdout.isatty() else 130)
+    show_table(results, console.print)
