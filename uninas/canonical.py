@@ -1,12 +1,13 @@
 """The canonical form: one graph for all the ways to write the same computation.
 
-Rules, applied to each sub-block:
+Rules, applied to each sub-block and to each graph of the frame (stem, entries, head):
 1. Identities vanish: identity, a sum, product or concatenation of one, a slice of everything, a pool of a pooled map, the
    concatenation of all slices of one map in order, and the slice of a concatenation that is one of its parts.
 2. What comes before a zero vanishes: operations that keep zeros (a convolution without bias is one) become a zero that reads the
    input; a sum drops its zeros; a product with a zero is a zero, and so is attention to zero values; scores of a zero query or
-   key are scores of zeros. A sub-block that is zero is absent, with its norm; a block with neither sub-block is absent, unless
-   it is the first of its stage (which halves the resolution).
+   key are scores of zeros. A residual sub-block that is zero is absent, with its norm; so is a plain one that is the identity.
+   A plain sub-block or a graph of the frame that is zero stays, as one zero: its output is zero. A block without sub-blocks is
+   absent, unless it halves the resolution as the first of its stage, or is the stage's last one; then it is written residual.
 3. Equal operations without parameters or randomness are one node, whatever the order of commutative inputs; unreachable nodes
    vanish.
 4. Commutative inputs are sorted and nodes are numbered, so that isomorphic graphs become equal (`uninas.labelling`).
@@ -18,45 +19,86 @@ from __future__ import annotations
 
 import hashlib
 from fractions import Fraction
+from operator import is_
 
-from uninas.graph import Architecture, Block, Graph, Node, Stage
+from uninas.graph import Architecture, Block, Graph, Node, Stage, entry_stride
 from uninas.labelling import TooSymmetric, numbered
 from uninas.ops import INPUT, FeatureMap, Op, Type, op
+
+EMPTY = Block((None, None))
+"""The block that does nothing, in the one form that canonical architectures have for it."""
 
 
 def canonicalise(architecture: Architecture) -> Architecture:
     """The canonical form. Returns the same object when it is canonical already. Raises GraphError, TooSymmetric."""
+    stem, head = architecture.stem, architecture.head
+    if isinstance(stem, Graph):
+        channels = stem.frame_types(architecture.in_channels)[stem.output][0]
+        stem = canonical_frame(stem, architecture.in_channels)
+    else:
+        channels = stem[1]
     stages = []
-    changed = False
+    changed = stem is not architecture.stem
     for stage in architecture.stages:
-        blocks: list[Block] = []
-        for block in stage.blocks:
-            subblocks = tuple([None if graph is None else canonical_graph(graph, stage.width) for graph in block.subblocks])
-            if all(new is old for new, old in zip(subblocks, block.subblocks, strict=True)):
-                new_block = block
-            else:
-                new_block = Block(subblocks)
-            if blocks and not any(subblocks):
-                continue
-            blocks.append(new_block)
-        if len(blocks) == len(stage.blocks) and all(a is b for a, b in zip(blocks, stage.blocks, strict=True)):
-            stages.append(stage)
-        else:
-            stages.append(Stage(stage.width, tuple(blocks)))
-            changed = True
-    return architecture.replace(stages=tuple(stages)) if changed else architecture
+        form = _canonical_stage(stage, channels)
+        changed = changed or form is not stage
+        stages.append(form)
+        channels = stage.width
+    if head is not None:
+        head = canonical_frame(head, channels)
+        changed = changed or head is not architecture.head
+    return architecture.replace(stages=tuple(stages), stem=stem, head=head) if changed else architecture
+
+
+def _canonical_stage(stage: Stage, channels: int) -> Stage:
+    """The canonical form of a stage that reads a map of so many channels."""
+    entry = stage.entry
+    if entry is not None:
+        entry_stride(stage, channels)
+        entry = canonical_frame(entry, channels)
+    blocks: list[Block] = []
+    for block in stage.blocks:
+        form = _canonical_block(block, stage.width)
+        if form is not EMPTY or (not blocks and entry is None):
+            blocks.append(block if form is EMPTY and block == EMPTY else form)
+    if not blocks and stage.blocks:
+        blocks.append(stage.blocks[0] if stage.blocks[0] == EMPTY else EMPTY)
+    if entry is stage.entry and len(blocks) == len(stage.blocks) and all(map(is_, blocks, stage.blocks)):
+        return stage
+    return Stage(stage.width, tuple(blocks), entry)
+
+
+def _canonical_block(block: Block, width: int) -> Block:
+    """The canonical form of a block: the same object where it is canonical, EMPTY where it does nothing."""
+    if block.residual:
+        subblocks = tuple([None if graph is None else canonical_graph(graph, width) for graph in block.subblocks])
+    else:
+        forms = [canonical_plain(graph, width) for graph in block.subblocks if graph is not None]
+        subblocks = tuple([graph for graph in forms if graph.output != 0])
+    if not any(subblocks):
+        return EMPTY
+    if len(subblocks) == len(block.subblocks) and all(map(is_, subblocks, block.subblocks)):
+        return block
+    return block.with_subblocks(subblocks)
 
 
 def canonical_text(architecture: Architecture) -> str:
     """The text that the digest is made of: complete, without names or formatting choices."""
     canonical = canonicalise(architecture)
     height, width = canonical.input_size
-    parts = [f"uninas 1 in={canonical.in_channels} {height}x{width} stem={canonical.stem} classes={canonical.classes}"]
+    stem = "graph" if isinstance(canonical.stem, Graph) else canonical.stem
+    parts = [f"uninas 1 in={canonical.in_channels} {height}x{width} stem={stem} classes={canonical.classes}"]
+    if isinstance(canonical.stem, Graph):
+        parts.append(canonical.stem.text)
     for stage in canonical.stages:
         parts.append(f"stage {stage.width}")
+        if stage.entry is not None:
+            parts += ["entry", stage.entry.text]
         for block in stage.blocks:
-            parts.append("block")
+            parts.append("block" if block.residual else "plain block")
             parts += ["absent" if graph is None else graph.text for graph in block.subblocks]
+    if canonical.head is not None:
+        parts += ["head", canonical.head.text]
     return "\n".join(parts)
 
 
@@ -66,23 +108,34 @@ def digest(architecture: Architecture) -> str:
 
 
 def canonical_graph(graph: Graph, width: int) -> Graph | None:
-    """The canonical form of a sub-block's graph in a block of that width; None when it is zero.
+    """The canonical form of a residual sub-block's graph in a block of that width; None when it is zero.
 
     The result does not depend on the width, which only serves to infer types. Raises GraphError, TooSymmetric.
     """
-    memo = graph.memo
     types = graph.types(width)  # asked for each width, since a graph may fit one and not another
+    form = _form(graph, types)
+    return None if form.nodes[form.output].op.name == "zero" else form
+
+
+def canonical_plain(graph: Graph, width: int) -> Graph:
+    """The canonical form of a plain sub-block's graph, one zero when it is zero. Raises GraphError, TooSymmetric."""
+    return _form(graph, graph.types(width))
+
+
+def canonical_frame(graph: Graph, channels: int) -> Graph:
+    """The canonical form of a graph of the frame for an input of so many channels. Raises GraphError, TooSymmetric."""
+    return _form(graph, graph.frame_types(channels))
+
+
+def _form(graph: Graph, types: tuple[Type, ...]) -> Graph:
+    memo = graph.memo
     if "canonical" not in memo:
-        nodes, output = _simplify(graph, types)
-        if nodes[output].op.name == "zero":
-            memo["canonical"] = None
-        else:
-            result = numbered(nodes, output)
-            # One object for one form: a canonical graph is its own canonical form.
-            result = graph if result == graph else result
-            result.memo["canonical"] = result
-            memo["canonical"] = result
-    found: Graph | None = memo["canonical"]
+        result = numbered(*_simplify(graph, types))
+        # One object for one form: a canonical graph is its own canonical form.
+        result = graph if result == graph else result
+        result.memo["canonical"] = result
+        memo["canonical"] = result
+    found: Graph = memo["canonical"]
     return found
 
 
@@ -112,7 +165,7 @@ def _simplify(graph: Graph, types: tuple[Type, ...]) -> tuple[list[Node], int]:
     def zero_of(type_: Type) -> int:
         assert type(type_) is FeatureMap, "zeros are feature maps: keeps_zero operations only see feature maps"
         ratio = Fraction(type_.channels, types[0][0])
-        return emit(op("zero", ratio=ratio, pooled=type_.pooled), (0,), type_)
+        return emit(op("zero", ratio=ratio, pooled=type_.pooled, stride=type_.stride), (0,), type_)
 
     for index in range(1, len(graph.nodes)):
         operation, stored_inputs = graph.nodes[index]
@@ -196,4 +249,13 @@ class _Parts:
         return parts.get((channels * operation.values["index"], channels))
 
 
-__all__ = ["TooSymmetric", "canonical_graph", "canonical_text", "canonicalise", "digest"]
+__all__ = [
+    "EMPTY",
+    "TooSymmetric",
+    "canonical_frame",
+    "canonical_graph",
+    "canonical_plain",
+    "canonical_text",
+    "canonicalise",
+    "digest",
+]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from uninas import fused
-from uninas.graph import Architecture, Block, Graph
-from uninas.layers import LAYERS, NEEDS_SIZE, Downsample, Layer, LayerNorm2d, layer_size
+from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, Stage, head_channels
+from uninas.layers import LAYERS, NEEDS_SIZE, Downsample, Layer, LayerNorm2d, layer_size, strided_size
 from uninas.names import layer_names
 from uninas.ops import Place
 from uninas.plan import Plan, Step, plan
@@ -28,16 +28,16 @@ def build(architecture: Architecture, *, classes: int | None = None, fused: bool
 
 
 class GraphModule(nn.Module):
-    """One sub-block's graph.
+    """One graph: of a sub-block, or with `frame` of the frame, whose output may be any full feature map.
 
     Operations with parameters or randomness are children, looked up by name at each pass: a child that was replaced after
     building (by a synchronised norm, an adapter, a quantised layer) is the one that runs.
     """
 
-    def __init__(self, graph: Graph, width: int, place: Place, *, fused: bool) -> None:
+    def __init__(self, graph: Graph, width: int, place: Place, *, fused: bool, frame: bool = False) -> None:
         super().__init__()
         self.graph, self.width = graph, width
-        self.types = graph.types(width)
+        self.types = graph.frame_types(width) if frame else graph.types(width)
         self.names = layer_names(graph)
         self.plan: Plan = plan(graph, self.types, fused=fused)
         self.functions: list[Layer | None] = []
@@ -52,7 +52,7 @@ class GraphModule(nn.Module):
             self.functions.append(layer)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, width, H, W) -> (B, width, H, W)."""
+        """(B, width, H, W) -> (B, width, H, W); of the frame: (B, channels, ceil(H / stride), ceil(W / stride))."""
         size = (x.shape[2], x.shape[3])
         values: dict[int, Tensor] = {0: x}
         for step, finished in zip(self.plan.steps, self.plan.last_uses, strict=True):
@@ -70,7 +70,7 @@ class GraphModule(nn.Module):
         if step.kind == "stack":
             return torch.cat(inputs, 1)
         if step.kind == "expand":
-            return inputs[0].expand(-1, -1, *size)
+            return inputs[0].expand(-1, -1, *strided_size(size, step.stride))
         assert step.op is not None
         layers = [self.layer(node) for node in step.nodes]
         if step.kind == "attention":
@@ -115,6 +115,26 @@ class ResidualBlock(nn.Module):
         return x
 
 
+class PlainBlock(nn.Module):
+    """x = S1(x); x = S2(x); ... The first block of a stage without an entry halves the resolution before."""
+
+    def __init__(self, block: Block, channels: int, width: int, place: Place, *, first: bool, fused: bool) -> None:
+        super().__init__()
+        self.shortcut: nn.Module = Downsample(channels, width, norm=False) if first else nn.Identity()
+        self.subs: list[str] = []
+        for number, graph in enumerate(block.subblocks, 1):
+            if graph is not None:
+                self.subs.append(f"sub{number}")
+                self.add_module(f"sub{number}", GraphModule(graph, width, place, fused=fused))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) -> (B, width, H, W), or half of H and W, rounded up."""
+        x = self.shortcut(x)
+        for name in self.subs:
+            x = getattr(self, name)(x)
+        return x
+
+
 class Stem(nn.Module):
     """conv3x3 of stride 2, BatchNorm, GELU, conv3x3."""
 
@@ -132,14 +152,26 @@ class Stem(nn.Module):
 
 
 class StageModule(nn.Module):
-    """The blocks of one width and resolution."""
+    """The entry, if there is one, and the blocks of one width and resolution."""
 
-    def __init__(self, blocks: list[ResidualBlock]) -> None:
+    def __init__(self, stage: Stage, before: Flow, after: Flow, *, fused: bool) -> None:
         super().__init__()
+        has_entry = stage.entry is not None and stage.entry != IDENTITY
+        self.entry: GraphModule | None = None
+        if stage.entry is not None and has_entry:
+            self.entry = GraphModule(stage.entry, before.channels, before.place, fused=fused, frame=True)
+        blocks: list[ResidualBlock | PlainBlock] = []
+        for number, block in enumerate(stage.blocks):
+            first = number == 0 and stage.entry is None
+            kind = ResidualBlock if block.residual else PlainBlock
+            channels = before.channels if first else stage.width
+            blocks.append(kind(block, channels, stage.width, after.place, first=first, fused=fused))
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> (B, width, ceil(H/2), ceil(W/2))."""
+        """(B, channels, H, W) -> (B, width, H', W'): half of H and W, rounded up, or what the entry makes of them."""
+        if self.entry is not None:
+            x = self.entry(x)
         for block in self.blocks:
             x = block(x)
         return x
@@ -151,22 +183,27 @@ class Network(nn.Module):
     def __init__(self, architecture: Architecture, classes: int, *, fused: bool) -> None:
         super().__init__()
         self.architecture = architecture
-        self.stem = Stem(architecture.in_channels, *architecture.stem)
-        channels = architecture.stem[1]
-        stages = []
-        for stage, place in zip(architecture.stages, architecture.places(), strict=True):
-            blocks = []
-            for number, block in enumerate(stage.blocks):
-                first = number == 0
-                blocks.append(ResidualBlock(block, channels, stage.width, place, first=first, fused=fused))
-                channels = stage.width
-            stages.append(StageModule(blocks))
-        self.stages = nn.ModuleList(stages)
-        self.norm: nn.Module = LayerNorm2d(channels) if classes else nn.Identity()
+        flows = architecture.flows()
+        self.stem: Stem | GraphModule
+        if isinstance(architecture.stem, Graph):
+            self.stem = GraphModule(architecture.stem, architecture.in_channels, architecture.image(), fused=fused, frame=True)
+        else:
+            self.stem = Stem(architecture.in_channels, *architecture.stem)
+        self.stages = nn.ModuleList(
+            StageModule(stage, before, after, fused=fused)
+            for stage, before, after in zip(architecture.stages, flows, flows[1:], strict=False)
+        )
+        channels, place = flows[-1]
+        self.norm: nn.Module = nn.Identity()
+        if classes and architecture.head is None:
+            self.norm = LayerNorm2d(channels)
+        elif classes and architecture.head is not None:
+            self.norm = GraphModule(architecture.head, channels, place, fused=fused, frame=True)
+            channels = head_channels(architecture)
         self.head: nn.Module = nn.Linear(channels, classes) if classes else nn.Identity()
 
     def forward_features(self, x: Tensor) -> list[Tensor]:
-        """The output of each stage, at strides 4, 8, 16, 32."""
+        """The output of each stage, at strides 4, 8, 16, 32 in the template."""
         x = self.stem(x)
         features = []
         for stage in self.stages:
@@ -187,8 +224,14 @@ class Network(nn.Module):
         return [(n, m) for n, m in self.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
     def block_outputs(self) -> list[tuple[str, nn.Module]]:
-        """The residual blocks with their names, in forward order; each maps the previous feature map to its own."""
-        return [(name, module) for name, module in self.named_modules() if isinstance(module, ResidualBlock)]
+        """The blocks, and the entries that do anything, with their names in forward order; each maps a feature map to its own."""
+        found: list[tuple[str, nn.Module]] = []
+        for number, stage in enumerate(self.stages):
+            assert isinstance(stage, StageModule)
+            if stage.entry is not None:
+                found.append((f"stages.{number}.entry", stage.entry))
+            found += [(f"stages.{number}.blocks.{b}", block) for b, block in enumerate(stage.blocks)]
+        return found
 
 
-__all__ = ["GraphModule", "Network", "ResidualBlock", "build"]
+__all__ = ["GraphModule", "Network", "PlainBlock", "ResidualBlock", "StageModule", "build"]

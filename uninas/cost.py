@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 
 from uninas.canonical import canonicalise
 from uninas.errors import InputError
-from uninas.graph import Architecture, Block, Graph, Stage
-from uninas.ops import AttentionMap, Place, entries
+from uninas.graph import Architecture, Block, Flow, Graph, Stage, head_channels
+from uninas.graph_cost import Counts, frame_cost, graph_cost
+from uninas.live import never_trained
 
 _FLOAT_BYTES = 4
 _LARGEST_SIDE = 1 << 16
@@ -39,13 +40,11 @@ class Cost:
         return asdict(self)
 
 
-_Sum = tuple[int, int, int, int, int]  # params, macs, layers, activation entries, attention tokens
-
-
 def cost(architecture: Architecture, size: tuple[int, int] | None = None, classes: int | None = None) -> Cost:
     """Cost for an input of `size` = (height, width), default the reference size, and a head of `classes` outputs.
 
-    `classes=0` leaves the head out (LayerNorm and linear layer): the backbone alone. Raises GraphError for an ill-typed graph.
+    `classes=0` leaves the head out (LayerNorm or the head's graph, and the linear layer): the backbone alone.
+    Raises GraphError for an ill-typed graph.
     """
     classes = architecture.classes if classes is None else classes
     if size is not None and not all(1 <= side <= _LARGEST_SIDE for side in size):
@@ -53,62 +52,72 @@ def cost(architecture: Architecture, size: tuple[int, int] | None = None, classe
     params, macs, layers, activations, tokens = _network(architecture, size, classes)
     canonical = canonicalise(architecture)
     live = params if canonical is architecture else _network(canonical, size, classes)[0]
-    live -= _never_trained(canonical)
+    live -= never_trained(canonical, classes)
     return Cost(params, live, macs, layers, activations * _FLOAT_BYTES, tokens)
 
 
-def _network(architecture: Architecture, size: tuple[int, int] | None, classes: int) -> _Sum:
-    height, width = size or architecture.input_size
-    pixels = -(-height // 2) * -(-width // 2)
-    first, second = architecture.stem
-    params = 9 * architecture.in_channels * first + 2 * first + 9 * first * second
-    macs = (9 * architecture.in_channels * first + 9 * first * second) * pixels
-    layers, tokens = 2, 0
-    activations = (3 * first + second) * pixels  # convolution, BatchNorm, GELU; convolution
-    channels = second
-    incoming_pixels = pixels
-    for stage, place in zip(architecture.stages, architecture.places(size), strict=True):
-        for index, block in enumerate(stage.blocks):
-            first_of_stage = (channels, incoming_pixels) if index == 0 else None
-            p, m, n, a, t = _block(block, stage, place, first_of_stage)
-            params, macs, layers, activations, tokens = (
-                params + p,
-                macs + m,
-                layers + n,
-                activations + a,
-                max(tokens, t),
-            )
-        channels, incoming_pixels = stage.width, place.height * place.width
+def _network(architecture: Architecture, size: tuple[int, int] | None, classes: int) -> Counts:
+    flows = architecture.flows(size)
+    parts = [_stem(architecture, size, flows[0])]
+    for stage, before, after in zip(architecture.stages, flows, flows[1:], strict=False):
+        parts += _stage(stage, before, after)
     if classes:
-        params += 2 * channels + channels * classes + classes
-        macs += channels * classes
-        layers += 1
-        activations += channels * incoming_pixels + channels + classes
+        parts += _head(architecture, flows[-1], classes)
+    return _total(parts)
+
+
+def _total(parts: list[Counts]) -> Counts:
+    params = macs = layers = activations = tokens = 0
+    for p, m, n, a, t in parts:
+        params, macs, layers, activations, tokens = params + p, macs + m, layers + n, activations + a, max(tokens, t)
     return params, macs, layers, activations, tokens
 
 
-def _block(block: Block, stage: Stage, place: Place, incoming: tuple[int, int] | None) -> _Sum:
-    """The template around a block's two graphs; `incoming` = (channels, pixels) where it is the first of its stage."""
-    width, pixels = stage.width, place.height * place.width
+def _stem(architecture: Architecture, size: tuple[int, int] | None, made: Flow) -> Counts:
+    channels, pixels = architecture.in_channels, made.place.height * made.place.width
+    if isinstance(architecture.stem, Graph):
+        return frame_cost(architecture.stem, Flow(channels, architecture.image(size)))
+    first, second = architecture.stem
+    params = 9 * channels * first + 2 * first + 9 * first * second
+    macs = (9 * channels * first + 9 * first * second) * pixels
+    return params, macs, 2, (3 * first + second) * pixels, 0  # activations: convolution, BatchNorm, GELU; convolution
+
+
+def _stage(stage: Stage, before: Flow, after: Flow) -> list[Counts]:
+    """The entry, if there is one, and the blocks."""
+    parts = [] if stage.entry is None else [frame_cost(stage.entry, before)]
+    for index, block in enumerate(stage.blocks):
+        halved = before if index == 0 and stage.entry is None else None
+        parts.append(_block(block, after, halved) if block.residual else _plain_block(block, after, halved))
+    return parts
+
+
+def _head(architecture: Architecture, given: Flow, classes: int) -> list[Counts]:
+    """What stands before the global average pooling; the pooling and the linear layer."""
+    channels, pixels = given.channels, given.place.height * given.place.width
+    if architecture.head is None:
+        before = (2 * channels, 0, 0, channels * pixels, 0)
+    else:
+        before = frame_cost(architecture.head, given)
+        channels = head_channels(architecture)
+    return [before, (channels * classes + classes, channels * classes, 1, channels + classes, 0)]
+
+
+def _block(block: Block, at: Flow, halved: Flow | None) -> Counts:
+    """The template around a residual block's graphs; `halved` is the map it reads where it halves the resolution."""
+    width, place = at
+    pixels = place.height * place.width
     params = macs = layers = activations = tokens = 0
-    if incoming is not None:  # the shortcut: average pool, and a projection where the width changes
-        channels, _ = incoming
-        activations += channels * pixels
-        if channels != width:
-            params, macs, layers = channels * width + width, channels * width * pixels, 1
-            activations += width * pixels
+    if halved is not None:
+        params, macs, layers, activations, _ = _way_down(halved.channels, width, pixels)
     for index, graph in enumerate(block.subblocks):
         if graph is None:
             continue
-        if incoming is not None and index == 0:  # norm1 at the incoming resolution and width, then the same road down
-            channels, incoming_pixels = incoming
-            params += 2 * channels
-            activations += channels * incoming_pixels + channels * pixels
-            if channels != width:
-                params += channels * width + width
-                macs += channels * width * pixels
-                layers += 1
-                activations += width * pixels
+        if halved is not None and index == 0:  # norm1 at the incoming resolution and width, then the same road down
+            p, m, n, a, _ = _way_down(halved.channels, width, pixels)
+            params, macs, layers, activations = params + p, macs + m, layers + n, activations + a
+            params += 2 * halved.channels
+            activations += halved.channels * halved.place.height * halved.place.width
         else:
             params += 2 * width
             activations += width * pixels
@@ -118,58 +127,14 @@ def _block(block: Block, stage: Stage, place: Place, incoming: tuple[int, int] |
     return params, macs, layers, activations, tokens
 
 
-def graph_cost(graph: Graph, width: int, place: Place) -> _Sum:
-    """(params, macs, layers, activation entries, attention tokens) of one graph in a block of that width."""
-    key = ("cost", width, place)
-    found: _Sum | None = graph.memo.get(key)
-    if found is None:
-        found = graph.memo[key] = _graph_cost(graph, width, place)
-    return found
+def _way_down(channels: int, width: int, pixels: int) -> Counts:
+    """Average pooling to so many pixels, and a 1x1 convolution where the width changes."""
+    if channels == width:
+        return 0, 0, 0, channels * pixels, 0
+    return channels * width + width, channels * width * pixels, 1, (channels + width) * pixels, 0
 
 
-def _graph_cost(graph: Graph, width: int, place: Place) -> _Sum:
-    types = graph.types(width)
-    params = macs = layers = activations = tokens = 0
-    for index in range(1, len(graph.nodes)):
-        operation, inputs = graph.nodes[index]
-        spec, made = operation.spec, types[index]
-        activations += entries(made, place)
-        if spec.parameters is not None:
-            params += spec.parameters(operation, types[inputs[0]], made, place)
-            layers += spec.layer
-        if spec.macs is not None:
-            macs += spec.macs(operation, types[inputs[0]], made, place)
-        if type(made) is AttentionMap:
-            tokens = max(tokens, 1 if made.pooled else place.height * place.width)
-    return params, macs, layers, activations, tokens
-
-
-def _never_trained(canonical: Architecture) -> int:
-    """Parameters of a canonical architecture that no gradient reaches: those that only ever see a zero.
-
-    A layer fed by a zero still learns its bias; a norm whose map only reaches zeros learns nothing.
-    """
-    dead = 0
-    channels = canonical.stem[1]
-    for stage, place in zip(canonical.stages, canonical.places(), strict=True):
-        for index, block in enumerate(stage.blocks):
-            for sub, graph in enumerate(block.subblocks):
-                if graph is None or not any(node.op.name == "zero" for node in graph.nodes):
-                    continue
-                types = graph.types(stage.width)
-                reached = [True] + [False] * (len(graph.nodes) - 1)
-                for i in range(1, len(graph.nodes)):
-                    operation, inputs = graph.nodes[i]
-                    spec = operation.spec
-                    reached[i] = operation.name != "zero" and any(reached[j] for j in inputs)
-                    if spec.bias_parameters is not None and graph.nodes[inputs[0]].op.name == "zero":
-                        assert spec.parameters is not None
-                        every = spec.parameters(operation, types[inputs[0]], types[i], place)
-                        dead += every - spec.bias_parameters(operation, types[i])
-                if not reached[graph.output]:
-                    first = index == 0 and sub == 0
-                    dead += 2 * (channels if first else stage.width)
-                    if first and channels != stage.width:
-                        dead += channels * stage.width + stage.width
-        channels = stage.width
-    return dead
+def _plain_block(block: Block, at: Flow, halved: Flow | None) -> Counts:
+    width, place = at
+    parts = [] if halved is None else [_way_down(halved.channels, width, place.height * place.width)]
+    return _total([*parts, *[graph_cost(graph, width, place) for graph in block.subblocks if graph is not None]])

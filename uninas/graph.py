@@ -6,6 +6,9 @@ average pooling and a linear layer. A block holds two residual sub-blocks,
     x = shortcut(x) + S1(norm1(x));    x = x + S2(norm2(x)),
 
 whose graphs S1 and S2 keep the shape and are what is searched. Spatial sizes halve as ceil(n / 2), at any input size.
+
+Each part of the template can be a graph of the same operations instead, its frame: the stem, the entry of a stage, what stands
+before the global average pooling; and a plain block runs its graphs one after the other, x = S(x). So any network fits.
 """
 
 from __future__ import annotations
@@ -64,7 +67,26 @@ class Graph:
         key = ("types", width)
         found: tuple[Type, ...] | None = self.memo.get(key)
         if found is None:
-            found = self.memo[key] = self._infer(width)
+            types = self._infer(width)
+            if types[self.output] != types[0] or type(types[self.output]) is not FeatureMap:
+                came = types[self.output]
+                raise GraphError(f"a graph returns its input's type ({types[0]}), came {came}", self.output)
+            found = self.memo[key] = types
+        return found
+
+    def frame_types(self, channels: int) -> tuple[Type, ...]:
+        """The type of each node for an input of so many channels, where the output may be any full feature map.
+
+        Raises GraphError that names the node.
+        """
+        key = ("frame types", channels)
+        found: tuple[Type, ...] | None = self.memo.get(key)
+        if found is None:
+            types = self._infer(channels)
+            made = types[self.output]
+            if type(made) is not FeatureMap or made.pooled:
+                raise GraphError(f"a graph of the frame returns a full feature map, came {made}", self.output)
+            found = self.memo[key] = types
         return found
 
     def _infer(self, width: int) -> tuple[Type, ...]:
@@ -85,8 +107,6 @@ class Graph:
                 raise
             except IllTyped as error:
                 raise GraphError(str(error), index) from None
-        if types[self.output] != types[0] or type(types[self.output]) is not FeatureMap:
-            raise GraphError(f"a graph returns its input's type ({types[0]}), came {types[self.output]}", self.output)
         return tuple(types)
 
 
@@ -132,28 +152,54 @@ class GraphBuilder:
 
 @dataclass(frozen=True)
 class Block:
-    """Two residual sub-blocks. None: the sub-block is absent, with its norm and its addition."""
+    """Residual sub-blocks (two in the template), or plain ones: x = S(x), without norm or addition. None: it is absent."""
 
     subblocks: tuple[Graph | None, ...]
+    residual: bool = True
+
+    def with_subblocks(self, subblocks: tuple[Graph | None, ...]) -> Block:
+        """A block of the same kind with other sub-blocks."""
+        return Block(subblocks, self.residual)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Blocks of one width at one resolution; the first block halves the resolution."""
+    """Blocks of one width at one resolution.
+
+    `entry` leads from the previous feature map to this width, at any stride. Without one the template does: the first block
+    halves the resolution, a residual one on both of its paths, a plain one before its graphs.
+    """
 
     width: int
     blocks: tuple[Block, ...]
+    entry: Graph | None = None
+
+    def with_blocks(self, blocks: tuple[Block, ...]) -> Stage:
+        """The stage with other blocks."""
+        return Stage(self.width, blocks, self.entry)
+
+
+class Flow(NamedTuple):
+    """The feature map that passes from one part of a network to the next: its channels and its size."""
+
+    channels: int
+    place: Place
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A whole network. `input_size` is the reference (height, width): tables that depend on size have that size for ever."""
+    """A whole network. `input_size` is the reference (height, width): tables that depend on size have that size for ever.
+
+    `stem`: the channels of the template's two convolutions, or a graph that reads the image. `head`: a graph between the last
+    stage and global average pooling; None is the template's LayerNorm. A linear layer to the classes always ends the network.
+    """
 
     stages: tuple[Stage, ...]
     classes: int = 1000
     input_size: tuple[int, int] = (224, 224)
-    stem: tuple[int, int] = (32, 64)
+    stem: tuple[int, int] | Graph = (32, 64)
     in_channels: int = 3
+    head: Graph | None = None
 
     def replace(self, **changes: Any) -> Architecture:
         """A copy with some fields changed."""
@@ -163,7 +209,7 @@ class Architecture:
         """A copy with one sub-block's graph changed; everything else is shared."""
         subblocks = list(self.stages[stage].blocks[block].subblocks)
         subblocks[sub] = graph
-        return self.with_block(stage, block, Block(tuple(subblocks)))
+        return self.with_block(stage, block, self.stages[stage].blocks[block].with_subblocks(tuple(subblocks)))
 
     def with_block(self, stage: int, block: int, new: Block) -> Architecture:
         """A copy with one block changed; everything else is shared."""
@@ -174,21 +220,33 @@ class Architecture:
     def with_blocks(self, stage: int, blocks: tuple[Block, ...]) -> Architecture:
         """A copy with one stage's blocks changed; everything else is shared."""
         stages = list(self.stages)
-        stages[stage] = Stage(stages[stage].width, blocks)
+        stages[stage] = stages[stage].with_blocks(blocks)
         return replace(self, stages=tuple(stages))
+
+    def image(self, size: tuple[int, int] | None = None) -> Place:
+        """Height and width of an input of `size` (default: the reference size), beside the reference ones."""
+        return Place(*(size or self.input_size), *self.input_size)
+
+    def flows(self, size: tuple[int, int] | None = None) -> tuple[Flow, ...]:
+        """What leaves the stem and each stage, for an input of `size` (default: the reference size).
+
+        Raises GraphError for a graph of the frame that is ill typed, or an entry that does not lead to its stage's width.
+        """
+        place = self.image(size)
+        if isinstance(self.stem, Graph):
+            made = self.stem.frame_types(self.in_channels)[self.stem.output]
+            flow = Flow(made[0], place.strided(made.stride))
+        else:
+            flow = Flow(self.stem[1], place.strided(2))
+        flows = [flow]
+        for stage in self.stages:
+            flow = Flow(stage.width, flow.place.strided(2 if stage.entry is None else entry_stride(stage, flow.channels)))
+            flows.append(flow)
+        return tuple(flows)
 
     def places(self, size: tuple[int, int] | None = None) -> tuple[Place, ...]:
         """Height and width of each stage for an input of `size` (default: the reference size), beside the reference ones."""
-        height, width = size or self.input_size
-        reference_height, reference_width = self.input_size
-        height, width = -(-height // 2), -(-width // 2)
-        reference_height, reference_width = -(-reference_height // 2), -(-reference_width // 2)
-        places = []
-        for _ in self.stages:
-            height, width = -(-height // 2), -(-width // 2)
-            reference_height, reference_width = -(-reference_height // 2), -(-reference_width // 2)
-            places.append(Place(height, width, reference_height, reference_width))
-        return tuple(places)
+        return tuple([flow.place for flow in self.flows(size)[1:]])
 
     @cached_property
     def digest(self) -> str:
@@ -196,3 +254,20 @@ class Architecture:
         from uninas.canonical import digest  # the graph is the ground floor: what derives from it is imported late
 
         return digest(self)
+
+
+def entry_stride(stage: Stage, channels: int) -> int:
+    """How much coarser a stage's entry makes a map of so many channels. Raises GraphError where it misses the stage's width."""
+    assert stage.entry is not None
+    made = stage.entry.frame_types(channels)[stage.entry.output]
+    if made[0] != stage.width:
+        raise GraphError(f"an entry leads to its stage's width of {stage.width} channels, came {made}", stage.entry.output)
+    return made.stride
+
+
+def head_channels(architecture: Architecture) -> int:
+    """Channels that the linear layer reads. Raises GraphError."""
+    channels = architecture.flows()[-1].channels
+    if architecture.head is None:
+        return channels
+    return architecture.head.frame_types(channels)[architecture.head.output][0]

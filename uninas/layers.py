@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from uninas.ops import FeatureMap, Op, Place, Type
+from uninas.ops import FeatureMap, Op, Place, Type, table_size
 
 EPSILON = 1e-6
 
@@ -117,6 +117,7 @@ def _conv(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
         channels,
         made[0],
         values["kernel"],
+        stride=values["stride"],
         padding=padding,
         dilation=values["dilation"],
         groups=groups,
@@ -125,8 +126,7 @@ def _conv(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
 
 
 def _table(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
-    height, width = (1, 1) if made.pooled else (place.reference_height, place.reference_width)
-    return RelativePositionBias(made[0], height, width)
+    return RelativePositionBias(made[0], *table_size(made, place))
 
 
 def _slice(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
@@ -135,8 +135,21 @@ def _slice(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
 
 
 def _zero(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
-    channels, pooled = made[0], made.pooled
-    return lambda x: x.new_zeros(x.shape[0], channels, *((1, 1) if pooled else x.shape[2:]))
+    channels, pooled, stride = made[0], made.pooled, op.values["stride"]
+    return lambda x: x.new_zeros(x.shape[0], channels, *((1, 1) if pooled else [-(-side // stride) for side in x.shape[2:]]))
+
+
+def _max_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    kernel, stride = op.values["kernel"], op.values["stride"]
+    return lambda x: F.max_pool2d(x, kernel, stride, padding=kernel // 2)
+
+
+def _average_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    """Each mean is over the pixels that exist; an even window tiles the map, the last tile may be cut off."""
+    kernel, stride = op.values["kernel"], op.values["stride"]
+    tiles = kernel % 2 == 0
+    padding = 0 if tiles else kernel // 2
+    return lambda x: F.avg_pool2d(x, kernel, stride, padding=padding, ceil_mode=tiles, count_include_pad=False)
 
 
 def _matmul_qk(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
@@ -170,13 +183,13 @@ LAYERS: dict[str, Callable[[Op, tuple[Type, ...], Type, Place], Layer]] = {
     "batch_norm": lambda op, given, made, place: nn.BatchNorm2d(made[0]),
     "layer_norm": lambda op, given, made, place: LayerNorm2d(made[0]),
     "gelu": _always(F.gelu),
+    "relu": _always(F.relu),
     "sigmoid": _always(torch.sigmoid),
     "softmax": _always(lambda x: x.softmax(-1)),
     "mask": lambda op, given, made, place: lambda x: band(x, op.values["band"]),
     "relative_position_bias": _table,
-    "max_pool": lambda op, given, made, place: (
-        lambda x: F.max_pool2d(x, op.values["kernel"], stride=1, padding=op.values["kernel"] // 2)
-    ),
+    "max_pool": _max_pool,
+    "average_pool": _average_pool,
     "dropout": lambda op, given, made, place: nn.Dropout(op.values["p"]),
     "identity": _always(lambda x: x),
     "zero": _zero,
@@ -196,5 +209,12 @@ NEEDS_SIZE = frozenset({"broadcast", "relative_position_bias"})
 
 
 def layer_size(made: Type, size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width behind a value of that type in a block that runs at `size`."""
-    return (1, 1) if made.pooled and not isinstance(made, FeatureMap) else size
+    """Height and width behind a value of that type in a graph that runs at `size`."""
+    if made.pooled and not isinstance(made, FeatureMap):
+        return 1, 1
+    return strided_size(size, made.stride)
+
+
+def strided_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """Height and width of a map `stride` times coarser than `size`; sides round up."""
+    return size if stride == 1 else (-(-size[0] // stride), -(-size[1] // stride))

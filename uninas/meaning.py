@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from uninas.graph import Architecture, Graph
-from uninas.ops import FeatureMap, Op, Place, Type
+from uninas.graph import Architecture, Flow, Graph
+from uninas.ops import FeatureMap, Op, Place, Type, table_size
 
 
 def meaningless(graph: Graph, width: int, place: Place) -> str | None:
@@ -31,12 +31,8 @@ def _first_fault(graph: Graph, types: tuple[Type, ...], place: Place) -> str | N
 
 def _sides(given: Type, place: Place) -> tuple[int, int]:
     """Lengths of the last two dimensions of a tensor of that type."""
-    if given.pooled:
-        return 1, 1
-    if type(given) is FeatureMap:
-        return place.reference_height, place.reference_width
-    tokens = place.reference_height * place.reference_width
-    return tokens, tokens
+    height, width = table_size(given, place)
+    return (height, width) if given.pooled or type(given) is FeatureMap else (height * width,) * 2
 
 
 def _softmax(operation: Op, given: Type, place: Place) -> str | None:
@@ -51,7 +47,7 @@ def _batch_norm(operation: Op, given: Type, place: Place) -> str | None:
     return "BatchNorm on a 1x1 map cannot train at batch 1" if _sides(given, place) == (1, 1) else None
 
 
-def _max_pool(operation: Op, given: Type, place: Place) -> str | None:
+def _window(operation: Op, given: Type, place: Place) -> str | None:
     return "pooling a 1x1 map changes nothing" if _sides(given, place) == (1, 1) else None
 
 
@@ -62,8 +58,11 @@ def _mask(operation: Op, given: Type, place: Place) -> str | None:
 
 
 def _conv(operation: Op, given: Type, place: Place) -> str | None:
-    if operation.values["kernel"] > 1 and _sides(given, place) == (1, 1):
-        return "only the centre of the kernel sees a 1x1 map"
+    if _sides(given, place) == (1, 1):
+        if operation.values["kernel"] > 1:
+            return "only the centre of the kernel sees a 1x1 map"
+        if operation.values["stride"] > 1:
+            return "a 1x1 map has nothing to stride over"
     return None
 
 
@@ -75,7 +74,8 @@ _TESTS = {
     "softmax": _softmax,
     "layer_norm": _layer_norm,
     "batch_norm": _batch_norm,
-    "max_pool": _max_pool,
+    "max_pool": _window,
+    "average_pool": _window,
     "mask": _mask,
     "conv": _conv,
     "relative_position_bias": _table,
@@ -83,12 +83,22 @@ _TESTS = {
 
 
 def warnings_of(architecture: Architecture) -> list[str]:
-    """One line for each sub-block that holds an operation without meaning at the reference size."""
-    found = []
-    for s, (stage, place) in enumerate(zip(architecture.stages, architecture.places(), strict=True)):
+    """One line for each graph that holds an operation without meaning at the reference size."""
+    flows = architecture.flows()
+    found: list[tuple[str, str | None]] = []
+    if isinstance(architecture.stem, Graph):
+        found.append(("stem", _frame_fault(architecture.stem, Flow(architecture.in_channels, architecture.image()))))
+    for s, (stage, before, (width, place)) in enumerate(zip(architecture.stages, flows, flows[1:], strict=False)):
+        if stage.entry is not None:
+            found.append((f"stage {s}, entry", _frame_fault(stage.entry, before)))
         for b, block in enumerate(stage.blocks):
             for k, graph in enumerate(block.subblocks):
-                fault = None if graph is None else meaningless(graph, stage.width, place)
-                if fault:
-                    found.append(f"stage {s}, block {b}, sub-block {k + 1}, {fault}")
-    return found
+                if graph is not None:
+                    found.append((f"stage {s}, block {b}, sub-block {k + 1}", meaningless(graph, width, place)))
+    if architecture.head is not None:
+        found.append(("head", _frame_fault(architecture.head, flows[-1])))
+    return [f"{where}, {fault}" for where, fault in found if fault]
+
+
+def _frame_fault(graph: Graph, given: Flow) -> str | None:
+    return _first_fault(graph, graph.frame_types(given.channels), given.place)

@@ -2,9 +2,10 @@
 
 A new operation is one entry in `TABLE` here and one layer in `uninas.layers`. Nothing in this file knows torch.
 
-Types are polymorphic in the block's width and in the input size: a feature map has a number of channels (derived from the
-width by ratios) and is either full (the stage's H x W) or pooled (1 x 1); an attention map has a number of heads and one row
-and one column per token. MACs are fused multiply-adds of convolutions, linear layers and attention products.
+Types are polymorphic in the graph's width and in the input size: a feature map has a number of channels (derived from the
+width by ratios), a stride (its sides are ceil(side / stride) of the graph's input) and is either full or pooled (1 x 1); an
+attention map has a number of heads and one row and one column per token. A pooled map remembers the stride to which a broadcast
+takes it back. MACs are fused multiply-adds of convolutions, linear layers and attention products.
 """
 
 from __future__ import annotations
@@ -31,35 +32,45 @@ from uninas.errors import InputError
 
 
 class FeatureMap(NamedTuple):
-    """A tensor (channels, H, W), or (channels, 1, 1) when pooled."""
+    """A tensor (channels, ceil(H / stride), ceil(W / stride)) in a graph that runs at H x W; (channels, 1, 1) when pooled."""
 
     channels: int
     pooled: bool
+    stride: int = 1
 
     def __str__(self) -> str:
-        return f"{self.channels} channels{', pooled' if self.pooled else ''}"
+        return f"{self.channels} channels{', pooled' if self.pooled else ''}{_at_stride(self.stride)}"
 
 
 class AttentionMap(NamedTuple):
-    """A tensor (heads, N, N) with N = H * W tokens, or N = 1 when it comes from pooled maps."""
+    """A tensor (heads, N, N), N the pixels of a feature map of that stride, or N = 1 when it comes from pooled maps."""
 
     heads: int
     pooled: bool
+    stride: int = 1
 
     def __str__(self) -> str:
-        return f"attention map of {self.heads} heads{', pooled' if self.pooled else ''}"
+        return f"attention map of {self.heads} heads{', pooled' if self.pooled else ''}{_at_stride(self.stride)}"
+
+
+def _at_stride(stride: int) -> str:
+    return "" if stride == 1 else f", stride {stride}"
 
 
 Type = FeatureMap | AttentionMap
 
 
 class Place(NamedTuple):
-    """Where a graph runs: its stage's height and width now, and at the architecture's reference size (sizes of tables)."""
+    """Where a graph runs: its input's height and width now, and at the architecture's reference size (sizes of tables)."""
 
     height: int
     width: int
     reference_height: int
     reference_width: int
+
+    def strided(self, stride: int) -> Place:
+        """The place of a map that is `stride` times coarser; sides round up."""
+        return self if stride == 1 else Place(*[-(-side // stride) for side in self])
 
 
 class IllTyped(InputError):
@@ -211,6 +222,18 @@ def _bounded(op: Op, channels: int) -> int:
     return channels
 
 
+def _strided(op: Op, given: FeatureMap) -> int:
+    """The stride of what an operation with a `stride` makes of a map."""
+    stride: int = op.values["stride"]
+    if stride == 1:
+        return given.stride
+    if given.pooled:
+        raise IllTyped(f"{op.text} expects a full map to take every {stride}th pixel of, came {given}")
+    if given.stride * stride > MOST_STRIDE:
+        raise IllTyped(f"{op.text} would make a map of stride {given.stride * stride}, expected at most {MOST_STRIDE}")
+    return given.stride * stride
+
+
 def _conv_groups(op: Op, channels: int) -> int:
     groups = op.values["groups"]
     return channels if groups == "depthwise" else int(groups)
@@ -222,12 +245,23 @@ def _infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
     groups = _conv_groups(op, given.channels)
     if given.channels % groups or out % groups:
         raise IllTyped(f"{op.text} cannot split {given.channels} -> {out} channels into {groups} groups")
-    return FeatureMap(out, given.pooled)
+    return FeatureMap(out, given.pooled, _strided(op, given))
+
+
+def _infer_window(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """Pooling over a window, padded to keep the size (or its ceil(size / stride)); an even window moves by its own size."""
+    given = _feature(op, inputs[0])
+    if op.values["kernel"] % 2 == 0 and op.values["kernel"] != op.values["stride"]:
+        raise IllTyped(f"{op.text} expects an odd kernel, or an even one that is equal to its stride")
+    return FeatureMap(given.channels, given.pooled, _strided(op, given))
 
 
 def _infer_zero(op: Op, inputs: tuple[Type, ...]) -> Type:
     given = _feature(op, inputs[0])
-    return FeatureMap(_scaled(op, given.channels, op.values["ratio"]), given.pooled or op.values["pooled"])
+    stride = given.stride * op.values["stride"]
+    if stride > MOST_STRIDE:
+        raise IllTyped(f"{op.text} would make a map of stride {stride}, expected at most {MOST_STRIDE}")
+    return FeatureMap(_scaled(op, given.channels, op.values["ratio"]), given.pooled or op.values["pooled"], stride)
 
 
 def _infer_slice(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -235,38 +269,42 @@ def _infer_slice(op: Op, inputs: tuple[Type, ...]) -> Type:
     index, count = op.values["index"], op.values["count"]
     if given.channels % count or index >= count:
         raise IllTyped(f"{op.text} cannot take piece {index} of {given.channels} channels in {count}")
-    return FeatureMap(given.channels // count, given.pooled)
+    return FeatureMap(given.channels // count, given.pooled, given.stride)
 
 
 def _infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
     features = [_feature(op, given) for given in inputs]
-    if any(f.pooled != features[0].pooled for f in features):
+    first = features[0]
+    if any(f.pooled != first.pooled for f in features):
         raise IllTyped(f"{op.text} expects maps of one size, came full and pooled ones")
-    return FeatureMap(_bounded(op, sum(f.channels for f in features)), features[0].pooled)
+    if any(f.stride != first.stride for f in features):
+        raise IllTyped(f"{op.text} expects maps of one size, came strides {sorted({f.stride for f in features})}")
+    return FeatureMap(_bounded(op, sum(f.channels for f in features)), first.pooled, first.stride)
 
 
 def _infer_pool(op: Op, inputs: tuple[Type, ...]) -> Type:
-    return FeatureMap(_feature(op, inputs[0]).channels, True)
+    given = _feature(op, inputs[0])
+    return FeatureMap(given.channels, True, given.stride)
 
 
 def _infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
     given = _feature(op, inputs[0])
     if not given.pooled:
         raise IllTyped(f"{op.text} expects a pooled map, came {given}")
-    return FeatureMap(given.channels, False)
+    return FeatureMap(given.channels, False, given.stride)
 
 
 def _infer_matmul_qk(op: Op, inputs: tuple[Type, ...]) -> Type:
     query = _feature(op, _all_equal(op, inputs))
     if query.channels % op.values["head_dim"]:
         raise IllTyped(f"{op.text} cannot split {query.channels} channels into heads of {op.values['head_dim']}")
-    return AttentionMap(query.channels // op.values["head_dim"], query.pooled)
+    return AttentionMap(query.channels // op.values["head_dim"], query.pooled, query.stride)
 
 
 def _infer_matmul_av(op: Op, inputs: tuple[Type, ...]) -> Type:
     attention, value = _same_map(op, inputs[:1]), _feature(op, inputs[1])
     assert type(attention) is AttentionMap
-    if value.channels % attention.heads or value.pooled != attention.pooled:
+    if value.channels % attention.heads or value[1:] != attention[1:]:
         raise IllTyped(f"{op.text} cannot apply an {attention} to {value}")
     return value
 
@@ -274,9 +312,18 @@ def _infer_matmul_av(op: Op, inputs: tuple[Type, ...]) -> Type:
 # --- cost -----------------------------------------------------------------------------------------------------------------
 
 
+def pixels_of(type_: Type, place: Place) -> int:
+    """Number of pixels of a map of that type, of tokens behind an attention map."""
+    if type_.pooled:
+        return 1
+    if type_.stride != 1:
+        place = place.strided(type_.stride)
+    return place.height * place.width
+
+
 def entries(type_: Type, place: Place) -> int:
     """Number of entries of a tensor of that type, batch 1."""
-    pixels = 1 if type_.pooled else place.height * place.width
+    pixels = pixels_of(type_, place)
     return type_[0] * (pixels if type(type_) is FeatureMap else pixels * pixels)
 
 
@@ -290,7 +337,7 @@ def _conv_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
 
 
 def _conv_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    return _conv_weights(op, given, made) * (1 if made.pooled else place.height * place.width)
+    return _conv_weights(op, given, made) * pixels_of(made, place)
 
 
 def _conv_bias(op: Op, made: Type) -> int:
@@ -302,19 +349,30 @@ def _norm_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
 
 
 def _table_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    height, width = (1, 1) if made.pooled else (place.reference_height, place.reference_width)
+    height, width = table_size(made, place)
     return made[0] * (2 * height - 1) * (2 * width - 1)
+
+
+def table_size(type_: Type, place: Place) -> tuple[int, int]:
+    """Reference height and width of the map behind a value of that type: what tables that depend on size are made for."""
+    at = place.strided(type_.stride)
+    return (1, 1) if type_.pooled else (at.reference_height, at.reference_width)
 
 
 def _matmul_macs(op: Op, given: Type, made: Type, place: Place) -> int:
     """Channels times tokens squared, for both attention products: `made` of qk has C = heads * head_dim."""
-    tokens = 1 if made.pooled else place.height * place.width
+    tokens = pixels_of(made, place)
     channels = made[0] * op.values["head_dim"] if type(made) is AttentionMap else made[0]
     return channels * tokens * tokens
 
 
 MOST_CHANNELS = 1 << 22
 """Of any value: far beyond every network, and small enough that a hostile file's numbers stay numbers."""
+
+MOST_STRIDE = 1 << 16
+"""Of any value: an image side at most."""
+
+_STRIDE = Attribute("stride", 1, integer_reader(1, 64))
 
 _SPECS = (
     OpSpec("input", "structure", _same, arity=0),
@@ -326,6 +384,7 @@ _SPECS = (
             Attribute("groups", 1, read_groups),
             Attribute("bias", True, read_boolean),
             Attribute("dilation", 1, integer_reader(1, 16)),
+            _STRIDE,
         ),
         parameters=_conv_parameters, bias_parameters=_conv_bias, macs=_conv_macs,
     ),
@@ -334,16 +393,21 @@ _SPECS = (
     OpSpec("layer_norm", "normalisation", _same_feature, instance=True, parameters=_norm_parameters,
            bias_parameters=lambda op, made: made[0]),
     OpSpec("gelu", "activation", _same, keeps_zero=True, elementwise=True),
+    OpSpec("relu", "activation", _same, keeps_zero=True, elementwise=True),
     OpSpec("sigmoid", "activation", _same, elementwise=True),
     OpSpec("softmax", "attention", _same),
     OpSpec("mask", "attention", _same, keeps_zero=True, attributes=(Attribute("band", 5, integer_reader(0, 65536)),)),
     OpSpec("relative_position_bias", "attention", _same_map, instance=True, parameters=_table_parameters),
-    OpSpec("max_pool", "pooling", _same_feature, keeps_zero=True, attributes=(Attribute("kernel", 3, odd_reader(3, 31)),)),
+    OpSpec("max_pool", "pooling", _infer_window, keeps_zero=True,
+           attributes=(Attribute("kernel", 3, odd_reader(3, 31)), _STRIDE)),
+    OpSpec("average_pool", "pooling", _infer_window, keeps_zero=True,
+           attributes=(Attribute("kernel", 3, integer_reader(2, 31)), _STRIDE)),
     OpSpec("dropout", "activation", _same, instance=True, keeps_zero=True,
            attributes=(Attribute("p", 0.5, read_probability),)),
     OpSpec("identity", "structure", _same, keeps_zero=True),
     OpSpec("zero", "structure", _infer_zero, keeps_zero=True,
-           attributes=(Attribute("ratio", Fraction(1), read_ratio), Attribute("pooled", False, read_boolean))),
+           attributes=(Attribute("ratio", Fraction(1), read_ratio), Attribute("pooled", False, read_boolean),
+                       Attribute("stride", 1, integer_reader(1, MOST_STRIDE)))),
     OpSpec("slice", "merge", _infer_slice, keeps_zero=True,
            attributes=(Attribute("index", None, integer_reader(0, 65535)), Attribute("count", None, integer_reader(1, 65536)))),
     OpSpec("concat", "merge", _infer_concat, arity=None, keeps_zero=True),

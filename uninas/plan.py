@@ -21,8 +21,8 @@ class Step(NamedTuple):
 
     Kinds: "node" (one node's layer), "batch" (one layer for each branch, run as one on stacked values), "wide" (convolutions of
     one input run as one), "stack" (concatenate values), "attention" (inputs q, k, v; nodes = the relative position biases, if
-    any, in the order in which they apply), "expand" (broadcast a postponed pooled value to full size), "split" (all slices of
-    one map, which are the values from `output` on).
+    any, in the order in which they apply), "expand" (broadcast a postponed pooled value to the full size at `stride`), "split"
+    (all slices of one map, which are the values from `output` on).
     """
 
     kind: str
@@ -30,6 +30,7 @@ class Step(NamedTuple):
     nodes: tuple[int, ...]
     inputs: tuple[int, ...]
     output: int
+    stride: int = 1
 
 
 class Plan(NamedTuple):
@@ -57,8 +58,8 @@ def plan(graph: Graph, types: tuple[Type, ...], *, fused: bool) -> Plan:
 
 
 _BATCHED = frozenset(
-    {"conv", "batch_norm", "layer_norm", "gelu", "sigmoid", "softmax", "mask", "relative_position_bias", "max_pool", "dropout",
-     "add", "multiply", "matmul_qk", "matmul_av", "global_average_pool"}
+    {"conv", "batch_norm", "layer_norm", "gelu", "relu", "sigmoid", "softmax", "mask", "relative_position_bias", "max_pool",
+     "average_pool", "dropout", "add", "multiply", "matmul_qk", "matmul_av", "global_average_pool"}
 )  # fmt: skip
 _WORTH_BATCHING = frozenset({"conv", "matmul_qk", "matmul_av"})
 
@@ -87,7 +88,7 @@ class _Planner:
 
     def emit(self, kind: str, op: Op | None, nodes: tuple[int, ...], inputs: tuple[int, ...], made: Type) -> int:
         self.made.append(made)
-        self.steps.append(Step(kind, op, nodes, inputs, len(self.made) - 1))
+        self.steps.append(Step(kind, op, nodes, inputs, len(self.made) - 1, made.stride))
         return len(self.made) - 1
 
     def full(self, value: int) -> int:
@@ -273,5 +274,5 @@ class _Branches:
 
 def _times(type_: Type, count: int) -> Type:
     if type(type_) is FeatureMap:
-        return FeatureMap(type_.channels * count, type_.pooled)
-    return AttentionMap(type_[0] * count, type_.pooled)
+        return FeatureMap(type_.channels * count, type_.pooled, type_.stride)
+    return AttentionMap(type_[0] * count, type_.pooled, type_.stride)

@@ -1,24 +1,33 @@
-"""Where architectures come from: a preset's name, an architecture file, a reference JSON."""
+"""Where architectures come from: a preset's name, a cell of NAS-Bench-201, an architecture file, a reference JSON."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from uninas.errors import InputError
 from uninas.graph import Architecture
 from uninas.presets import PRESETS, preset
+from uninas.spaces import nasbench201
 from uninas.text import FORMAT, from_document, read_object
 
 _MAX_BYTES = 64 << 20
+
+SPACES: dict[str, Callable[[str], Architecture]] = {"nasbench201": nasbench201.architecture}
+"""Prefix of `PREFIX:TEXT` -> the architecture that the text names in that space."""
 
 
 def load(source: str | Path) -> Architecture:
     """The architecture that `source` names: a preset, our file, the reference's JSON, or a run folder's best.json.
 
+    `nasbench201:` and the text of a cell name that cell's network for CIFAR-10.
     Raises InputError that says what was expected, what came and where.
     """
     if str(source) in PRESETS:
         return preset(str(source))
+    space, colon, text = str(source).partition(":")
+    if colon and space in SPACES:
+        return SPACES[space](text)
     path = Path(source)
     try:
         if path.is_dir() and (path / "best.json").is_file():
@@ -28,7 +37,7 @@ def load(source: str | Path) -> Architecture:
         text = content.decode("utf-8")
     except FileNotFoundError:
         raise InputError(
-            f"expected a preset ({', '.join(PRESETS)}) or a file, came {str(source)[:200]!r}: no such file"
+            f"expected a preset ({', '.join(PRESETS)}), nasbench201:CELL or a file, came {str(source)[:200]!r}: no such file"
         ) from None
     except OSError as error:
         raise InputError(f"{_shown(path)}: cannot be read as a text file ({error.strerror or error})") from None

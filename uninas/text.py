@@ -7,58 +7,84 @@
      "metadata": {}}
 
 Equal graphs are written once and named; "absent" leaves a sub-block out; `metadata` is free and no part of the architecture.
-`parse(to_text(x)) == x`. Limits bound what a hostile file can cost.
+Version 2 knows more: "stem" may name a graph, a stage may have an "entry", the network a "head", and a block may be plain,
+{"plain": ["g1"]}. What version 1 can say is written in version 1. `parse(to_text(x)) == x`. Limits bound what a hostile file can
+cost.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from uninas.errors import InputError
 from uninas.graph import Architecture, Block, Graph, Node, Stage
-from uninas.ops import INPUT, IllTyped, parse_op
+from uninas.ops import INPUT, IllTyped, Type, parse_op
 
 FORMAT = "uninas-architecture"
-VERSION = 1
+VERSION = 2
 _MAX_CHARACTERS = 32 << 20
 MAX_NODES = 20_000  # of one graph
 _MAX_INPUTS = 100_000  # of all nodes of one graph
 MAX_BLOCKS = 1_000
 MAX_STAGES = 16
+MAX_SUBBLOCKS = 16  # of one plain block
 _MAX_WIDTH = 1 << 16
 _ABSENT = "absent"
+_NEW_OPERATIONS = frozenset({"relu", "average_pool"})  # of version 2, beside the attribute `stride`
+_KEYS = frozenset({"format", "version", "classes", "input_size", "in_channels", "stem", "graphs", "stages", "metadata"})
 
 
 def to_text(architecture: Architecture, metadata: Mapping[str, Any] | None = None) -> str:
     """The file's text. The form is stored as it is; canonicalise first for the canonical one."""
     names: dict[Graph, str] = {}
+
+    def name(graph: Graph | None) -> str:
+        return _ABSENT if graph is None else names.setdefault(graph, f"g{len(names) + 1}")
+
+    stem = json.dumps(name(architecture.stem) if isinstance(architecture.stem, Graph) else list(architecture.stem))
     stages = []
     for stage in architecture.stages:
-        blocks = []
+        entry = "" if stage.entry is None else f'"entry": "{name(stage.entry)}", '
+        rows = []
         for block in stage.blocks:
-            blocks.append([_ABSENT if g is None else names.setdefault(g, f"g{len(names) + 1}") for g in block.subblocks])
-        stages.append({"width": stage.width, "blocks": blocks})
-    lines = ["{", f' "format": "{FORMAT}",', f' "version": {VERSION},', f' "classes": {architecture.classes},']
+            row = [name(graph) for graph in block.subblocks]
+            rows.append(json.dumps(row if block.residual else {"plain": row}))
+        stages.append((f'"width": {stage.width}, {entry}"blocks"', ",\n   ".join(rows)))
+    head = None if architecture.head is None else name(architecture.head)
+    version = 2 if _is_new(architecture, names) else 1
+    lines = ["{", f' "format": "{FORMAT}",', f' "version": {version},', f' "classes": {architecture.classes},']
     lines.append(f' "input_size": {list(architecture.input_size)},')
     lines.append(f' "in_channels": {architecture.in_channels},')
-    lines.append(f' "stem": {list(architecture.stem)},')
+    lines.append(f' "stem": {stem},')
+    if head is not None:
+        lines.append(f' "head": "{head}",')
     lines.append(' "graphs": {')
-    for position, (graph, name) in enumerate(names.items()):
+    for position, (graph, called) in enumerate(names.items()):
         body = ",\n   ".join(json.dumps(line) for line in graph.text.split("\n"))
-        lines.append(f'  "{name}": [\n   {body}\n  ]{"," if position + 1 < len(names) else ""}')
+        lines.append(f'  "{called}": [\n   {body}\n  ]{"," if position + 1 < len(names) else ""}')
     lines.append(" },")
     lines.append(' "stages": [')
-    for position, written in enumerate(stages):
-        rows = ",\n   ".join(json.dumps(block) for block in written["blocks"])  # type: ignore[attr-defined]
+    for position, (keys, written) in enumerate(stages):
         end = "," if position + 1 < len(stages) else ""
-        lines.append(f'  {{"width": {written["width"]}, "blocks": [\n   {rows}\n  ]}}{end}')
+        lines.append(f"  {{{keys}: [\n   {written}\n  ]}}{end}")
     lines.append(" ]" + ("," if metadata else ""))
     if metadata:
         lines.append(f' "metadata": {json.dumps(dict(metadata), allow_nan=False, sort_keys=True)}')
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _is_new(architecture: Architecture, graphs: Iterable[Graph]) -> bool:
+    """Whether version 1 of the format cannot say it."""
+    return (
+        isinstance(architecture.stem, Graph)
+        or architecture.head is not None
+        or any(stage.entry is not None or not all(b.residual for b in stage.blocks) for stage in architecture.stages)
+        or any(len(b.subblocks) != 2 for stage in architecture.stages for b in stage.blocks)
+        or any(node.op.name in _NEW_OPERATIONS or node.op.values.get("stride", 1) != 1 for g in graphs for node in g.nodes)
+    )
 
 
 def read_json(text: str, source: str) -> Any:
@@ -97,9 +123,7 @@ def from_document(document: Mapping[str, Any], source: str) -> Architecture:
     version = _integer(document, "version", source, 1, 1_000_000_000)
     if version > VERSION:
         raise InputError(f"{source}: written in version {version} of the format, this program reads up to {VERSION}: upgrade it")
-    unknown = set(document) - {
-        "format", "version", "classes", "input_size", "in_channels", "stem", "graphs", "stages", "metadata"
-    }  # fmt: skip
+    unknown = set(document) - (_KEYS if version == 1 else _KEYS | {"head"})
     if unknown:
         raise InputError(f"{source}: unknown key {_short(sorted(unknown)[0])}")
     graphs = {}
@@ -114,21 +138,23 @@ def from_document(document: Mapping[str, Any], source: str) -> Architecture:
         if not isinstance(entry, dict):
             raise InputError(f"{where}: expected a mapping with width and blocks, came {_kind(entry)}")
         width = _integer(entry, "width", where, 1, _MAX_WIDTH)
+        if version > 1 and set(entry) - {"width", "entry", "blocks"}:
+            raise InputError(f"{where}: unknown key {_short(sorted(set(entry) - {'width', 'entry', 'blocks'})[0])}")
         rows = _typed(entry, "blocks", list, where)
         if not 1 <= len(rows) <= MAX_BLOCKS:
             raise InputError(f"{where}: expected 1 to {MAX_BLOCKS} blocks, came {len(rows)}")
-        blocks = []
-        for position, row in enumerate(rows):
-            if not (isinstance(row, list) and len(row) == 2 and all(isinstance(name, str) for name in row)):
-                raise InputError(f"{where}, block {position}: expected two graph names, came {_short(row)}")
-            for name in row:
-                if name != _ABSENT and name not in graphs:
-                    raise InputError(f"{where}, block {position}: no graph is called {_short(name)}")
-            blocks.append(Block(tuple([None if name == _ABSENT else graphs[name] for name in row])))
-        stages.append(Stage(width, tuple(blocks)))
-    stem = _pair(document, "stem", source, 1, _MAX_WIDTH)
+        blocks = tuple([_read_block(row, graphs, version, f"{where}, block {position}") for position, row in enumerate(rows)])
+        given = entry.get("entry") if version > 1 else None
+        stages.append(Stage(width, blocks, None if given is None else _graph(given, graphs, f"{where}, entry")))
+    stem: tuple[int, int] | Graph
+    if version > 1 and isinstance(document.get("stem"), str):
+        stem = _graph(document["stem"], graphs, f"{source}: stem")
+    else:
+        stem = _pair(document, "stem", source, 1, _MAX_WIDTH)
+    head = document.get("head")
     architecture = Architecture(
         tuple(stages),
+        head=None if head is None else _graph(head, graphs, f"{source}: head"),
         classes=_integer(document, "classes", source, 1, 1_000_000),
         input_size=_pair(document, "input_size", source, 1, _MAX_WIDTH),
         stem=stem,
@@ -138,18 +164,56 @@ def from_document(document: Mapping[str, Any], source: str) -> Architecture:
     return architecture
 
 
+def _graph(name: Any, graphs: Mapping[str, Graph], where: str) -> Graph:
+    if not isinstance(name, str):
+        raise InputError(f"{where}: expected a graph's name, came {_short(name)}")
+    if name not in graphs:
+        raise InputError(f"{where}: no graph is called {_short(name)}")
+    return graphs[name]
+
+
+def _read_block(row: Any, graphs: Mapping[str, Graph], version: int, where: str) -> Block:
+    """A block's row: two graph names, or since version 2 {"plain": names}."""
+    residual = not (version > 1 and isinstance(row, dict) and set(row) == {"plain"})
+    names = row if residual else row["plain"]
+    counts = (2, 2) if residual else (1, MAX_SUBBLOCKS)
+    if not (isinstance(names, list) and counts[0] <= len(names) <= counts[1] and all(isinstance(name, str) for name in names)):
+        expected = "two graph names" if residual else f"1 to {MAX_SUBBLOCKS} graph names of a plain block"
+        raise InputError(f"{where}: expected {expected}, came {_short(row)}")
+    return Block(tuple([None if name == _ABSENT else _graph(name, graphs, where) for name in names]), residual)
+
+
 def check(architecture: Architecture, source: str) -> None:
-    """Raise InputError that names the stage, block and node of the first ill-typed operation."""
+    """Raise InputError that names the part and node of the first ill-typed operation."""
+    channels = architecture.in_channels
+    if isinstance(architecture.stem, Graph):
+        channels = _channels(architecture.stem, channels, f"{source}: stem")
+    else:
+        channels = architecture.stem[1]
     for s, stage in enumerate(architecture.stages):
+        if stage.entry is not None:
+            made = _channels(stage.entry, channels, f"{source}: stage {s}, entry")
+            if made != stage.width:
+                raise InputError(f"{source}: stage {s}: expected its entry to lead to {stage.width} channels, came {made}")
+        channels = stage.width
         for b, block in enumerate(stage.blocks):
             for k, graph in enumerate(block.subblocks):
-                if graph is None:
-                    continue
-                try:
-                    graph.types(stage.width)
-                except IllTyped as error:
-                    node = getattr(error, "node", 0)
-                    raise InputError(f"{source}: stage {s}, block {b}, sub-block {k + 1}, node %{node}: {error}") from None
+                if graph is not None:
+                    _typed_graph(graph.types, channels, f"{source}: stage {s}, block {b}, sub-block {k + 1}")
+    if architecture.head is not None:
+        _channels(architecture.head, channels, f"{source}: head")
+
+
+def _channels(graph: Graph, channels: int, where: str) -> int:
+    """The channels that a graph of the frame makes."""
+    return _typed_graph(graph.frame_types, channels, where)[graph.output][0]
+
+
+def _typed_graph(infer: Callable[[int], tuple[Type, ...]], channels: int, where: str) -> tuple[Type, ...]:
+    try:
+        return infer(channels)
+    except IllTyped as error:
+        raise InputError(f"{where}, node %{getattr(error, 'node', 0)}: {error}") from None
 
 
 _LINE = re.compile(r"%([0-9]{1,6}) = ([^%]{1,240}?)((?: %[0-9]{1,6})*)\Z")

@@ -28,6 +28,7 @@ def every_operation():
     """A graph with every operation of the table, at width 64."""
     b = GraphBuilder()
     x = b.chain(0, op("conv", kernel=3, groups=4, dilation=2), op("batch_norm"), op("gelu"), op("max_pool"), op("layer_norm"))
+    x = b.chain(x, op("relu"), op("average_pool"))
     q, k, v = (b.add(op("slice", index=i, count=3), b.add(op("conv", kernel=1, ratio=3), x)) for i in range(3))
     m = b.add(op("matmul_qk", head_dim=32), q, k)
     m = b.chain(m, op("relative_position_bias"), op("softmax"), op("mask"), op("dropout"))

@@ -93,7 +93,7 @@ def stages(width: Any = 32, blocks: Any = (("g1", "absent"),)) -> list[dict[str,
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no format": (document(format=None), "format"),
     "another format": (document(format="onnx"), "uninas-architecture"),
-    "a newer version": (document(version=2), "upgrade"),
+    "a newer version": (document(version=3), "upgrade"),
     "version zero": (document(version=0), "version"),
     "a version that is a text": (document(version="1"), "version"),
     "an unknown key": (document(colour="red"), "colour"),

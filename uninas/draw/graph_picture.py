@@ -41,7 +41,7 @@ class GraphPicture:
         self._graph = graph
         self._width = widths[0]
         self._symbolic = len(set(widths)) > 1
-        self._types = graph.types(self._width)
+        self._types = graph.frame_types(self._width)
         self._folded: Folded = fold(graph)
         self._items, edges = self._boxes(residual)
         self._layout: Layout = layered_layout([_size(item) for item in self._items], edges, vertical_gap=20.0)

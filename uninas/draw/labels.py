@@ -48,7 +48,9 @@ def op_label(op: Op) -> str:
     if op.name == "mask":
         return f"mask |i−j| ≤ {values['band']}"
     if op.name == "max_pool":
-        return f"max pool {values['kernel']}×{values['kernel']}"
+        return f"max pool {values['kernel']}×{values['kernel']}{_stride_label(op)}"
+    if op.name == "average_pool":
+        return f"average pool {values['kernel']}×{values['kernel']}{_stride_label(op)}"
     if op.name == "dropout":
         return f"dropout {values['p']:g}"
     if op.name in _PLAIN:
@@ -63,17 +65,22 @@ def _conv_label(op: Op) -> str:
         label += f", {groups} groups"
     if op.values["dilation"] != 1:
         label += f", dilation {op.values['dilation']}"
-    return label
+    return label + _stride_label(op)
+
+
+def _stride_label(op: Op) -> str:
+    return "" if op.values["stride"] == 1 else f" stride {op.values['stride']}"
 
 
 def type_label(type_: Type, width: int, *, symbolic: bool = False) -> str:
-    """The type of a value: "384 ch", "96 ch, 1×1", "6 maps N×N"; with `symbolic` as a multiple of the width C: "4C"."""
+    """The type of a value: "384 ch", "96 ch, 1×1", "6 maps", "2C, stride 2"; with `symbolic` in multiples of the width C."""
+    at = "" if type_.stride == 1 or type_.pooled else f", stride {type_.stride}"
     if isinstance(type_, AttentionMap):
         count = multiple(type_.heads, width) if symbolic else str(type_.heads)
         maps = "map" if count == "1" else "maps"
-        return f"{count} {maps}, 1×1" if type_.pooled else f"{count} {maps}"
+        return f"{count} {maps}, 1×1" if type_.pooled else f"{count} {maps}{at}"
     text = multiple(type_.channels, width) if symbolic else f"{type_.channels} ch"
-    return f"{text}, 1×1" if type_.pooled else text
+    return f"{text}, 1×1" if type_.pooled else f"{text}{at}"
 
 
 def multiple(channels: int, width: int) -> str:

@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 
 from uninas.cost import Cost, cost
 from uninas.draw.patterns import summarise_block
-from uninas.graph import Architecture, Block, Stage
+from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, Stage
 
 
 @dataclass
 class BlockKind:
-    """A distinct block: the letter it is called by, its widths, and how often it occurs in each stage (from 1)."""
+    """A distinct block: the letter it is called by, its widths, and how often it occurs in each stage (from 1).
+
+    A graph of the frame is one too, as a plain block of it alone: `role` is Stem, Entry or Head, of a block it is Block.
+    """
 
     letter: str
     block: Block
+    role: str = "Block"
     widths: list[int] = field(default_factory=list)
     per_stage: dict[int, int] = field(default_factory=dict)
 
@@ -32,7 +36,8 @@ class BlockKind:
     @property
     def occurrences(self) -> str:
         """Where it occurs: "stage 1 ×2, stage 2"."""
-        return ", ".join(f"stage {stage}" + f" ×{n}" * (n > 1) for stage, n in self.per_stage.items())
+        entry = "into " if self.role == "Entry" else ""
+        return ", ".join(f"{entry}stage {stage}" + f" ×{n}" * (n > 1) for stage, n in self.per_stage.items())
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Run:
 
 @dataclass(frozen=True)
 class StageView:
-    """A stage: number from 1, resolution (height, width), channels, its runs, and what it costs."""
+    """A stage: number from 1, resolution (height, width), channels, its runs (an entry is the first), and what it costs."""
 
     number: int
     resolution: tuple[int, int]
@@ -57,15 +62,26 @@ class StageView:
     params: int
     macs: int
 
+    @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        return sum(run.count for run in self.runs if run.kind.role == "Block")
+
 
 @dataclass(frozen=True)
 class Overview:
-    """A network as a drawing shows it. Costs are at the reference size; stem, stages and head add up to the total."""
+    """A network as a drawing shows it. Costs are at the reference size; stem, stages and head add up to the total.
+
+    `stem_flow`: what leaves the stem; `stem_text` and `head_text`: what they are, where a graph takes the template's place.
+    """
 
     architecture: Architecture
     total: Cost
     stem: tuple[int, int]
     head: tuple[int, int]
+    stem_flow: Flow
+    stem_text: str
+    head_text: str
     stages: tuple[StageView, ...]
     kinds: tuple[BlockKind, ...]
 
@@ -73,28 +89,50 @@ class Overview:
 def overview(architecture: Architecture) -> Overview:
     """Collect the overview of an architecture. Raises GraphError for an ill-typed graph."""
     total = cost(architecture)
-    kinds: dict[Block, BlockKind] = {}
-    before = _backbone(architecture, [])
-    stem = before
+    flows = architecture.flows()
+    kinds: dict[tuple[str, Block], BlockKind] = {}
+
+    def kind_of(role: str, block: Block, width: int) -> BlockKind:
+        lettered = sum(kind.role in ("Block", "Entry") for kind in kinds.values())
+        letter = _letter(lettered) if role in ("Block", "Entry") else role
+        kind = kinds.setdefault((role, block), BlockKind(letter, block, role))
+        if width not in kind.widths:
+            kind.widths.append(width)
+        return kind
+
+    def frame(role: str, graph: Graph, channels: int) -> BlockKind:
+        return kind_of(role, Block((graph,), residual=False), channels)
+
+    stem_text = head_text = ""
+    if isinstance(architecture.stem, Graph):
+        stem_text = frame("Stem", architecture.stem, architecture.in_channels).summary
+    stem = before = _backbone(architecture, [])
     stages: list[StageView] = []
-    done: list[Stage] = []
-    for number, (stage, place) in enumerate(zip(architecture.stages, architecture.places(), strict=True), start=1):
+    for number, (stage, given, (width, place)) in enumerate(zip(architecture.stages, flows, flows[1:], strict=False), start=1):
         runs: list[Run] = []
         stage_start = before
-        for block, first, stop in _runs(stage.blocks):
-            kind = kinds.setdefault(block, BlockKind(_letter(len(kinds)), block))
-            kind.per_stage[number] = kind.per_stage.get(number, 0) + stop - first
-            if stage.width not in kind.widths:
-                kind.widths.append(stage.width)
-            after = _backbone(architecture, [*done, Stage(stage.width, stage.blocks[:stop])])
-            summary = summarise_block(block, stage.width)
-            runs.append(Run(kind, stop - first, summary, after[0] - before[0], after[1] - before[1]))
+
+        def add_run(kind: BlockKind, count: int, summary: str, blocks: tuple[Block, ...]) -> None:
+            nonlocal before
+            kind.per_stage[number] = kind.per_stage.get(number, 0) + count  # noqa: B023  called within this round
+            so_far = architecture.stages[: number - 1]  # noqa: B023
+            after = _backbone(architecture, [*so_far, stage.with_blocks(blocks)])  # noqa: B023
+            runs.append(Run(kind, count, summary, after[0] - before[0], after[1] - before[1]))  # noqa: B023
             before = after
-        done.append(stage)
+
+        if stage.entry is not None and stage.entry != IDENTITY:
+            entry = frame("Entry", stage.entry, given.channels)
+            add_run(entry, 1, entry.summary, ())
+        for block, first, stop in _runs(stage.blocks):
+            add_run(kind_of("Block", block, width), stop - first, summarise_block(block, width), stage.blocks[:stop])
         spent = before[0] - stage_start[0], before[1] - stage_start[1]
-        stages.append(StageView(number, (place.height, place.width), stage.width, tuple(runs), *spent))
+        stages.append(StageView(number, (place.height, place.width), width, tuple(runs), *spent))
+    if architecture.head is not None:
+        head_text = frame("Head", architecture.head, flows[-1].channels).summary
     head = total.params - before[0], total.macs - before[1]
-    return Overview(architecture, total, stem, head, tuple(stages), tuple(kinds.values()))
+    return Overview(
+        architecture, total, stem, head, flows[0], stem_text, head_text, tuple(stages), tuple(kinds.values())
+    )  # fmt: skip
 
 
 def _backbone(architecture: Architecture, stages: list[Stage]) -> tuple[int, int]:

@@ -34,7 +34,7 @@ class _View:
 
     def __init__(self, graph: Graph, width: int) -> None:
         self.graph = graph
-        self.types: tuple[Type, ...] = graph.types(width)
+        self.types: tuple[Type, ...] = graph.frame_types(width)
         count = len(graph.nodes)
         self.consumers: list[list[int]] = [[] for _ in range(count)]
         self.before: list[set[int]] = []

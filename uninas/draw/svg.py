@@ -58,6 +58,7 @@ def draw_subblock(graph: Graph, width: int) -> str:
     Raises:
         GraphError: the graph is ill-typed at that width.
     """
+    graph.types(width)
     picture = GraphPicture(graph, [width], residual=False)
     canvas = Canvas()
     picture.draw(canvas, MARGIN, MARGIN)
@@ -90,15 +91,16 @@ def _draw_overview(canvas: Canvas, view: Overview, y: float) -> float:
     canvas.text(right - _SHARES / 2 + 6, y + 10, "MACs", "un-soft", size=10.5)
     y += 18
     arch = view.architecture
-    half = tuple(-(-side // 2) for side in arch.input_size)
-    first, second = arch.stem
-    y = _draw_plain_row(
-        canvas, view, y, "Stem", f"{half[0]} × {half[1]}  ·  {second} ch",
-        f"conv 3×3, stride 2 ({arch.in_channels} → {first}), BatchNorm, GELU, conv 3×3 ({first} → {second})", view.stem,
-    )  # fmt: skip
+    channels, place = view.stem_flow
+    text = view.stem_text
+    if not isinstance(arch.stem, Graph):
+        first, second = arch.stem
+        text = f"conv 3×3, stride 2 ({arch.in_channels} → {first}), BatchNorm, GELU, conv 3×3 ({first} → {second})"
+    shape = f"{place.height} × {place.width}  ·  {channels} ch"
+    y = _draw_plain_row(canvas, view, y, "Stem", shape, text, view.stem)
     for stage in view.stages:
         y = _draw_stage(canvas, view, stage, y)
-    text = f"LayerNorm, global average, linear to {arch.classes} classes"
+    text = f"{view.head_text or 'LayerNorm'}, global average, linear to {arch.classes} classes"
     return _draw_plain_row(canvas, view, y, "Head", "1 × 1", text, view.head)
 
 
@@ -116,8 +118,7 @@ def _draw_stage(canvas: Canvas, view: Overview, stage: StageView, y: float) -> f
     canvas.text(MARGIN, y + 24, f"Stage {stage.number}", size=13.5, bold=650)
     height, width = stage.resolution
     canvas.text(MARGIN, y + 42, f"{height} × {width}  ·  {stage.width} ch", "un-soft", size=11)
-    depth = sum(run.count for run in stage.runs)
-    canvas.text(MARGIN, y + 58, f"{depth} block{'s' * (depth != 1)}", "un-soft", size=11)
+    canvas.text(MARGIN, y + 58, f"{stage.depth} block{'s' * (stage.depth != 1)}", "un-soft", size=11)
     _draw_shares(canvas, view, y + 25, (stage.params, stage.macs))
     x, top = MARGIN + _LABEL, y + 10
     columns = WIDTH - 2 * MARGIN - _LABEL - _SHARES - _GAP
@@ -143,7 +144,7 @@ def _chip_costs(run: Run) -> str:
 
 def _draw_chip(canvas: Canvas, run: Run, x: float, y: float, width: float) -> None:
     height = _CHIP_HEIGHT
-    canvas.open_group(x, y, f"{run.count} × block {run.kind.letter}: {run.summary}")
+    canvas.open_group(x, y, f"{run.count} × {run.kind.role.lower()} {run.kind.letter}: {run.summary}")
     if run.count > 1:
         canvas.rect(3, 3, width, height, "un-panel un-rule", radius=7)
     canvas.rect(0, 0, width, height, "un-panel un-rule", radius=7)
@@ -197,10 +198,10 @@ class _Panel:
         self.parts: list[tuple[str, GraphPicture]] = []
         without = []
         for number, graph in enumerate(kind.block.subblocks, start=1):
-            if graph is None or graph.nodes[graph.output].op.name == "zero":
+            if graph is None or (kind.block.residual and graph.nodes[graph.output].op.name == "zero"):
                 without.append(f"S{number} is {'absent' if graph is None else 'zero'}")
             else:
-                self.parts.append((f"S{number}", GraphPicture(graph, kind.widths, residual=True)))
+                self.parts.append((f"S{number}", GraphPicture(graph, kind.widths, residual=kind.block.residual)))
         self.heading = wrap(kind.summary, 300, 12.5, 3)
         self.widths = [picture.width for _, picture in self.parts]
         heading_width = max([48 + text_width(line, 12.5) for line in self.heading], default=0.0)
@@ -232,7 +233,7 @@ def _draw_blocks(canvas: Canvas, view: Overview, y: float, *, heading: bool = Tr
         canvas.text(MARGIN, y + 4, "Blocks", size=16, bold=650)
     else:
         y -= 8
-    for text in wrap(_TEMPLATE, WIDTH - 2 * MARGIN, 11.5, 3):
+    for text in wrap(_forms(view), WIDTH - 2 * MARGIN, 11.5, 3):
         canvas.text(MARGIN, y + 24, text, "un-soft", size=11.5)
         y += 16
     y += 26
@@ -254,9 +255,24 @@ def _draw_blocks(canvas: Canvas, view: Overview, y: float, *, heading: bool = Tr
     return width, _draw_legend(canvas, y + 8)
 
 
-_TEMPLATE = (
-    "x ← x + S1(LayerNorm(x)), then x ← x + S2(LayerNorm(x)). The first block of a stage halves the resolution on both"
-    " paths of S1: 2×2 average pool, and a 1×1 convolution where the width changes."
+def _forms(view: Overview) -> str:
+    """What the kinds of blocks compute around their graphs."""
+    blocks = [kind.block for kind in view.kinds if kind.role == "Block"]
+    stages = view.architecture.stages
+    texts = [_TEMPLATE] if any(block.residual for block in blocks) else []
+    if not all(block.residual for block in blocks):
+        texts.append("A plain block is x ← S1(x), one graph after the other.")
+    if any(stage.entry is not None for stage in stages):
+        texts.append("An entry leads from the stage before into its own.")
+    if any(stage.entry is None for stage in stages):
+        texts.append(_HALVING)
+    return " ".join(texts)
+
+
+_TEMPLATE = "x ← x + S1(LayerNorm(x)), then x ← x + S2(LayerNorm(x))."
+_HALVING = (
+    "The first block of a stage halves the resolution on both paths of S1: 2×2 average pool, and a 1×1 convolution where"
+    " the width changes."
 )
 
 

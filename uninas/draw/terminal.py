@@ -32,11 +32,12 @@ def architecture_tree(arch: Architecture) -> Tree:
     """
     view = overview(arch)
     root = Tree(_title(view))
-    stem = Text.assemble(("Stem  ", "bold"), f"conv 3×3 stride 2, BatchNorm, GELU, conv 3×3 → {arch.stem[1]} ch")
+    stem_text = view.stem_text or "conv 3×3 stride 2, BatchNorm, GELU, conv 3×3"
+    stem = Text.assemble(("Stem  ", "bold"), f"{stem_text} → {view.stem_flow.channels} ch")
     root.add(_with_shares(stem, view, view.stem))
     for stage in view.stages:
         _add_stage(root, view, stage)
-    head = Text.assemble(("Head  ", "bold"), f"LayerNorm, global average, linear → {arch.classes}")
+    head = Text.assemble(("Head  ", "bold"), f"{view.head_text or 'LayerNorm'}, global average, linear → {arch.classes}")
     root.add(_with_shares(head, view, view.head))
     for kind in view.kinds:
         _add_kind(root, kind)
@@ -65,25 +66,27 @@ def _add_stage(root: Tree, view: Overview, stage: StageView) -> None:
 
 
 def _add_kind(root: Tree, kind: BlockKind) -> None:
-    line = Text.assemble((f"Block {kind.letter}  ", "bold cyan"), kind.summary, (f"  {kind.occurrences}", "bright_black"))
+    name = kind.role if kind.letter == kind.role else f"{kind.role} {kind.letter}"
+    line = Text.assemble((f"{name}  ", "bold cyan"), kind.summary, (f"  {kind.occurrences}", "bright_black"))
     branch = root.add(line)
     for number, graph in enumerate(kind.block.subblocks, start=1):
         name = f"S{number}  "
         if graph is None:
             branch.add(Text.assemble((name, "bold"), "absent"))
             continue
-        if graph.nodes[graph.output].op.name == "zero":
+        if kind.block.residual and graph.nodes[graph.output].op.name == "zero":
             branch.add(Text.assemble((name, "bold"), "zero: adds nothing to x"))
             continue
         width = kind.widths[0]
         summary = summarise_graph(graph, width, count_heads=len(kind.widths) == 1)
-        sub = branch.add(Text.assemble((name, "bold"), "x + S(LayerNorm(x)), S = ", summary))
-        for text in _graph_lines(graph, width):
+        form = "x + S(LayerNorm(x)), S = " if kind.block.residual else "S(x), S = "
+        sub = branch.add(Text.assemble((name, "bold"), form, summary))
+        for text in _graph_lines(graph, width, symbolic=kind.role in ("Block", "Entry")):
             sub.add(text)
 
 
-def _graph_lines(graph: Graph, width: int) -> list[Text]:
-    types = graph.types(width)
+def _graph_lines(graph: Graph, width: int, *, symbolic: bool) -> list[Text]:
+    types = graph.frame_types(width)
     digits = len(str(len(graph.nodes) - 1))
     lines = []
     for index, node in enumerate(graph.nodes):
@@ -92,7 +95,7 @@ def _graph_lines(graph: Graph, width: int) -> list[Text]:
         if node.inputs and node.inputs != (index - 1,):
             line.append(f"  ← {', '.join(map(str, node.inputs))}", "bright_black")
         if not node.inputs or any(types[source] != types[index] for source in node.inputs):
-            line.append(f"  {type_label(types[index], width, symbolic=True)}", "cyan")
+            line.append(f"  {type_label(types[index], width, symbolic=symbolic)}", "cyan")
         if index == graph.output and index != len(graph.nodes) - 1:
             line.append("  (output)", "bold")
         lines.append(line)

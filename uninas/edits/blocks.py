@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from uninas.edits.edit import Edit
 from uninas.errors import InputError
-from uninas.graph import Architecture, Block, Stage
+from uninas.graph import Architecture, Block
 from uninas.text import parse_graph
 
 
@@ -34,7 +35,7 @@ def shorten(architecture: Architecture, edit: Edit) -> Architecture:
     """Remove a block; a stage keeps at least one, which may be empty."""
     blocks = _blocks(architecture, edit.stage, edit.block)
     if len(blocks) == 1:
-        blocks[0] = Block((None,) * len(blocks[0].subblocks))
+        blocks[0] = blocks[0].with_subblocks((None,) * len(blocks[0].subblocks))
     else:
         del blocks[edit.block]
     return architecture.with_blocks(edit.stage, tuple(blocks))
@@ -52,7 +53,7 @@ def move_block(architecture: Architecture, edit: Edit) -> Architecture:
     blocks = _blocks(architecture, edit.stage, edit.block)
     moved = blocks.pop(edit.block)
     if not blocks:
-        blocks = [Block((None,) * len(moved.subblocks))]
+        blocks = [moved.with_subblocks((None,) * len(moved.subblocks))]
     changed = architecture.with_blocks(edit.stage, tuple(blocks))
     to_stage = _bounded(edit, "to_stage", 0, len(architecture.stages) - 1)
     target = list(changed.stages[to_stage].blocks)
@@ -70,26 +71,31 @@ def width(architecture: Architecture, edit: Edit) -> Architecture:
     """Give a stage another width."""
     _blocks(architecture, edit.stage, 0)
     stages = list(architecture.stages)
-    stages[edit.stage] = Stage(_bounded(edit, "width", 1, 1 << 16), stages[edit.stage].blocks)
+    stages[edit.stage] = replace(stages[edit.stage], width=_bounded(edit, "width", 1, 1 << 16))
     return architecture.replace(stages=tuple(stages))
 
 
 def crossover(architecture: Architecture, edit: Edit) -> Architecture:
     """Overwrite a block with one of another parent; the edit carries the block's graphs as text, so it replays alone."""
-    blocks = _blocks(architecture, edit.stage, edit.block)
+    _blocks(architecture, edit.stage, edit.block)
+    plain = bool(_bounded(edit, "plain", 0, 1)) if "plain" in edit.arguments else False
     subblocks = []
-    for number in range(len(blocks[edit.block].subblocks)):
+    for number in range(sum(name.startswith("sub") for name in edit.arguments) if plain else 2):
         text = edit.arguments.get(f"sub{number + 1}")
         if not isinstance(text, str):
             raise InputError(f"expected a crossover to carry 'sub{number + 1}' as text, came {text!r}")
         subblocks.append(None if text == "absent" else parse_graph(text, "crossover"))
-    return architecture.with_block(edit.stage, edit.block, Block(tuple(subblocks)))
+    return architecture.with_block(edit.stage, edit.block, Block(tuple(subblocks), residual=not plain))
 
 
 def crossover_edit(stage: int, block: int, donor: Block) -> Edit:
     """The crossover that puts `donor` in place of a block."""
-    texts = {f"sub{n + 1}": "absent" if graph is None else graph.text for n, graph in enumerate(donor.subblocks)}
-    return Edit("crossover", stage, block, arguments=texts)
+    arguments: dict[str, int | str] = {
+        f"sub{n + 1}": "absent" if graph is None else graph.text for n, graph in enumerate(donor.subblocks)
+    }
+    if not donor.residual:
+        arguments["plain"] = 1
+    return Edit("crossover", stage, block, arguments=arguments)
 
 
 BLOCK_EDITS: dict[str, Callable[[Architecture, Edit], Architecture]] = {
