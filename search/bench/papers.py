@@ -324,7 +324,7 @@ def _figures() -> dict[tuple[str, str, str, str], tuple[Figure, ...]]:
         key = (proxy, dataset, metric, population)
         found[key] = (*found.get(key, ()), figure)
 
-    for table, name, population in ((_TABLE_I, "Table I", "reachable"), (_TABLE_VI, "Table VI", "all")):
+    for table, name, population in ((_TABLE_I, "Table I", "reachable"), (_TABLE_VI, "Table VI", "all_forms")):
         for proxy, cells in rows_of(table).items():
             for number, cell in enumerate(cells):
                 if cell is not None:
@@ -332,8 +332,8 @@ def _figures() -> dict[tuple[str, str, str, str], tuple[Figure, ...]]:
     for table, name in ((_TCET_2, "Table 2"), (_TCET_A1, "Table A.1")):
         for proxy, cells in rows_of(table).items():
             for dataset, cell in zip(DATASETS, cells, strict=True):
-                if cell is not None and (name == "Table 2" or (proxy, dataset, "kendall", "all") not in found):
-                    add(proxy, dataset, "kendall", "all", Figure(cell, T_CET, name, digits=2))
+                if cell is not None and (name == "Table 2" or (proxy, dataset, "kendall", "all_forms") not in found):
+                    add(proxy, dataset, "kendall", "all_forms", Figure(cell, T_CET, name, digits=2))
     for proxy in ("expressivity", "trainability"):  # components that Table I has no row for
         for metric, cell in zip(METRICS, rows_of(_TABLE_IX)[proxy[0].upper()], strict=True):
             assert cell is not None
@@ -351,7 +351,7 @@ def paper_figures(proxy: str, dataset: str, metric: str, population: str) -> tup
         proxy: our name of a raw proxy, population rank or model.
         dataset: cifar10, cifar100 or imagenet16_120.
         metric: kendall, spearman or ndcg.
-        population: reachable (the 9,445) or all (the 15,625 as stored).
+        population: reachable (the 9,445) or all_forms (the 15,625 as stored).
     """
     return _FIGURES.get((proxy, dataset, metric, population), ())
 

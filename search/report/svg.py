@@ -72,7 +72,7 @@ def render_svg(
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     pixels = f'width="{1080 * width / WIDTH:.0f}"'
     if alone:
-        svg = re.sub(r"font-family: [^;\"]*;? ?", "font-family: sans-serif; ", svg)
+        svg = svg.replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
     else:
         svg = re.sub(r'\bid="', f'id="{name}-', svg)
         svg = re.sub(r"url\(#", f"url(#{name}-", svg)

@@ -134,8 +134,8 @@ def test_a_figure_is_found_by_proxy_dataset_metric_and_population():
     found = paper_figure("vkdnw_agg", "imagenet16_120", "ndcg", "reachable")
     assert found == Figure(0.664, "VKDNW", "Table I")
     assert found.source == "VKDNW, Table I"
-    assert paper_figure("t_cet_snip", "cifar10", "kendall", "all") == Figure(0.69, "T-CET", "Table 2", digits=2)
-    assert [one.paper for one in paper_figures("synflow", "cifar10", "kendall", "all")] == ["VKDNW", "T-CET"]
+    assert paper_figure("t_cet_snip", "cifar10", "kendall", "all_forms") == Figure(0.69, "T-CET", "Table 2", digits=2)
+    assert [one.paper for one in paper_figures("synflow", "cifar10", "kendall", "all_forms")] == ["VKDNW", "T-CET"]
     assert paper_figure("t_cet_snip", "cifar10", "kendall", "reachable") is None
     assert paper_figure("gradsign", "cifar10", "kendall", "reachable") is None  # the paper prints its SPR only
     assert paper_figure("gradsign", "cifar10", "spearman", "reachable") is not None

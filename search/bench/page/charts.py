@@ -1,0 +1,214 @@
+"""The charts of a bench's pages: drawn once, for the HTML page in its colours or as a file for the Markdown pages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from search.bench.page.data import Bench, Row
+from search.bench.page.derived import ToyRanking, order_by_likeness
+from search.bench.page.words import DATASET_NAMES, METRIC_NAMES, number
+from search.metrics import TOY
+from search.report.svg import WIDTH, quantities, readable_floor, render_svg
+from search.report.theme import AMBER, BLUE, INK, PAPER, PURPLE, RANK_COLOURS, SOFT, TEAL
+
+_COLUMNS = 4
+_DENSITY = LinearSegmentedColormap.from_list("density", RANK_COLOURS)
+_FAMILY_COLOURS = (BLUE, AMBER, TEAL, PURPLE, SOFT, INK)
+_VECTOR_UP_TO = 300  # networks; more circles than that in each of forty panels are one picture a panel
+
+
+def scatters(bench: Bench, names: Sequence[str], *, alone: bool = False, name: str = "scatter") -> str:
+    """Score against accuracy, a panel a proxy, dots coloured by how many lie around them.
+
+    A panel's axis is the raw score, its logarithm where it spans decades, or its rank where a few scores would press all
+    others together; the panel says which.
+    """
+    assert bench.scores is not None
+    accuracy = bench.scores["accuracy"].to_numpy(float)
+    families = bench.scores["family"].astype(str).to_numpy() if "family" in bench.scores else None
+    rows = math.ceil(len(names) / _COLUMNS)
+
+    def draw(figure: Figure) -> None:
+        grid: Any = figure.subplots(rows, _COLUMNS, squeeze=False, sharey=True)
+        floor = readable_floor(accuracy.tolist())
+        for place, axes in enumerate(grid.flat):
+            if place >= len(names):
+                axes.set_axis_off()
+                continue
+            column = bench.scores[names[place]].to_numpy(float)  # type: ignore[index]
+            kept = np.isfinite(column)
+            shades = None if families is None else families[kept]
+            _scatter(axes, column[kept], accuracy[kept], shades, floor)
+            row = bench.row(names[place])
+            tau = f"   τ {number(row.kendall)}" if row is not None and math.isfinite(row.kendall) else ""
+            axes.set_title(f"{names[place]}{tau}", fontsize=8.5)
+            if place % _COLUMNS == 0:
+                axes.set_ylabel("accuracy, %")
+        top = float(accuracy.max())
+        if floor < top:
+            grid.flat[0].set_ylim(floor - 0.02 * (top - floor), top + 0.04 * (top - floor))
+        if families is not None:
+            _family_legend(figure, families)
+
+    return render_svg(name, "Score against accuracy for each proxy", 0.3 + 1.95 * rows, draw, alone=alone)
+
+
+def _scatter(axes: Axes, scores: Any, accuracy: Any, families: Any, floor: float) -> None:
+    values, kind = _axis(scores)
+    size = 12 if len(values) < 300 else 5 if len(values) < 3000 else 2.5
+    if families is None:
+        density = _crowd(np.log(values) if kind == "log" else values, np.maximum(accuracy, floor))
+        order = np.argsort(density, kind="stable")  # the crowded ones on top
+        look: dict[str, Any] = {"c": density[order], "cmap": _DENSITY, "alpha": 0.8}
+    else:
+        order = np.arange(len(values))
+        names = sorted(set(families))
+        look = {"color": [_FAMILY_COLOURS[names.index(one) % len(_FAMILY_COLOURS)] for one in families], "alpha": 0.7}
+    axes.scatter(
+        values[order], accuracy[order], s=size, linewidths=0, rasterized=len(values) > _VECTOR_UP_TO, **look
+    )  # fmt: skip
+    if kind == "log":
+        axes.set_xscale("log")
+        axes.minorticks_off()
+        axes.locator_params(axis="x", numticks=4)
+    else:
+        axes.locator_params(axis="x", nbins=4)
+        quantities(axes.xaxis)
+    if kind == "rank":
+        axes.set_xlabel("rank", fontsize=7.5)
+    below = int((accuracy < floor).sum())
+    if below:
+        axes.annotate(f"{below:,} lower", (0.98, 0.04), xycoords="axes fraction", ha="right", color=SOFT, fontsize=7)
+
+
+def _axis(scores: Any) -> tuple[Any, str]:
+    """What a panel shows of its scores: raw, log or rank."""
+    if _spread(scores):
+        return scores, "raw"
+    if scores.min() > 0 and _spread(np.log(scores)):
+        return scores, "log"
+    order = np.argsort(np.argsort(scores, kind="stable"), kind="stable") + 1
+    return order.astype(float), "rank"
+
+
+def _spread(values: Any) -> bool:
+    """Whether the middle nine tenths of the values take at least a third of their axis."""
+    low, high = np.quantile(values, [0.05, 0.95])
+    return bool(high - low >= (values.max() - values.min()) / 3)
+
+
+def _crowd(x: Any, y: Any) -> Any:
+    """How crowded it is around each dot, on a logarithmic scale: a smoothed histogram, read between its cells."""
+    bins = 48
+
+    def place(values: Any) -> Any:
+        span = values.max() - values.min()
+        return np.zeros(len(values)) if span == 0 else (values - values.min()) / span * (bins - 1)
+
+    places = np.stack([place(x), place(y)])
+    cells = np.rint(places).astype(int)
+    counts = np.bincount(cells[0] * bins + cells[1], minlength=bins * bins).reshape(bins, bins).astype(float)
+    return np.log1p(map_coordinates(gaussian_filter(counts, 1.2), places, order=1))
+
+
+def _family_legend(figure: Figure, families: Any) -> None:
+    names = sorted(set(families))
+    handles = [
+        Line2D([], [], linestyle="", marker="o", markersize=4, color=_FAMILY_COLOURS[place % len(_FAMILY_COLOURS)], label=one)
+        for place, one in enumerate(names)
+    ]
+    figure.legend(handles=handles, ncols=min(6, len(names)), loc="outside upper left")
+
+
+def toy(rankings: Sequence[ToyRanking]) -> str:
+    """Fig. 2 of the VKDNW paper: accuracies of ten networks in the order of two rankings, the first five counted by nDCG."""
+
+    def draw(figure: Figure) -> None:
+        grid: Any = figure.subplots(1, len(rankings), sharey=True, squeeze=False)
+        for axes, ranking in zip(grid[0], rankings, strict=True):
+            order = np.argsort(-np.array(ranking.places))
+            ordered = np.array(TOY.accuracies)[order]
+            colours = [BLUE if place < 5 else SOFT for place in range(len(ordered))]
+            axes.bar(np.arange(1, len(ordered) + 1), ordered, color=colours, width=0.72)
+            for place, value in enumerate(ordered, start=1):
+                axes.annotate(f"{value:g}", (place, value), xytext=(0, 2), textcoords="offset points", ha="center",
+                              color=INK, fontsize=7.5)  # fmt: skip
+            values = ranking.values
+            text = f"KT {values['kendall']:.3f}   SPR {values['spearman']:.3f}   nDCG₅ {values['ndcg']:.3f}"
+            axes.set_title(f"{ranking.name}\n{text}")
+            axes.set_xlabel("place in the ranking (1: ranked best)")
+            axes.set_xticks(range(1, len(ordered) + 1))
+            axes.set_ylim(0, 112)
+            axes.grid(axis="x", visible=False)
+        grid[0][0].set_ylabel("accuracy, %")
+
+    return render_svg("toy", "Two toy rankings of ten networks", 2.9, draw)
+
+
+def intervals(benches: Sequence[Bench], metric: str, names: Sequence[str]) -> str:
+    """A file: for each proxy our interval on each dataset, and the papers' figure as a diamond."""
+
+    def draw(figure: Figure) -> None:
+        grid: Any = figure.subplots(1, len(benches), sharey=True, squeeze=False)
+        for axes, bench in zip(grid[0], benches, strict=True):
+            for place, name in enumerate(reversed(names)):
+                row = bench.row(name)
+                if row is not None:
+                    _interval(axes, row, metric, place)
+            axes.set_title(DATASET_NAMES.get(bench.dataset, bench.dataset))
+            axes.set_xlabel(METRIC_NAMES[metric])
+            axes.grid(axis="y", visible=False)
+        grid[0][0].set_yticks(range(len(names)), labels=list(reversed(names)))
+        grid[0][0].set_ylim(-0.8, len(names) - 0.2)
+        for label in grid[0][0].get_yticklabels():
+            label.set_color(INK)
+        handles = [
+            Line2D([], [], color=BLUE, marker="o", markersize=3.5, linewidth=2.2, label="ours, 95 % interval"),
+            Line2D([], [], color=AMBER, marker="D", markersize=4.5, linestyle="", markeredgecolor=PAPER, label="the paper’s"),
+        ]
+        figure.legend(handles=handles, ncols=2, loc="outside upper right")
+
+    title = f"{METRIC_NAMES[metric]} of each proxy with its interval, and the papers' figures"
+    return render_svg(f"intervals-{metric}", title, 0.9 + 0.19 * len(names), draw, width=WIDTH, alone=True)
+
+
+def _interval(axes: Axes, row: Row, metric: str, place: int) -> None:
+    estimate = row.metrics.get(metric)
+    if estimate is not None and math.isfinite(estimate.value):
+        if math.isfinite(estimate.low):
+            axes.plot([estimate.low, estimate.high], [place, place], color=BLUE, linewidth=2.2, solid_capstyle="butt")
+        axes.plot(estimate.value, place, "o", color=BLUE, markersize=3.5)
+    for figure in row.papers.get(metric, ())[:1]:
+        axes.plot(figure.value, place, "D", color=AMBER, markersize=4.5, markeredgecolor=PAPER, markeredgewidth=0.6, zorder=5)
+
+
+def heat(bench: Bench) -> str:
+    """A file: proxy-against-proxy partial correlations with numbers, those alike beside each other."""
+    order = order_by_likeness(bench.partial)
+    table = np.array([[bench.partial[line][column] for column in order] for line in order])
+    names = [bench.names[place] for place in order]
+    side = 1.9 + 0.29 * len(names)
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        shown = np.where(np.eye(len(names), dtype=bool), np.nan, table)
+        axes.imshow(shown, cmap=LinearSegmentedColormap.from_list("sign", [AMBER, PAPER, BLUE]), vmin=-1.4, vmax=1.4)
+        for line, column in zip(*np.nonzero(np.isfinite(shown)), strict=True):
+            axes.annotate(number(shown[line, column], 2).replace("0.", ".", 1), (column, line), ha="center", va="center",
+                          fontsize=6.2, color=INK)  # fmt: skip
+        axes.set_xticks(range(len(names)), labels=names, rotation=90)
+        axes.set_yticks(range(len(names)), labels=names)
+        axes.grid(visible=False)
+        axes.tick_params(length=0, labelcolor=INK)
+
+    title = "Partial correlation of every two proxies with the accuracy taken out"
+    return render_svg("partial", title, side, draw, width=side, alone=True)

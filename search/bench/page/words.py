@@ -1,0 +1,102 @@
+"""How the pages write names, numbers and comparisons, so that HTML and Markdown say the same."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from search.bench.page.data import Bench, Row
+from search.metrics import Estimate
+
+DATASET_NAMES: dict[str, str] = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16_120": "ImageNet16-120"}
+METRIC_NAMES: dict[str, str] = {"kendall": "Kendall’s τ", "spearman": "Spearman’s ρ", "ndcg": "nDCG"}
+POPULATION_NAMES: dict[str, str] = {
+    "reachable": "the 9,445 cells in which every edge reaches the output",
+    "all_forms": "all 15,625 cells as stored, dead edges included",
+}
+MISSING = "–"
+NOT_MEASURED = "not measured"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """A correlation, or a dash."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")  # + 0.0: no negative zero
+
+
+def estimate(one: Estimate | None) -> str:
+    """Value and interval: 0.743 [0.731, 0.755]."""
+    if one is None or not math.isfinite(one.value):
+        return MISSING
+    if not (math.isfinite(one.low) and math.isfinite(one.high)):
+        return number(one.value)
+    return f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"
+
+
+def count(value: int | None) -> str:
+    """A count with separators, or a dash."""
+    return MISSING if value is None else f"{value:,}"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds to three digits; what is under a tenth of a millisecond says so."""
+    if value is None or not math.isfinite(value):
+        return MISSING
+    if value < 1e-4:
+        return "< 0.0001"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(value)))}f}"
+
+
+def memory(value: float | None) -> str:
+    """Bytes as megabytes."""
+    return MISSING if value is None else f"{value / 1e6:,.0f} MB"
+
+
+def probability(value: float | None) -> str:
+    """A p-value."""
+    return MISSING if value is None or not math.isfinite(value) else f"{value:.4f}" if value < 0.1 else f"{value:.2f}"
+
+
+def failures(row: Row) -> str:
+    """How many networks a proxy failed on, and why."""
+    return "; ".join(f"{number_failed:,} × {reason}" for reason, number_failed in row.failed.items())
+
+
+def places(rows: Iterable[Row], metrics: Iterable[str]) -> Counter[str]:
+    """How many of our intervals lie inside, above and below the papers' figures."""
+    wanted = list(metrics)
+    return Counter(place for row in rows for metric in wanted if (place := row.place(metric)))
+
+
+def tally(found: Mapping[str, int]) -> str:
+    """Such counts in words."""
+    total = sum(found.values())
+    if not total:
+        return "The papers print no figure for these rows."
+    return (
+        f"Of {total} figures of the papers, {found.get('inside', 0)} lie inside our interval; our interval lies above"
+        f" {found.get('above', 0)} and below {found.get('below', 0)}."
+    )
+
+
+def networks(bench: Bench) -> str:
+    """Which networks were scored."""
+    drawn = f"{bench.sample:,} networks" if bench.sample is not None else "networks"
+    if bench.benchmark == "timm":
+        return f"{drawn} of timm"
+    return f"{drawn} of {POPULATION_NAMES.get(bench.population, bench.population or 'an unnamed population')}"
+
+
+def flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as rows of a name and a value."""
+    for key, value in data.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{name} · ")
+        elif isinstance(value, list | tuple):
+            yield name, ", ".join(map(str, value)) or "none"
+        else:
+            yield name, MISSING if value is None else str(value)
