@@ -180,8 +180,12 @@ METRICS: dict[str, Rows] = {"kendall": kendall_rows, "spearman": spearman_rows, 
 """Every metric by name, in its form for tables."""
 
 
-def _prepared(metric: str, scores: Numbers, accuracies: Numbers) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Checked columns in the form that the metric is quickest with."""
+def prepared(metric: str, scores: Numbers, accuracies: Numbers) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Check scores and accuracies and give them in the form in which resampling by that metric is quick.
+
+    Raises:
+        InputError: unknown metric, accuracies that are not finite or no percentages.
+    """
     if metric not in METRICS:
         raise InputError(f"metric: expected one of {', '.join(METRICS)}; got '{metric}'")
     numbers = _scores(scores)
@@ -200,7 +204,7 @@ def _options(metric: str, count: int, top: int | None) -> dict[str, int]:
 
 
 def _single(metric: str, scores: Numbers, accuracies: Numbers, top: int | None = None, seed: int = 0) -> float:
-    columns = _prepared(metric, scores, accuracies)
+    columns = prepared(metric, scores, accuracies)
     return float(METRICS[metric](*(column[None] for column in columns), seed=seed, **_options(metric, len(columns[0]), top))[0])
 
 
@@ -298,7 +302,7 @@ def estimate(
     Raises:
         InputError: unknown metric, accuracies that are no percentages, fewer networks than P.
     """
-    columns = _prepared(metric, scores, accuracies)
+    columns = prepared(metric, scores, accuracies)
     statistic = partial(METRICS[metric], **_options(metric, len(columns[0]), top))
     return bootstrap(statistic, columns, resamples=resamples, seed=seed, level=level)
 
@@ -318,8 +322,8 @@ def paired_difference(
 
     Both see the same resamples, so what is hard about a resample cancels. `first` is better with confidence where `low` > 0.
     """
-    ours, truth = _prepared(metric, first, accuracies)
-    theirs, _ = _prepared(metric, second, accuracies)
+    ours, truth = prepared(metric, first, accuracies)
+    theirs, _ = prepared(metric, second, accuracies)
     measure = partial(METRICS[metric], **_options(metric, len(truth), top))
 
     def difference(one: NDArray[Any], other: NDArray[Any], accuracy: NDArray[Any], *, seed: int) -> Floats:
@@ -335,7 +339,7 @@ def p_value(
 
     (1 + random orders at least as good) / (1 + permutations): never 0, which no finite number of orders can show.
     """
-    columns = _prepared(metric, scores, accuracies)
+    columns = prepared(metric, scores, accuracies)
     count = len(columns[0])
     measure = partial(METRICS[metric], **_options(metric, count, top))
     seen = float(measure(*(column[None] for column in columns), seed=seed)[0])
