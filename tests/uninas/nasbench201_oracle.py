@@ -1,7 +1,7 @@
 """The network of NAS-Bench-201 (arXiv 2001.00326) written down naively in torch, independently of the space under test.
 
 A 3x3 stem with BatchNorm; three stages of equal cells at C, 2C, 4C channels; before the second and third a residual block of
-stride 2; BatchNorm, ReLU, global average pooling, a linear layer. An edge of a cell that computes is ReLU, convolution, BatchNorm.
+stride 2; BatchNorm, ReLU, global average pooling, a linear layer. An edge that computes is ReLU, convolution, BatchNorm.
 """
 
 from __future__ import annotations

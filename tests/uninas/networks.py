@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from uninas import (
+    IDENTITY,
     Architecture,
     Block,
     Edit,
@@ -123,13 +124,15 @@ class _Loose:
     readers: list[tuple[_Loose, int]] = field(default_factory=list)
 
 
-def disguised(graph: Graph, width: int, rng: random.Random, rewrites: int = 6) -> tuple[Graph, dict[int, int]]:
+def disguised(
+    graph: Graph, width: int, rng: random.Random, rewrites: int = 6, *, frame: bool = False
+) -> tuple[Graph, dict[int, int]]:
     """The same computation, written otherwise, and where each operation with weights has gone (old node -> new node)."""
-    types = graph.types(width)
+    types = graph.frame_types(width) if frame else graph.types(width)
     loose: list[_Loose] = []
     for index, (operation, inputs) in enumerate(graph.nodes):
         loose.append(_Loose(operation, [loose[i] for i in inputs], types[index], index))
-    end = _Loose(op("identity"), [loose[graph.output]], types[0])
+    end = _Loose(op("identity"), [loose[graph.output]], types[graph.output])
     everything = [*loose, end]
 
     def new(operation: Op, inputs: list[_Loose], made: Type) -> _Loose:
@@ -168,9 +171,9 @@ def disguised(graph: Graph, width: int, rng: random.Random, rewrites: int = 6) -
             return new(op("add"), rng.sample([nothing, x], 2), x.type)
         assert isinstance(x.type, FeatureMap)
         if way == "slice of a concat":
-            both = new(op("concat"), [x, x], FeatureMap(2 * x.type.channels, x.type.pooled))
+            both = new(op("concat"), [x, x], FeatureMap(2 * x.type.channels, x.type.pooled, x.type.stride))
             return new(op("slice", index=rng.randrange(2), count=2), [both], x.type)
-        half = FeatureMap(x.type.channels // 2, x.type.pooled)
+        half = FeatureMap(x.type.channels // 2, x.type.pooled, x.type.stride)
         return new(op("concat"), [new(op("slice", index=i, count=2), [x], half) for i in range(2)], x.type)
 
     for _ in range(rewrites):
@@ -206,10 +209,99 @@ def disguised(graph: Graph, width: int, rng: random.Random, rewrites: int = 6) -
 def disguised_network(architecture: Architecture, rng: random.Random, rewrites: int = 6) -> tuple[Architecture, dict[str, str]]:
     """The same network, written otherwise, and the new name of each searched layer."""
     changed, renamed = architecture, {}
-    for s, b, k, graph in graphs_of(architecture):
-        other, place = disguised(graph, architecture.stages[s].width, rng, rewrites)
-        changed = changed.with_subblock(s, b, k, other)
-        old_names, new_names, prefix = layer_names(graph), layer_names(other), subblock_prefix(s, b, k)
+
+    def rewrite(graph: Graph, width: int, prefix: str, *, frame: bool = False) -> Graph:
+        other, place = disguised(graph, width, rng, rewrites, frame=frame)
+        old_names, new_names = layer_names(graph), layer_names(other)
         for old, new in place.items():
             renamed[f"{prefix}{old_names[old]}"] = f"{prefix}{new_names[new]}"
-    return changed, renamed
+        return other
+
+    for s, b, k, graph in graphs_of(architecture):
+        other = rewrite(graph, architecture.stages[s].width, subblock_prefix(s, b, k))
+        changed = changed.with_subblock(s, b, k, other)
+    flows, stages = architecture.flows(), list(changed.stages)
+    for s, stage in enumerate(stages):
+        if stage.entry is not None and stage.entry != IDENTITY:
+            entry = rewrite(stage.entry, flows[s].channels, f"stages.{s}.entry.", frame=True)
+            stages[s] = replace(stage, entry=entry)
+    stem, head = architecture.stem, architecture.head
+    if isinstance(stem, Graph):
+        stem = rewrite(stem, architecture.in_channels, "stem.", frame=True)
+    if head is not None:
+        head = rewrite(head, flows[-1].channels, "norm.", frame=True)
+    return changed.replace(stages=tuple(stages), stem=stem, head=head), renamed
+
+
+# --- graphs of the frame ----------------------------------------------------------------------------------------------------
+
+
+def random_frame(rng: random.Random, channels: int, steps: int, *, strided: bool = True, zeros: float = 0.0) -> Graph:
+    """A chain of random operations with side branches: convolutions and pools of any stride, gates, attention, sums."""
+    builder = GraphBuilder()
+    node, stride = 0, 1
+
+    def step(down: int = 2) -> int:
+        return rng.choice([1, 1, down]) if strided and stride < 16 else 1
+
+    for _ in range(steps):
+        kind = rng.choice(["conv", "depthwise", "norm", "relu", "max", "average", "tiles", "gate", "attention", "sum", "zero"])
+        if kind == "zero" and rng.random() >= zeros:
+            kind = "conv"
+        now = step(3)
+        if kind == "conv":
+            ratio = rng.choice(["1", "2", "1/2"]) if strided and channels % 16 == 0 and channels < 64 else "1"
+            node = builder.add(op("conv", kernel=rng.choice([1, 3, 5]), ratio=ratio, stride=now, bias=rng.random() < 0.5), node)
+            channels = channels * int(ratio) if "/" not in ratio else channels // 2
+        elif kind == "depthwise":
+            node = builder.add(
+                op("conv", kernel=3, groups="depthwise", bias=False, stride=now, dilation=rng.choice([1, 2])), node
+            )
+        elif kind in ("norm", "relu"):
+            now, node = 1, builder.add(op("batch_norm" if kind == "norm" else "relu"), node)
+        elif kind in ("max", "average"):
+            node = builder.add(op(f"{kind}_pool", kernel=rng.choice([3, 5]), stride=now), node)
+        elif kind == "tiles":
+            now = step()
+            node = builder.add(op("average_pool", kernel=2, stride=2), node) if now == 2 else node
+        elif kind == "zero":
+            node = builder.add(op("zero", stride=now), node)
+        elif kind == "gate":
+            pooled = builder.chain(node, op("global_average_pool"), op("conv", kernel=1), op("relu"), op("conv", kernel=1))
+            now, node = 1, builder.add(op("multiply"), node, builder.chain(pooled, op("broadcast"), op("sigmoid")))
+        elif kind == "attention":
+            now, scores = 1, builder.add(op("matmul_qk", head_dim=channels // 2), node, node)
+            scores = builder.chain(scores, op("relative_position_bias"), op("softmax"))
+            node = builder.add(op("matmul_av"), scores, node)
+        else:
+            deep = builder.chain(node, op("conv", kernel=3, stride=now, bias=False), op("batch_norm"))
+            node = builder.add(op("add"), builder.chain(node, op("conv", kernel=1, stride=now)), deep)
+        stride *= now
+    return builder.build(node)
+
+
+def framed(rng: random.Random, size: tuple[int, int] = (29, 34), zeros: float = 0.0) -> Architecture:
+    """A random network whose stem, entries, head and blocks are graphs or the template's, in any mixture."""
+    stem: Graph | tuple[int, int] = (8, 16)
+    channels = 16
+    if rng.random() < 0.7:
+        begin = GraphBuilder()
+        begun = begin.chain(0, op("conv", kernel=3, ratio="16/3", bias=False, stride=rng.choice([1, 2])), op("batch_norm"))
+        stem = begin.build(begin.include(random_frame(rng, 16, rng.randrange(2), strided=False), begun))
+    stages = []
+    for _ in range(rng.randrange(1, 3)):
+        entry, width = None, channels
+        if rng.random() < 0.7:
+            entry = random_frame(rng, channels, rng.randrange(4), zeros=zeros)
+            width = entry.frame_types(channels)[entry.output][0]
+        blocks = []
+        for _ in range(rng.randrange(1, 3)):
+            graphs: list[Graph | None] = [
+                None if rng.random() < 0.2 else random_frame(rng, width, rng.randrange(4), strided=False, zeros=zeros)
+                for _ in range(2)
+            ]
+            blocks.append(Block(tuple(graphs), residual=rng.random() < 0.4))
+        stages.append(Stage(width, tuple(blocks), entry))
+        channels = width
+    head = random_frame(rng, channels, rng.randrange(1, 4), zeros=zeros) if rng.random() < 0.7 else None
+    return Architecture(tuple(stages), classes=5, input_size=size, stem=stem, head=head)

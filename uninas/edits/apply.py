@@ -81,5 +81,6 @@ def _fault(parent: Architecture, child: Architecture, limits: Limits) -> Rejecti
 
 def _nodes_before(stage: Stage, block: int, sub: int) -> int:
     """Nodes that the sub-block had in the parent: an imported one may exceed the limit, and must be free to shrink."""
-    graph = stage.blocks[block].subblocks[sub] if block < len(stage.blocks) else None
+    subblocks = stage.blocks[block].subblocks if block < len(stage.blocks) else ()
+    graph = subblocks[sub] if sub < len(subblocks) else None
     return 0 if graph is None else len(graph.nodes)
