@@ -20,6 +20,9 @@ from search.objective import OBJECTIVES, Objective
 
 Note = Callable[[str], None]
 
+MODEL_NETWORKS = 200
+"""Fewer networks are not worth a model: half of them are held out."""
+
 DECILES = tuple(f"vkdnw_decile_{number}" for number in range(1, 10))
 
 
@@ -92,6 +95,60 @@ def judge(
             }
         )
     return by_kendall(rows)
+
+
+def judge_models(
+    table: pandas.DataFrame,
+    labels: Sequence[str],
+    graphs: Mapping[str, Sequence[float]],
+    *,
+    resamples: int,
+    seed: int,
+    note: Note = lambda text: None,
+) -> list[dict[str, Any]]:
+    """Judge the models (`search.bench.forest.MODELS`) whose features are there: on held-out networks, mean of five splits.
+
+    Args:
+        table: see `score_table`.
+        labels: raw scores.
+        graphs: features of the networks' graphs, one column a feature; may be empty.
+        resamples: of the bootstrap.
+        seed: of splits, forests and draws.
+        note: told which models are left out, and why.
+
+    Returns:
+        Rows as `judge` gives them, with `train` (networks fitted on), `held_out` and `features`.
+    """
+    from search.bench import forest
+
+    if len(table) < MODEL_NETWORKS:
+        note(f"no models: expected at least {MODEL_NETWORKS} networks to fit on and to hold out; there are {len(table)}")
+        return []
+    columns = {name: table[name].to_numpy(dtype=numpy.float64) for name in (*labels, *DECILES) if name in table.columns}
+    complete = set(forest.SPECTRUM) <= set(columns)
+    rows = []
+    for name, model in forest.MODELS.items():
+        others = len(columns) > len(forest.SPECTRUM)
+        if (model.spectrum and not complete) or (model.scores and not others) or (model.graphs and not graphs):
+            note(f"no {name}: not all of its features were scored")
+            continue
+        found = forest.evaluate_model(name, columns, graphs, table["accuracy"].to_numpy(), seed=seed, resamples=resamples)
+        rows.append(
+            {
+                "proxy": name,
+                "kind": "model",
+                **{metric: estimate.as_dict() for metric, estimate in found.metrics.items()},
+                "top": metrics.default_top(found.held_out),
+                "p_value": None,
+                "networks": len(table),
+                "failed": {},
+                "seconds": None,
+                "train": found.train,
+                "held_out": found.held_out,
+                "features": found.features,
+            }
+        )
+    return rows
 
 
 def judged(values: pandas.Series, accuracies: pandas.Series, *, top: int | None, resamples: int, seed: int) -> dict[str, Any]:

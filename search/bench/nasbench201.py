@@ -7,7 +7,7 @@ bench(folder, Path("runs/c10"), pool=..., view=view, sample=3000)
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from search.bench.settings import Settings
 from search.progress import View
 from search.schema import PoolConfig
 from uninas.errors import InputError
+from uninas.features import graph_features
+from uninas.spaces import nasbench201 as space
 
 SHAPES: dict[str, tuple[int, int]] = {"cifar10": (32, 10), "cifar100": (32, 100), "imagenet16_120": (16, 120)}
 """Dataset -> (side of its square pictures in pixels, classes)."""
@@ -118,6 +120,13 @@ def _rows(networks: pandas.DataFrame) -> Any:
     return networks.rename(columns={"index": "index_"}).itertuples()
 
 
+def graph_table(networks: Iterable[str], dataset: str) -> dict[str, list[float]]:
+    """Describe the networks' graphs (`uninas.features`): one column a feature, in the order of the networks."""
+    side, classes = SHAPES[dataset]
+    described = [graph_features(space.architecture(name, classes=classes, input_size=(side, side))) for name in networks]
+    return {name: [features[name] for features in described] for name in described[0]}
+
+
 def published_scores(folder: Path, dataset: str) -> tuple[pandas.DataFrame, dict[str, str]] | None:
     """Read FOLDER/nb201_zero_cost_scores_9445.csv, where it is: the table, and our labels' columns in it.
 
@@ -150,8 +159,8 @@ def bench(
     resamples: int | None = None,
     out: Path | None = None,
     pool_maker: PoolMaker = make_pool,
-) -> dict[str, Any]:
-    """Do the whole benchmark, or take one up: score, judge, write. Gives what RUN/results.json holds.
+) -> tuple[Path, dict[str, Any]]:
+    """Do the whole benchmark, or take one up: score, judge, write. Gives the run folder and what its results.json holds.
 
     Args:
         folder: with nb201_accuracies.csv.
@@ -189,7 +198,7 @@ def bench(
     plan = plan_for(settings, networks)
     published = published_scores(folder, settings.dataset)  # read now: a fault in it is not to be found after hours of scoring
     scores = (begin if resume is None else take_up)(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker)
-    return conclude(run, settings, networks, scores, published, note=view.note)
+    return run, conclude(run, settings, networks, scores, published, note=view.note)
 
 
 def conclude(
@@ -206,7 +215,10 @@ def conclude(
     table = judge.score_table(networks, scores, labels)
     resamples, seed = settings.resamples, settings.seed
     rows = judge.judge(table, scores, labels, top=settings.top, resamples=resamples, seed=seed, note=note)
-    names = [row["proxy"] for row in rows if row["kind"] != "model"]
+    names = [row["proxy"] for row in rows]
+    graphs = graph_table(table["network"], settings.dataset) if len(table) >= judge.MODEL_NETWORKS else {}
+    models = judge.judge_models(table, labels, graphs, resamples=resamples, seed=seed, note=note)
+    rows = judge.by_kendall([*rows, *models])
     agreement = judge.agreement(table, *published, resamples=resamples, seed=seed) if published else []
     data = finish.results(settings, table, rows, scores, partial=judge.partial(table, names), agreement=agreement)
     finish.write(run, data, table)

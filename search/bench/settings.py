@@ -55,8 +55,9 @@ class Settings:
     extra: Mapping[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Give JSON-able data."""
-        return asdict(self)
+        """Give the data that JSON gives back."""
+        data: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists
+        return data
 
     def digest(self) -> str:
         """Give the SHA-256 of all that a resume may not change."""

@@ -89,7 +89,7 @@ def nasbench201(context: click.Context, /, data: Path, resume: Path | None, as_j
 
     if resume is not None:
         refuse_given(context, _FIXED)
-    show(bench.bench(data, resume, view=view(), pool=pool_of(options), **options), as_json)
+    finish(*bench.bench(data, resume, view=view(), pool=pool_of(options), **options), as_json)
 
 
 def refuse_given(context: click.Context, names: tuple[str, ...]) -> None:
@@ -123,14 +123,15 @@ def view() -> Any:
     return view_for(Console(stderr=True))
 
 
-def show(results: dict[str, Any], as_json: bool) -> None:
-    """Print results as one JSON object, or as a table for people."""
-    if as_json:
-        click.echo(json.dumps(results, allow_nan=False))
-        return
+def finish(folder: Path, results: dict[str, Any], as_json: bool) -> None:
+    """Print results as one JSON object, or as a table for people; then make the page: one that fails hides no result."""
     from rich.console import Console
 
-    from search.bench.finish import show as show_table
+    from search.bench.finish import show
+    from search.bench.page import write_page
 
-    console = Console(width=None if sys.stdout.isatty() else 130)
-    show_table(results, console.print)
+    if as_json:
+        click.echo(json.dumps(results, allow_nan=False))
+    else:
+        show(results, Console(width=None if sys.stdout.isatty() else 130).print)
+    click.echo(f"{write_page(folder)}", err=as_json)

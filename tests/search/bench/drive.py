@@ -1,0 +1,34 @@
+"""A bench in a process of its own, to be killed by tests: python -m tests.search.bench.drive DATA begin|resume RUN [SAMPLE]."""
+
+import sys
+from pathlib import Path
+
+from search.bench import nasbench201
+from search.progress import PlainView
+from search.schema import PoolConfig
+from tests.search.bench.fakes import fake_pool
+from tests.search.drive import misbehave
+from uninas.errors import InputError
+
+
+def main(data: str, action: str, run: str, die_writing: str = "0") -> None:
+    if int(die_writing):
+        misbehave({"die_writing": int(die_writing)})
+    view = PlainView(lambda text: print(text, flush=True), clock=lambda: 0.0)
+    pool = PoolConfig(kind="serial")
+    if action == "begin":
+        nasbench201.bench(
+            Path(data), pool=pool, view=view, proxies="flops,zico", sample=30, resamples=20, out=Path(run), pool_maker=fake_pool
+        )
+    else:
+        nasbench201.bench(Path(data), Path(run), pool=pool, view=view, pool_maker=fake_pool)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
