@@ -98,9 +98,11 @@ def _table_title(bench: Bench) -> str:
 
 
 def _cards(bench: Bench) -> list[dict[str, str]]:
-    """The best training-free rows and how many figures of the papers are met."""
+    """The best training-free rows and how many figures of the papers are met; none for an ablation."""
+    if bench.ablation:
+        return []
     cards = []
-    free = [row for row in bench.rows if row.kind != "model" and not bench.ablation]
+    free = [row for row in bench.rows if row.kind != "model"]
     for metric in METRICS:
         measured = [row for row in free if metric in row.metrics and math.isfinite(row.metrics[metric].value)]
         if measured:
