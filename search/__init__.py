@@ -7,6 +7,8 @@ The API on one screen (names are imported when used, so that asking for help imp
     resume(Path("runs/mine"), {"evaluations": 400}, view=...)
     make("walk", space, objective, seed=0)                 one algorithm by itself: ask(), tell()
     rank_product(table), rank_average(table), ranks(values)
+    OBJECTIVES["te_nas"].rank_table(table)         the population ranks of the papers: te_nas, az_nas, vkdnw_agg, rank_average
+    estimate("kendall", scores, accuracies, seed=0)    how well scores order networks, with an interval; also paired_difference
     read(journal), rebuild(journal, space, digests)        a run's records; its architectures again
 """
 
@@ -24,6 +26,8 @@ _HOMES = {
     "ALGORITHMS": "search.algorithms",
     "OBJECTIVES": "search.objective",
     "Objective": "search.objective",
+    "estimate": "search.metrics",
+    "paired_difference": "search.metrics",
     "rank_product": "search.ranking",
     "rank_average": "search.ranking",
     "ranks": "search.ranking",
