@@ -35,9 +35,9 @@ class BlockKind:
 
     @property
     def occurrences(self) -> str:
-        """Where it occurs: "stage 1 ×2, stage 2"."""
-        entry = "into " if self.role == "Entry" else ""
-        return ", ".join(f"{entry}stage {stage}" + f" ×{n}" * (n > 1) for stage, n in self.per_stage.items())
+        """Where it occurs: "stage 1 ×2, stage 2"; of an entry: "into stage 2, stage 3"."""
+        stages = ", ".join(f"stage {stage}" + f" ×{n}" * (n > 1) for stage, n in self.per_stage.items())
+        return f"into {stages}" if self.role == "Entry" else stages
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,9 @@ def draw_subblock(graph: Graph, width: int) -> str:
 
 def _draw_title(canvas: Canvas, view: Overview, title: str) -> float:
     arch = view.architecture
-    canvas.text(MARGIN, 46, title or f"Architecture {arch.digest[:12]}", size=21, bold=650)
+    title = title or f"Architecture {arch.digest[:12]}"
+    room = (WIDTH - 2 * MARGIN) / (1.1 * max(text_width(title, 1.0), 1.0))  # bold letters are wider
+    canvas.text(MARGIN, 46, title, size=min(21.0, room), bold=650)
     height, width = arch.input_size
     facts = [
         f"{height} × {width} px",
@@ -158,8 +160,12 @@ def _draw_chip(canvas: Canvas, run: Run, x: float, y: float, width: float) -> No
     canvas.close_group()
 
 
+def _badge_width(kind: BlockKind) -> float:
+    return max(22.0, text_width(kind.letter, 13) + 10)
+
+
 def _draw_badge(canvas: Canvas, kind: BlockKind, x: float, y: float) -> None:
-    width = max(22.0, text_width(kind.letter, 13) + 10)
+    width = _badge_width(kind)
     canvas.rect(x, y, width, 22, f"un-{_colour(kind)}", radius=5)
     canvas.text(x + width / 2, y + 15.7, kind.letter, size=13, anchor="middle", bold=700)
 
@@ -201,12 +207,15 @@ class _Panel:
             if graph is None or (kind.block.residual and graph.nodes[graph.output].op.name == "zero"):
                 without.append(f"S{number} is {'absent' if graph is None else 'zero'}")
             else:
-                self.parts.append((f"S{number}", GraphPicture(graph, kind.widths, residual=kind.block.residual)))
+                name = f"S{number}" if len(kind.block.subblocks) > 1 else "S"
+                self.parts.append((name, GraphPicture(graph, kind.widths, residual=kind.block.residual)))
         self.heading = wrap(kind.summary, 300, 12.5, 3)
+        self.indent = 24.0 + _badge_width(kind)
         self.widths = [picture.width for _, picture in self.parts]
-        heading_width = max([48 + text_width(line, 12.5) for line in self.heading], default=0.0)
-        self.note = f"{kind.occurrences}  ·  C = {', '.join(map(str, kind.widths))}"
-        self.note = "  ·  ".join([self.note, *without])
+        heading_width = max([self.indent + 2 + text_width(line, 12.5) for line in self.heading], default=0.0)
+        role = "Entry" if kind.role == "Entry" else ""
+        facts = [role, kind.occurrences, f"C = {', '.join(map(str, kind.widths))}", *without]
+        self.note = "  ·  ".join(fact for fact in facts if fact)
         heading_width = max(heading_width, 20 + text_width(self.note, 10.5))
         self.width = max(sum(self.widths) + 14.0 * (len(self.parts) - 1) + 28, heading_width + 16)
         self.top = 30 + 15.0 * len(self.heading) + 30
@@ -217,7 +226,7 @@ class _Panel:
         canvas.rect(0, 0, self.width, height, "un-panel un-rule", radius=9)
         _draw_badge(canvas, self.kind, 14, 13)
         for line, text in enumerate(self.heading):
-            canvas.text(46, 28.5 + 15 * line, text, size=12.5, bold=600)
+            canvas.text(self.indent, 28.5 + 15 * line, text, size=12.5, bold=600)
         canvas.text(14, 33 + 15.0 * len(self.heading), self.note, "un-soft", size=10.5)
         left = (self.width - sum(self.widths) - 14.0 * (len(self.parts) - 1)) / 2
         for (name, picture), width in zip(self.parts, self.widths, strict=True):
@@ -261,7 +270,7 @@ def _forms(view: Overview) -> str:
     stages = view.architecture.stages
     texts = [_TEMPLATE] if any(block.residual for block in blocks) else []
     if not all(block.residual for block in blocks):
-        texts.append("A plain block is x ← S1(x), one graph after the other.")
+        texts.append("A plain block is x ← S(x), one graph after the other.")
     if any(stage.entry is not None for stage in stages):
         texts.append("An entry leads from the stage before into its own.")
     if any(stage.entry is None for stage in stages):

@@ -70,7 +70,7 @@ def _add_kind(root: Tree, kind: BlockKind) -> None:
     line = Text.assemble((f"{name}  ", "bold cyan"), kind.summary, (f"  {kind.occurrences}", "bright_black"))
     branch = root.add(line)
     for number, graph in enumerate(kind.block.subblocks, start=1):
-        name = f"S{number}  "
+        name = f"S{number}  " if len(kind.block.subblocks) > 1 else "S  "
         if graph is None:
             branch.add(Text.assemble((name, "bold"), "absent"))
             continue

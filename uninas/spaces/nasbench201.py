@@ -51,8 +51,8 @@ def parse_cell(text: str) -> tuple[str, ...]:
 
 
 def _fail(text: str, expected: str, came: str) -> InputError:
-    form = "|op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
-    return InputError(f"NAS-Bench-201 cell {text[:160]!r}: expected {expected} (as in {form}), came {came}")
+    form = "a cell is written |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
+    return InputError(f"NAS-Bench-201 cell {text[:160]!r}: expected {expected}, came {came} ({form})")
 
 
 def cell_text(operations: Sequence[str]) -> str:
