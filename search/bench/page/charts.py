@@ -17,12 +17,15 @@ from search.bench.page.data import Bench, Row
 from search.bench.page.derived import ToyRanking, order_by_likeness
 from search.bench.page.words import DATASET_NAMES, METRIC_NAMES, number
 from search.metrics import TOY
+from search.ranking import ranks
 from search.report.svg import WIDTH, quantities, readable_floor, render_svg
 from search.report.theme import AMBER, BLUE, INK, PAPER, PURPLE, RANK_COLOURS, SOFT, TEAL
 
 _COLUMNS = 4
 _DENSITY = LinearSegmentedColormap.from_list("density", RANK_COLOURS)
 _FAMILY_COLOURS = (BLUE, AMBER, TEAL, PURPLE, SOFT, INK)
+_FAMILY_MARKERS = "os^Dv"
+_Looks = dict[str, dict[str, Any]]
 _VECTOR_UP_TO = 300  # networks; more circles than that in each of forty panels are one picture a panel
 
 
@@ -35,6 +38,7 @@ def scatters(bench: Bench, names: Sequence[str], *, alone: bool = False, name: s
     assert bench.scores is not None
     accuracy = bench.scores["accuracy"].to_numpy(float)
     families = bench.scores["family"].astype(str).to_numpy() if "family" in bench.scores else None
+    looks = {} if families is None else _looks(families)
     rows = math.ceil(len(names) / _COLUMNS)
 
     def draw(figure: Figure) -> None:
@@ -46,8 +50,7 @@ def scatters(bench: Bench, names: Sequence[str], *, alone: bool = False, name: s
                 continue
             column = bench.scores[names[place]].to_numpy(float)  # type: ignore[index]
             kept = np.isfinite(column)
-            shades = None if families is None else families[kept]
-            _scatter(axes, column[kept], accuracy[kept], shades, floor)
+            _scatter(axes, column[kept], accuracy[kept], None if families is None else families[kept], looks, floor)
             row = bench.row(names[place])
             tau = f"   τ {number(row.kendall)}" if row is not None and math.isfinite(row.kendall) else ""
             axes.set_title(f"{names[place]}{tau}", fontsize=8.5)
@@ -57,25 +60,25 @@ def scatters(bench: Bench, names: Sequence[str], *, alone: bool = False, name: s
         if floor < top:
             grid.flat[0].set_ylim(floor - 0.02 * (top - floor), top + 0.04 * (top - floor))
         if families is not None:
-            _family_legend(figure, families)
+            _family_legend(figure, looks)
 
     return render_svg(name, "Score against accuracy for each proxy", 0.3 + 1.95 * rows, draw, alone=alone)
 
 
-def _scatter(axes: Axes, scores: Any, accuracy: Any, families: Any, floor: float) -> None:
+def _scatter(axes: Axes, scores: Any, accuracy: Any, families: Any, looks: _Looks, floor: float) -> None:
     values, kind = _axis(scores)
     size = 12 if len(values) < 300 else 5 if len(values) < 3000 else 2.5
     if families is None:
         density = _crowd(np.log(values) if kind == "log" else values, np.maximum(accuracy, floor))
         order = np.argsort(density, kind="stable")  # the crowded ones on top
-        look: dict[str, Any] = {"c": density[order], "cmap": _DENSITY, "alpha": 0.8}
+        axes.scatter(
+            values[order], accuracy[order], c=density[order], cmap=_DENSITY, alpha=0.8, s=size, linewidths=0,
+            rasterized=len(values) > _VECTOR_UP_TO,
+        )  # fmt: skip
     else:
-        order = np.arange(len(values))
-        names = sorted(set(families))
-        look = {"color": [_FAMILY_COLOURS[names.index(one) % len(_FAMILY_COLOURS)] for one in families], "alpha": 0.7}
-    axes.scatter(
-        values[order], accuracy[order], s=size, linewidths=0, rasterized=len(values) > _VECTOR_UP_TO, **look
-    )  # fmt: skip
+        for name, look in looks.items():
+            here = families == name
+            axes.scatter(values[here], accuracy[here], alpha=0.7, s=size, linewidths=0, **look)
     if kind == "log":
         axes.set_xscale("log")
         axes.minorticks_off()
@@ -96,8 +99,7 @@ def _axis(scores: Any) -> tuple[Any, str]:
         return scores, "raw"
     if scores.min() > 0 and _spread(np.log(scores)):
         return scores, "log"
-    order = np.argsort(np.argsort(scores, kind="stable"), kind="stable") + 1
-    return order.astype(float), "rank"
+    return ranks(scores), "rank"
 
 
 def _spread(values: Any) -> bool:
@@ -120,13 +122,21 @@ def _crowd(x: Any, y: Any) -> Any:
     return np.log1p(map_coordinates(gaussian_filter(counts, 1.2), places, order=1))
 
 
-def _family_legend(figure: Figure, families: Any) -> None:
-    names = sorted(set(families))
-    handles = [
-        Line2D([], [], linestyle="", marker="o", markersize=4, color=_FAMILY_COLOURS[place % len(_FAMILY_COLOURS)], label=one)
-        for place, one in enumerate(names)
-    ]
-    figure.legend(handles=handles, ncols=min(6, len(names)), loc="outside upper left")
+def _looks(families: Any) -> _Looks:
+    """Colour and marker of each family: thirty of them can be told apart."""
+    colours = len(_FAMILY_COLOURS)
+    return {
+        name: {
+            "color": _FAMILY_COLOURS[place % colours],
+            "marker": _FAMILY_MARKERS[place // colours % len(_FAMILY_MARKERS)],
+        }
+        for place, name in enumerate(sorted(set(families)))
+    }
+
+
+def _family_legend(figure: Figure, looks: _Looks) -> None:
+    handles = [Line2D([], [], linestyle="", markersize=4, markeredgewidth=0, label=name, **look) for name, look in looks.items()]
+    figure.legend(handles=handles, ncols=min(6, len(handles)), loc="outside upper left")
 
 
 def toy(rankings: Sequence[ToyRanking]) -> str:
