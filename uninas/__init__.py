@@ -5,7 +5,7 @@
     cost, warnings_of                   what a network costs; what in it has no meaning
     mutate, propose, apply              neighbours as plain data, or a typed rejection
 
-`uninas.compile.build` turns an architecture into a torch module.
+`uninas.compile.build` turns an architecture into a torch module. `uninas.spaces` writes the networks of published spaces.
 """
 
 from uninas.canonical import canonical_text, canonicalise

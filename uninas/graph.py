@@ -232,6 +232,13 @@ class Architecture:
 
         Raises GraphError for a graph of the frame that is ill typed, or an entry that does not lead to its stage's width.
         """
+        return self._reference_flows if size is None or size == self.input_size else self._flows(size)
+
+    @cached_property
+    def _reference_flows(self) -> tuple[Flow, ...]:
+        return self._flows(self.input_size)
+
+    def _flows(self, size: tuple[int, int]) -> tuple[Flow, ...]:
         place = self.image(size)
         if isinstance(self.stem, Graph):
             made = self.stem.frame_types(self.in_channels)[self.stem.output]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -314,6 +316,12 @@ def test_what_version_1_can_say_is_written_in_version_1() -> None:
         tiny().with_subblock(0, 0, 1, graph_of("%1 = max_pool(stride=2) %0", "return %0")),
     ]
     assert {json.loads(to_text(architecture))["version"] for architecture in news} == {2}
+
+
+def test_the_examples_of_the_documentation_are_read() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "architecture_file.md").read_text(encoding="utf-8")
+    examples = [text for text in re.findall(r"(?:^    .*\n)+", page, re.MULTILINE) if '"format"' in text]
+    assert [len(parse(text).stages) for text in examples] == [1, 2]
 
 
 def document(**changes: object) -> str:

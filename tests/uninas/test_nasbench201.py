@@ -267,18 +267,18 @@ def test_reachable_as_in_the_published_list(accuracies: pd.DataFrame) -> None:
     assert [int(is_reachable(text)) for text in accuracies["arch_str"]] == accuracies["reachable"].tolist()
 
 
-PUBLISHED: dict[str, tuple[int, dict[str, float]]] = {
-    "layers": (2, {"cifar10": 0.626, "cifar100": 0.646, "imagenet16_120": 0.623}),
-    "MACs": (1, {"cifar10": 0.623, "cifar100": 0.5885, "imagenet16_120": 0.5474}),
+PUBLISHED: dict[str, tuple[int, float, dict[str, float]]] = {
+    "layers": (2, 0.001, {"cifar10": 0.626, "cifar100": 0.646, "imagenet16_120": 0.623}),
+    "MACs": (1, 0.003, {"cifar10": 0.623, "cifar100": 0.586, "imagenet16_120": 0.545}),
 }
-"""Place among a graph's counts; Kendall's tau with accuracy on the 9,445 cells (VKDNW's Table I: rows aleph and FLOPs)."""
+"""Place among a graph's counts, tolerance, Kendall's tau with accuracy on the 9,445 cells (VKDNW's Table I, aleph and FLOPs)."""
 
 
 @pytest.mark.parametrize("count", PUBLISHED)
 def test_counts_rank_as_published(count: str, accuracies: pd.DataFrame) -> None:
     table = accuracies[accuracies["reachable"] == 1]
-    position, published = PUBLISHED[count]
+    position, tolerance, published = PUBLISHED[count]
     # All else in the network is the same for every cell, and MACs are the same at each of its three widths.
     scores = [graph_cost(cell(text), 16, Place(32, 32, 32, 32))[position] for text in table["arch_str"]]
     for dataset, tau in published.items():
-        assert kendalltau(scores, table[dataset]).statistic == pytest.approx(tau, abs=0.003), dataset
+        assert kendalltau(scores, table[dataset]).statistic == pytest.approx(tau, abs=tolerance), dataset
