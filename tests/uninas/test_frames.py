@@ -91,6 +91,21 @@ def test_pools_take_the_mean_and_the_largest_of_what_is_there() -> None:
         assert made[0, 0].tolist() == values, text
 
 
+def test_a_postponed_broadcast_takes_its_own_stride() -> None:
+    """A map pooled from stride 2 is made full at stride 2, where a convolution needs it full."""
+    graph = graph_of(
+        "%1 = max_pool(stride=2) %0", "%2 = global_average_pool %1", "%3 = broadcast %2", "%4 = relu %3",
+        "%5 = conv(kernel=3) %4", "%6 = add %1 %5", "return %6",
+    )  # fmt: skip
+    place = Place(9, 7, 9, 7)
+    fused, unfused = (GraphModule(graph, 4, place, fused=flag, frame=True).double() for flag in (True, False))
+    unfused.load_state_dict(fused.state_dict())
+    assert "expand" in {step.kind for step in fused.plan.steps}
+    x = noise(2, 4, 9, 7, dtype=torch.float64)
+    assert unfused(x).shape == (2, 4, 5, 4)
+    assert distance(fused(x), unfused(x)) < 1e-12
+
+
 def test_relu_is_zero_below_zero() -> None:
     graph = graph_of("%1 = relu %0", "return %1")
     x = noise(1, 4, 3, 3)
@@ -108,7 +123,7 @@ ILL_TYPED = {
     ),
     "an even window that does not tile": (["%1 = average_pool(kernel=2) %0", "return %1"], 1),
     "an even window with gaps": (["%1 = average_pool(kernel=2, stride=4) %0", "return %1"], 1),
-    "a stride over a pooled map": (["%1 = global_average_pool %0", "%2 = conv(kernel=1, stride=2) %1", "return %2"], 2),
+    "a stride over a pooled map": (["%1 = global_average_pool %0", "%2 = conv(kernel=1, stride=2) %1", "%3 = broadcast %2", "return %3"], 2),
     "a pooled map returned": (["%1 = global_average_pool %0", "return %1"], 1),
     "an attention map returned": (["%1 = matmul_qk(head_dim=4) %0 %0", "return %1"], 1),
     "strides without bound": ([*(f"%{i} = max_pool(stride=64) %{i - 1}" for i in range(1, 9)), "return %8"], 3),
