@@ -70,37 +70,34 @@ def _compound(module: nn.Module) -> bool:
 @contextmanager
 def watch_blocks(
     module: nn.Module,
-    enter: Callable[[str, Tensor], Tensor | None],
-    leave: Callable[[str, Tensor], Tensor | None],
+    enter: Callable[[str, Tensor], None],
+    leave: Callable[[str, Tensor], None],
+    unreadable: Callable[[ProxyFailure], None],
 ) -> Iterator[None]:
-    """Call ``enter(name, input)`` before and ``leave(name, output)`` after each call of a block; a tensor returned replaces.
+    """Call ``enter(name, input)`` before and ``leave(name, output)`` after each call of a block.
 
-    The input is the block's first positional argument, the output its result or, of a tuple, the first entry.
-
-    Raises:
-        ProxyFailure: ``no_blocks`` where the network has none; ``block_signature`` where a block's input or output is no tensor.
+    The input is the block's first positional argument, the output its result or, of a tuple, the first entry. A call of which
+    either is no tensor is told to ``unreadable`` as a failure ``block_signature``; a network without blocks as ``no_blocks``.
     """
     blocks = block_outputs(module)
     if not blocks:
-        raise ProxyFailure("no_blocks", f"{type(module).__name__} has no children with convolution or linear layers")
+        unreadable(ProxyFailure("no_blocks", f"{type(module).__name__} has no children with convolution or linear layers"))
     names = {id(block): name for name, block in blocks}
 
-    def before(block: nn.Module, arguments: tuple[object, ...]) -> tuple[object, ...] | None:
+    def before(block: nn.Module, arguments: tuple[object, ...]) -> None:
         name = names[id(block)]
-        if not arguments or not isinstance(arguments[0], Tensor):
-            raise ProxyFailure("block_signature", f"block {name!r} does not take a tensor as its first argument")
-        replacement = enter(name, arguments[0])
-        return None if replacement is None else (replacement, *arguments[1:])
+        if arguments and isinstance(arguments[0], Tensor):
+            enter(name, arguments[0])
+        else:
+            unreadable(ProxyFailure("block_signature", f"block {name!r} does not take a tensor as its first argument"))
 
-    def after(block: nn.Module, _: object, output: object) -> object:
+    def after(block: nn.Module, arguments: tuple[object, ...], output: object) -> None:
         name = names[id(block)]
         first = output[0] if isinstance(output, tuple) and output else output
         if not isinstance(first, Tensor):
-            raise ProxyFailure("block_signature", f"block {name!r} returns {type(output).__name__}, expected a tensor")
-        replacement = leave(name, first)
-        if replacement is None:
-            return None
-        return (replacement, *output[1:]) if isinstance(output, tuple) else replacement
+            unreadable(ProxyFailure("block_signature", f"block {name!r} returns {type(output).__name__}, expected a tensor"))
+        elif arguments and isinstance(arguments[0], Tensor):
+            leave(name, first)
 
     handles = []
     try:

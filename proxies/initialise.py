@@ -22,13 +22,13 @@ _MULTIPLIERS = ("weight", "gamma", "gain", "scale", "temperature")
 
 
 @torch.no_grad()
-def initialise(module: nn.Module, seed: int) -> None:
+def initialise(module: nn.Module, seed: int, *, variance: float | None = 2.0) -> None:
     """Give every parameter and every normalisation statistic of ``module`` its initial value, in place.
 
     The rule, by the type of the module that owns the parameter:
 
-    1. Convolution or linear layer: weight from N(0, 2 / fan_in) (Kaiming normal), fan_in the number of inputs of one output:
-       the weight's second size times the size of the kernel; bias 0.
+    1. Convolution or linear layer: weight from N(0, variance / fan_in), by default Kaiming normal's N(0, 2 / fan_in), fan_in the
+       number of inputs of one output: the weight's second size times the size of the kernel; bias 0.
     2. Normalisation (batch, instance, layer, group, RMS, subclasses too): weight 1, bias 0, running mean 0, running variance 1,
        batch counter 0.
     3. Any other parameter, decided by the parameter's own name and shape: a name that ends in ``weight`` with two or more
@@ -42,16 +42,17 @@ def initialise(module: nn.Module, seed: int) -> None:
     Args:
         module: any network with materialised parameters.
         seed: the scoring's seed.
+        variance: of a weight, times fan_in; None for N(0, 1) whatever fan_in.
     """
     for name, parameter in module.named_parameters():
         owner_name, _, leaf = name.rpartition(".")
-        _fill(parameter, leaf, module.get_submodule(owner_name), seed, name)
+        _fill(parameter, leaf, module.get_submodule(owner_name), seed, name, variance)
     for submodule in module.modules():
         if isinstance(submodule, _NormBase):
             submodule.reset_running_stats()
 
 
-def _fill(parameter: Tensor, leaf: str, owner: nn.Module, seed: int, name: str) -> None:
+def _fill(parameter: Tensor, leaf: str, owner: nn.Module, seed: int, name: str, variance: float | None) -> None:
     if isinstance(owner, (_ConvNd, nn.Linear)) and leaf in ("weight", "bias"):
         kaiming, constant = leaf == "weight", 0.0
     elif isinstance(owner, _NORMS) and leaf in ("weight", "bias"):
@@ -63,7 +64,8 @@ def _fill(parameter: Tensor, leaf: str, owner: nn.Module, seed: int, name: str) 
     if kaiming and parameter.dim() >= 2:
         fan_in = parameter.numel() // parameter.shape[0]
         noise = torch.empty(parameter.shape, dtype=torch.float32)
-        noise.normal_(0.0, math.sqrt(2.0 / fan_in), generator=generator(seed, "parameter", name))
+        spread = 1.0 if variance is None else math.sqrt(variance / fan_in)
+        noise.normal_(0.0, spread, generator=generator(seed, "parameter", name))
         parameter.copy_(noise)
     else:
         parameter.fill_(constant)

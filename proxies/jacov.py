@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ProxyFailure
-from .state import run, scoring
+from .training_pass import part
 
 __all__ = ["correlation_score", "jacov"]
 
@@ -29,13 +29,7 @@ def jacov(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     """
     if len(inputs) < 2:
         raise ProxyFailure("too_few_samples", f"correlations need at least 2 samples, got {len(inputs)}")
-    with scoring(module, train=True, seed=seed), torch.enable_grad():
-        # Clone: a network may start with work in place, which a leaf forbids.
-        leaf = inputs.detach().requires_grad_(True)
-        total = run(module, leaf.clone()).sum()
-        gradient = torch.autograd.grad(total, leaf, allow_unused=True)[0] if total.requires_grad else None
-    if gradient is None:
-        raise ProxyFailure("constant_gradient", "the logits do not depend on the input")
+    gradient: Tensor = part("input_gradient", module, inputs, seed=seed)
     return correlation_score(gradient.flatten(1))
 
 

@@ -1,26 +1,46 @@
-"""Several proxies on one network: names, seeds, repeats."""
+"""Several proxies on one network: names, seeds, repeats, real pictures, shared work."""
 
 from __future__ import annotations
 
 import inspect
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from .aznas import expressivity, progressivity, trainability
+from .compressibility import (
+    lnwot,
+    ssnr_grasp,
+    ssnr_grasp_log,
+    ssnr_snip,
+    ssnr_snip_log,
+    ssnr_synflow,
+    ssnr_synflow_log,
+    t_cet_snip,
+    t_cet_snip_log,
+    t_cet_synflow,
+    t_cet_synflow_log,
+)
 from .counts import aleph, flops, params
 from .errors import ProxyFailure, ProxyUsageError
-from .expressivity import expressivity, progressivity
 from .jacov import jacov
+from .naswot import linear_regions, naswot
+from .per_sample import gradsign, ntk_condition
+from .saliency import grad_norm, grasp, snip
 from .seeds import repeat_seeds
 from .shared import sharing
 from .state import prepared
-from .trainability import trainability
+from .synflow import synflow, synflow_log
 from .vkdnw import fisher_spectrum, vkdnw, vkdnw_single
+from .zen import zen
+from .zico import zico
 
-__all__ = ["PROXIES", "Proxy", "score", "score_repeats"]
+__all__ = ["LABELLED", "PROXIES", "Images", "Measurement", "Proxy", "Request", "measure", "score", "score_repeats"]
 
 Proxy = Callable[..., float]
 
@@ -30,12 +50,48 @@ PROXIES: dict[str, Proxy] = {
     "params": params,
     "flops": flops,
     "aleph": aleph,
+    "grad_norm": grad_norm,
+    "snip": snip,
+    "grasp": grasp,
+    "synflow": synflow,
+    "synflow_log": synflow_log,
     "jacov": jacov,
+    "naswot": naswot,
+    "zen": zen,
+    "zico": zico,
+    "gradsign": gradsign,
+    "ntk_condition": ntk_condition,
+    "linear_regions": linear_regions,
     "expressivity": expressivity,
     "progressivity": progressivity,
     "trainability": trainability,
     "vkdnw": vkdnw,
     "vkdnw_single": vkdnw_single,
+    "ssnr_synflow": ssnr_synflow,
+    "ssnr_synflow_log": ssnr_synflow_log,
+    "ssnr_snip": ssnr_snip,
+    "ssnr_snip_log": ssnr_snip_log,
+    "ssnr_grasp": ssnr_grasp,
+    "ssnr_grasp_log": ssnr_grasp_log,
+    "lnwot": lnwot,
+    "t_cet_synflow": t_cet_synflow,
+    "t_cet_synflow_log": t_cet_synflow_log,
+    "t_cet_snip": t_cet_snip,
+    "t_cet_snip_log": t_cet_snip_log,
+}
+
+#: The proxies of a loss: they know labels, and take real pictures where there are some.
+LABELLED = frozenset(name for name, proxy in PROXIES.items() if "targets" in inspect.signature(proxy).parameters)
+
+#: Which parts of the training pass a proxy reads, see :func:`proxies.training_pass.part`: measured together when asked together.
+PARTS_OF: dict[str, frozenset[str]] = {
+    "jacov": frozenset({"input_gradient"}),
+    "naswot": frozenset({"codes"}),
+    "trainability": frozenset({"isolations"}),
+    **dict.fromkeys(("expressivity", "progressivity"), frozenset({"entropies"})),
+    **dict.fromkeys(
+        ("grad_norm", "snip", "zico", "ssnr_snip", "ssnr_snip_log", "t_cet_snip", "t_cet_snip_log"), frozenset({"gradients"})
+    ),
 }
 
 _OPTIONS_OF = {"vkdnw": fisher_spectrum, "vkdnw_single": fisher_spectrum}  # where **options go
@@ -52,6 +108,7 @@ def score(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    images: Images | None = None,
 ) -> dict[str, float | ProxyFailure]:
     """Score one network by several proxies, each on freshly initialised weights and a fresh batch of noise.
 
@@ -68,6 +125,7 @@ def score(
         device: where to compute.
         dtype: floating type of the network's arithmetic.
         options: for a proxy's name, keyword arguments of its function.
+        images: real pictures for the proxies of :data:`LABELLED`; None for noise and random labels.
 
     Returns:
         For each name, in the order asked, the mean value, or the failure; one failed repeat fails the proxy.
@@ -85,13 +143,16 @@ def score(
         device=device,
         dtype=dtype,
         options=options,
+        images=images,
     )
-    result: dict[str, float | ProxyFailure] = {}
-    for name, repeated in values.items():
-        failure = next((value for value in repeated if isinstance(value, ProxyFailure)), None)
-        numbers = [value for value in repeated if isinstance(value, float)]
-        result[name] = failure if failure is not None else math.fsum(numbers) / len(numbers)
-    return result
+    return {name: mean(repeated) for name, repeated in values.items()}
+
+
+def mean(repeated: Sequence[float | ProxyFailure]) -> float | ProxyFailure:
+    """The mean of a proxy's values over repeats; one failed repeat fails the proxy."""
+    failure = next((value for value in repeated if isinstance(value, ProxyFailure)), None)
+    numbers = [value for value in repeated if isinstance(value, float)]
+    return failure if failure is not None else math.fsum(numbers) / len(numbers)
 
 
 def score_repeats(
@@ -105,25 +166,158 @@ def score_repeats(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    images: Images | None = None,
 ) -> dict[str, list[float | ProxyFailure]]:
     """The individual values that :func:`score` averages: for each name one per repeat. Their spread is the error bar."""
-    chosen = {name: dict((options or {}).get(name, {})) for name in names}
-    _check(chosen, options or {})
-    result: dict[str, list[float | ProxyFailure]] = {name: [] for name in chosen}
+    options = options or {}
+    _check_names({*names, *options})
+    requests = {name: Request(name, dict(options.get(name, {}))) for name in names}
+    return measure(
+        module,
+        requests,
+        input_shape=input_shape,
+        batch=batch,
+        seed=seed,
+        repeats=repeats,
+        device=device,
+        dtype=dtype,
+        images=images,
+    ).values
+
+
+@dataclass(frozen=True)
+class Request:
+    """One number wanted of a network.
+
+    Attributes:
+        proxy: a key of :data:`PROXIES`.
+        options: keyword arguments of its function.
+        samples: how many of the batch's samples it gets, from the first on; None for all.
+        real: whether it gets the pictures where there are some; None for what is usual, the proxies of :data:`LABELLED` do.
+    """
+
+    proxy: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    samples: int | None = None
+    real: bool | None = None
+
+
+@dataclass(frozen=True)
+class Images:
+    """Real pictures with their classes, at least as many as the batch; twice as many where ZiCo is asked for.
+
+    Attributes:
+        inputs: float32, shape ``(pictures, channels, height, width)``, normalised as for training.
+        targets: int64, shape ``(pictures,)``.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What :func:`measure` found, by label.
+
+    Attributes:
+        values: one value, or failure, for each repeat.
+        seconds: CPU-seconds of this process, all repeats together. Work that several labels share is the first one's.
+        details: what else a proxy saw in the last repeat: ``deciles``, the nine numbers behind VKDNW, ascending.
+    """
+
+    values: dict[str, list[float | ProxyFailure]]
+    seconds: dict[str, float]
+    details: dict[str, dict[str, Any]]
+
+
+def measure(
+    module: nn.Module,
+    requests: Mapping[str, Request],
+    *,
+    input_shape: Sequence[int],
+    batch: int = 64,
+    seed: int = 0,
+    repeats: int = 1,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    images: Images | None = None,
+) -> Measurement:
+    """Everything wanted of one network, what is common done once; :func:`score` for the plain case.
+
+    Args:
+        requests: what is wanted, by a label of the caller's choice.
+        images: real pictures, the same for each repeat; the other arguments are those of :func:`score`.
+
+    Raises:
+        ProxyUsageError: an unknown proxy or option, an argument out of range, too few pictures.
+    """
+    _check(requests, images, batch)
+    found = Measurement({label: [] for label in requests}, dict.fromkeys(requests, 0.0), {})
     for repeat_seed in repeat_seeds(seed, repeats):
         # No proxy leaves a trace on the network, so weights drawn once are fresh for each of them.
-        with (
-            prepared(module, input_shape=input_shape, batch=batch, seed=repeat_seed, device=device, dtype=dtype) as inputs,
-            sharing(),
-        ):
-            for name, keywords in chosen.items():
-                result[name].append(_attempt(name, module, inputs, repeat_seed, keywords))
-    return result
+        with prepared(module, input_shape=input_shape, batch=batch, seed=repeat_seed, device=device, dtype=dtype) as noise:
+            batches = _Batches(noise, images, batch)
+            parts: dict[int, frozenset[str]] = {}
+            for request in requests.values():
+                inputs, _ = batches.of(request)
+                parts[id(inputs)] = parts.get(id(inputs), frozenset()) | PARTS_OF.get(request.proxy, frozenset())
+            with sharing(parts):
+                for label, request in requests.items():
+                    clock = time.process_time()
+                    inputs, keywords = batches.of(request)
+                    keywords = {**keywords, **request.options, "seed": repeat_seed}
+                    value = _attempt(request.proxy, module, inputs, keywords)
+                    found.values[label].append(value)
+                    if request.proxy in _OPTIONS_OF and isinstance(value, float):
+                        found.details[label] = {"deciles": list(fisher_spectrum(module, inputs, **keywords).deciles)}
+                    found.seconds[label] += time.process_time() - clock
+    return found
 
 
-def _attempt(name: str, module: nn.Module, inputs: torch.Tensor, seed: int, options: dict[str, Any]) -> float | ProxyFailure:
+class _Batches:
+    """The batches that the requests of one repeat share: noise or pictures, whole or their first samples."""
+
+    def __init__(self, noise: Tensor, images: Images | None, batch: int) -> None:
+        self._noise, self._batch = noise, batch
+        self._images = None
+        if images is not None:
+            inputs = torch.empty_like(noise[:1]).expand(len(images.inputs), *noise.shape[1:])
+            inputs = torch.empty_like(inputs, memory_format=_format(noise)).copy_(images.inputs)
+            self._images = Images(inputs, images.targets.to(noise.device))
+        self._made: dict[tuple[bool, int], tuple[Tensor, dict[str, Any]]] = {}
+
+    def of(self, request: Request) -> tuple[Tensor, dict[str, Any]]:
+        """Inputs, and the labels for a proxy that knows them."""
+        labelled = request.proxy in LABELLED
+        real = self._images is not None and (labelled if request.real is None else request.real)
+        samples = self._batch if request.samples is None else min(request.samples, self._batch)
+        key = (real, samples)
+        if key not in self._made:
+            self._made[key] = self._make(real, samples)
+        inputs, labels = self._made[key]
+        wanted = inspect.signature(PROXIES[request.proxy]).parameters
+        return inputs, {name: value for name, value in labels.items() if name in wanted}
+
+    def _make(self, real: bool, samples: int) -> tuple[Tensor, dict[str, Any]]:
+        if not real:
+            return self._noise[:samples], {}
+        assert self._images is not None
+        inputs, targets = self._images.inputs, self._images.targets
+        labels: dict[str, Any] = {"targets": targets[:samples]}
+        if len(inputs) >= self._batch + samples:
+            there = slice(self._batch, self._batch + samples)
+            labels["second"] = (inputs[there], targets[there])
+        return inputs[:samples], labels
+
+
+def _format(tensor: Tensor) -> torch.memory_format:
+    last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def _attempt(name: str, module: nn.Module, inputs: Tensor, keywords: dict[str, Any]) -> float | ProxyFailure:
     try:
-        value = float(PROXIES[name](module, inputs, seed=seed, **options))
+        value = float(PROXIES[name](module, inputs, **keywords))
     except ProxyFailure as failure:
         return ProxyFailure(failure.reason, failure.detail)  # without the frames, and tensors, of its traceback
     if not math.isfinite(value):
@@ -131,16 +325,32 @@ def _attempt(name: str, module: nn.Module, inputs: torch.Tensor, seed: int, opti
     return value
 
 
-def _check(chosen: Mapping[str, Mapping[str, Any]], options: Mapping[str, object]) -> None:
-    unknown = sorted({*chosen, *options} - PROXIES.keys())
+_FROM_BATCHES = ("seed", "targets", "second")  # arguments that no option may set
+
+
+def _check_names(names: set[str]) -> None:
+    unknown = sorted(names - PROXIES.keys())
     if unknown:
         raise ProxyUsageError(f"unknown proxies {', '.join(unknown)}: expected some of {', '.join(PROXIES)}")
-    for name, keywords in chosen.items():
+
+
+def _check(requests: Mapping[str, Request], images: Images | None, batch: int) -> None:
+    _check_names({request.proxy for request in requests.values()})
+    for request in requests.values():
+        name = request.proxy
         known = [
             parameter.name
             for parameter in inspect.signature(_OPTIONS_OF.get(name, PROXIES[name])).parameters.values()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name != "seed"
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in _FROM_BATCHES
         ]
-        wrong = sorted(keywords.keys() - set(known))
+        wrong = sorted(request.options.keys() - set(known))
         if wrong:
             raise ProxyUsageError(f"proxy {name} has no option {', '.join(wrong)}: it has {', '.join(known) or 'none'}")
+        if request.samples is not None and request.samples < 1:
+            raise ProxyUsageError(f"proxy {name}: samples must be at least 1, got {request.samples}")
+    if images is not None:
+        pictures, targets = len(images.inputs), tuple(images.targets.shape)
+        if pictures < batch or targets != (pictures,):
+            raise ProxyUsageError(
+                f"images: expected at least {batch} pictures, each with a class, got {pictures} and classes {targets}"
+            )

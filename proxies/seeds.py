@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .errors import ProxyUsageError
 
-__all__ = ["derive_seed", "generator", "input_batch", "repeat_seeds", "signs"]
+__all__ = ["another_batch", "derive_seed", "generator", "input_batch", "repeat_seeds", "signs"]
 
 
 def derive_seed(seed: int, *place: object) -> int:
@@ -65,6 +65,11 @@ def input_batch(
         raise ProxyUsageError(f"input_shape must hold positive sizes such as (3, 224, 224), got {tuple(input_shape)}")
     noise = torch.randn((batch, *input_shape), generator=generator(seed, "input"), dtype=torch.float32)
     return noise.to(device=device, dtype=dtype)
+
+
+def another_batch(inputs: Tensor, seed: int) -> Tensor:
+    """White noise of another seed with the shape, device, type and memory layout of ``inputs``."""
+    return torch.empty_like(inputs).copy_(input_batch(inputs.shape[1:], len(inputs), seed))
 
 
 def signs(shape: Sequence[int], stream: torch.Generator) -> Tensor:

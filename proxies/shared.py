@@ -8,25 +8,41 @@ The values are the same either way: a shared function is deterministic in its ar
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
+
+from torch import Tensor
 
 from .errors import ProxyFailure
 
-__all__ = ["shared", "sharing"]
+__all__ = ["collected", "shared", "sharing"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_memory: ContextVar[dict[object, Any] | None] = ContextVar("proxies_shared", default=None)
+
+@dataclass
+class _Memory:
+    """What is remembered, and for each batch, by identity, the parts that will be asked of it."""
+
+    results: dict[object, Any] = field(default_factory=dict)
+    parts: Mapping[int, frozenset[str]] = field(default_factory=dict)
+
+
+_memory: ContextVar[_Memory | None] = ContextVar("proxies_shared", default=None)
 
 
 @contextmanager
-def sharing() -> Iterator[None]:
-    """Remember the results of shared functions until the end of the block; the caller keeps weights and batch fixed."""
-    token = _memory.set({})
+def sharing(parts: Mapping[int, frozenset[str]] | None = None) -> Iterator[None]:
+    """Remember the results of shared functions until the end of the block; the caller keeps weights and batch fixed.
+
+    Args:
+        parts: for the identity of a batch, which parts :func:`collected` will be asked for, so that one pass measures them all.
+    """
+    token = _memory.set(_Memory(parts=dict(parts or {})))
     try:
         yield
     finally:
@@ -45,19 +61,42 @@ def shared(function: Callable[P, R]) -> Callable[P, R]:
         if memory is None:
             return function(*args, **kwargs)
         key = (function, tuple(map(_key, args)), tuple(sorted((name, _key(value)) for name, value in kwargs.items())))
-        if key not in memory:
+        if key not in memory.results:
             try:
                 # The arguments are kept beside the result: an identity must not be reused while it is a key.
-                memory[key] = (function(*args, **kwargs), args, kwargs)
+                memory.results[key] = (function(*args, **kwargs), args, kwargs)
             except ProxyFailure as failure:
-                memory[key] = ProxyFailure(failure.reason, failure.detail)  # without the frames of its traceback
-        entry = memory[key]
+                memory.results[key] = ProxyFailure(failure.reason, failure.detail)  # without the frames of its traceback
+        entry = memory.results[key]
         if isinstance(entry, ProxyFailure):
             raise ProxyFailure(entry.reason, entry.detail)
         result: R = entry[0]
         return result
 
     return remembered
+
+
+def collected(
+    measure: Callable[..., dict[str, object]], part: str, module: object, inputs: Tensor, **keywords: object
+) -> dict[str, object]:
+    """One part of a pass that measures several at once: ``measure(parts, module, inputs, **keywords) -> {part: outcome}``.
+
+    Inside :func:`sharing` the first call measures all the parts that were announced for this batch, later calls find theirs;
+    outside each call measures its own part. An outcome may be a ProxyFailure; one that ``measure`` raises is of all its parts.
+    """
+    memory = _memory.get()
+    if memory is None:
+        return measure(frozenset({part}), module, inputs, **keywords)
+    key = (measure, id(module), id(inputs), tuple(sorted((name, _key(value)) for name, value in keywords.items())))
+    outcomes, *_ = memory.results.setdefault(key, ({}, module, inputs, keywords))
+    if part not in outcomes:
+        wanted = memory.parts.get(id(inputs), frozenset()) - outcomes.keys() | {part}
+        try:
+            outcomes.update(measure(wanted, module, inputs, **keywords))
+        except ProxyFailure as failure:
+            outcomes.update(dict.fromkeys(wanted, ProxyFailure(failure.reason, failure.detail)))
+    found: dict[str, object] = outcomes
+    return found
 
 
 def _key(value: object) -> object:

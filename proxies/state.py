@@ -149,9 +149,14 @@ def _dropout_rates(submodule: nn.Module) -> list[str]:
 
 @contextmanager
 def placed(
-    module: nn.Module, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None, copy: bool = False
+    module: nn.Module,
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    copy: bool = False,
+    channels_last: bool = False,
 ) -> Iterator[None]:
-    """Move the parameters and buffers of ``module`` to a device and floating type for a while.
+    """Move the parameters and buffers of ``module`` to a device, floating type and memory layout for a while.
 
     The tensors that it holds at the start, gradients included, are set aside and put back at the end, so nothing is rounded
     by the journey, and with ``copy`` whatever happens to the values inside is forgotten.
@@ -161,6 +166,7 @@ def placed(
         device: where to compute; None leaves each tensor where it is.
         dtype: floating type of the floating tensors; None leaves it.
         copy: work on copies even where nothing has to move.
+        channels_last: lay out tensors of four dimensions with the channels innermost.
 
     Raises:
         ProxyUsageError: a parameter is on the meta device and has no values to move.
@@ -173,7 +179,8 @@ def placed(
         raise ProxyUsageError("the module is on the meta device: materialise it first, for instance with to_empty()")
 
     def moved(tensor: Tensor) -> Tensor:
-        return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None, copy=copy)
+        layout = torch.channels_last if channels_last and tensor.dim() == 4 else torch.preserve_format
+        return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None, copy=copy, memory_format=layout)
 
     moves = {id(buffer): moved(buffer) for _, _, buffer in buffers}
     try:
@@ -203,6 +210,9 @@ def prepared(
 ) -> Iterator[Tensor]:
     """A freshly initialised network and its batch of noise, on a device; the weights it had come back at the end.
 
+    Maps are laid out with the channels innermost: on processors convolutions, pools and norms of narrow networks then take less
+    than half the time.
+
     Args:
         module: any network; see :func:`proxies.initialise` for the values it gets.
         input_shape: shape of one sample, such as ``(3, 224, 224)``.
@@ -214,9 +224,10 @@ def prepared(
     Yields:
         The batch, shape ``(batch, *input_shape)``.
     """
-    with placed(module, device=device, dtype=dtype, copy=True):
+    with placed(module, device=device, dtype=dtype, copy=True, channels_last=True):
         initialise(module, seed)
-        yield input_batch(input_shape, batch, seed, device=device, dtype=dtype)
+        inputs = input_batch(input_shape, batch, seed, device=device, dtype=dtype)
+        yield inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
 
 
 def run(module: nn.Module, inputs: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from downstream.torchvision_repair import repair
 from proxies import PROXIES, ProxyFailure, initialise, score
+from proxies.torchvision_repair import repair
 from tests.proxies.networks import KINDS, SIZE, batch
 
 
@@ -47,7 +47,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "attention": (KINDS["attention"], SIZE),
     "shared": (KINDS["shared"], SIZE),
     "noisy": (Noisy, SIZE),
-    "timm-resnet18": (lambda: timm_model("resnet18"), 33),
+    "timm-resnet": (lambda: timm_model("test_resnet"), 33),
     "timm-vit": (lambda: timm_model("vit_tiny_patch16_224", img_size=32, depth=3, embed_dim=24, num_heads=2), 32),
 }
 

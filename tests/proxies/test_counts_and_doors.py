@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from downstream.torchvision_repair import repair
 from proxies import PROXIES, ProxyFailure, ProxyUsageError, block_outputs, scoring_layers
+from proxies.torchvision_repair import repair
 from tests.proxies.networks import Attention, Shared, Transformer, batch, convolution
 
 repair()

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from proxies import PROXIES, ProxyFailure, block_outputs
-from proxies.expressivity import block_entropies, feature_entropy
+from proxies.aznas import block_entropies
+from proxies.entropy import feature_entropy
+from proxies.isolation import spread_strides
 from proxies.jacov import correlation_score
 from proxies.seeds import generator, signs
-from proxies.trainability import spread_strides
 from tests.proxies.networks import Residual, Stack, batch, convolution, make
 
 
@@ -200,6 +201,7 @@ class Blocks(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
             x = block(x)
+            x = x[0] if isinstance(x, list) else x
         return x.flatten(1)
 
 

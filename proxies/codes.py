@@ -1,0 +1,106 @@
+"""Binary activation codes: which of a network's units are on for which sample.
+
+NASWOT (Mellor et al. 2021) reads the codes of the rectifiers. Here a unit is an entry of the input of any activation function
+that switches at or near zero (ReLU and its kin, GELU, SiLU, ...), called as a module or as a function; it is on where that
+input is positive. Where the codes of two samples differ, the network treats them differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from .errors import ProxyFailure
+
+__all__ = ["CodeKernel", "agreement", "log_determinant", "switches"]
+
+_NAMES = frozenset(
+    name + ending
+    for name in (
+        "relu", "relu6", "gelu", "silu", "mish", "hardswish", "leaky_relu", "prelu", "rrelu", "elu", "celu", "selu", "softplus",
+        "hardtanh", "threshold",
+    )
+    for ending in ("", "_")
+)  # fmt: skip
+
+
+def switches(function: Any) -> bool:
+    """Whether a torch function, as a function mode sees it, is an activation function that switches."""
+    return getattr(function, "__name__", "") in _NAMES
+
+
+class CodeKernel:
+    """K = sum over activations of (units - Hamming distance) between the codes of each two samples.
+
+    Attributes:
+        samples: B, the first dimension of every activation that counts; others (windows, weights) are folded into B where they
+            are a whole multiple of it.
+        units: number of units seen so far, N_A.
+        kernel: shape ``(B, B)``, float64: how many units two samples have in the same state.
+    """
+
+    def __init__(self, samples: int) -> None:
+        self.samples = samples
+        self.units = 0
+        self.kernel: Tensor | None = None
+
+    def add(self, activation: Tensor) -> None:
+        """Count one activation's input, shape ``(B, ...)`` or ``(B x windows, ...)``."""
+        if activation.numel() == 0 or activation.shape[0] % self.samples:
+            return
+        kernel = agreement(activation.detach().reshape(self.samples, -1) > 0)
+        self.units += activation.numel() // self.samples
+        self.kernel = kernel if self.kernel is None else self.kernel + kernel
+
+    def required(self) -> Tensor:
+        """The kernel. Raises ProxyFailure ``no_activations`` where the network has none that switches."""
+        if self.kernel is None:
+            raise ProxyFailure("no_activations", "the network calls no activation function that switches (ReLU, GELU, SiLU, ...)")
+        return self.kernel
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Count every activation that runs inside, forward passes only."""
+        with _Switches(self):
+            yield
+
+
+class _Switches(TorchFunctionMode):  # of functions: a mode of the dispatcher would have torch round some results differently
+    def __init__(self, kernel: CodeKernel) -> None:
+        super().__init__()
+        self._kernel = kernel
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if switches(func) and args and isinstance(args[0], Tensor) and args[0].dim() > 1:
+            self._kernel.add(args[0])  # before it runs: it may work in place
+        return func(*args, **(kwargs or {}))
+
+
+def agreement(codes: Tensor) -> Tensor:
+    """For each two rows of a boolean matrix ``(B, units)`` in how many columns they agree: ``(B, B)``, float64.
+
+    One product of signs: row . row' = agreements - disagreements. Sums of whole numbers below 2^24 are exact in float32, and
+    longer rows are cut.
+    """
+    samples, units = codes.shape
+    total = torch.zeros(samples, samples, dtype=torch.float64, device=codes.device)
+    for part in torch.split(codes, 1 << 23, dim=1):
+        sign = part.to(torch.float32).mul_(2).sub_(1)
+        total += (sign @ sign.T).double()
+    return (total + units) / 2
+
+
+def log_determinant(kernel: Tensor) -> float | None:
+    """ln det of a symmetric positive semidefinite kernel, or None where it is singular (two equal codes, say).
+
+    The kernel holds whole numbers, so a determinant below rounding is a zero: eigenvalues up to B x 2^-52 of the largest are 0.
+    """
+    values = torch.linalg.eigvalsh(kernel.to(torch.float64))
+    if float(values[-1]) <= 0 or float(values[0]) <= float(values[-1]) * len(values) * 2.0**-52:
+        return None
+    return float(values.log().sum())

@@ -1,0 +1,220 @@
+"""Gradients of each sample by itself: GradSign and the condition number of the neural tangent kernel.
+
+In evaluation mode the samples of a batch are independent, so one backward pass carries the gradients of all of them; a layer's
+weight gradient is taken apart by sample where the gradient of its output meets its input.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .errors import ProxyFailure
+from .saliency import weights_of
+from .state import run, scoring
+from .training_pass import labels
+
+__all__ = ["gradsign", "ntk_condition", "per_sample_gradients"]
+
+Consume = Callable[[str, Tensor], None]
+
+
+class _Loss(Protocol):
+    def __call__(self, logits: Tensor, place: slice) -> Tensor: ...
+
+
+def gradsign(module: nn.Module, inputs: Tensor, *, seed: int = 0, targets: Tensor | None = None, micro_batch: int = 16) -> float:
+    """GradSign (Zhang and Jia, arXiv 2110.08616): the sum over weights of abs(sum over samples of sign(g)).
+
+    g is the gradient of one sample's cross-entropy, in evaluation mode; weights are those of convolution and linear layers.
+
+    Args:
+        module: any network. Left as it was found.
+        inputs: shape ``(batch, ...)``.
+        seed: decides the labels of noise.
+        targets: classes of real samples, int64 of shape ``(batch,)``; None for random ones.
+        micro_batch: samples at a time; bounds memory.
+
+    Raises:
+        ProxyFailure: ``no_layers``, ``no_weight``, ``folded_batch``, ``layer_overridden``, ``label_range``, ``non_finite``,
+            ``constant_gradient``, ``output_shape``.
+    """
+    signs: dict[str, Tensor] = {}
+
+    def consume(name: str, gradients: Tensor) -> None:
+        total = gradients.sign().sum(0)
+        signs[name] = signs[name] + total if name in signs else total
+
+    def loss(logits: Tensor, place: slice) -> Tensor:
+        chosen = labels(len(inputs), logits.shape[1], seed) if targets is None else targets
+        if int(chosen.max()) >= logits.shape[1]:
+            raise ProxyFailure("label_range", f"a label is {int(chosen.max())}, the network has {logits.shape[1]} classes")
+        value = functional.cross_entropy(logits, chosen[place].to(logits.device), reduction="sum")
+        if not bool(torch.isfinite(value)):
+            raise ProxyFailure("non_finite", f"the cross-entropy is {float(value)}")
+        return value
+
+    per_sample_gradients(module, inputs, loss, consume, seed=seed, micro_batch=micro_batch)
+    return float(sum(float(total.abs().sum(dtype=torch.float64)) for total in signs.values()))
+
+
+def ntk_condition(module: nn.Module, inputs: Tensor, *, seed: int = 0, samples: int = 32, micro_batch: int = 16) -> float:
+    """Minus the condition number of the neural tangent kernel (TE-NAS; Chen et al., ICLR 2021), so that higher is better.
+
+    The kernel is Theta_ij = <g_i, g_j>, g_i the gradient, by the weights of convolution and linear layers, of the sum of
+    sample i's logits, in evaluation mode; in float64.
+
+    Args:
+        module: any network. Left as it was found.
+        inputs: shape ``(batch, ...)``.
+        seed: what stochastic modules would draw from.
+        samples: how many of the inputs, from the first on, the kernel is of.
+        micro_batch: samples at a time; bounds the memory of the passes.
+
+    Raises:
+        ProxyFailure: ``too_few_samples``, ``singular_kernel`` where the smallest eigenvalue is no more than rounding;
+            ``no_layers``, ``no_weight``, ``folded_batch``, ``layer_overridden``, ``non_finite``, ``constant_gradient`` or
+            ``output_shape``.
+    """
+    batch = inputs[:samples]
+    if len(batch) < 2:
+        raise ProxyFailure("too_few_samples", f"a condition number needs at least 2 samples, got {len(batch)}")
+    parts: dict[str, list[Tensor]] = {}
+
+    def consume(name: str, gradients: Tensor) -> None:
+        parts.setdefault(name, []).append(gradients)
+
+    def total(logits: Tensor, place: slice) -> Tensor:
+        return logits.sum()
+
+    per_sample_gradients(module, batch, total, consume, seed=seed, micro_batch=micro_batch)
+    kernel = torch.zeros(len(batch), len(batch), dtype=torch.float64, device=inputs.device)
+    for name in list(parts):
+        rows = torch.cat(parts.pop(name))
+        # A common scale first: the squares of saturated gradients overflow float32.
+        scale = float(rows.abs().max())
+        if not math.isfinite(scale):
+            raise ProxyFailure("non_finite", f"the gradients of {name!r} hold NaN or infinity")
+        if scale > 0:
+            rows = rows / scale
+            kernel += (rows @ rows.T).double() * scale**2
+    values = torch.linalg.eigvalsh(kernel)
+    smallest, largest = float(values[0]), float(values[-1])
+    if not smallest > largest * len(batch) * 2.0**-24:
+        raise ProxyFailure(
+            "singular_kernel", f"the smallest of {len(batch)} eigenvalues is {smallest:.3g}, the largest {largest:.3g}"
+        )
+    return -largest / smallest
+
+
+def per_sample_gradients(
+    module: nn.Module,
+    inputs: Tensor,
+    loss: _Loss,
+    consume: Consume,
+    *,
+    seed: int,
+    micro_batch: int,
+) -> None:
+    """Hand the gradient of each sample's loss by each layer's weight to ``consume(name, gradients)``, micro-batch by micro-batch.
+
+    Args:
+        module: the network; evaluation mode.
+        inputs: shape ``(batch, ...)``.
+        loss: ``loss(logits, place)`` is the sum of the losses of the samples at ``place`` of the batch; a sample's loss may
+            depend on its own logits only.
+        consume: gets the layer's name and a tensor ``(samples, weights)`` that it may keep.
+        seed: what stochastic modules would draw from.
+        micro_batch: samples at a time.
+
+    Raises:
+        ProxyFailure: ``folded_batch`` where a layer's first dimension is no multiple of the samples; ``layer_overridden`` where a
+            layer computes something else than torch's convolution or linear map; ``constant_gradient`` where no gradient arrives.
+    """
+    names = {id(weight): name for name, weight in weights_of(module, inputs).items()}
+    users = [layer for layer in module.modules() if id(layer._parameters.get("weight")) in names]
+    for layer in users:
+        if type(layer).forward not in (nn.Conv2d.forward, nn.Linear.forward):
+            raise ProxyFailure("layer_overridden", f"{type(layer).__name__} has a forward pass of its own")
+    with scoring(module, train=False, seed=seed), torch.enable_grad():
+        for start in range(0, len(inputs), micro_batch):
+            place = slice(start, min(start + micro_batch, len(inputs)))
+            _micro(module, inputs[place], users, names, partial(loss, place=place), consume)
+
+
+def _micro(
+    module: nn.Module,
+    inputs: Tensor,
+    users: list[nn.Module],
+    names: dict[int, str],
+    loss: Callable[[Tensor], Tensor],
+    consume: Consume,
+) -> None:
+    samples = len(inputs)
+    calls: list[tuple[Any, Tensor, Tensor]] = []
+    handles = []
+
+    def on_call(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if output.shape[0] % samples:
+            raise ProxyFailure("folded_batch", f"a layer returns {tuple(output.shape)} for {samples} samples")
+        if not output.requires_grad:
+            output = output.detach().requires_grad_(True)  # gradients start here
+        calls.append((layer, arguments[0].detach(), output))
+        return output.clone()  # work in place on a layer's result must not change what is differentiated by
+
+    try:
+        for layer in users:
+            handles.append(layer.register_forward_hook(on_call))
+        logits = run(module, inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    value = loss(logits)
+    if not value.requires_grad or not calls:
+        raise ProxyFailure("constant_gradient", "the logits do not depend on any layer")
+    found = torch.autograd.grad(value, [output for _, _, output in calls], allow_unused=True)
+    waiting: dict[str, int] = {}
+    sums: dict[str, Tensor] = {}
+    for layer, _, _ in calls:
+        name = names[id(layer.weight)]
+        waiting[name] = waiting.get(name, 0) + 1
+    for (layer, given, _), gradient in zip(calls, found, strict=True):
+        name = names[id(layer.weight)]
+        rows = _weight_rows(layer, given, gradient, samples)
+        sums[name] = sums[name] + rows if name in sums else rows
+        waiting[name] -= 1
+        if not waiting[name]:
+            consume(name, sums.pop(name))
+
+
+def _weight_rows(layer: nn.Conv2d | nn.Linear, given: Tensor, gradient: Tensor | None, samples: int) -> Tensor:
+    """The weight's gradient for each sample, ``(samples, weights)``; a sample may come as several rows of windows."""
+    weight = layer.weight
+    if gradient is None:
+        return torch.zeros(samples, weight.numel(), dtype=given.dtype, device=given.device)
+    if isinstance(layer, nn.Linear):
+        outer = gradient.reshape(samples, -1, gradient.shape[-1])
+        inner = given.reshape(samples, -1, given.shape[-1])
+        return (outer.transpose(1, 2) @ inner).flatten(1)
+    windows, groups = given.shape[0] // samples, layer.groups
+    columns = _columns(layer, given)  # (B, C_in k k, positions)
+    columns = columns.reshape(len(given), groups, -1, columns.shape[-1])
+    outer = gradient.reshape(len(given), groups, -1, columns.shape[-1])
+    rows: Tensor = (outer @ columns.transpose(-1, -2)).reshape(samples, windows, -1)
+    return rows.sum(1) if windows > 1 else rows[:, 0]
+
+
+def _columns(layer: nn.Conv2d, given: Tensor) -> Tensor:
+    if layer.kernel_size == (1, 1) and layer.stride == (1, 1) and layer.padding in ((0, 0), "valid", "same"):
+        return given.flatten(2)
+    if not isinstance(layer.padding, str) and layer.padding_mode == "zeros":
+        return functional.unfold(given, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = functional.pad(given, layer._reversed_padding_repeated_twice, mode)
+    return functional.unfold(padded, layer.kernel_size, layer.dilation, 0, layer.stride)
