@@ -123,7 +123,9 @@ ILL_TYPED = {
     ),
     "an even window that does not tile": (["%1 = average_pool(kernel=2) %0", "return %1"], 1),
     "an even window with gaps": (["%1 = average_pool(kernel=2, stride=4) %0", "return %1"], 1),
-    "a stride over a pooled map": (["%1 = global_average_pool %0", "%2 = conv(kernel=1, stride=2) %1", "%3 = broadcast %2", "return %3"], 2),
+    "a stride over a pooled map": (
+        ["%1 = global_average_pool %0", "%2 = conv(kernel=1, stride=2) %1", "%3 = broadcast %2", "return %3"], 2,
+    ),
     "a pooled map returned": (["%1 = global_average_pool %0", "return %1"], 1),
     "an attention map returned": (["%1 = matmul_qk(head_dim=4) %0 %0", "return %1"], 1),
     "strides without bound": ([*(f"%{i} = max_pool(stride=64) %{i - 1}" for i in range(1, 9)), "return %8"], 3),
