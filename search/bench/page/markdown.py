@@ -27,7 +27,7 @@ class Page:
 
 def head(title: str, command: str) -> list[str]:
     """Title and origin."""
-    return [f"# {title}", "", f"Made by `{command}`, never edited by hand; remarks come from [notes.toml](notes.toml).", ""]
+    return [f"# {title}", "", f"Made by `{command}`, never edited by hand; remarks come from `notes.toml` beside it.", ""]
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: bool = True) -> list[str]:
@@ -82,6 +82,7 @@ def times(benches: Sequence[Bench], titles: Sequence[str]) -> list[str]:
         return row.seconds if row is not None and row.seconds is not None else -1.0
 
     names.sort(key=lambda name: -max(seconds(name, bench) for bench in benches))
+    weighed = any(row.memory is not None for bench in benches for row in bench.rows)
     lines = []
     for name in names:
         rows = [bench.row(name) for bench in benches]
@@ -89,15 +90,10 @@ def times(benches: Sequence[Bench], titles: Sequence[str]) -> list[str]:
         reasons = [
             f"{title}: {words.failures(row)}" for title, row in zip(titles, rows, strict=True) if row is not None and row.failed
         ]
-        lines.append(
-            [
-                f"`{name}`",
-                *(words.seconds(None if row is None else row.seconds) for row in rows),
-                words.memory(largest),
-                "; ".join(reasons) or "none",
-            ]
-        )
-    return table(["proxy", *(f"{title}, s" for title in titles), "peak memory", "failed"], lines)
+        spent = [words.seconds(None if row is None else row.seconds) for row in rows]
+        lines.append([f"`{name}`", *spent, *([words.memory(largest)] if weighed else []), "; ".join(reasons) or "none"])
+    columns = ["proxy", *(f"{title}, s" for title in titles), *(["peak memory"] if weighed else []), "failed"]
+    return [*table(columns, lines), *([] if weighed else ["Peak memory: not measured.", ""])]
 
 
 def provenance(benches: Sequence[Bench]) -> list[str]:

@@ -27,7 +27,7 @@ def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], comma
     for population, found in chosen.items():
         lines += _population(population, found, remarked, pictures)
     lines += ["## Settings", ""]
-    lines += [f"{name} measured: {text}." for name, text in SETTINGS.items()]
+    lines += [f"- {name} measured: {text}." for name, text in SETTINGS.items()]
     if left_out:
         lines += ["", f"Left out, since a run with more networks is shown: {', '.join(left_out)}."]
     lines += ["", *provenance([bench for found in chosen.values() for bench in found])]

@@ -59,6 +59,7 @@ def render(bench: Bench) -> str:
             (one.proxy, one.published, words.estimate(one.spearman), words.count(one.networks)) for one in bench.agreement
         ],
         "times": _times(bench),
+        "weighed": any(row.memory is not None for row in bench.rows),
         "toy": [_toy_row(one) for one in rankings],
         "permutations": f"{TOY_PERMUTATIONS:,}",
         "settings": list(words.flat(bench.settings)),
