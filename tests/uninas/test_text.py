@@ -56,9 +56,9 @@ def test_equal_graphs_are_written_once_and_texts_are_stable() -> None:
 
 @pytest.mark.parametrize("name", sorted(TABLE))
 def test_every_operation_reads_what_it_prints(name: str) -> None:
-    needed = {"conv": "(kernel=5, ratio=3/2, groups=2, bias=false, dilation=4)", "slice": "(index=1, count=3)",
-              "matmul_qk": "(head_dim=64)", "dropout": "(p=0.25)", "mask": "(band=7)", "max_pool": "(kernel=5)",
-              "zero": "(ratio=1/8, pooled=true)"}  # fmt: skip
+    needed = {"conv": "(kernel=5, ratio=3/2, groups=2, bias=false, dilation=4, stride=2)", "slice": "(index=1, count=3)",
+              "matmul_qk": "(head_dim=64)", "dropout": "(p=0.25)", "mask": "(band=7)", "max_pool": "(kernel=5, stride=2)",
+              "zero": "(ratio=1/8, pooled=true, stride=4)", "average_pool": "(kernel=2, stride=2)"}  # fmt: skip
     operation = parse_op(name + needed.get(name, ""))
     assert parse_op(operation.text) is operation
     assert operation.text == name + needed.get(name, "")
