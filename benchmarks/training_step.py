@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.page import command, publish, setting, table
-from downstream.torchvision_repair import repair
+from proxies.torchvision_repair import repair
 from uninas import Architecture, canonicalise, cost, preset
 from uninas.compile import build
 

@@ -89,7 +89,7 @@ class TinyNetwork(nn.Module):
 
 
 def resnet50() -> nn.Module:
-    from downstream.torchvision_repair import repair
+    from proxies.torchvision_repair import repair
 
     repair()
     import timm

@@ -28,9 +28,9 @@ def _nasbench201(name: str, *, classes: int, input_shape: tuple[int, int, int], 
 
 
 def _timm(name: str, *, classes: int, input_shape: tuple[int, int, int], **network: Any) -> nn.Module:
-    from search.bench import timm_networks
+    from search.bench.timm_networks import build
 
-    return timm_networks.build(name, classes=classes, input_shape=input_shape, **network)
+    return build(name, classes=classes, input_shape=input_shape, **network)
 
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {"nasbench201": _nasbench201, "timm": _timm}

@@ -35,6 +35,9 @@ THIN = Setup(batch=1000, input_shape=(1, 3, 3), network={"channels": 1, "cells":
 
 _SETUPS = {"linear_regions": "thin"}  # a proxy's setup, where it is not the standard one
 
+SAMPLES = {"grasp": 16, "ssnr_grasp": 16, "ssnr_grasp_log": 16, "gradsign": 32, "ntk_condition": 16, "zen": 16}
+"""Proxy -> how many samples of the batch it gets, where it is not all: those that take several passes, or one a sample."""
+
 _PUBLISHED_PREFIX = {"cifar10": "c10", "imagenet16_120": "in16"}  # nothing was published for CIFAR-100
 _PUBLISHED_NAMES = {
     "synflow": "synflow", "snip": "snip", "grad_norm": "grad_norm", "naswot": "nwot", "jacov": "jacov", "zen": "zen",
@@ -112,7 +115,9 @@ def plan_for(settings: Settings, networks: pandas.DataFrame) -> Plan:
         classes=classes,
         networks=[Network(int(row.index_), row.network, (3, side, side)) for row in _rows(networks)],
         setups={STANDARD: standard, "thin": thin},
-        requests={name: Request(name, options.get(name, {}), _SETUPS.get(name, STANDARD)) for name in settings.proxies},
+        requests={
+            name: Request(name, options.get(name, {}), _SETUPS.get(name, STANDARD), SAMPLES.get(name)) for name in settings.proxies
+        },
     )
 
 

@@ -81,9 +81,16 @@ class Scores:
 
 
 def begin(
-    folder: Path, settings: Settings, plan: Plan, *, pool: PoolConfig, view: View, pool_maker: PoolMaker = make_pool
+    folder: Path,
+    settings: Settings,
+    plan: Plan,
+    *,
+    pool: PoolConfig,
+    view: View,
+    pool_maker: PoolMaker = make_pool,
+    also: Callable[[], None] = lambda: None,
 ) -> Scores:
-    """Score all of a plan in a new run folder.
+    """Score all of a plan in a new run folder; `also` writes what else belongs there from the start.
 
     Nothing is created before the pool has shown that it can run.
 
@@ -102,6 +109,7 @@ def begin(
                 folder.mkdir(parents=True)
             except OSError as error:
                 raise InputError(f"{folder}: cannot create the run folder: {error.strerror}") from None
+            also()
             settings.write(folder)
             run = _Run(folder, settings, plan, view, interrupts)
             with journals.create(folder / JOURNAL, _header(settings)) as journal:

@@ -92,6 +92,41 @@ def nasbench201(context: click.Context, /, data: Path, resume: Path | None, as_j
     finish(*bench.bench(data, resume, view=view(), pool=pool_of(options), **options), as_json)
 
 
+@command.command("timm")
+@click.option("--data", "data", type=_FOLDER, required=True, help="CSV with columns model, img_size, top1.")
+@click.option("--proxies", help="Names, separated by commas. Default: all but linear_regions.")
+@click.option("--families", help="Regular expression that a family's name must hold: ^regnet, fb_in1k. Default: all families.")
+@click.option("--max-macs", type=click.FloatRange(0, min_open=True), default=8e9, show_default=True, help="Of one sample.")
+@click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Samples a score is computed on.")
+@click.option("--size", type=click.IntRange(1), help="Pixels of every input. Default: what each network was trained at.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides inputs and initial weights.")
+@click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Initialisations to average over.")
+@click.option("--probes", type=click.IntRange(1), help="Random probes a sample for vkdnw, instead of the exact Fisher matrix.")
+@click.option("--out", type=_FOLDER, help="Run folder to create. Default: runs/timm-<seed>.")
+@click.option("--resume", "resume", type=_FOLDER, help="Run folder to take up; --proxies may then ask for more.")
+@pool_options
+@judge_options
+@click.pass_context
+def timm(context: click.Context, /, data: Path, resume: Path | None, as_json: bool, **options: Any) -> None:
+    """Rank real ImageNet networks by every proxy, within families that one recipe trained.
+
+    A family is a module of timm and a tag, such as regnet.pycls_in1k, with ten or more members. Networks are built without
+    weights, and nothing is downloaded. The CSV is timm's results-imagenet.csv, or one like it.
+
+    \b
+    uninas bench timm --data results-imagenet.csv --families ^regnet.pycls --proxies vkdnw_agg,synflow --probes 8
+    uninas bench timm --data results-imagenet.csv --max-macs 2e9 --out runs/timm
+    uninas bench timm --data results-imagenet.csv --resume runs/timm --proxies zico
+    """
+    from search.bench import timm_bench
+
+    if resume is not None:
+        refuse_given(context, ("families", "max_macs", "batch", "size", "seed", "repeats", "probes", "out"))
+    if options.pop("top") is not None:
+        raise InputError("--top: expected not to be given: families have different sizes, each has its own P")
+    finish(*timm_bench.bench(data, resume, view=view(), pool=pool_of(options), **options), as_json)
+
+
 def refuse_given(context: click.Context, names: tuple[str, ...]) -> None:
     """Refuse options that a resumed run cannot change."""
     for name in names:

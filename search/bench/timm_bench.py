@@ -1,0 +1,201 @@
+"""The bench of real ImageNet networks: rankings within families of one recipe, and their mean over the families.
+
+RUN/networks.csv    which networks, their families and accuracies: chosen once, by counting their operations
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial as bound
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pandas
+
+from search import metrics
+from search.bench import finish, judge, timm_families
+from search.bench import settings as settings_files
+from search.bench.accuracy_table import population_of, read_csv
+from search.bench.job import Request, Setup
+from search.bench.plan import STANDARD, Network, Plan, chosen_proxies
+from search.bench.run import PoolMaker, Scores, begin, make_pool
+from search.bench.run import resume as take_up
+from search.bench.settings import Settings
+from search.files import write_text
+from search.progress import View
+from search.schema import PoolConfig
+from uninas.errors import InputError
+
+NETWORKS = "networks.csv"
+LEFT_OUT = ("linear_regions",)
+"""Not scored unless asked for: TE-NAS counts regions on a thin variant of a network, which a foreign network does not have."""
+
+_COLUMNS = ("index", "network", "accuracy", "size", "family", "tag")
+
+
+def bench(
+    table: Path,
+    resume: Path | None = None,
+    *,
+    pool: PoolConfig,
+    view: View,
+    proxies: str | None = None,
+    families: str | None = None,
+    max_macs: float = 8e9,
+    batch: int = 8,
+    size: int | None = None,
+    seed: int = 0,
+    repeats: int = 1,
+    probes: int | None = None,
+    resamples: int | None = None,
+    out: Path | None = None,
+    pool_maker: PoolMaker = make_pool,
+    count: Callable[..., int] | None = None,
+) -> tuple[Path, dict[str, Any]]:
+    """Do the whole benchmark, or take one up: score, judge, write. Gives the run folder and what its results.json holds.
+
+    Args:
+        table: a CSV with columns model, img_size, top1.
+        resume: a run folder; of the arguments below only `proxies` and `resamples` then count.
+        pool, view, pool_maker: who scores, and what a person sees of it.
+        proxies: names separated by commas, None for all but `LEFT_OUT` (on a resume: none more).
+        families, max_macs, size, count: see `search.bench.timm_families.choose`.
+        batch, seed, repeats, probes: see `search.bench.settings.Settings`.
+        resamples: of the bootstrap, default 300.
+        out: run folder to create.
+
+    Raises:
+        InputError: of the table, the options, the pool or the disk.
+        KeyboardInterrupt: see `search.bench.run.begin`.
+    """
+    if resume is None:
+        run = out or Path("runs") / f"timm-{seed}"
+        if run.exists():
+            raise InputError(f"{run}: expected a new run folder; it exists: go on with --resume {run}, or give another --out")
+        names = tuple(name for name in chosen_proxies(proxies) if proxies is not None or name not in LEFT_OUT)
+        networks = _chosen(table, families, max_macs, size, view, count)
+        settings = Settings(
+            benchmark="timm", dataset="imagenet", population=families or "all", population_digest=population_of(networks).digest,
+            proxies=names, seed=seed, batch=batch, repeats=repeats, probes=probes, size=None if size is None else (size, size),
+            resamples=resamples or 300, extra={"max_macs": max_macs, "min_members": timm_families.MIN_MEMBERS},
+        )  # fmt: skip
+    else:
+        run, before = resume, settings_files.read(resume)
+        if before.benchmark != "timm":
+            raise InputError(f"{resume}: expected a run of timm; got one of {before.benchmark}")
+        more = () if proxies is None else chosen_proxies(proxies)
+        settings = before.extended(sample=None, proxies=more, top=None, resamples=resamples)
+        networks = _networks_of(run, table, view)
+        if population_of(networks).digest != settings.population_digest:
+            raise InputError(f"{run / NETWORKS}: expected the networks that began the run; they were changed since")
+    plan = plan_for(settings, networks)
+    if resume is None:
+        keep = bound(write_text, run / NETWORKS, networks.to_csv(index=False))
+        scores = begin(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, also=keep)
+    else:
+        scores = take_up(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker)
+    return run, conclude(run, settings, networks, scores, note=view.note)
+
+
+def _chosen(
+    table: Path, families: str | None, max_macs: float, size: int | None, view: View, count: Callable[..., int] | None
+) -> pandas.DataFrame:
+    if count is None:
+        from search.bench import timm_networks  # timm: only where nobody else counts
+
+        count = timm_networks.macs
+    found = timm_families.read_results(table, view.note)
+    return timm_families.choose(found, families=families, max_macs=max_macs, size=size, note=view.note, count=count)
+
+
+def _networks_of(run: Path, table: Path, view: View) -> pandas.DataFrame:
+    """Read the networks that a run began with, with the accuracies of `table`."""
+    networks = read_csv(run / NETWORKS, _COLUMNS)
+    found = timm_families.read_results(table, view.note).set_index("network")["accuracy"]
+    missing = [name for name in networks["network"] if name not in found.index]
+    if missing:
+        raise InputError(f"{table}: expected accuracies of the run's {len(networks)} networks; {len(missing)} lack: {missing[0]}")
+    return networks.assign(accuracy=networks["network"].map(found))
+
+
+def plan_for(settings: Settings, networks: pandas.DataFrame) -> Plan:
+    """Say what is scored: every network at its own size, or all at one, each proxy under its own name."""
+    options = {} if settings.probes is None else {"probes": settings.probes}
+    return Plan(
+        source="timm",
+        classes=timm_families.CLASSES,
+        networks=[
+            Network(int(row["index"]), row["network"], (3, *(settings.size or (int(row["size"]), int(row["size"])))))
+            for row in networks.to_dict("records")
+        ],
+        setups={STANDARD: Setup(settings.batch, settings.seed, settings.repeats)},
+        requests={name: Request(name, options if name in ("vkdnw", "vkdnw_single") else {}) for name in settings.proxies},
+    )
+
+
+def conclude(
+    run: Path, settings: Settings, networks: pandas.DataFrame, scores: Scores, *, note: Callable[[str], None]
+) -> dict[str, Any]:
+    """Judge the scores within each family and over the families, and write scores.csv and results.json."""
+    labels = settings.proxies
+    tables = [
+        judge.score_table(members, scores, labels) for _, members in networks.groupby("family", sort=False)
+    ]  # population ranks are within the family
+    found = []
+    for table in tables:
+        rows = judge.judge(table, scores, labels, top=None, resamples=settings.resamples, seed=settings.seed, note=note)
+        family, tag = table["family"].iloc[0], table["tag"].iloc[0]
+        found.append({"family": family.partition(".")[0], "tag": tag, "networks": len(table), "rows": rows})
+    names = [(row["proxy"], row["kind"]) for row in found[0]["rows"]]
+    table = pandas.concat(tables, ignore_index=True)
+    over = [over_families(tables, found, name, kind, resamples=settings.resamples, seed=settings.seed) for name, kind in names]
+    data = finish.results(settings, table, judge.by_kendall(over), scores, more={"families": found})
+    finish.write(run, data, table)
+    return data
+
+
+def over_families(
+    tables: Sequence[pandas.DataFrame], families: Sequence[Mapping[str, Any]], name: str, kind: str, *, resamples: int, seed: int
+) -> dict[str, Any]:
+    """Average a ranking's figures over the families, each counting the same.
+
+    The interval: each family's networks are resampled by themselves, and the mean is taken anew. A family in which a metric does
+    not exist (all scores equal) is left out of that metric's mean; `families` says how many are in Kendall's.
+    """
+    figures: dict[str, Any] = {}
+    counted = 0
+    for metric, statistic in metrics.METRICS.items():
+        values, draws = [], []
+        for place, table in enumerate(tables):
+            columns = metrics.prepared(metric, table[name].to_numpy(dtype=numpy.float64), table["accuracy"].to_numpy())
+            value = float(statistic(*(column[None] for column in columns), seed=seed)[0])
+            if math.isfinite(value):
+                values.append(value)
+                draws.append(metrics.replicates(statistic, columns, resamples=resamples, seed=seed + place))
+        if metric == "kendall":
+            counted = len(values)
+        if not values:
+            figures[metric] = {"value": None, "low": None, "high": None}
+            continue
+        mean = numpy.nanmean(numpy.stack(draws), axis=0)
+        figures[metric] = metrics.interval(math.fsum(values) / len(values), mean).as_dict()
+    rows = [next(row for row in family["rows"] if row["proxy"] == name) for family in families]
+    failed: dict[str, int] = {}
+    for row in rows:
+        for reason, number in row["failed"].items():
+            failed[reason] = failed.get(reason, 0) + number
+    timed = [(row["seconds"], row["networks"]) for row in rows if row["seconds"] is not None]
+    weight = sum(number for _, number in timed)
+    return {
+        "proxy": name,
+        "kind": kind,
+        **figures,
+        "top": None,
+        "p_value": None,
+        "networks": sum(row["networks"] for row in rows),
+        "families": counted,
+        "failed": failed,
+        "seconds": math.fsum(seconds * number for seconds, number in timed) / weight if weight else None,
+    }
