@@ -57,7 +57,7 @@ def gradsign(module: nn.Module, inputs: Tensor, *, seed: int = 0, targets: Tenso
             raise ProxyFailure("label_range", f"a label is {int(chosen.max())}, the network has {logits.shape[1]} classes")
         value = functional.cross_entropy(logits, chosen[place].to(logits.device), reduction="sum")
         if not bool(torch.isfinite(value)):
-            raise ProxyFailure("non_finite", f"the cross-entropy is {float(value)}")
+            raise ProxyFailure("non_finite", f"the cross-entropy is {float(value.detach())}")
         return value
 
     per_sample_gradients(module, inputs, loss, consume, seed=seed, micro_batch=micro_batch)

@@ -53,7 +53,7 @@ def synflow_saliency(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> Sal
             weight.requires_grad_(True)
         flow = run(module, ones).sum()
         if not bool(torch.isfinite(flow)):
-            raise ProxyFailure("non_finite", f"the flow is {float(flow)}")
+            raise ProxyFailure("non_finite", f"the flow is {float(flow.detach())}")
         if not flow.requires_grad:
             raise ProxyFailure("constant_gradient", "the flow does not depend on any weight")
         gradients = torch.autograd.grad(flow, [weight for _, weight in weights], allow_unused=True)

@@ -147,7 +147,7 @@ def _gradients(module: nn.Module, logits: Tensor, seed: int, targets: Tensor | N
         raise ProxyFailure("label_range", f"a label is {int(targets.max())}, the network has {classes} classes")
     loss = functional.cross_entropy(logits, targets.to(logits.device))
     if not bool(torch.isfinite(loss)):
-        raise ProxyFailure("non_finite", f"the cross-entropy is {float(loss)}")
+        raise ProxyFailure("non_finite", f"the cross-entropy is {float(loss.detach())}")
     trained = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     names, parameters = list(trained), list(trained.values())
     if not loss.requires_grad:

@@ -56,7 +56,8 @@ def fisher_spectrum(
     seed: int = 0,
     smoothing: float = 0.05,
     weights: int = 128,
-    index: int = 0,
+    index: int | float | str = 0,
+    per_layer: int = 1,
     micro_batch: int = 16,
     road: str = "auto",
     memory: int = 2**29,
@@ -71,10 +72,11 @@ def fisher_spectrum(
     Args:
         module: any network with logits of shape ``(batch, C)``; left as it was found.
         inputs: the batch, shape ``(batch, ...)``, on the module's device and of its floating type.
-        seed: decides the probes; the exact spectrum does not depend on it.
+        seed: decides the probes and weights that are drawn; the exact spectrum of fixed weights does not depend on it.
         smoothing: alpha in [0, 1), see :func:`proxies.vkdnw.spectrum.probabilities`.
         weights: how many layers, from the first on, give a weight.
-        index: which weight of a layer, as an index into its flat weight.
+        index: which weight of a layer, as an index into its flat weight, a fraction of its length, or ``random``.
+        per_layer: how many weights of a layer; see :func:`proxies.vkdnw.weights.choose_weights`.
         micro_batch: samples at a time; bounds the memory of both roads.
         road: ``auto`` counts and takes the cheaper; ``reverse``; ``forward``.
         memory: bytes for the tangents of the forward road; see :mod:`proxies.vkdnw.roads`.
@@ -86,12 +88,11 @@ def fisher_spectrum(
             ``no_weight`` or ``layer_bypassed``.
         ProxyUsageError: an option out of range.
     """
-    if weights < 1 or micro_batch < 1 or memory < 1 or (probes is not None and probes < 1):
-        raise ProxyUsageError(
-            f"weights, micro_batch, memory and probes must be at least 1, got {weights}, {micro_batch}, {memory}, {probes}"
-        )
+    counts = {"weights": weights, "per_layer": per_layer, "micro_batch": micro_batch, "memory": memory, "probes": probes}
+    if any(count is not None and count < 1 for count in counts.values()):
+        raise ProxyUsageError(f"expected counts of at least 1, got {counts}")
     layers = scoring_layers(module, inputs)
-    chosen = choose_weights(layers, weights, index)
+    chosen = choose_weights(layers, weights, index, per_layer=per_layer, seed=seed)
     if len(chosen) < MINIMUM_WEIGHTS:
         raise ProxyFailure("too_few_weights", f"nine deciles need {MINIMUM_WEIGHTS} weights, the network has {len(chosen)}")
 
@@ -164,14 +165,16 @@ def _micro_jacobian(
 
 
 def fisher_jacobian(
-    module: nn.Module, inputs: Tensor, *, road: str, weights: int = 128, index: int = 0, memory: int = 2**29
+    module: nn.Module, inputs: Tensor, chosen: list[ChosenWeight] | None = None, *, road: str, memory: int = 2**29
 ) -> tuple[Tensor, Tensor]:
     """Logits and Jacobian on one road, for checks: the reverse road's rows may all be shifted by one common row.
+
+    ``chosen`` are the weights; None for the first of each of the first 128 layers.
 
     Returns:
         The logits, ``(batch, C)``, and the Jacobian, ``(batch, C, chosen weights)``, float64.
     """
-    chosen = choose_weights(scoring_layers(module, inputs), weights, index)
+    chosen = choose_weights(scoring_layers(module, inputs), 128) if chosen is None else chosen
     with scoring(module, train=False):
         seen = survey(module, chosen, inputs)
         size = inputs.element_size()

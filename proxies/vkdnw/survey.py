@@ -65,28 +65,31 @@ def survey(module: nn.Module, weights: Sequence[ChosenWeight], example: Tensor) 
     calls: dict[int, int] = {}
     last: list[tuple[nn.Module, Tensor, object]] = []
     handles = []
-    owner = {id(layer): place for place, weight in enumerate(weights) for layer in weight.modules}
+    owners: dict[int, list[int]] = {}
+    for place, weight in enumerate(weights):
+        for layer in weight.modules:
+            owners.setdefault(id(layer), []).append(place)
 
     def before(layer: nn.Module, _: object) -> None:
-        place = owner[id(layer)]
-        starts.setdefault(place, (len(starts), meter.macs, -1, len(meter.results)))
+        for place in owners[id(layer)]:
+            starts.setdefault(place, (len(starts), meter.macs, -1, len(meter.results)))
 
     def after(layer: nn.Module, arguments: tuple[object, ...], output: Tensor) -> None:
         nonlocal folded
         folded = folded or output.shape[0] != 1
-        order, macs, own, results = starts[owner[id(layer)]]
-        if own < 0:
-            starts[owner[id(layer)]] = (order, macs, meter.macs - macs, results)
+        for place in owners[id(layer)]:
+            order, macs, own, results = starts[place]
+            if own < 0:
+                starts[place] = (order, macs, meter.macs - macs, results)
 
     def any_linear(layer: nn.Module, arguments: tuple[Tensor, ...], output: object) -> None:
         calls[id(layer)] = calls.get(id(layer), 0) + 1
         last[:] = [(layer, arguments[0], output)]
 
     try:
-        for weight in weights:
-            for layer in weight.modules:
-                handles.append(layer.register_forward_pre_hook(before))
-                handles.append(layer.register_forward_hook(after))
+        for layer in {id(layer): layer for weight in weights for layer in weight.modules}.values():
+            handles.append(layer.register_forward_pre_hook(before))
+            handles.append(layer.register_forward_hook(after))
         for submodule in module.modules():
             if type(submodule).forward is nn.Linear.forward:
                 handles.append(submodule.register_forward_hook(any_linear))

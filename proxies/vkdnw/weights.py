@@ -19,6 +19,7 @@ from torch.func import functional_call, jvp
 from torch.nn import functional
 
 from ..errors import ProxyFailure, ProxyUsageError
+from ..seeds import generator
 
 __all__ = ["ChosenWeight", "Derivative", "choose_weights", "load_forward_rules", "weight_derivative"]
 
@@ -45,22 +46,49 @@ class Derivative:
     channel: int
 
 
-def choose_weights(layers: Sequence[tuple[str, nn.Module]], count: int, index: int = 0) -> list[ChosenWeight]:
-    """One weight, at flat ``index``, of each of the first ``count`` distinct weights among the layers.
+def choose_weights(
+    layers: Sequence[tuple[str, nn.Module]], count: int, index: int | float | str = 0, *, per_layer: int = 1, seed: int = 0
+) -> list[ChosenWeight]:
+    """Weights of each of the first ``count`` distinct weight tensors among the layers (VKDNW, table VIII).
+
+    Args:
+        layers: names and layers, in forward order.
+        count: how many tensors, from the first on.
+        index: which entry of the flat tensor: a whole number counts from its start, a fraction in [0, 1] says how far along it
+            lies, ``random`` draws it.
+        per_layer: how many entries of each tensor; more than one are drawn without repetition (all, where there are fewer).
+        seed: decides what is drawn; a draw depends on the layer's name besides.
 
     Raises:
         ProxyFailure: ``no_weight`` where a layer owns no parameter called weight (a parametrised one computes it).
-        ProxyUsageError: ``index`` lies outside of a layer's weight.
+        ProxyUsageError: ``index`` lies outside of a layer's weight or is none of the three; ``per_layer`` with a fixed index.
     """
+    if per_layer > 1 and index != "random":
+        raise ProxyUsageError(f"per_layer={per_layer} draws its weights: expected index='random', got {index!r}")
     users: dict[int, tuple[str, list[nn.Module]]] = {}
     for name, layer in layers:
         weight = layer._parameters.get("weight")
         if weight is None:
             raise ProxyFailure("no_weight", f"layer {name!r} ({type(layer).__name__}) owns no parameter called weight")
-        if not 0 <= index < weight.numel():
-            raise ProxyUsageError(f"weight index {index} outside of layer {name!r} with {weight.numel()} weights")
         users.setdefault(id(weight), (name, []))[1].append(layer)
-    return [ChosenWeight(name, tuple(modules), index) for name, modules in list(users.values())[:count]]
+    return [
+        ChosenWeight(name, tuple(modules), entry)
+        for name, modules in list(users.values())[:count]
+        for entry in _entries(name, modules[0].weight.numel(), index, per_layer, seed)  # type: ignore[operator]
+    ]
+
+
+def _entries(name: str, size: int, index: int | float | str, per_layer: int, seed: int) -> list[int]:
+    if index == "random":
+        drawn = torch.randperm(size, generator=generator(seed, "weight", name))[:per_layer]
+        return sorted(int(entry) for entry in drawn)
+    if isinstance(index, float) and 0.0 <= index <= 1.0:
+        return [round(index * (size - 1))]
+    if not isinstance(index, int) or isinstance(index, bool):
+        raise ProxyUsageError(f"weight index: expected a whole number, a fraction in [0, 1] or 'random', got {index!r}")
+    if not 0 <= index < size:
+        raise ProxyUsageError(f"weight index {index} outside of layer {name!r} with {size} weights")
+    return [index]
 
 
 def weight_derivative(layer: nn.Module, index: int, inputs: Tensor, output: Tensor) -> Derivative:

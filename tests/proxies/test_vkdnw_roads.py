@@ -14,7 +14,7 @@ from proxies.vkdnw import fisher_jacobian
 from proxies.vkdnw.roads import Plan, plan_road
 from proxies.vkdnw.survey import Survey, survey
 from proxies.vkdnw.weights import choose_weights
-from tests.proxies.networks import KINDS, batch, batched_oracle, make, oracle
+from tests.proxies.networks import KINDS, batch, batched_oracle, convolution, make, oracle
 
 ROADS = ("reverse", "forward")
 
@@ -60,8 +60,33 @@ def test_any_entry_of_a_weight(kind: str, index: int, road: str) -> None:
         network.stages[0][2].first[0] = nn.Conv2d(6, 6, 3, padding="same", dilation=2, groups=2).double()
     names = weight_names(network, inputs)
     expected = centred(oracle(network, names, inputs, index))
-    _, jacobian = fisher_jacobian(network, inputs, road=road, index=index)
+    _, jacobian = fisher_jacobian(network, inputs, choose_weights(scoring_layers(network, inputs), 128, index), road=road)
     torch.testing.assert_close(centred(jacobian), expected, rtol=0, atol=1e-10 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("kind", ["convolution", "attention", "shared"])
+def test_several_weights_of_a_layer(kind: str, road: str) -> None:
+    network, inputs = make(kind), batch(2)
+    chosen = choose_weights(scoring_layers(network, inputs), 6, "random", per_layer=3, seed=4)
+    assert len(chosen) == 18
+    assert len({(weight.name, weight.index) for weight in chosen}) == 18
+    columns = [oracle(network, [f"{weight.name}.weight"], inputs, weight.index) for weight in chosen]
+    expected = centred(torch.cat(columns, 2))
+    _, jacobian = fisher_jacobian(network, inputs, chosen, road=road)
+    torch.testing.assert_close(centred(jacobian), expected, rtol=0, atol=1e-10 * float(expected.abs().max()))
+
+
+def test_places_of_weights_in_their_layers() -> None:
+    layers = scoring_layers(convolution(), batch(1, dtype=torch.float32))
+    sizes = [layer.weight.numel() for _, layer in layers]
+    assert [weight.index for weight in choose_weights(layers, 128, 1.0)] == [size - 1 for size in sizes]
+    assert [weight.index for weight in choose_weights(layers, 4, 0.25)] == [round(0.25 * (size - 1)) for size in sizes[:4]]
+    drawn = [weight.index for weight in choose_weights(layers, 128, "random", seed=1)]
+    assert drawn == [weight.index for weight in choose_weights(layers, 128, "random", seed=1)]
+    assert drawn != [weight.index for weight in choose_weights(layers, 128, "random", seed=2)]
+    small = choose_weights([("small", nn.Linear(1, 3))], 1, "random", per_layer=8)
+    assert [weight.index for weight in small] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.05, 0.5])
@@ -103,7 +128,7 @@ def test_the_first_weights_in_forward_order_are_taken() -> None:
     network, inputs = make("convolution"), batch(2)
     names = weight_names(network, inputs)[:10]
     expected = centred(oracle(network, names, inputs))
-    _, jacobian = fisher_jacobian(network, inputs, road="reverse", weights=10)
+    _, jacobian = fisher_jacobian(network, inputs, choose_weights(scoring_layers(network, inputs), 10), road="reverse")
     torch.testing.assert_close(centred(jacobian), expected, rtol=0, atol=1e-10 * float(expected.abs().max()))
 
 
@@ -236,6 +261,10 @@ def test_probes_do_not_depend_on_the_micro_batch() -> None:
         ({"micro_batch": 0}, "at least 1"),
         ({"probes": 0}, "at least 1"),
         ({"index": 10_000}, "weight index 10000 outside of layer"),
+        ({"index": 1.5}, "expected a whole number, a fraction in"),
+        ({"index": "first"}, "expected a whole number, a fraction in"),
+        ({"per_layer": 2}, "expected index='random', got 0"),
+        ({"per_layer": 0}, "expected counts of at least 1"),
     ],
 )
 def test_options_out_of_range(options: dict[str, object], message: str) -> None:
