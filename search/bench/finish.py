@@ -92,11 +92,11 @@ def show(data: Mapping[str, Any], write_line: Callable[[Any], None]) -> None:
     for name in ("paper", "failed", "CPU-s"):
         shown.add_column(name, justify="right")
     for row in data["rows"]:
-        figure = paper_figure(row["proxy"], data["dataset"], "kendall", data["population"])
+        printed = _printed(row, data)
         shown.add_row(
             Text(row["proxy"], style="bold" if row["kind"] != "single" else ""),
-            *(_estimate(row[name]) for name in ("kendall", "spearman", "ndcg")),
-            "" if figure is None else _plain(figure.value),
+            *(_estimate(row[name]) if name in row else "" for name in ("kendall", "spearman", "ndcg")),
+            "" if printed is None else _plain(printed),
             "" if not row["failed"] else str(sum(row["failed"].values())),
             "" if row["seconds"] is None else f"{row['seconds']:.2g}",
         )
@@ -106,6 +106,15 @@ def show(data: Mapping[str, Any], write_line: Callable[[Any], None]) -> None:
         if row["failed"]:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in row["failed"].items())
             write_line(Text(f"{row['proxy']}: failed on {reasons}"))
+
+
+def _printed(row: Mapping[str, Any], data: Mapping[str, Any]) -> float | None:
+    """Give the Kendall that the papers print: an ablation's row has it, another one's name tells."""
+    if "paper" in row:
+        value: float | None = row["paper"].get("kendall")
+        return value
+    figure = paper_figure(row["proxy"], data["dataset"], "kendall", data["population"])
+    return None if figure is None else figure.value
 
 
 def _estimate(estimate: Mapping[str, float | None]) -> str:

@@ -87,6 +87,7 @@ def settings_for(
         pictures=batch_of_pictures,
         top=top,
         resamples=resamples,
+        extra={"samples": SAMPLES},
     )
 
 
@@ -110,13 +111,15 @@ def plan_for(settings: Settings, networks: pandas.DataFrame) -> Plan:
     options: dict[str, dict[str, Any]] = {}
     if settings.probes is not None:
         options = {name: {"probes": settings.probes} for name in ("vkdnw", "vkdnw_single")}
+    samples = (settings.extra or {}).get("samples", SAMPLES)
     return Plan(
         source="nasbench201",
         classes=classes,
         networks=[Network(int(row.index_), row.network, (3, side, side)) for row in _rows(networks)],
         setups={STANDARD: standard, "thin": thin},
         requests={
-            name: Request(name, options.get(name, {}), _SETUPS.get(name, STANDARD), SAMPLES.get(name)) for name in settings.proxies
+            name: Request(name, options.get(name, {}), _SETUPS.get(name, STANDARD), samples.get(name))
+            for name in settings.proxies
         },
     )
 

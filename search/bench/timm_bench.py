@@ -179,8 +179,11 @@ def over_families(
         if not values:
             figures[metric] = {"value": None, "low": None, "high": None}
             continue
-        mean = numpy.nanmean(numpy.stack(draws), axis=0)
-        figures[metric] = metrics.interval(math.fsum(values) / len(values), mean).as_dict()
+        table_of_draws = numpy.stack(draws)  # a resample of a small family may leave a metric undefined: it is left out, too
+        there = numpy.isfinite(table_of_draws)
+        counts = there.sum(axis=0)
+        means = numpy.where(there, table_of_draws, 0.0).sum(axis=0)[counts > 0] / counts[counts > 0]
+        figures[metric] = metrics.interval(math.fsum(values) / len(values), means).as_dict()
     rows = [next(row for row in family["rows"] if row["proxy"] == name) for family in families]
     failed: dict[str, int] = {}
     for row in rows:

@@ -38,7 +38,10 @@ def describe(name: str) -> Description | None:
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         return None
-    config = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    try:
+        config = timm.get_pretrained_cfg(name, allow_unregistered=False)
+    except RuntimeError:  # a tag that this timm has no weights for
+        return None
     if config is None:
         return None
     module = timm.model_entrypoint(architecture).__module__.rpartition(".")[2]

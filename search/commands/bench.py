@@ -22,6 +22,9 @@ def command() -> None:
     \b
     uninas bench nasbench201 --data DIR --dataset cifar10 --sample 1500
     uninas bench nasbench201 --resume RUN --data DIR --sample 3000
+    uninas bench timm --data results-imagenet.csv --max-macs 2e9
+    uninas bench ablation fim_size --data DIR --sample 500
+    uninas bench results RUN... --out docs/results
     """
 
 
@@ -127,13 +130,82 @@ def timm(context: click.Context, /, data: Path, resume: Path | None, as_json: bo
     finish(*timm_bench.bench(data, resume, view=view(), pool=pool_of(options), **options), as_json)
 
 
-def refuse_given(context: click.Context, names: tuple[str, ...]) -> None:
-    """Refuse options that a resumed run cannot change."""
+@command.command("ablation")
+@click.argument("name", type=click.Choice(["fim_size", "weights", "batch_input", "subsets", "aleph", "ssnr_log"]))
+@click.argument("run", type=_FOLDER, required=False)
+@click.option("--data", "data", type=_FOLDER, help="Folder with nb201_accuracies.csv; for the ablations that score.")
+@click.option(
+    "--dataset",
+    type=click.Choice(["cifar10", "cifar100", "imagenet16_120"]),
+    default="imagenet16_120",
+    show_default=True,
+    help="Whose accuracies judge.",
+)
+@click.option("--sample", type=click.IntRange(2), help="So many networks, drawn by the seed. Default: all.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides sample, inputs and initial weights.")
+@click.option("--images", type=_FOLDER, help="Folder with one folder of pictures a class: the real input of batch_input.")
+@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Samples; batch_input has its own.")
+@click.option("--probes", type=click.IntRange(1), help="Random probes a sample, instead of the exact Fisher matrix.")
+@click.option("--out", type=_FOLDER, help="Folder to create. Default: runs/ablation-<name>-<dataset>-<seed>, or <run>-<name>.")
+@click.option("--resume", "resume", type=_FOLDER, help="Run folder to take up; --sample may then ask for more.")
+@pool_options
+@judge_options
+@click.pass_context
+def ablation(context: click.Context, /, name: str, run: Path | None, as_json: bool, **options: Any) -> None:
+    """Repeat an ablation of the papers on NAS-Bench-201.
+
+    \b
+    fim_size     how many layers give a weight to the Fisher matrix (VKDNW, Table VII)
+    weights      which weights of a layer, and how many (Table VIII)
+    batch_input  batch size, random against real input (Table V)
+    subsets      all 31 subsets of VKDNW_agg's components (Table IX); of RUN's scores
+    aleph        correlation with the number of layers (Table IV); of RUN's scores
+    ssnr_log     the logarithm in SSNR (T-CET, Table A.1); of RUN's scores
+
+    The first three score networks: give --data. The last three judge what RUN, a folder of `uninas bench nasbench201`, holds.
+
+    \b
+    uninas bench ablation fim_size --data DIR --sample 500
+    uninas bench ablation subsets runs/nasbench201-imagenet16_120-0
+    """
+    from search.bench import ablation as ablations
+
+    data = options.pop("data")
+    if name in ablations.FROM_RUN:
+        if run is None:
+            raise InputError(f"ablation {name}: expected the folder of a run of nasbench201 behind it; got none")
+        refuse_given(context, ("data", "dataset", "sample", "seed", "images", "batch", "probes", "resume"), f"with {name}")
+        judged = {key: options[key] for key in ("out", "resamples", "top")}
+        finish(*ablations.from_run(name, run, **judged), as_json)
+        return
+    if run is not None or data is None:
+        raise InputError(f"ablation {name}: expected --data DIR and no run: it scores networks")
+    if options["resume"] is not None:
+        refuse_given(context, ("dataset", "seed", "images", "batch", "probes", "out"))
+    finish(*ablations.bench(name, data, view=view(), pool=pool_of(options), **options), as_json)
+
+
+@command.command("results")
+@click.argument("runs", type=_FOLDER, nargs=-1, required=True)
+@click.option("--out", type=_FOLDER, default=Path("docs/results"), show_default=True, help="Folder of the pages.")
+def results(runs: tuple[Path, ...], out: Path) -> None:
+    """Write the results pages: our figures beside the papers', from the folders of finished RUNS.
+
+    \b
+    uninas bench results runs/c10 runs/c100 runs/in16 runs/timm runs/ablation-fim_size --out docs/results
+    """
+    from search.bench.page import results_pages
+
+    for path in results_pages(runs, out):
+        click.echo(f"{path}")
+
+
+def refuse_given(context: click.Context, names: tuple[str, ...], where: str = "with --resume") -> None:
+    """Refuse options that have no effect, because a resumed run keeps what it began with, or there is nothing to score."""
     for name in names:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise InputError(
-                f"--{name.replace('_', '-')}: expected not to be given with --resume: the run keeps what it began with"
-            )
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag}: expected not to be given {where}: it keeps what the run began with")
 
 
 def pool_of(options: dict[str, Any]) -> Any:
