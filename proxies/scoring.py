@@ -40,7 +40,7 @@ from .vkdnw import fisher_spectrum, vkdnw, vkdnw_single
 from .zen import zen
 from .zico import zico
 
-__all__ = ["LABELLED", "PROXIES", "Images", "Measurement", "Proxy", "Request", "measure", "score", "score_repeats"]
+__all__ = ["PROXIES", "REAL_INPUT", "Images", "Measurement", "Proxy", "Request", "measure", "score", "score_repeats"]
 
 Proxy = Callable[..., float]
 
@@ -80,8 +80,11 @@ PROXIES: dict[str, Proxy] = {
     "t_cet_snip_log": t_cet_snip_log,
 }
 
-#: The proxies of a loss: they know labels, and take real pictures where there are some.
-LABELLED = frozenset(name for name, proxy in PROXIES.items() if "targets" in inspect.signature(proxy).parameters)
+_LABELLED = frozenset(name for name, proxy in PROXIES.items() if "targets" in inspect.signature(proxy).parameters)
+#: The proxies that take real pictures where there are some: those of a loss, and those that compare how a network treats the
+#: samples of a batch, which their papers measure on data. On NAS-Bench-201 at 16 pixels Jacov and NASWOT rank as published on pictures
+#: only.
+REAL_INPUT = _LABELLED | {"jacov", "naswot", "lnwot", "ntk_condition"}
 
 #: Which parts of the training pass a proxy reads, see :func:`proxies.training_pass.part`: measured together when asked together.
 PARTS_OF: dict[str, frozenset[str]] = {
@@ -125,7 +128,7 @@ def score(
         device: where to compute.
         dtype: floating type of the network's arithmetic.
         options: for a proxy's name, keyword arguments of its function.
-        images: real pictures for the proxies of :data:`LABELLED`; None for noise and random labels.
+        images: real pictures for the proxies of :data:`REAL_INPUT`; None for noise and random labels.
 
     Returns:
         For each name, in the order asked, the mean value, or the failure; one failed repeat fails the proxy.
@@ -193,7 +196,7 @@ class Request:
         proxy: a key of :data:`PROXIES`.
         options: keyword arguments of its function.
         samples: how many of the batch's samples it gets, from the first on; None for all.
-        real: whether it gets the pictures where there are some; None for what is usual, the proxies of :data:`LABELLED` do.
+        real: whether it gets the pictures where there are some; None for what is usual, the proxies of :data:`REAL_INPUT` do.
     """
 
     proxy: str
@@ -288,8 +291,8 @@ class _Batches:
 
     def of(self, request: Request) -> tuple[Tensor, dict[str, Any]]:
         """Inputs, and the labels for a proxy that knows them."""
-        labelled = request.proxy in LABELLED
-        real = self._images is not None and (labelled if request.real is None else request.real)
+        usual = request.proxy in REAL_INPUT
+        real = self._images is not None and (usual if request.real is None else request.real)
         samples = self._batch if request.samples is None else min(request.samples, self._batch)
         key = (real, samples)
         if key not in self._made:

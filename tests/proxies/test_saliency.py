@@ -175,19 +175,20 @@ def test_layerwise_naswot_and_t_cet_are_the_naive_ones(kind: str) -> None:
     assert PROXIES["t_cet_snip_log"](network, inputs, seed=0) == pytest.approx(expected, rel=1e-6)
 
 
-def test_pictures_go_to_the_proxies_that_know_labels() -> None:
+def test_pictures_go_to_the_proxies_that_want_data() -> None:
     network = convolution()
     stream = torch.Generator().manual_seed(5)
     images = Images(torch.randn(8, 3, SIZE, SIZE, generator=stream), torch.randint(0, 5, (8,), generator=stream))
-    names = ["snip", "zico", "jacov", "gradsign"]
+    names = ["snip", "zico", "jacov", "gradsign", "expressivity", "vkdnw"]
     shape = {"input_shape": (3, SIZE, SIZE), "batch": 4}
     noise, real = score(network, names, **shape), score(network, names, images=images, **shape)
-    assert noise["jacov"] == real["jacov"]
-    assert all(noise[name] != real[name] for name in ("snip", "zico", "gradsign"))
+    assert all(noise[name] == real[name] for name in ("expressivity", "vkdnw"))
+    assert all(noise[name] != real[name] for name in ("snip", "zico", "jacov", "gradsign"))
     other = Images(images.inputs, (images.targets + 1) % 5)
     assert all(score(network, [name], images=other, **shape)[name] != real[name] for name in ("snip", "zico", "gradsign"))
-    found = measure(network, {"a": Request("jacov", real=True), "b": Request("snip", real=False)}, images=images, **shape)
-    assert found.values["a"] != [real["jacov"]]
+    assert score(network, ["jacov"], images=other, **shape)["jacov"] == real["jacov"]
+    found = measure(network, {"a": Request("vkdnw", real=True), "b": Request("snip", real=False)}, images=images, **shape)
+    assert found.values["a"] != [real["vkdnw"]]
     assert found.values["b"] == [noise["snip"]]
     alone = score(network, ["zico"], images=Images(images.inputs[:4], images.targets[:4]), **shape)["zico"]
     assert isinstance(alone, ProxyFailure)
