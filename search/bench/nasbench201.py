@@ -18,7 +18,7 @@ from search.bench import settings as settings_files
 from search.bench.accuracy_table import PUBLISHED, Population
 from search.bench.job import Request, Setup
 from search.bench.plan import STANDARD, Network, Plan, chosen_proxies
-from search.bench.run import PoolMaker, Scores, begin, make_pool
+from search.bench.run import PoolMaker, Scores, begin, make_pool, stored
 from search.bench.run import resume as take_up
 from search.bench.settings import Settings
 from search.progress import View
@@ -166,6 +166,8 @@ def bench(
     top: int | None = None,
     resamples: int | None = None,
     out: Path | None = None,
+    retry: bool = False,
+    as_is: bool = False,
     pool_maker: PoolMaker = make_pool,
 ) -> tuple[Path, dict[str, Any]]:
     """Do the whole benchmark, or take one up: score, judge, write. Gives the run folder and what its results.json holds.
@@ -179,6 +181,8 @@ def bench(
         images: a folder of pictures for a real batch.
         resamples: of the bootstrap, default 300.
         out: run folder to create.
+        retry: with `resume`: score again what failed.
+        as_is: with `resume`: score nothing, judge what there is, also of a run that is still going.
 
     Raises:
         InputError: of the table, the pictures, the options, the pool or the disk.
@@ -200,12 +204,19 @@ def bench(
         population, run = population_for(settings.population, settings.dataset, folder), resume
         if population.digest != settings.population_digest:
             raise InputError(f"{folder}: expected the table with the networks that began {resume}; these are other networks")
+    if resume is None and (retry or as_is):
+        raise InputError("--retry-failed, --as-is: expected --resume RUN beside them; got none")
     for warning in population.warnings:
         view.note(f"warning: {warning}")
     networks = accuracy_table.sample(population, settings.sample, settings.seed)
     plan = plan_for(settings, networks)
     published = published_scores(folder, settings.dataset)  # read now: a fault in it is not to be found after hours of scoring
-    scores = (begin if resume is None else take_up)(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker)
+    if resume is None:
+        scores = begin(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker)
+    elif as_is:
+        scores = stored(run, view)
+    else:
+        scores = take_up(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, retry=retry)
     return run, conclude(run, settings, networks, scores, published, note=view.note)
 
 

@@ -7,7 +7,8 @@ RUN/journal.jsonl    the truth: one record a job, as it finished
      "status", "reason", "seconds": {"build", "score", label: CPU-seconds}, "worker", "attempts"}
 RUN/run.json         status, sessions with their environments, counts
 
-A network may have several records, where proxies were added later; each label of a network is scored once. What a job asks for
+A network may have several records, where proxies were added later; each label of a network is scored once (of what was tried
+again, the last record counts). What a job asks for
 depends on neither the order nor the workers, so a serial run and one on Ray leave the same scores.
 """
 
@@ -71,13 +72,13 @@ class Scores:
         labels = record["scores"]
         self.values.setdefault(index, {}).update(labels)
         self.details.setdefault(index, {}).update(record["details"])
-        spent = {label: seconds for label, seconds in record["seconds"].items() if label in labels}
+        spent = {label: seconds for label, seconds in record["seconds"].items() if label in labels}  # not those of stages
         self.seconds.setdefault(index, {}).update(spent)
 
-    def missing(self, network: Network, labels: Sequence[str]) -> list[str]:
-        """Give the labels that this network has no record of."""
+    def missing(self, network: Network, labels: Sequence[str], *, failed: bool = False) -> list[str]:
+        """Give the labels that this network has no record of, with `failed` also those whose last record is a failure."""
         known = self.values.get(network.index, {})
-        return [label for label in labels if label not in known]
+        return [label for label in labels if label not in known or (failed and isinstance(known[label], Mapping))]
 
 
 def begin(
@@ -120,11 +121,18 @@ def begin(
 
 
 def resume(
-    folder: Path, settings: Settings, plan: Plan, *, pool: PoolConfig, view: View, pool_maker: PoolMaker = make_pool
+    folder: Path,
+    settings: Settings,
+    plan: Plan,
+    *,
+    pool: PoolConfig,
+    view: View,
+    pool_maker: PoolMaker = make_pool,
+    retry: bool = False,
 ) -> Scores:
     """Score what a run has not scored yet; `settings` and `plan` may have grown since, see `Settings.extended`.
 
-    Where nothing is missing, no worker is started.
+    Where nothing is missing, no worker is started. `retry`: what failed is scored again, and the new record counts.
 
     Raises:
         InputError: the journal is another run's or another process is at it, or as `begin`.
@@ -144,7 +152,7 @@ def resume(
         try:
             with _reopened(folder / JOURNAL, run, settings) as journal:
                 settings.write(folder)
-                return run.finish(journal, start)
+                return run.finish(journal, start, retry=retry)
         finally:
             if workers is not None:
                 workers.close()
@@ -161,9 +169,9 @@ def _reopened(path: Path, run: _Run, settings: Settings) -> journals.Journal:
     return journal
 
 
-def stored(folder: Path) -> Scores:
+def stored(folder: Path, view: View) -> Scores:
     """Read the scores of a run, also while it goes on. Raises JournalError as `search.journal.read`."""
-    scores = Scores()
+    scores = Scores(sessions=Sessions(folder, view).rows)
     for record in journals.read(folder / JOURNAL):
         if record["kind"] == "score":
             scores.add(record)
@@ -206,11 +214,14 @@ class _Run:
         else:
             raise JournalError(f"{self._folder}: expected journal records that this version knows; got '{record['kind']}'")
 
-    def finish(self, journal: journals.Journal, start: Callable[[], tuple[Pool, dict[str, str]]]) -> Scores:
+    def finish(
+        self, journal: journals.Journal, start: Callable[[], tuple[Pool, dict[str, str]]], *, retry: bool = False
+    ) -> Scores:
         """Score what is missing."""
         sessions = Sessions(self._folder, self._view)
         labels = tuple(self._plan.requests)
-        work = [(network, missing) for network in self._plan.networks if (missing := self._scores.missing(network, labels))]
+        wanted = ((network, self._scores.missing(network, labels, failed=retry)) for network in self._plan.networks)
+        work = [(network, missing) for network, missing in wanted if missing]
         try:
             if work:
                 pool, environment = start()

@@ -20,7 +20,7 @@ from search.bench import settings as settings_files
 from search.bench.accuracy_table import population_of, read_csv
 from search.bench.job import Request, Setup
 from search.bench.plan import STANDARD, Network, Plan, chosen_proxies
-from search.bench.run import PoolMaker, Scores, begin, make_pool
+from search.bench.run import PoolMaker, Scores, begin, make_pool, stored
 from search.bench.run import resume as take_up
 from search.bench.settings import Settings
 from search.files import write_text
@@ -51,6 +51,8 @@ def bench(
     probes: int | None = None,
     resamples: int | None = None,
     out: Path | None = None,
+    retry: bool = False,
+    as_is: bool = False,
     pool_maker: PoolMaker = make_pool,
     count: Callable[..., int] | None = None,
 ) -> tuple[Path, dict[str, Any]]:
@@ -65,11 +67,14 @@ def bench(
         batch, seed, repeats, probes: see `search.bench.settings.Settings`.
         resamples: of the bootstrap, default 300.
         out: run folder to create.
+        retry, as_is: with `resume`, as `search.bench.nasbench201.bench`.
 
     Raises:
         InputError: of the table, the options, the pool or the disk.
         KeyboardInterrupt: see `search.bench.run.begin`.
     """
+    if resume is None and (retry or as_is):
+        raise InputError("--retry-failed, --as-is: expected --resume RUN beside them; got none")
     if resume is None:
         run = out or Path("runs") / f"timm-{seed}"
         if run.exists():
@@ -94,8 +99,10 @@ def bench(
     if resume is None:
         keep = bound(write_text, run / NETWORKS, networks.to_csv(index=False))
         scores = begin(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, also=keep)
+    elif as_is:
+        scores = stored(run, view)
     else:
-        scores = take_up(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker)
+        scores = take_up(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, retry=retry)
     return run, conclude(run, settings, networks, scores, note=view.note)
 
 

@@ -41,6 +41,17 @@ def pool_options(function: Any) -> Any:
     return function
 
 
+def resume_options(function: Any) -> Any:
+    """Add --resume, --retry-failed and --as-is."""
+    for option in (
+        click.option("--as-is", is_flag=True, help="With --resume: score nothing, judge what there is, also while RUN goes on."),
+        click.option("--retry-failed", "retry", is_flag=True, help="With --resume: score again what failed."),
+        click.option("--resume", "resume", type=_FOLDER, metavar="RUN", help="Run folder to take up: what is missing is scored."),
+    ):
+        function = option(function)
+    return function
+
+
 def judge_options(function: Any) -> Any:
     """Add --top, --resamples and --json."""
     for option in (
@@ -70,7 +81,7 @@ def judge_options(function: Any) -> Any:
 @click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Initialisations to average over.")
 @click.option("--probes", type=click.IntRange(1), help="Random probes a sample for vkdnw, instead of the exact Fisher matrix.")
 @click.option("--out", type=_FOLDER, help="Run folder to create. Default: runs/nasbench201-<dataset>-<seed>.")
-@click.option("--resume", "resume", type=_FOLDER, help="Run folder to take up; --sample and --proxies may then ask for more.")
+@resume_options
 @pool_options
 @judge_options
 @click.pass_context
@@ -106,7 +117,7 @@ def nasbench201(context: click.Context, /, data: Path, resume: Path | None, as_j
 @click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Initialisations to average over.")
 @click.option("--probes", type=click.IntRange(1), help="Random probes a sample for vkdnw, instead of the exact Fisher matrix.")
 @click.option("--out", type=_FOLDER, help="Run folder to create. Default: runs/timm-<seed>.")
-@click.option("--resume", "resume", type=_FOLDER, help="Run folder to take up; --proxies may then ask for more.")
+@resume_options
 @pool_options
 @judge_options
 @click.pass_context

@@ -1,0 +1,112 @@
+"""`uninas bench` as a person calls it: what is refused, in one line; what is printed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.bench import nasbench201
+from search.schema import PoolConfig
+from tests.search.bench.fakes import fake_pool, write_table
+from tests.search.conftest import Notes
+from uninas import cli
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_table(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["bench", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nasbench201", "--proxies", "synflaw"], "got 'synflaw', nearest is 'synflow'"),
+        (["nasbench201", "--sample", "41"], "--sample: expected at most the 40 networks"),
+        (["nasbench201", "--top", "41"], "--top: expected at most the 40 networks"),
+        (["nasbench201", "--images", "nowhere"], "expected a folder with one folder of pictures a class"),
+        (["nasbench201", "--pool", "serial", "--workers", "2"], "--workers: expected 1 with --pool serial; got 2"),
+        (["nasbench201", "--resume", "nowhere"], "expected the folder of a bench run"),
+        (["nasbench201", "--resume", "r", "--batch", "8"], "--batch: expected not to be given with --resume"),
+        (["nasbench201", "--as-is"], "expected --resume RUN beside them"),
+        (["timm"], "Is a directory"),
+        (["timm", "--top", "3"], "--top: expected not to be given"),
+        (["timm", "--resume", "r", "--seed", "1"], "--seed: expected not to be given with --resume"),
+        (["ablation", "fim_size", "r"], "expected --data DIR and no run"),
+        (["ablation", "subsets", "r", "--sample", "5"], "--data: expected not to be given with subsets"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_status_two(
+    capsys: pytest.CaptureFixture[str], data: Path, arguments: list[str], message: str
+) -> None:
+    code, out, err = run(capsys, *arguments, "--data", str(data))
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert err.strip().count("\n") == 0
+
+
+def test_a_run_that_is_needed_and_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "ablation", "subsets")
+    assert code == 2
+    assert "expected the folder of a run of nasbench201 behind it; got none" in err
+
+
+def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "ablation" in run(capsys, "--help")[1]
+    for name in ("nasbench201", "timm", "ablation", "results"):
+        code, out, _ = run(capsys, name, "--help")
+        assert code == 0
+        assert f"uninas bench {name}" in out
+
+
+def test_json_and_the_table_and_the_page(
+    capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = nasbench201.bench
+
+    def faked(*arguments: Any, **options: Any) -> Any:
+        return made(*arguments, **options, pool_maker=fake_pool)
+
+    monkeypatch.setattr(nasbench201, "bench", faked)
+    folder = tmp_path / "run"
+    options = ["--data", str(data), "--pool", "serial"]
+    code, out, err = run(capsys, "nasbench201", *options, "--out", str(folder), "--proxies", "flops,zico", "--json")
+    assert code == 0
+    results = json.loads(out)
+    assert {row["proxy"] for row in results["rows"]} == {"flops", "zico"}
+    assert str(folder / "report.html") in err
+    code, out, err = run(capsys, "nasbench201", *options, "--resume", str(folder), "--proxies", "aleph")
+    assert code == 0
+    assert "flops" in out
+    assert "aleph" in out
+    assert "[" in out  # intervals, not eaten as markup
+    assert ".607" in out  # the paper's ZiCo
+    assert "zico: failed on 14 x too_few_weights" in out
+    assert (folder / "report.html").stat().st_size > 10_000
+
+
+def test_a_run_is_judged_as_it_is_and_failures_are_tried_again(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    options: dict[str, Any] = {"pool": PoolConfig(kind="serial"), "pool_maker": fake_pool}
+    nasbench201.bench(data, view=Notes().view, proxies="flops,zico", sample=30, resamples=10, out=folder, **options)
+    lines = (folder / "journal.jsonl").read_text().splitlines(keepends=True)
+    (folder / "journal.jsonl").write_text("".join(lines[:21]))
+    _, results = nasbench201.bench(data, folder, view=Notes().view, as_is=True, **options)
+    assert results["sample"] == 20
+    assert (folder / "journal.jsonl").read_text() == "".join(lines[:21])
+    _, results = nasbench201.bench(data, folder, view=Notes().view, **options)
+    assert results["sample"] == 30
+    failed = next(row["failed"] for row in results["rows"] if row["proxy"] == "zico")["too_few_weights"]
+    _, again = nasbench201.bench(data, folder, view=Notes().view, retry=True, **options)
+    assert again["rows"] == results["rows"]
+    assert len((folder / "journal.jsonl").read_text().splitlines()) == 31 + failed
