@@ -29,6 +29,7 @@ from search.schema import PoolConfig
 from uninas.errors import InputError
 
 _LARGEST_BATCH = 128
+_PAPER_DATASET = "imagenet16_120"  # of every ablation whose table has no column a dataset
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "V": OBJECTIVES["vkdnw_single"].columns[0],
@@ -158,17 +159,22 @@ def conclude(name: str, run: Path, settings: Settings, networks: pandas.DataFram
         figures = judge.judged(ranks, table["accuracy"], top=settings.top, resamples=settings.resamples, seed=settings.seed)
         failed = judge.failures(scores, table["index"], (label,))
         seconds = judge.cpu_seconds(scores, table["index"], (label,))
-        rows.append(_row(name, label, {**figures, "networks": len(table), "failed": failed, "seconds": seconds}))
+        rows.append(_row(name, label, {**figures, "networks": len(table), "failed": failed, "seconds": seconds}, settings))
     data = finish.results(settings, table, rows, scores, more={"ablation": name, "table": _source(name)})
     finish.write(run, data, table)
     return data
 
 
-def _row(name: str, label: str, figures: Mapping[str, Any], dataset: str = "") -> dict[str, Any]:
+def _row(name: str, label: str, figures: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
+    """Put a row together, with the paper's figures where the run is of the paper's dataset and population."""
     known = ABLATIONS[name]
     printed = known.rows.get(label, {})
     if known.by_dataset:
-        printed = {"kendall": printed[dataset]} if dataset in printed else {}
+        printed = {"kendall": printed[settings.dataset]} if settings.dataset in printed else {}
+    elif settings.dataset != _PAPER_DATASET:
+        printed = {}
+    if settings.population != ("all_forms" if name == "ssnr_log" else "reachable"):
+        printed = {}
     return {"label": label, "proxy": label, "kind": "single", **figures, "paper": dict(printed)}
 
 
@@ -212,7 +218,7 @@ def from_run(
             figures = judge.judged(values, table["accuracy"], top=settings.top, **draws)
         failed = int(values.isna().sum())
         figures |= {"networks": len(table), "failed": {"no score": failed} if failed else {}, "seconds": None}
-        rows.append(_row(name, label, figures, settings.dataset))
+        rows.append(_row(name, label, figures, settings))
     folder = out or run.with_name(f"{run.name}-{name}")
     try:
         folder.mkdir(parents=True)

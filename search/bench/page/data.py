@@ -230,9 +230,9 @@ def _printed(data: Mapping[str, Any], name: str, dataset: str, population: str, 
     known = ABLATIONS.get(ablation)
     if known is None:
         return ()
-    brought = (data.get("paper") or {}).get(metric)
-    if brought is not None:
-        return (Figure(float(brought), known.paper, known.table, known.digits),)
+    if "paper" in data:  # empty where the run is of another dataset or population than the paper's
+        brought = data["paper"].get(metric)
+        return () if brought is None else (Figure(float(brought), known.paper, known.table, known.digits),)
     if known.by_dataset and metric != "kendall":
         return ()
     figure = known.figure(name, dataset if known.by_dataset else metric)
