@@ -79,11 +79,11 @@ def test_linear_regions_are_counted_on_the_thin_network() -> None:
 
 def test_pictures_reach_the_proxies_that_take_them(tmp_path: Path) -> None:
     batch, _ = pictures.draw(paint(tmp_path), count=8, classes=10, size=(8, 8), seed=0, statistics=pictures.STATISTICS["cifar10"])
-    requests = {"grad_norm": Request("grad_norm"), "jacov": Request("jacov"), "real": Request("jacov", real=True)}
+    requests = {"grad_norm": Request("grad_norm"), "vkdnw": Request("vkdnw"), "real": Request("vkdnw", real=True)}
     noise = run(job(requests)).scores
     real = run(job(requests, {"standard": Setup(batch=4, pictures=batch)})).scores
     assert real["grad_norm"] != noise["grad_norm"]
-    assert real["jacov"] == noise["jacov"]
+    assert real["vkdnw"] == noise["vkdnw"]
     assert real["real"] != noise["real"]
 
 
