@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -37,6 +38,9 @@ def switches(function: Any) -> bool:
 class CodeKernel:
     """K = sum over activations of (units - Hamming distance) between the codes of each two samples.
 
+    An activation that several convolution or linear layers read counts once for each of them: whether layers share a rectifier or
+    each has its own of the same map is a matter of writing, and must not show in a score.
+
     Attributes:
         samples: B, the first dimension of every activation that counts; others (windows, weights) are folded into B where they
             are a whole multiple of it.
@@ -48,14 +52,32 @@ class CodeKernel:
         self.samples = samples
         self.units = 0
         self.kernel: Tensor | None = None
+        self._made: dict[int, _Made] = {}  # by the identity of an activation's result, which is kept so that it stays unique
 
-    def add(self, activation: Tensor) -> None:
+    def add(self, activation: Tensor) -> _Made | None:
         """Count one activation's input, shape ``(B, ...)`` or ``(B x windows, ...)``."""
         if activation.numel() == 0 or activation.shape[0] % self.samples:
-            return
-        kernel = agreement(activation.detach().reshape(self.samples, -1) > 0)
-        self.units += activation.numel() // self.samples
-        self.kernel = kernel if self.kernel is None else self.kernel + kernel
+            return None
+        made = _Made(agreement(activation.detach().reshape(self.samples, -1) > 0), activation.numel() // self.samples)
+        self._count(made)
+        return made
+
+    def _count(self, made: _Made) -> None:
+        self.units += made.units
+        self.kernel = made.kernel if self.kernel is None else self.kernel + made.kernel
+
+    def remember(self, result: Tensor, made: _Made) -> None:
+        """Note which tensor an activation made, so that its readers are seen."""
+        made.result = result
+        self._made[id(result)] = made
+
+    def read(self, given: Tensor) -> None:
+        """Note that a layer reads a tensor; the first reader of an activation is counted already."""
+        made = self._made.get(id(given))
+        if made is not None:
+            made.readers += 1
+            if made.readers > 1:
+                self._count(made)
 
     def required(self) -> Tensor:
         """The kernel. Raises ProxyFailure ``no_activations`` where the network has none that switches."""
@@ -65,9 +87,22 @@ class CodeKernel:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Count every activation that runs inside, forward passes only."""
-        with _Switches(self):
-            yield
+        """Count every activation that runs inside, forward passes only; layers have to be told to :meth:`read`."""
+        try:
+            with _Switches(self):
+                yield
+        finally:
+            self._made.clear()  # the activations themselves are not to outlive the pass
+
+
+@dataclass
+class _Made:
+    """One activation: its kernel and units, the tensor it made, how many layers have read that."""
+
+    kernel: Tensor
+    units: int
+    result: Tensor | None = None
+    readers: int = 0
 
 
 class _Switches(TorchFunctionMode):  # of functions: a mode of the dispatcher would have torch round some results differently
@@ -76,9 +111,13 @@ class _Switches(TorchFunctionMode):  # of functions: a mode of the dispatcher wo
         self._kernel = kernel
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = None
         if switches(func) and args and isinstance(args[0], Tensor) and args[0].dim() > 1:
-            self._kernel.add(args[0])  # before it runs: it may work in place
-        return func(*args, **(kwargs or {}))
+            made = self._kernel.add(args[0])  # before it runs: it may work in place
+        result = func(*args, **(kwargs or {}))
+        if made is not None and isinstance(result, Tensor):
+            self._kernel.remember(result, made)
+        return result
 
 
 def agreement(codes: Tensor) -> Tensor:

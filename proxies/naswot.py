@@ -20,7 +20,8 @@ __all__ = ["linear_regions", "naswot"]
 def naswot(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     """NASWOT (Mellor et al., ICML 2021): ln det K, K = N_A - Hamming distances between the samples' activation codes.
 
-    Training mode, so batch norms centre what the rectifiers see. See :class:`proxies.codes.CodeKernel` for codes and units.
+    Training mode, so batch norms centre what the rectifiers see. See :class:`proxies.codes.CodeKernel` for codes and units, and
+    for a rectifier that several layers read.
 
     Args:
         module: any network. Left as it was found.

@@ -97,6 +97,8 @@ def _measure(parts: frozenset[str], module: nn.Module, inputs: Tensor, *, seed: 
         watch = _BlockWatch(module, inputs, seed, entropies="entropies" in parts, isolations="isolations" in parts)
         stack.enter_context(watch.watching() if watch.active else nullcontext())
         codes = CodeKernel(len(inputs))
+        # Always, whether codes are wanted or not: a network may run layers that are listened to apart from each other.
+        stack.enter_context(_listening(module, codes))
         stack.enter_context(codes.watching() if "codes" in parts else nullcontext())
         leaf = inputs.detach().requires_grad_(True)
         # Clone: a network may start with work in place, which a leaf forbids.
@@ -129,6 +131,23 @@ def _trainable(module: nn.Module) -> Iterator[None]:
     finally:
         for parameter in module.parameters():
             parameter.requires_grad_(False)
+
+
+@contextmanager
+def _listening(module: nn.Module, codes: CodeKernel) -> Iterator[None]:
+    """Tell the kernel what each convolution and linear layer reads."""
+
+    def before(layer: nn.Module, arguments: tuple[object, ...]) -> None:
+        if arguments and isinstance(arguments[0], Tensor):
+            codes.read(arguments[0])
+
+    layers = [layer for layer in module.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    handles = [layer.register_forward_pre_hook(before) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def _input_gradient(logits: Tensor, leaf: Tensor, *, keep: bool) -> Tensor:

@@ -79,6 +79,28 @@ def test_every_rectifier_counts_once(activation: object) -> None:
     assert torch.equal(kernel.required(), agreement(given.flatten(1) > 0))
 
 
+class Twins(nn.Module):
+    """Two convolutions read one rectified map: by one rectifier, or by one each."""
+
+    def __init__(self, *, shared: bool) -> None:
+        super().__init__()
+        self.shared = shared
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8))
+        self.left, self.right, self.head = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 3, padding=1), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        one = functional.relu(x)
+        two = one if self.shared else functional.relu(x)
+        return self.head(functional.gelu(self.left(one) + self.right(two)).mean((2, 3)))
+
+
+def test_sharing_a_rectifier_does_not_show() -> None:
+    shared, apart, inputs = Twins(shared=True), Twins(shared=False), noise(6, 3, 8, 8)
+    apart.load_state_dict(shared.state_dict())
+    assert PROXIES["naswot"](shared, inputs, seed=0) == PROXIES["naswot"](apart, inputs, seed=0)
+
+
 def test_agreement_counts() -> None:
     codes = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 1], [0, 0, 1, 1]], dtype=torch.bool)
     assert agreement(codes).tolist() == [[4, 2, 0], [2, 4, 2], [0, 2, 4]]
