@@ -220,6 +220,20 @@ def bench(
     return run, conclude(run, settings, networks, scores, published, note=view.note)
 
 
+def heaviest(run: Path) -> tuple[Plan, Network]:
+    """Give the plan of a run, and the cell with the most MACs of the space: 3x3 convolutions on all edges.
+
+    Raises:
+        InputError: no run of nasbench201.
+    """
+    settings = settings_files.read(run)
+    if settings.benchmark != "nasbench201":
+        raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
+    cell = space.cell_text(["nor_conv_3x3"] * len(space.EDGES))
+    plan = plan_for(dataclasses.replace(settings, top=None), pandas.DataFrame({"index": [0], "network": [cell]}))
+    return plan, plan.networks[0]
+
+
 def conclude(
     run: Path,
     settings: Settings,

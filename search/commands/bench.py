@@ -24,6 +24,7 @@ def command() -> None:
     uninas bench nasbench201 --resume RUN --data DIR --sample 3000
     uninas bench timm --data results-imagenet.csv --max-macs 2e9
     uninas bench ablation fim_size --data DIR --sample 500
+    uninas bench costs RUN
     uninas bench results RUN... --out docs/results
     """
 
@@ -194,6 +195,28 @@ def ablation(context: click.Context, /, name: str, run: Path | None, as_json: bo
     if options["resume"] is not None:
         refuse_given(context, ("dataset", "seed", "images", "batch", "probes", "out"))
     finish(*ablations.bench(name, data, view=view(), pool=pool_of(options), **options), as_json)
+
+
+@command.command("costs")
+@click.argument("run", type=_FOLDER)
+def costs(run: Path) -> None:
+    """Measure what each proxy of RUN costs by itself, on the heaviest cell of NAS-Bench-201: time, and memory at the peak.
+
+    Each proxy is scored in a fresh process, then all together; RUN keeps the figures in costs.json, for its pages.
+
+    \b
+    uninas bench costs runs/nasbench201-cifar10-0
+    """
+    from search.bench import costs as costs_of
+    from search.bench import nasbench201 as bench
+
+    data = costs_of.measure(run, *bench.heaviest(run), note=view().note)
+    names, ratio = costs_of.slowest(data)
+    for row in sorted(data["rows"], key=lambda row: -(row["seconds"] or 0)):
+        memory = "" if row["memory"] is None else f"{row['memory'] / 1e6:8.0f} MB"
+        click.echo(f"{row['proxy']:20s} {'failed' if row['seconds'] is None else format(row['seconds'], '7.2f') + ' s'} {memory}")
+    if ratio is not None:
+        click.echo(f"all together {data['together']['seconds']:.2f} s: {ratio:.2f} times {', '.join(names)} alone")
 
 
 @command.command("results")

@@ -14,11 +14,12 @@ from typing import Any
 
 import pandas
 
+from search.bench.costs import slowest
 from search.bench.papers import ABLATIONS, METRICS, Figure, paper_figures
 from search.metrics import Estimate
 from uninas.errors import InputError
 
-RESULTS, SCORES = "results.json", "scores.csv"
+RESULTS, SCORES, COSTS = "results.json", "scores.csv", "costs.json"
 KINDS: dict[str, str] = {
     "aggregate": "Ranks put together, training-free",
     "single": "Single proxies",
@@ -42,7 +43,8 @@ class Row:
         networks: how many were scored.
         failed: reason -> networks without a score.
         seconds: CPU-seconds a network, mean.
-        memory: peak bytes of scoring one network, largest.
+        alone: CPU-seconds by itself on the heaviest network (costs.json).
+        memory: bytes at the peak, likewise.
         papers: metric -> what the papers print, the figure to compare with first.
     """
 
@@ -54,6 +56,7 @@ class Row:
     networks: int | None = None
     failed: Mapping[str, int] = field(default_factory=dict)
     seconds: float | None = None
+    alone: float | None = None
     memory: float | None = None
     papers: Mapping[str, tuple[Figure, ...]] = field(default_factory=dict)
 
@@ -107,6 +110,7 @@ class Bench:
         names, partial: proxy-against-proxy partial correlations with the accuracy taken out; NaN where undefined.
         agreement: with published scores.
         scores: scores.csv, a network a row; None where there is no such file.
+        costs: what costs.json says in words; "" where there is no such file.
     """
 
     name: str
@@ -124,6 +128,7 @@ class Bench:
     partial: tuple[tuple[float, ...], ...] = ()
     agreement: tuple[Agreement, ...] = ()
     scores: pandas.DataFrame | None = None
+    costs: str = ""
 
     def of_kind(self, kind: str) -> tuple[Row, ...]:
         """The rows of one kind, best first."""
@@ -176,7 +181,9 @@ def _bench(data: Mapping[str, Any], folder: Path) -> Bench:
     benchmark, _, variant = str(data.get("benchmark") or "bench").partition(" ")  # "ablation fim_size"
     ablation = str(data.get("ablation") or variant)
     dataset, population = str(data.get("dataset") or ""), str(data.get("population") or "")
-    rows = [_row(one, dataset, population, ablation) for one in data["rows"]]
+    costs = _costs(folder)
+    alone = {one["proxy"]: one for one in costs["rows"]} if costs else {}
+    rows = [_row(one, dataset, population, ablation, alone.get(one.get("proxy"), {})) for one in data["rows"]]
     if not ablation:  # an ablation keeps the order of its table
         rows.sort(key=lambda row: -row.kendall)
     partial = data.get("partial") or {}
@@ -200,10 +207,33 @@ def _bench(data: Mapping[str, Any], folder: Path) -> Bench:
         partial=matrix,
         agreement=tuple(_agreement(one) for one in data.get("agreement") or ()),
         scores=_scores(folder / SCORES),
+        costs=_told(costs) if costs else "",
     )
 
 
-def _row(data: Mapping[str, Any], dataset: str, population: str, ablation: str) -> Row:
+def _costs(folder: Path) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((folder / COSTS).read_text(encoding="utf-8"))
+        slowest(found)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{folder / COSTS}: expected what `uninas bench costs` writes (JSON); {error}") from None
+    return found
+
+
+def _told(costs: Mapping[str, Any]) -> str:
+    names, ratio = slowest(costs)
+    if ratio is None:
+        return f"Alone on {costs['network']}, the heaviest network."
+    together = costs["together"]["seconds"]
+    return (
+        f"Alone on {costs['network']}, the heaviest network. All proxies together took {together:.1f} CPU-seconds there: "
+        f"{ratio:.2f} times the slowest three alone ({', '.join(names)})."
+    )
+
+
+def _row(data: Mapping[str, Any], dataset: str, population: str, ablation: str, costs: Mapping[str, Any]) -> Row:
     name = str(data["label"] if ablation else data["proxy"])
     return Row(
         name=name,
@@ -214,7 +244,8 @@ def _row(data: Mapping[str, Any], dataset: str, population: str, ablation: str) 
         networks=data.get("networks"),
         failed=data.get("failed") or {},
         seconds=data.get("seconds"),
-        memory=data.get("memory"),
+        alone=costs.get("seconds"),
+        memory=costs.get("memory"),
         papers={
             metric: figures
             for metric in METRICS
@@ -249,7 +280,7 @@ def _number(value: Any) -> float:
 
 def _family(data: Mapping[str, Any]) -> Family:
     name = ".".join(str(data[key]) for key in ("family", "tag") if data.get(key))
-    rows: Sequence[Row] = [_row(one, "", "", "") for one in data.get("rows") or ()]
+    rows: Sequence[Row] = [_row(one, "", "", "", {}) for one in data.get("rows") or ()]
     return Family(name, data.get("networks"), tuple(sorted(rows, key=lambda row: -row.kendall)))
 
 

@@ -72,7 +72,7 @@ def remarks(rows_of: Mapping[str, Sequence[Row]], metrics: Sequence[str], notes:
 
 
 def times(benches: Sequence[Bench], titles: Sequence[str]) -> list[str]:
-    """Seconds of each proxy on each dataset, peak memory and failures; what several share is counted with the first."""
+    """Seconds of each proxy on each dataset, where what several share is counted with the first; alone; failures."""
     names = list(dict.fromkeys(row.name for bench in benches for row in bench.rows if row.seconds is not None or row.failed))
     if not names:
         return ["Not measured.", ""]
@@ -91,9 +91,14 @@ def times(benches: Sequence[Bench], titles: Sequence[str]) -> list[str]:
             f"{title}: {words.failures(row)}" for title, row in zip(titles, rows, strict=True) if row is not None and row.failed
         ]
         spent = [words.seconds(None if row is None else row.seconds) for row in rows]
-        lines.append([f"`{name}`", *spent, *([words.memory(largest)] if weighed else []), "; ".join(reasons) or "none"])
-    columns = ["proxy", *(f"{title}, s" for title in titles), *(["peak memory"] if weighed else []), "failed"]
-    return [*table(columns, lines), *([] if weighed else ["Peak memory: not measured.", ""])]
+        by_itself = max((row.alone for row in rows if row is not None and row.alone is not None), default=None)
+        extra = [words.seconds(by_itself), words.memory(largest)] if weighed else []
+        lines.append([f"`{name}`", *spent, *extra, "; ".join(reasons) or "none"])
+    columns = ["proxy", *(f"{title}, s" for title in titles), *(["alone, s", "peak memory"] if weighed else []), "failed"]
+    told = [f"{title}: {bench.costs}" for title, bench in zip(titles, benches, strict=True) if bench.costs]
+    if not weighed:
+        told = ["Alone, and peak memory: not measured (`uninas bench costs RUN`)."]
+    return [*table(columns, lines), *(line for text in told for line in (text, ""))]
 
 
 def provenance(benches: Sequence[Bench]) -> list[str]:

@@ -59,6 +59,7 @@ def render(bench: Bench) -> str:
             (one.proxy, one.published, words.estimate(one.spearman), words.count(one.networks)) for one in bench.agreement
         ],
         "times": _times(bench),
+        "costs": bench.costs,
         "weighed": any(row.memory is not None for row in bench.rows),
         "toy": [_toy_row(one) for one in rankings],
         "permutations": f"{TOY_PERMUTATIONS:,}",
@@ -260,6 +261,7 @@ def _times(bench: Bench) -> list[dict[str, Any]]:
             "name": row.name,
             "seconds": words.seconds(row.seconds),
             "share": round(100 * row.seconds / longest, 2) if longest and row.seconds is not None else None,
+            "alone": words.seconds(row.alone),
             "memory": words.memory(row.memory),
             "networks": words.count(row.networks),
             "p_value": words.probability(row.p_value),

@@ -168,15 +168,17 @@ uses them.</p>
 {% if times %}
 <p>Mean CPU-seconds of one network. What several proxies share is computed once and counted with the first of them.</p>
 <div class="wide"><table class="times"><thead><tr><th>proxy</th><th scope="col">seconds</th><td></td>
-{% if weighed %}<th scope="col">peak memory</th>{% endif %}<th scope="col">networks</th><th scope="col">p</th>
+{% if weighed %}<th scope="col">alone</th><th scope="col">peak memory</th>{% endif %}
+<th scope="col">networks</th><th scope="col">p</th>
 <th scope="col" class="text">failed</th></tr></thead>
 <tbody>{% for row in times %}<tr><td class="mono">{{ row.name }}</td><td>{{ row.seconds }}</td>
 <td class="bar">{% if row.share is not none %}<div class="track"><i style="width:{{ row.share }}%"></i></div>{% endif %}</td>
-{% if weighed %}<td>{{ row.memory }}</td>{% endif %}<td>{{ row.networks }}</td><td>{{ row.p_value }}</td>
+{% if weighed %}<td>{{ row.alone }}</td><td>{{ row.memory }}</td>{% endif %}<td>{{ row.networks }}</td><td>{{ row.p_value }}</td>
 <td class="reasons">{{ row.failed }}</td></tr>
 {% endfor %}</tbody></table></div>
 <p class="note">p: the share of random orders of the networks whose Kendall’s τ is at least as high. A dash: not measured.
-{%- if not weighed %} Peak memory: not measured.{% endif %}</p>
+{%- if not weighed %} Alone, and peak memory: not measured (<code>uninas bench costs RUN</code>).{% endif %}</p>
+{% if costs %}<p>{{ costs }}</p>{% endif %}
 {% else %}<p class="miss">not measured</p>{% endif %}
 </section>
 {% endif %}

@@ -206,16 +206,6 @@ def test_what_was_not_measured_is_said(run, tmp_path):
     assert "the run states none" in sections["settings"]
 
 
-def test_peak_memory_stands_where_it_was_measured(run, page, tmp_path):
-    def weigh(data):
-        data["rows"][0]["memory"] = 512e6
-
-    assert "Peak memory: not measured." in Words(page).sections["time"]
-    weighed = Words(write_page(changed(run, tmp_path / "weighed", weigh)).read_text(encoding="utf-8"))
-    assert "Peak memory: not measured." not in weighed.sections["time"]
-    assert "512 MB" in [row for row in weighed.rows if row and row[0] == "vkdnw_single"][-1]
-
-
 def test_a_run_without_rows_has_a_page(run, tmp_path):
     page = write_page(changed(run, tmp_path / "empty", lambda data: data.update(rows=[]))).read_text(encoding="utf-8")
     assert "the run has no row yet" in page
