@@ -28,9 +28,10 @@ from .compressibility import (
 )
 from .counts import aleph, flops, params
 from .errors import ProxyFailure, ProxyUsageError
+from .gradsign import gradsign
 from .jacov import jacov
 from .naswot import linear_regions, naswot
-from .per_sample import gradsign, ntk_condition
+from .ntk import ntk_condition
 from .saliency import grad_norm, grasp, snip
 from .seeds import repeat_seeds
 from .shared import sharing

@@ -167,6 +167,7 @@ def bench(
     resamples: int | None = None,
     out: Path | None = None,
     retry: bool = False,
+    again: str | None = None,
     as_is: bool = False,
     pool_maker: PoolMaker = make_pool,
 ) -> tuple[Path, dict[str, Any]]:
@@ -182,6 +183,7 @@ def bench(
         resamples: of the bootstrap, default 300.
         out: run folder to create.
         retry: with `resume`: score again what failed.
+        again: with `resume`: names of raw scores to compute anew, separated by commas, after their definition changed.
         as_is: with `resume`: score nothing, judge what there is, also of a run that is still going.
 
     Raises:
@@ -199,13 +201,14 @@ def bench(
         before = settings_files.read(resume)
         if before.benchmark != "nasbench201":
             raise InputError(f"{resume}: expected a run of nasbench201; got one of {before.benchmark}")
-        more = () if proxies is None else chosen_proxies(proxies)
+        redone = () if again is None else chosen_proxies(again)
+        more = (*redone, *(() if proxies is None else chosen_proxies(proxies)))
         settings = before.extended(sample=sample, proxies=more, top=top, resamples=resamples)
         population, run = population_for(settings.population, settings.dataset, folder), resume
         if population.digest != settings.population_digest:
             raise InputError(f"{folder}: expected the table with the networks that began {resume}; these are other networks")
-    if resume is None and (retry or as_is):
-        raise InputError("--retry-failed, --as-is: expected --resume RUN beside them; got none")
+    if resume is None and (retry or as_is or again):
+        raise InputError("--again, --retry-failed, --as-is: expected --resume RUN beside them; got none")
     for warning in population.warnings:
         view.note(f"warning: {warning}")
     networks = accuracy_table.sample(population, settings.sample, settings.seed)
@@ -216,7 +219,7 @@ def bench(
     elif as_is:
         scores = stored(run, view)
     else:
-        scores = take_up(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, retry=retry)
+        scores = take_up(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, retry=retry, again=redone)
     return run, conclude(run, settings, networks, scores, published, note=view.note)
 
 

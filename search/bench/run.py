@@ -14,7 +14,7 @@ depends on neither the order nor the workers, so a serial run and one on Ray lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
@@ -75,10 +75,12 @@ class Scores:
         spent = {label: seconds for label, seconds in record["seconds"].items() if label in labels}  # not those of stages
         self.seconds.setdefault(index, {}).update(spent)
 
-    def missing(self, network: Network, labels: Sequence[str], *, failed: bool = False) -> list[str]:
-        """Give the labels that this network has no record of, with `failed` also those whose last record is a failure."""
+    def missing(self, network: Network, labels: Sequence[str], *, failed: bool = False, again: Collection[str] = ()) -> list[str]:
+        """Give the labels that this network has no record of, those of `again`, with `failed` those that failed last."""
         known = self.values.get(network.index, {})
-        return [label for label in labels if label not in known or (failed and isinstance(known[label], Mapping))]
+        return [
+            label for label in labels if label not in known or label in again or (failed and isinstance(known[label], Mapping))
+        ]
 
 
 def begin(
@@ -129,10 +131,12 @@ def resume(
     view: View,
     pool_maker: PoolMaker = make_pool,
     retry: bool = False,
+    again: Collection[str] = (),
 ) -> Scores:
     """Score what a run has not scored yet; `settings` and `plan` may have grown since, see `Settings.extended`.
 
-    Where nothing is missing, no worker is started. `retry`: what failed is scored again, and the new record counts.
+    Where nothing is missing, no worker is started. `retry`: what failed is scored again; `again`: so are these labels, all over.
+    The new record counts.
 
     Raises:
         InputError: the journal is another run's or another process is at it, or as `begin`.
@@ -152,7 +156,7 @@ def resume(
         try:
             with _reopened(folder / JOURNAL, run, settings) as journal:
                 settings.write(folder)
-                return run.finish(journal, start, retry=retry)
+                return run.finish(journal, start, retry=retry, again=again)
         finally:
             if workers is not None:
                 workers.close()
@@ -215,12 +219,18 @@ class _Run:
             raise JournalError(f"{self._folder}: expected journal records that this version knows; got '{record['kind']}'")
 
     def finish(
-        self, journal: journals.Journal, start: Callable[[], tuple[Pool, dict[str, str]]], *, retry: bool = False
+        self,
+        journal: journals.Journal,
+        start: Callable[[], tuple[Pool, dict[str, str]]],
+        *,
+        retry: bool = False,
+        again: Collection[str] = (),
     ) -> Scores:
         """Score what is missing."""
         sessions = Sessions(self._folder, self._view)
         labels = tuple(self._plan.requests)
-        wanted = ((network, self._scores.missing(network, labels, failed=retry)) for network in self._plan.networks)
+        missing = self._scores.missing
+        wanted = ((network, missing(network, labels, failed=retry, again=again)) for network in self._plan.networks)
         work = [(network, missing) for network, missing in wanted if missing]
         try:
             if work:

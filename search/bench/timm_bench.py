@@ -52,6 +52,7 @@ def bench(
     resamples: int | None = None,
     out: Path | None = None,
     retry: bool = False,
+    again: str | None = None,
     as_is: bool = False,
     pool_maker: PoolMaker = make_pool,
     count: Callable[..., int] | None = None,
@@ -67,14 +68,14 @@ def bench(
         batch, seed, repeats, probes: see `search.bench.settings.Settings`.
         resamples: of the bootstrap, default 300.
         out: run folder to create.
-        retry, as_is: with `resume`, as `search.bench.nasbench201.bench`.
+        retry, again, as_is: with `resume`, as `search.bench.nasbench201.bench`.
 
     Raises:
         InputError: of the table, the options, the pool or the disk.
         KeyboardInterrupt: see `search.bench.run.begin`.
     """
-    if resume is None and (retry or as_is):
-        raise InputError("--retry-failed, --as-is: expected --resume RUN beside them; got none")
+    if resume is None and (retry or as_is or again):
+        raise InputError("--again, --retry-failed, --as-is: expected --resume RUN beside them; got none")
     if resume is None:
         run = out or Path("runs") / f"timm-{seed}"
         if run.exists():
@@ -90,7 +91,8 @@ def bench(
         run, before = resume, settings_files.read(resume)
         if before.benchmark != "timm":
             raise InputError(f"{resume}: expected a run of timm; got one of {before.benchmark}")
-        more = () if proxies is None else chosen_proxies(proxies)
+        redone = () if again is None else chosen_proxies(again)
+        more = (*redone, *(() if proxies is None else chosen_proxies(proxies)))
         settings = before.extended(sample=None, proxies=more, top=None, resamples=resamples)
         networks = _networks_of(run, table, view)
         if population_of(networks).digest != settings.population_digest:
@@ -102,7 +104,7 @@ def bench(
     elif as_is:
         scores = stored(run, view)
     else:
-        scores = take_up(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, retry=retry)
+        scores = take_up(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, retry=retry, again=redone)
     return run, conclude(run, settings, networks, scores, note=view.note)
 
 

@@ -43,9 +43,10 @@ def pool_options(function: Any) -> Any:
 
 
 def resume_options(function: Any) -> Any:
-    """Add --resume, --retry-failed and --as-is."""
+    """Add --resume, --again, --retry-failed and --as-is."""
     for option in (
         click.option("--as-is", is_flag=True, help="With --resume: score nothing, judge what there is, also while RUN goes on."),
+        click.option("--again", metavar="A,B", help="With --resume: compute these scores anew, after their definition changed."),
         click.option("--retry-failed", "retry", is_flag=True, help="With --resume: score again what failed."),
         click.option("--resume", "resume", type=_FOLDER, metavar="RUN", help="Run folder to take up: what is missing is scored."),
     ):

@@ -110,3 +110,20 @@ def test_a_run_is_judged_as_it_is_and_failures_are_tried_again(data: Path, tmp_p
     _, again = nasbench201.bench(data, folder, view=Notes().view, retry=True, **options)
     assert again["rows"] == results["rows"]
     assert len((folder / "journal.jsonl").read_text().splitlines()) == 31 + failed
+
+
+def test_a_score_is_computed_anew_where_its_definition_changed(data: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    options: dict[str, Any] = {"pool": PoolConfig(kind="serial"), "pool_maker": fake_pool}
+    _, before = nasbench201.bench(data, view=Notes().view, proxies="flops,zico", sample=10, resamples=10, out=folder, **options)
+    lines = (folder / "journal.jsonl").read_text().splitlines()
+    changed = [line.replace('"flops":', '"flops":-') for line in lines]  # what another definition once gave
+    (folder / "journal.jsonl").write_text("\n".join(changed) + "\n")
+    _, other = nasbench201.bench(data, folder, view=Notes().view, **options)
+    _, after = nasbench201.bench(data, folder, view=Notes().view, again="flops", **options)
+    kendall = [
+        next(row["kendall"]["value"] for row in results["rows"] if row["proxy"] == "flops") for results in (before, other, after)
+    ]
+    assert kendall[0] == kendall[2] == -kendall[1] != 0
+    records = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()][1:]
+    assert [list(record["scores"]) for record in records[10:]] == [["flops"]] * 10

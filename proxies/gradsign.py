@@ -1,4 +1,4 @@
-"""Gradients of each sample by itself: GradSign and the condition number of the neural tangent kernel.
+"""GradSign, and the gradients of each sample by itself that it counts.
 
 In evaluation mode the samples of a batch are independent, so one backward pass carries the gradients of all of them; a layer's
 weight gradient is taken apart by sample where the gradient of its output meets its input.
@@ -6,7 +6,6 @@ weight gradient is taken apart by sample where the gradient of its output meets 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
@@ -20,7 +19,7 @@ from .saliency import weights_of
 from .state import run, scoring
 from .training_pass import labels
 
-__all__ = ["gradsign", "ntk_condition", "per_sample_gradients"]
+__all__ = ["gradsign", "per_sample_gradients"]
 
 Consume = Callable[[str, Tensor], None]
 
@@ -62,55 +61,6 @@ def gradsign(module: nn.Module, inputs: Tensor, *, seed: int = 0, targets: Tenso
 
     per_sample_gradients(module, inputs, loss, consume, seed=seed, micro_batch=micro_batch)
     return float(sum(float(total.abs().sum(dtype=torch.float64)) for total in signs.values()))
-
-
-def ntk_condition(module: nn.Module, inputs: Tensor, *, seed: int = 0, samples: int = 32, micro_batch: int = 16) -> float:
-    """Minus the condition number of the neural tangent kernel (TE-NAS; Chen et al., ICLR 2021), so that higher is better.
-
-    The kernel is Theta_ij = <g_i, g_j>, g_i the gradient, by the weights of convolution and linear layers, of the sum of
-    sample i's logits, in evaluation mode; in float64.
-
-    Args:
-        module: any network. Left as it was found.
-        inputs: shape ``(batch, ...)``.
-        seed: what stochastic modules would draw from.
-        samples: how many of the inputs, from the first on, the kernel is of.
-        micro_batch: samples at a time; bounds the memory of the passes.
-
-    Raises:
-        ProxyFailure: ``too_few_samples``, ``singular_kernel`` where the smallest eigenvalue is no more than rounding;
-            ``no_layers``, ``no_weight``, ``folded_batch``, ``layer_overridden``, ``non_finite``, ``constant_gradient`` or
-            ``output_shape``.
-    """
-    batch = inputs[:samples]
-    if len(batch) < 2:
-        raise ProxyFailure("too_few_samples", f"a condition number needs at least 2 samples, got {len(batch)}")
-    parts: dict[str, list[Tensor]] = {}
-
-    def consume(name: str, gradients: Tensor) -> None:
-        parts.setdefault(name, []).append(gradients)
-
-    def total(logits: Tensor, place: slice) -> Tensor:
-        return logits.sum()
-
-    per_sample_gradients(module, batch, total, consume, seed=seed, micro_batch=micro_batch)
-    kernel = torch.zeros(len(batch), len(batch), dtype=torch.float64, device=inputs.device)
-    for name in list(parts):
-        rows = torch.cat(parts.pop(name))
-        # A common scale first: the squares of saturated gradients overflow float32.
-        scale = float(rows.abs().max())
-        if not math.isfinite(scale):
-            raise ProxyFailure("non_finite", f"the gradients of {name!r} hold NaN or infinity")
-        if scale > 0:
-            rows = rows / scale
-            kernel += (rows @ rows.T).double() * scale**2
-    values = torch.linalg.eigvalsh(kernel)
-    smallest, largest = float(values[0]), float(values[-1])
-    if not smallest > largest * len(batch) * 2.0**-24:
-        raise ProxyFailure(
-            "singular_kernel", f"the smallest of {len(batch)} eigenvalues is {smallest:.3g}, the largest {largest:.3g}"
-        )
-    return -largest / smallest
 
 
 def per_sample_gradients(
