@@ -74,7 +74,7 @@ def fisher_spectrum(
         inputs: the batch, shape ``(batch, ...)``, on the module's device and of its floating type.
         seed: decides the probes and weights that are drawn; the exact spectrum of fixed weights does not depend on it.
         smoothing: alpha in [0, 1), see :func:`proxies.vkdnw.spectrum.probabilities`.
-        weights: how many layers, from the first on, give a weight.
+        weights: how many layers, from the first on, give a weight; below 10, deciles repeat each other.
         index: which weight of a layer, as an index into its flat weight, a fraction of its length, or ``random``.
         per_layer: how many weights of a layer; see :func:`proxies.vkdnw.weights.choose_weights`.
         micro_batch: samples at a time; bounds the memory of both roads.
@@ -84,7 +84,7 @@ def fisher_spectrum(
         rounding: compute once more in float64 and report the difference.
 
     Raises:
-        ProxyFailure: ``too_few_weights`` (fewer than 10), ``zero_spectrum``, ``non_finite``, ``output_shape``,
+        ProxyFailure: ``too_few_weights`` (fewer than 10, or than asked for), ``zero_spectrum``, ``non_finite``, ``output_shape``,
             ``no_weight`` or ``layer_bypassed``.
         ProxyUsageError: an option out of range.
     """
@@ -93,8 +93,9 @@ def fisher_spectrum(
         raise ProxyUsageError(f"expected counts of at least 1, got {counts}")
     layers = scoring_layers(module, inputs)
     chosen = choose_weights(layers, weights, index, per_layer=per_layer, seed=seed)
-    if len(chosen) < MINIMUM_WEIGHTS:
-        raise ProxyFailure("too_few_weights", f"nine deciles need {MINIMUM_WEIGHTS} weights, the network has {len(chosen)}")
+    needed = min(MINIMUM_WEIGHTS, max(2, weights * per_layer))  # who asks for fewer knows why; one alone has no spread
+    if len(chosen) < needed:
+        raise ProxyFailure("too_few_weights", f"nine deciles need {needed} weights, the network has {len(chosen)}")
 
     def eigenvalues(batch: Tensor) -> tuple[Tensor, Plan]:
         with scoring(module, train=False, seed=seed):

@@ -145,7 +145,9 @@ def test_typed_failures() -> None:
     inputs = torch.randn(4, 6)
     assert reason(Chain(9), inputs) == "too_few_weights"
     assert math.isfinite(fisher_spectrum(Chain(10), inputs).entropy)
-    assert reason(Chain(12), inputs, weights=9) == "too_few_weights"
+    assert reason(Chain(12), inputs, weights=1) == "too_few_weights"
+    assert len(fisher_spectrum(Chain(12), inputs, weights=8).eigenvalues) == 8  # asked for
+    assert reason(Chain(6), inputs, weights=8) == "too_few_weights"
     assert reason(Chain(12, gain=0.0), inputs) == "zero_spectrum"
     assert reason(Chain(12, classes=1), inputs) == "zero_spectrum"
     assert reason(Chain(12, gain=math.nan), inputs) == "non_finite"
