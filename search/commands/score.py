@@ -14,7 +14,7 @@ from uninas.errors import InputError
 
 @click.command("score")
 @click.argument("arch")
-@click.option("--proxies", "names", required=True, help="Names, separated by commas: vkdnw,jacov,flops.")
+@click.option("--proxies", "names", required=True, help="Names, separated by commas: vkdnw,jacov,flops; or all.")
 @click.option("--size", type=Size(), help="Input size in pixels, height x width. Default: the architecture's reference size.")
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images a score is computed on.")
 @click.option("--classes", type=click.IntRange(1), help="Outputs of the network. Default: the architecture's.")
@@ -35,8 +35,8 @@ def command(
 ) -> None:
     """Score ARCH without training: freshly initialised weights, random input, no labels.
 
-    ARCH is a preset (resnet, efficientnet, vit, coatnet), an architecture file, a run folder, or the reference's JSON.
-    vkdnw_single is printed as aleph + VKDNW / ln 9.
+    ARCH is a preset (resnet, efficientnet, vit, coatnet), an architecture file, a run folder, the reference's JSON, or
+    nasbench201:CELL. vkdnw_single is printed as aleph + VKDNW / ln 9.
 
     \b
     uninas score coatnet --proxies vkdnw,flops --batch 8
@@ -46,7 +46,7 @@ def command(
     from search.job import Job
 
     architecture = uninas.canonicalise(uninas.load(arch))
-    wanted = tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+    wanted = _wanted(names)
     _check(wanted, device)
     outcome = _evaluate(
         Job(
@@ -74,6 +74,14 @@ def command(
         click.echo(f"  {name:<{width}}  {value['failed'] if isinstance(value, dict) else format(value, '.6g')}")
 
 
+def _wanted(names: str) -> tuple[str, ...]:
+    if names.strip() == "all":
+        from proxies import PROXIES
+
+        return tuple(PROXIES)
+    return tuple(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
+
+
 def _check(wanted: tuple[str, ...], device: str) -> None:
     """Refuse unknown proxies and devices before any work."""
     import torch
@@ -88,9 +96,8 @@ def _check(wanted: tuple[str, ...], device: str) -> None:
             hint = f", nearest is '{near[0]}'" if near else ""
             raise InputError(f"--proxies: expected some of {', '.join(PROXIES)}; got '{name}'{hint}")
     try:
-        torch.empty(
-            1, device=device
-        )  # torch has three kinds of exception for a device that it does not know, lacks or cannot fill
+        # torch has three kinds of exception for a device that it does not know, lacks or cannot fill.
+        torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(
             f"--device: expected a device that torch can use here; got '{device}': {str(error).splitlines()[0]}"
