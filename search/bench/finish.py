@@ -61,7 +61,12 @@ def environment(scores: Scores) -> dict[str, Any]:
     """Say on what was scored, and with what was judged."""
     last = scores.sessions[-1]["environment"] if scores.sessions else {}
     seconds = round(sum(session["wall_seconds"] for session in scores.sessions), 1)
-    return {**last, "judged_with": {name: _version(name) for name in _LIBRARIES}, "wall_seconds": seconds}
+    return {**last, "judged_with": judged_with(), "wall_seconds": seconds}
+
+
+def judged_with() -> dict[str, str]:
+    """Give the versions of what computes figures."""
+    return {name: _version(name) for name in _LIBRARIES}
 
 
 def _version(name: str) -> str:
@@ -95,7 +100,7 @@ def show(data: Mapping[str, Any], write_line: Callable[[Any], None]) -> None:
         printed = _printed(row, data)
         shown.add_row(
             Text(row["proxy"], style="bold" if row["kind"] != "single" else ""),
-            *(_estimate(row[name]) if name in row else "" for name in ("kendall", "spearman", "ndcg")),
+            *(written(row[name]) if name in row else "" for name in ("kendall", "spearman", "ndcg")),
             "" if printed is None else _plain(printed),
             "" if not row["failed"] else str(sum(row["failed"].values())),
             "" if row["seconds"] is None else f"{row['seconds']:.2g}",
@@ -117,7 +122,8 @@ def _printed(row: Mapping[str, Any], data: Mapping[str, Any]) -> float | None:
     return None if figure is None else figure.value
 
 
-def _estimate(estimate: Mapping[str, float | None]) -> str:
+def written(estimate: Mapping[str, float | None]) -> str:
+    """Write a figure with its interval as in a terminal: .743 [.731, .755]."""
     if estimate["value"] is None:
         return "undefined"
     if estimate["low"] is None or estimate["high"] is None:

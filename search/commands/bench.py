@@ -25,6 +25,7 @@ def command() -> None:
     uninas bench timm --data results-imagenet.csv --max-macs 2e9
     uninas bench ablation fim_size --data DIR --sample 500
     uninas bench costs RUN
+    uninas bench choose RUN... --timm RUN
     uninas bench results RUN... --out docs/results
     """
 
@@ -196,6 +197,42 @@ def ablation(context: click.Context, /, name: str, run: Path | None, as_json: bo
     if options["resume"] is not None:
         refuse_given(context, ("dataset", "seed", "images", "batch", "probes", "out"))
     finish(*ablations.bench(name, data, view=view(), pool=pool_of(options), **options), as_json)
+
+
+@command.command("choose")
+@click.argument("runs", type=_FOLDER, nargs=-1, required=True)
+@click.option("--timm", "timm_run", type=_FOLDER, metavar="RUN", help="Folder of a run of timm: the chosen set is shown on it.")
+@click.option("--components", metavar="A,B", help="Proxies to choose from. Default: all that every run has scored.")
+@click.option("--largest", type=click.IntRange(1, 6), default=5, show_default=True, help="Components of a set, at most.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides the halves and all draws.")
+@click.option(
+    "--resamples", type=click.IntRange(10), default=1000, show_default=True, help="Bootstrap resamples of every interval."
+)
+@click.option(
+    "--splits", type=click.IntRange(0), default=5, show_default=True, help="Further splits: how far the choice is stable."
+)
+@click.option("--out", type=_FOLDER, help="Folder to create. Default: runs/aggregate-<seed>.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON object and nothing else.")
+def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **options: Any) -> None:
+    """Choose the product of ranks that beats VKDNW_agg most surely, on one half of the networks, and report it on the other.
+
+    RUNS are judged runs of nasbench201, one a dataset, of the same networks, whose scores are read; nothing is scored. Every set
+    of components is tried. `uninas bench results` makes a page of the folder.
+
+    \b
+    uninas bench choose runs/c10 runs/c100 runs/in16 --timm runs/timm --out runs/aggregate
+    uninas bench choose runs/in16 --components jacov,synflow,flops --largest 2 --splits 0
+    """
+    from rich.console import Console
+
+    from search.bench import choose as choosing
+
+    folder, found = choosing.choose(runs, timm=timm_run, note=view().note, **options)
+    if as_json:
+        click.echo(json.dumps(found.as_dict(), allow_nan=False))
+    else:
+        choosing.show(found, Console(width=None if sys.stdout.isatty() else 130, markup=False, highlight=False).print)
+    click.echo(f"{folder / choosing.FILE}", err=as_json)
 
 
 @command.command("costs")
