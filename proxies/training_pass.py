@@ -26,7 +26,7 @@ from .seeds import generator, signs
 from .shared import collected
 from .state import run, scoring
 
-__all__ = ["PARTS", "Gradients", "labels", "part"]
+__all__ = ["PARTS", "BlockEntropy", "Gradients", "labels", "part"]
 
 PARTS = ("codes", "entropies", "isolations", "input_gradient", "gradients", "hessian")
 """What one pass can measure: see :func:`part`."""
@@ -51,7 +51,7 @@ def part(name: str, module: nn.Module, inputs: Tensor, *, seed: int, targets: Te
     Args:
         name: which, of :data:`PARTS`:
             ``codes``: the :class:`CodeKernel` of all activations;
-            ``entropies``: a tuple of the feature entropies of the blocks' outputs, in the order of execution;
+            ``entropies``: a tuple of :class:`BlockEntropy`, one a call of a block, in the order of execution;
             ``isolations``: a tuple of the blocks' scores of :func:`proxies.isolation.isolation`;
             ``input_gradient``: the gradient of the sum of all logits by the inputs, shape that of ``inputs``;
             ``gradients``: the :class:`Gradients` of the loss; ``hessian``: the same with the Hessian's products.
@@ -185,14 +185,30 @@ def _gradients(module: nn.Module, logits: Tensor, seed: int, targets: Tensor | N
     return Gradients(gradients, products)
 
 
+@dataclass(frozen=True)
+class BlockEntropy:
+    """Feature entropies of one call of a block, in nats.
+
+    Attributes:
+        before: of its input; None where that has no covariance.
+        after: of its output.
+        keeps_shape: whether the output has the input's shape.
+    """
+
+    before: float | None
+    after: float
+    keeps_shape: bool
+
+
 class _BlockWatch:
     """Measures the blocks while the network runs; a block that cannot be measured ends its part and not the pass."""
 
     def __init__(self, module: nn.Module, inputs: Tensor, seed: int, *, entropies: bool, isolations: bool) -> None:
         self._module, self._seed = module, seed
-        self._entropies: list[float] | ProxyFailure | None = [] if entropies else None
+        self._entropies: list[BlockEntropy] | ProxyFailure | None = [] if entropies else None
         self._isolations: list[float] | ProxyFailure | None = [] if isolations else None
-        self._entered: list[Any] = []
+        self._entered: list[tuple[Any, torch.Size, float | None]] = []
+        self._last: tuple[Tensor, int, float] | None = None  # the last output, how often it was changed by then, its entropy
         self._calls = 0
         self._format = str(getattr(module, "output_fmt", "NCHW"))
         self._signature: ProxyFailure | None = None
@@ -208,15 +224,31 @@ class _BlockWatch:
 
     def _enter(self, name: str, feature: Tensor) -> None:
         # The edge outlives work in place on the block's input, which the tensor would follow.
-        self._entered.append(torch.autograd.graph.get_gradient_edge(feature) if feature.requires_grad else None)
+        edge = torch.autograd.graph.get_gradient_edge(feature) if feature.requires_grad else None
+        self._entered.append((edge, feature.shape, self._before(name, feature)))
+
+    def _before(self, name: str, feature: Tensor) -> float | None:
+        if not isinstance(self._entropies, list):
+            return None
+        if self._last is not None and self._last[0] is feature and self._last[1] == feature._version:
+            return self._last[2]
+        try:
+            return self._entropy(name, feature)
+        except ProxyFailure:
+            return None
+
+    def _entropy(self, name: str, feature: Tensor) -> float:
+        with torch.no_grad():
+            return feature_entropy(channels_last(name, feature.detach(), self._format), name)
 
     def _leave(self, name: str, output: Tensor) -> None:
-        edge = self._entered.pop()
+        edge, shape, before = self._entered.pop()
         call, self._calls = self._calls, self._calls + 1
         if isinstance(self._entropies, list):
             try:
-                with torch.no_grad():
-                    self._entropies.append(feature_entropy(channels_last(name, output.detach(), self._format), name))
+                after = self._entropy(name, output)
+                self._entropies.append(BlockEntropy(before, after, output.shape == shape))
+                self._last = (output, output._version, after)
             except ProxyFailure as failure:
                 self._entropies = ProxyFailure(failure.reason, failure.detail)
         if isinstance(self._isolations, list):
