@@ -8,6 +8,7 @@ The API on one screen:
     run.begin, run.resume, run.stored                            score a plan with a journal; read what was scored
     judge.score_table, judge.judge, judge.judge_models           scores against accuracies
     forest.evaluate_model                                        random forests on scores and graph features
+    choose.choose(runs, timm=...), choice.read(folder)           a better rank product, chosen on half of the networks
     papers.paper_figure, papers.ABLATIONS                        what the papers print
     page.write_page, page.results_pages                          for people
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,6 +101,12 @@ class Choice:
     def write(self, folder: Path) -> None:
         """Write FOLDER/choose.json."""
         write_json(folder / FILE, self.as_dict())
+
+
+def often(choice: Choice) -> dict[str, int]:
+    """Count in how many of the splits, the first included, each component was chosen, most often first."""
+    chosen = (choice.chosen, *(split.chosen for split in choice.splits))
+    return dict(Counter(name for one in chosen for name in one.components).most_common())
 
 
 def read(folder: Path) -> Choice:

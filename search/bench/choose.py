@@ -16,7 +16,6 @@ FOLDER/choose.json holds it all; `uninas bench results` makes a page of it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,14 +27,14 @@ from search import metrics
 from search.bench import accuracy_table, finish
 from search.bench import settings as settings_files
 from search.bench.aggregates import PAIRS, Comparison, Judge, comparison, count_sets, judge_of, objective, screen, usable
-from search.bench.choice import FILE, Choice, Split, Tried
+from search.bench.choice import FILE, Choice, Split, Tried, often
 from search.bench.meanings import explained
 from search.bench.plan import chosen_proxies, known_proxies
 from search.bench.settings import Settings
 from search.objective import OBJECTIVES
 from uninas.errors import InputError
 
-__all__ = ["FILE", "REFERENCE", "choose", "halves", "often", "read_families", "read_runs", "select", "show"]
+__all__ = ["FILE", "REFERENCE", "choose", "halves", "read_families", "read_runs", "select", "show"]
 
 REFERENCE = "vkdnw_agg"
 LEFT_OUT = ("linear_regions",)
@@ -91,7 +90,7 @@ def choose(
 
     first, ordered, top = _shortlist(tables, names, size, seed, note)
     best = select(ordered)
-    runners = [one for one in ordered if one is not best][:RUNNERS_UP]
+    runners = _runners_up(ordered, best)
     note(f"seed {seed}: {', '.join(best.components)}; reporting it and {len(runners)} others on the other half")
     reported = _report(tables, [best, *runners], seed, resamples)
     further = []
@@ -254,6 +253,13 @@ def select(ordered: Sequence[Tried]) -> Tried:
     return min(near, key=lambda one: (len(one.components), -one.worst))
 
 
+def _runners_up(ordered: Sequence[Tried], best: Tried) -> list[Tried]:
+    """Give the next `RUNNERS_UP` sets, and the best of each size that is not among them."""
+    others = [one for one in ordered if one is not best]
+    first_of_size = {len(one.components): one for one in reversed(ordered)}
+    return [one for place, one in enumerate(others) if place < RUNNERS_UP or first_of_size[len(one.components)] is one]
+
+
 def _report(tables: Mapping[str, pandas.DataFrame], tried: Sequence[Tried], seed: int, resamples: int) -> list[Tried]:
     """Add the figures on the second half."""
     judges = _judges(tables, seed, 1, resamples)
@@ -300,15 +306,6 @@ def _means(judges: Sequence[Judge], components: Sequence[str]) -> tuple[Comparis
 
 def _exists(*measured: tuple[float, Any]) -> bool:
     return all(np.isfinite(value) for value, _ in measured)
-
-
-def often(choice: Choice) -> dict[str, int]:
-    """Count in how many of the splits, the first included, each component was chosen, most often first."""
-    return dict(
-        Counter(
-            name for one in (choice.chosen, *(split.chosen for split in choice.splits)) for name in one.components
-        ).most_common()
-    )
 
 
 # --- what a person sees -----------------------------------------------------------------------------------------------------

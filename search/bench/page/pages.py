@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.bench.page import ablation_page, nasbench201_page, timm_page
+from search.bench import choice
+from search.bench.page import ablation_page, aggregate_page, nasbench201_page, timm_page
 from search.bench.page.data import Bench, read_bench
 from search.bench.page.markdown import Page
 from search.bench.page.notes import read_notes
@@ -21,12 +22,12 @@ _PAGES = {
 
 
 def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
-    """Write the results pages: README.md, and of what the runs measured nasbench201.md, timm.md, ablations.md, with pictures.
+    """Write the results pages: README.md; nasbench201.md, timm.md, ablations.md, aggregate.md of what is given; their pictures.
 
     The remarks beside the tables are read from `out`/notes.toml, which is never written.
 
     Args:
-        runs: folders of bench runs, in any order; of two runs of one thing the one with more networks is shown.
+        runs: folders of bench runs and of choices, in any order; of two runs of one thing the one with more networks is shown.
         out: a folder, made where it is not there; pages of kinds that no run measured stay as they are.
 
     Returns:
@@ -39,7 +40,10 @@ def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
     if not runs:
         raise InputError("expected at least one folder of a bench run; got none")
     benches: dict[str, list[Bench]] = {}
+    choices = [choice.read(folder) for folder in runs if _is_choice(folder)]
     for folder in runs:
+        if _is_choice(folder):
+            continue
         bench = read_bench(folder)
         if bench.benchmark not in _PAGES:
             raise InputError(f"{folder}: expected a run of {', '.join(_PAGES)}; got {bench.benchmark!r}")
@@ -47,6 +51,8 @@ def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
     notes = read_notes(out)
     command = f"uninas bench results {' '.join(folder.resolve().name for folder in runs)} --out {_shown(out)}"
     pages = [_PAGES[kind](benches[kind], notes, command) for kind in _PAGES if kind in benches]
+    if choices:
+        pages.append(aggregate_page.make(choices, notes, command))
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -57,6 +63,11 @@ def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
         write_text(out / page.file, page.text)
     write_text(out / "README.md", _index(pages, out))
     return (out / "README.md", *(out / page.file for page in pages))
+
+
+def _is_choice(folder: Path) -> bool:
+    """Whether it is a folder of `uninas bench choose`, which scores nothing."""
+    return (folder / choice.FILE).is_file()
 
 
 def _shown(out: Path) -> str:

@@ -177,7 +177,8 @@ def test_good_scores_are_chosen_and_reported_on_networks_that_did_not_choose(
     expected = metrics.kendall(objective(found.chosen.components).rank_table(half), half["accuracy"])
     assert figures["cifar10", "kendall"].ours.value == pytest.approx(expected, abs=1e-12)
     assert found.chosen.above > 0
-    assert len(found.runners_up) == 3
+    assert 3 <= len(found.runners_up) <= 4
+    assert {len(one.components) for one in (found.chosen, *found.runners_up)} == {1, 2}
     assert [split.seed for split in found.splits] == [1, 2]
     assert all(len(split.chosen.second) == 6 for split in found.splits)
     assert choice.read(folder) == found
