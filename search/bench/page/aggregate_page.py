@@ -118,7 +118,7 @@ def _tried(one: Choice) -> list[str]:
         rows.append([name, words.number(tried.worst, 2), f"{tried.above} of {len(tried.second)}", str(tried.below), *means])
     titles = ["set", "smallest gain, errors", "surely better", "surely worse"]
     lines = [
-        "The sets that gained most surely on the first half, the best of each size among them, and what they are worth on the second.",
+        "The sets that gained most surely on the first half, the best of each size among them.",
         "",
     ]
     lines += table([*titles, *(f"{words.METRIC_NAMES[metric]}, mean gain" for metric in metrics.METRICS)], rows)
