@@ -24,7 +24,7 @@ def run(code: str, *path: Path) -> str:
 
 def test_timm_imports_and_a_second_call_does_nothing() -> None:
     code = """
-from downstream.torchvision_repair import repair
+from proxies.torchvision_repair import repair
 repair()
 print(repair())
 import timm
@@ -36,7 +36,7 @@ def test_missing_operators_are_declared(tmp_path: Path) -> None:
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text(FAKE)
     code = (
-        "from downstream.torchvision_repair import repair; print(repair(), repair()); import torchvision; print(torchvision.HALF)"
+        "from proxies.torchvision_repair import repair; print(repair(), repair()); import torchvision; print(torchvision.HALF)"
     )
     assert run(code, tmp_path) == "True False\nFalse"
 
@@ -45,7 +45,7 @@ def test_a_healthy_one_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text("")
     code = """
-from downstream.torchvision_repair import repair
+from proxies.torchvision_repair import repair
 import torch, torchvision
 print(repair(), sys.modules["torchvision"] is torchvision, hasattr(torch.ops.torchvision, "qnms"))"""
     assert run(code, tmp_path) == "False True False"
@@ -55,7 +55,7 @@ def test_other_errors_pass_through(tmp_path: Path) -> None:
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text("raise RuntimeError('libcudart is missing')")
     code = """
-from downstream.torchvision_repair import repair
+from proxies.torchvision_repair import repair
 try:
     repair()
 except RuntimeError as error:
@@ -66,6 +66,6 @@ except RuntimeError as error:
 def test_absent_is_nothing_to_repair() -> None:
     code = """
 sys.modules["torchvision"] = None
-from downstream.torchvision_repair import repair
+from proxies.torchvision_repair import repair
 print(repair())"""
     assert run(code) == "False"
