@@ -115,12 +115,12 @@ def choose(
             "seed": seed,
             "resamples": resamples,
             "networks": len(next(iter(tables.values()))),
-            "population": settings.population,
+            "population": next(iter(settings.values())).population,
             "chosen_on": first,
             "reported_on": len(next(iter(tables.values()))) - first,
             "top": top,
-            "batch": settings.batch,
-            "probes": settings.probes,
+            "batch": {dataset: one.batch for dataset, one in settings.items()},
+            "probes": {dataset: one.probes for dataset, one in settings.items()},
         },
         explanation=explained(best.components),
         chosen=reported[0],
@@ -142,16 +142,19 @@ def choose(
 # --- what is read -----------------------------------------------------------------------------------------------------------
 
 
-def read_runs(runs: Sequence[Path]) -> tuple[dict[str, pandas.DataFrame], Settings]:
-    """Read the scores of runs: dataset -> the networks that all of them share, sorted by index; and the first run's settings.
+def read_runs(runs: Sequence[Path]) -> tuple[dict[str, pandas.DataFrame], dict[str, Settings]]:
+    """Read the scores of runs: dataset -> the networks that all of them share, sorted by index; dataset -> the run's settings.
+
+    Batch and probes may differ: a dataset of more classes may be scored more cheaply.
 
     Raises:
-        InputError: no run, one of another benchmark or that is not judged yet, a dataset twice, runs of different populations,
-            seeds or batches, or fewer than `MIN_NETWORKS` shared networks.
+        InputError: no run, one of another benchmark or that is not judged yet, a dataset twice, runs of different populations
+            or seeds, or fewer than `MIN_NETWORKS` shared networks.
     """
     if not runs:
         raise InputError("choose: expected at least one folder of a run of nasbench201; got none")
     tables: dict[str, pandas.DataFrame] = {}
+    read: dict[str, Settings] = {}
     first = settings_files.read(runs[0])
     for run in runs:
         settings = settings_files.read(run)
@@ -159,18 +162,19 @@ def read_runs(runs: Sequence[Path]) -> tuple[dict[str, pandas.DataFrame], Settin
             raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
         if settings.dataset in tables:
             raise InputError(f"{run}: expected one run a dataset; {settings.dataset} is there already")
-        for what in ("population", "population_digest", "seed", "batch", "probes"):
+        for what in ("population", "population_digest", "seed"):
             if getattr(settings, what) != getattr(first, what):
                 raise InputError(
                     f"{run}: expected the same {what} as {runs[0]}, {getattr(first, what)}; got {getattr(settings, what)}"
                 )
+        read[settings.dataset] = settings
         tables[settings.dataset] = _scores(run).sort_values("index").set_index("index")
     shared = sorted(set.intersection(*(set(table.index) for table in tables.values())))
     if len(shared) < MIN_NETWORKS:
         raise InputError(
             f"choose: expected at least {MIN_NETWORKS} networks in all runs; {', '.join(map(str, runs))} share {len(shared)}"
         )
-    return {dataset: table.loc[shared].reset_index() for dataset, table in tables.items()}, first
+    return {dataset: table.loc[shared].reset_index() for dataset, table in tables.items()}, read
 
 
 def read_families(run: Path) -> dict[str, pandas.DataFrame]:

@@ -36,7 +36,7 @@ def choice(networks: int = 100, timm: bool = True, splits: bool = True) -> Choic
             "runs": {name: f"run-{name}" for name in DATASETS}, "timm": None, "reference": "vkdnw_agg", "components": ["jacov"],
             "left_out": {"params": "orders as flops"}, "largest": 2, "sets": 1234, "shortlist": 119, "shortlist_resamples": 100,
             "seed": 4, "resamples": 1000, "networks": networks, "population": "reachable", "chosen_on": networks // 2,
-            "reported_on": networks - networks // 2, "top": 5, "batch": 64, "probes": None,
+            "reported_on": networks - networks // 2, "top": 5, "batch": {"cifar10": 64}, "probes": {"cifar10": None},
         },
         explanation="One sentence. And another.",
         chosen=Tried(("vkdnw_single", "jacov"), figures(0.03), figures(0.02)),

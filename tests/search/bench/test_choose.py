@@ -57,7 +57,9 @@ def write_run(folder: Path, table: pandas.DataFrame, **changes: Any) -> Path:
 def runs(tmp_path: Path) -> list[Path]:
     return [
         write_run(tmp_path / "c10", scores(), dataset="cifar10"),
-        write_run(tmp_path / "in16", scores().iloc[:-5].assign(accuracy=scores()["accuracy"] - 20), dataset="imagenet16_120"),
+        write_run(
+            tmp_path / "in16", scores().iloc[:-5].assign(accuracy=scores()["accuracy"] - 20), dataset="imagenet16_120", probes=8
+        ),
     ]
 
 
@@ -170,6 +172,7 @@ def test_good_scores_are_chosen_and_reported_on_networks_that_did_not_choose(
     assert found.settings["networks"] == 75  # those of the smaller run
     assert (found.settings["chosen_on"], found.settings["reported_on"]) == (38, 37)
     assert found.settings["sets"] == aggregates.count_sets(len(found.settings["components"]), 2)
+    assert found.settings["probes"] == {"cifar10": None, "imagenet16_120": 8}
     assert found.settings["left_out"]["linear_regions"] == "needs a thin copy of the network"
     figures = {(one.where, one.metric): one for one in found.chosen.second}
     assert set(figures) == set(itertools.product(DATASETS, metrics.METRICS))
