@@ -35,9 +35,7 @@ print(timm.list_models("resnet18"))"""
 def test_missing_operators_are_declared(tmp_path: Path) -> None:
     (tmp_path / "torchvision").mkdir()
     (tmp_path / "torchvision" / "__init__.py").write_text(FAKE)
-    code = (
-        "from proxies.torchvision_repair import repair; print(repair(), repair()); import torchvision; print(torchvision.HALF)"
-    )
+    code = "from proxies.torchvision_repair import repair; print(repair(), repair()); import torchvision; print(torchvision.HALF)"
     assert run(code, tmp_path) == "True False\nFalse"
 
 
