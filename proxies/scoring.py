@@ -85,7 +85,7 @@ _LABELLED = frozenset(name for name, proxy in PROXIES.items() if "targets" in in
 #: The proxies that take real pictures where there are some: those of a loss, and those that compare how a network treats the
 #: samples of a batch, which their papers measure on data. On NAS-Bench-201 at 16 pixels Jacov and NASWOT rank as published
 #: on pictures only.
-REAL_INPUT = _LABELLED | {"jacov", "naswot", "lnwot", "ntk_condition"}
+REAL_INPUT = _LABELLED | {"jacov", "naswot", "lnwot", "ntk_condition", "t_cet_synflow", "t_cet_synflow_log"}
 
 #: Which parts of the training pass a proxy reads, see :func:`proxies.training_pass.part`: measured together when asked together.
 PARTS_OF: dict[str, frozenset[str]] = {
