@@ -7,8 +7,8 @@ import functools
 import gc
 import platform
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import torch
 
@@ -16,6 +16,8 @@ import proxies
 import uninas
 import uninas.compile
 from search.job import Job, Outcome, outcome_of
+
+_Job = TypeVar("_Job")
 
 
 def prepare(device: str = "cpu") -> dict[str, str]:
@@ -43,15 +45,20 @@ def prepare(device: str = "cpu") -> dict[str, str]:
 
 def evaluate(job: Job, device: str = "cpu") -> Outcome:
     """Build and score one candidate. Whatever Python raises becomes a failed outcome with its reason."""
+    return guarded(_score, job, device)
+
+
+def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, device: str) -> Outcome:
+    """Run `score(job, device, seconds)`; what it raises becomes a failed outcome, and its memory is given back either way."""
     seconds: dict[str, float] = {}
     try:
-        return _score(job, device, seconds)
+        return score(job, device, seconds)
     except (MemoryError, torch.OutOfMemoryError):
         return Outcome({}, "out of memory", seconds)
     except Exception as error:  # a failure is a result, with its reason
-        return Outcome({}, reason_of(error), seconds)
+        return Outcome({}, _reason(error), seconds)
     finally:
-        release(device)
+        _release(device)
 
 
 def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
@@ -78,7 +85,7 @@ def _plain(value: Any) -> float | Mapping[str, str]:
     return {"failed": str(value)} if isinstance(value, proxies.ProxyFailure) else float(value)
 
 
-def reason_of(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Say in a line why a network could not be scored."""
     text = " ".join(str(error).split())
     if "allocate memory" in text or "out of memory" in text:  # torch's CPU allocator raises a RuntimeError
@@ -86,7 +93,7 @@ def reason_of(error: Exception) -> str:
     return f"{type(error).__name__}: {text[:300]}"
 
 
-def release(device: str) -> None:
+def _release(device: str) -> None:
     """Give memory back, so that a worker stays as large as its largest candidate needs it, not as their sum."""
     gc.collect()
     if device.startswith("cuda"):

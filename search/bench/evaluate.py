@@ -14,7 +14,7 @@ import proxies
 import uninas.compile
 from search.bench import pictures
 from search.bench.job import Job, Setup
-from search.evaluate import prepare, reason_of, release
+from search.evaluate import guarded, prepare
 from search.job import Outcome, outcome_of
 from uninas.spaces import nasbench201
 
@@ -43,15 +43,7 @@ def evaluate(job: Job, device: str = "cpu") -> Outcome:
     Returns:
         `scores` and `details` by label. `seconds`: CPU-seconds by label, and wall time of the stages "build" and "score".
     """
-    seconds: dict[str, float] = {}
-    try:
-        return _score(job, device, seconds)
-    except (MemoryError, torch.OutOfMemoryError):
-        return Outcome({}, "out of memory", seconds)
-    except Exception as error:  # a failure is a result, with its reason
-        return Outcome({}, reason_of(error), seconds)
-    finally:
-        release(device)
+    return guarded(_score, job, device)
 
 
 def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
