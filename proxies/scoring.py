@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ from .naswot import linear_regions, naswot
 from .ntk import ntk_condition
 from .saliency import grad_norm, grasp, snip
 from .seeds import repeat_seeds
-from .shared import sharing
+from .shared import Announced, sharing
 from .state import prepared
 from .synflow import synflow, synflow_log
 from .vkdnw import fisher_spectrum, vkdnw, vkdnw_single
@@ -261,11 +261,7 @@ def measure(
         # No proxy leaves a trace on the network, so weights drawn once are fresh for each of them.
         with prepared(module, input_shape=input_shape, batch=batch, seed=repeat_seed, device=device, dtype=dtype) as noise:
             batches = _Batches(noise, images, batch)
-            parts: dict[int, frozenset[str]] = {}
-            for request in requests.values():
-                inputs, _ = batches.of(request)
-                parts[id(inputs)] = parts.get(id(inputs), frozenset()) | PARTS_OF.get(request.proxy, frozenset())
-            with sharing(parts):
+            with sharing(batches.announced(requests.values())):
                 for label, request in requests.items():
                     clock = time.process_time()
                     inputs, keywords = batches.of(request)
@@ -292,15 +288,27 @@ class _Batches:
 
     def of(self, request: Request) -> tuple[Tensor, dict[str, Any]]:
         """Inputs, and the labels for a proxy that knows them."""
+        inputs, labels = self._for(request)
+        wanted = inspect.signature(PROXIES[request.proxy]).parameters
+        return inputs, {name: value for name, value in labels.items() if name in wanted}
+
+    def announced(self, requests: Iterable[Request]) -> dict[int, Announced]:
+        """For the identity of each batch, what the requests will ask of it."""
+        found: dict[int, Announced] = {}
+        for request in requests:
+            inputs, labels = self._for(request)
+            before = found.get(id(inputs), Announced())
+            found[id(inputs)] = Announced(before.parts | PARTS_OF.get(request.proxy, frozenset()), labels.get("targets"))
+        return found
+
+    def _for(self, request: Request) -> tuple[Tensor, dict[str, Any]]:
         usual = request.proxy in REAL_INPUT
         real = self._images is not None and (usual if request.real is None else request.real)
         samples = self._batch if request.samples is None else min(request.samples, self._batch)
         key = (real, samples)
         if key not in self._made:
             self._made[key] = self._make(real, samples)
-        inputs, labels = self._made[key]
-        wanted = inspect.signature(PROXIES[request.proxy]).parameters
-        return inputs, {name: value for name, value in labels.items() if name in wanted}
+        return self._made[key]
 
     def _make(self, real: bool, samples: int) -> tuple[Tensor, dict[str, Any]]:
         if not real:

@@ -18,35 +18,54 @@ from torch import Tensor
 
 from .errors import ProxyFailure
 
-__all__ = ["collected", "shared", "sharing"]
+__all__ = ["Announced", "announced", "collected", "shared", "sharing"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@dataclass(frozen=True)
+class Announced:
+    """What will be asked of a batch.
+
+    Attributes:
+        parts: names of the parts of one pass, see :func:`collected`.
+        targets: the classes of its samples, for the parts that see labels; None where they are random.
+    """
+
+    parts: frozenset[str] = frozenset()
+    targets: Tensor | None = None
+
+
 @dataclass
 class _Memory:
-    """What is remembered, and for each batch, by identity, the parts that will be asked of it."""
+    """What is remembered, and what was announced of each batch, by its identity."""
 
     results: dict[object, Any] = field(default_factory=dict)
-    parts: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    batches: Mapping[int, Announced] = field(default_factory=dict)
 
 
 _memory: ContextVar[_Memory | None] = ContextVar("proxies_shared", default=None)
 
 
 @contextmanager
-def sharing(parts: Mapping[int, frozenset[str]] | None = None) -> Iterator[None]:
+def sharing(batches: Mapping[int, Announced] | None = None) -> Iterator[None]:
     """Remember the results of shared functions until the end of the block; the caller keeps weights and batch fixed.
 
     Args:
-        parts: for the identity of a batch, which parts :func:`collected` will be asked for, so that one pass measures them all.
+        batches: for the identity of a batch, what will be asked of it, so that one pass measures it all.
     """
-    token = _memory.set(_Memory(parts=dict(parts or {})))
+    token = _memory.set(_Memory(batches=dict(batches or {})))
     try:
         yield
     finally:
         _memory.reset(token)
+
+
+def announced(inputs: Tensor) -> Announced:
+    """What was announced of a batch; nothing outside of :func:`sharing`."""
+    memory = _memory.get()
+    return Announced() if memory is None else memory.batches.get(id(inputs), Announced())
 
 
 def shared(function: Callable[P, R]) -> Callable[P, R]:
@@ -90,7 +109,7 @@ def collected(
     key = (measure, id(module), id(inputs), tuple(sorted((name, _key(value)) for name, value in keywords.items())))
     outcomes, *_ = memory.results.setdefault(key, ({}, module, inputs, keywords))
     if part not in outcomes:
-        wanted = memory.parts.get(id(inputs), frozenset()) - outcomes.keys() | {part}
+        wanted = announced(inputs).parts - outcomes.keys() | {part}
         try:
             outcomes.update(measure(wanted, module, inputs, **keywords))
         except ProxyFailure as failure:

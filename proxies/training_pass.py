@@ -23,13 +23,15 @@ from .entropy import feature_entropy
 from .errors import ProxyFailure
 from .isolation import isolation
 from .seeds import generator, signs
-from .shared import collected
+from .shared import announced, collected
 from .state import run, scoring
 
 __all__ = ["PARTS", "BlockEntropy", "Gradients", "labels", "part"]
 
 PARTS = ("codes", "entropies", "isolations", "input_gradient", "gradients", "hessian")
 """What one pass can measure: see :func:`part`."""
+
+_LABELLED = frozenset({"gradients", "hessian"})
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def part(name: str, module: nn.Module, inputs: Tensor, *, seed: int, targets: Te
     """
     # Second derivatives need another attention kernel and another graph: in a pass of their own they change no other value.
     measure = _measure_hessian if name == "hessian" else _measure
+    if name not in _LABELLED:  # it does not see labels: whichever the batch will be asked with, the pass is the same
+        targets = announced(inputs).targets
     outcomes = collected(measure, name, module, inputs, seed=seed, targets=targets)
     outcome = outcomes[name]
     if isinstance(outcome, ProxyFailure):
@@ -85,7 +89,7 @@ def _measure_hessian(
 
 def _measure(parts: frozenset[str], module: nn.Module, inputs: Tensor, *, seed: int, targets: Tensor | None) -> dict[str, object]:
     wanted = [name for name in PARTS if name in parts]
-    trained = bool({"gradients", "hessian"} & parts)
+    trained = bool(_LABELLED & parts)
     outcomes: dict[str, object] = {}
     with ExitStack() as stack:
         stack.enter_context(scoring(module, train=True, seed=seed))

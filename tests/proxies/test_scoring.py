@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import proxies
-from proxies import PROXIES, ProxyFailure, ProxyUsageError, input_batch, prepared, repeat_seeds, score, score_repeats
+from proxies import PROXIES, Images, ProxyFailure, ProxyUsageError, input_batch, prepared, repeat_seeds, score, score_repeats
 from proxies.seeds import derive_seed, generator, signs
 from proxies.shared import shared, sharing
 from proxies.state import placed
@@ -148,3 +148,17 @@ def test_one_spectrum_serves_both_scores(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(fisher, "_micro_jacobian", lambda *args: passes.append(1) or original(*args))
     score(convolution(), ["vkdnw", "vkdnw_single"], input_shape=SHAPE, batch=4, repeats=2)
     assert len(passes) == 2  # one for each repeat
+
+
+@pytest.mark.parametrize("pictures", [False, True])
+def test_one_pass_serves_all_that_is_asked_of_a_batch(pictures: bool) -> None:
+    network = convolution()
+    stream = torch.Generator().manual_seed(1)
+    images = Images(torch.randn(8, *SHAPE, generator=stream), torch.randint(0, 5, (8,), generator=stream)) if pictures else None
+    names = ["grad_norm", "snip", "jacov", "naswot"]  # two that see labels, two that do not
+    alone = {name: score(network, [name], input_shape=SHAPE, batch=4, images=images)[name] for name in names}
+    passes: list[int] = []
+    network.register_forward_pre_hook(lambda *given: passes.append(torch.is_grad_enabled()))
+    together = score(network, names, input_shape=SHAPE, batch=4, images=images)
+    assert together == alone
+    assert sum(passes) == 1  # that of snip's list of layers needs no gradients
