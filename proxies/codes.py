@@ -58,7 +58,7 @@ class CodeKernel:
         """Count one activation's input, shape ``(B, ...)`` or ``(B x windows, ...)``."""
         if activation.numel() == 0 or activation.shape[0] % self.samples:
             return None
-        made = _Made(agreement(activation.detach().reshape(self.samples, -1) > 0), activation.numel() // self.samples)
+        made = _Made(agreement(codes_of(activation, self.samples)), activation.numel() // self.samples)
         self._count(made)
         return made
 
@@ -120,18 +120,27 @@ class _Switches(TorchFunctionMode):  # of functions: a mode of the dispatcher wo
         return result
 
 
+def codes_of(values: Tensor, samples: int) -> Tensor:
+    """Which units are on, above zero: boolean ``(samples, units)``, the units in the order in which they lie in memory."""
+    on = values.detach() > 0
+    if on.dim() == 4 and on.is_contiguous(memory_format=torch.channels_last):
+        on = on.permute(0, 2, 3, 1)
+    return on.reshape(samples, -1)
+
+
 def agreement(codes: Tensor) -> Tensor:
     """For each two rows of a boolean matrix ``(B, units)`` in how many columns they agree: ``(B, B)``, float64.
 
-    One product of signs: row . row' = agreements - disagreements. Sums of whole numbers below 2^24 are exact in float32, and
-    longer rows are cut.
+    Of codes of 0 and 1 the product counts where both are on; what is on in neither follows from the diagonal. Sums of whole
+    numbers below 2^24 are exact in float32, and longer rows are cut.
     """
     samples, units = codes.shape
-    total = torch.zeros(samples, samples, dtype=torch.float64, device=codes.device)
-    for part in torch.split(codes, 1 << 23, dim=1):
-        sign = part.to(torch.float32).mul_(2).sub_(1)
-        total += (sign @ sign.T).double()
-    return (total + units) / 2
+    both = torch.zeros(samples, samples, dtype=torch.float64, device=codes.device)
+    for part in torch.split(codes, 1 << 24, dim=1):
+        on = part.to(torch.float32)
+        both += (on @ on.T).double()
+    count = both.diagonal()
+    return 2 * both - count - count[:, None] + units
 
 
 def log_determinant(kernel: Tensor) -> float | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from .codes import agreement, log_determinant
+from .codes import agreement, codes_of, log_determinant
 from .errors import ProxyFailure
 from .layers import scoring_layers
 from .saliency import Saliency, grasp_saliency, snip_saliency
@@ -59,7 +59,7 @@ def layer_log_determinants(module: nn.Module, inputs: Tensor, *, seed: int = 0) 
             given = arguments[0].detach()
             finite.append(torch.isfinite(given.sum()))
             if given.shape[0] % samples == 0 and given.numel():
-                kernel = agreement(given.reshape(samples, -1) > 0)
+                kernel = agreement(codes_of(given, samples))
                 kernels[name] = kernels[name] + kernel if name in kernels else kernel
 
         return hook

@@ -152,19 +152,33 @@ def _weight_rows(layer: nn.Conv2d | nn.Linear, given: Tensor, gradient: Tensor |
         outer = gradient.reshape(samples, -1, gradient.shape[-1])
         inner = given.reshape(samples, -1, given.shape[-1])
         return (outer.transpose(1, 2) @ inner).flatten(1)
-    windows, groups = given.shape[0] // samples, layer.groups
-    columns = _columns(layer, given)  # (B, C_in k k, positions)
-    columns = columns.reshape(len(given), groups, -1, columns.shape[-1])
-    outer = gradient.reshape(len(given), groups, -1, columns.shape[-1])
-    rows: Tensor = (outer @ columns.transpose(-1, -2)).reshape(samples, windows, -1)
-    return rows.sum(1) if windows > 1 else rows[:, 0]
+    return _convolution_rows(layer, given, gradient).reshape(samples, -1, weight.numel()).sum(1)
 
 
-def _columns(layer: nn.Conv2d, given: Tensor) -> Tensor:
-    if layer.kernel_size == (1, 1) and layer.stride == (1, 1) and layer.padding in ((0, 0), "valid", "same"):
-        return given.flatten(2)
-    if not isinstance(layer.padding, str) and layer.padding_mode == "zeros":
-        return functional.unfold(given, layer.kernel_size, layer.dilation, layer.padding, layer.stride)
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    padded = functional.pad(given, layer._reversed_padding_repeated_twice, mode)
-    return functional.unfold(padded, layer.kernel_size, layer.dilation, 0, layer.stride)
+def _convolution_rows(layer: nn.Conv2d, given: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient of each sample by itself, ``(B, weights)``: what each position sees times the gradient that arrives there.
+
+    With channels last a position sees a few rows of memory, so that one copy of a strided view lays all of it out; torch's
+    unfold takes several times as long.
+    """
+    groups, (rows, columns) = layer.groups, layer.kernel_size
+    padding, mode = _padding(layer), "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padded = functional.pad(given, padding, mode) if any(padding) else given
+    padded = padded.permute(0, 2, 3, 1).contiguous()
+    batch, image, row, column, channel = len(given), *padded.stride()
+    (down, across), (height, width) = layer.stride, gradient.shape[2:]
+    seen = padded.as_strided(
+        (batch, height, width, rows, columns, groups, given.shape[1] // groups),
+        (image, down * row, across * column, layer.dilation[0] * row, layer.dilation[1] * column,
+         given.shape[1] // groups * channel, channel),
+    ).permute(0, 5, 1, 2, 3, 4, 6)  # fmt: skip
+    outer = gradient.permute(0, 2, 3, 1).reshape(batch, height * width, groups, -1).permute(0, 2, 3, 1)
+    found: Tensor = outer @ seen.reshape(batch, groups, height * width, -1)
+    return found.reshape(batch, groups, -1, rows, columns, given.shape[1] // groups).movedim(5, 3).reshape(batch, -1)
+
+
+def _padding(layer: nn.Conv2d) -> list[int]:
+    """Columns and rows added around the input, as `functional.pad` takes them."""
+    if layer.padding == "valid":
+        return [0, 0, 0, 0]
+    return list(layer._reversed_padding_repeated_twice)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from proxies import PROXIES, ProxyFailure, initialise
 from proxies.codes import CodeKernel, agreement, log_determinant
+from proxies.gradsign import _convolution_rows
 from proxies.saliency import weights_of
 from proxies.seeds import derive_seed, input_batch
 from proxies.training_pass import labels
@@ -195,3 +196,30 @@ def test_failures() -> None:
             return functional.conv2d(x, self.weight - self.weight.mean())
 
     assert reason("gradsign", nn.Sequential(Standardised(3, 2, 6), nn.Flatten()), inputs) == "layer_overridden"
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(4, 6, 3, padding=1),
+        nn.Conv2d(4, 6, (1, 3), stride=(2, 1), padding=(0, 2)),
+        nn.Conv2d(4, 6, 1, stride=2),
+        nn.Conv2d(4, 8, 3, padding=2, dilation=2, groups=2),
+        nn.Conv2d(4, 4, 5, padding="same", groups=4, bias=False),
+        nn.Conv2d(4, 4, 4, padding="same"),
+        nn.Conv2d(4, 4, 3, padding="valid", dilation=(1, 2)),
+        nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"),
+        nn.Conv2d(4, 4, 3, padding=(1, 2), padding_mode="reflect", groups=2),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_a_samples_gradient_is_that_of_the_sample_alone(layer: nn.Conv2d, layout: torch.memory_format) -> None:
+    given = torch.randn(3, 4, 11, 9, generator=torch.Generator().manual_seed(1)).to(memory_format=layout)
+    made = layer(given)
+    arriving = torch.randn(made.shape, generator=torch.Generator().manual_seed(2)).to(memory_format=layout)
+    rows = _convolution_rows(layer, given, arriving)
+    for place in range(3):
+        alone = torch.autograd.grad(layer(given[place : place + 1]), layer.weight, arriving[place : place + 1])[0]
+        torch.testing.assert_close(rows[place], alone.flatten(), rtol=1e-4, atol=1e-4)
