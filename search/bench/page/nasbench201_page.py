@@ -24,8 +24,15 @@ def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], comma
     if WHOLE in remarked:
         lines += [remarked[WHOLE], ""]
     pictures: dict[str, str] = {}
-    for population, found in chosen.items():
-        lines += _population(population, found, remarked, pictures)
+    measured = {population: {row.name for bench in found for row in bench.rows} for population, found in chosen.items()}
+    for place, (population, found) in enumerate(chosen.items()):
+        elsewhere = set().union(*(names for other, names in measured.items() if other != population))
+        # A remark stands where its proxy was measured; one on what was measured nowhere is named once, in the first section.
+        there = {
+            name: text for name, text in remarked.items()
+            if name in measured[population] or (place == 0 and name not in elsewhere)
+        }  # fmt: skip
+        lines += _population(population, found, there, pictures)
     lines += ["## Settings", ""]
     lines += [f"- {name} measured: {text}." for name, text in SETTINGS.items()]
     if left_out:
