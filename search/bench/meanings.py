@@ -16,7 +16,7 @@ MEANINGS: dict[str, str] = {
     "jacov": "how differently it reacts to changes of different inputs",
     "naswot": "how differently its rectifiers switch for different inputs",
     "zen": "how far its features move with the input",
-    "zico": "how steady its gradients are from sample to sample",
+    "zico": "how steady its gradients are from batch to batch",
     "gradsign": "how far the gradients of single samples agree in sign",
     "ntk_condition": "how evenly it can learn in all directions at the start",
     "linear_regions": "the number of linear pieces it cuts its input into",
