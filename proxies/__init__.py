@@ -4,7 +4,7 @@
     score(network, ["vkdnw", "flops"], input_shape=(3, 224, 224), batch=64, seed=0)
 
 One network, several proxies:  score, score_repeats, PROXIES
-Variants, pictures, timing:    measure (Request, Images -> Measurement), REAL_INPUT
+Variants, pictures, timing:    measure (Request, Images -> Measurement), REAL_INPUT, REVISIONS
 One network, by hand:          prepared (fresh weights and batch), initialise, input_batch, repeat_seeds
 The whole Fisher spectrum:     fisher_spectrum -> FisherSpectrum
 What counts as layer or block: scoring_layers, block_outputs (a module may offer methods of these names)
@@ -17,7 +17,7 @@ from .blocks import block_outputs
 from .errors import ProxyFailure, ProxyUsageError
 from .initialise import initialise
 from .layers import scoring_layers
-from .scoring import PROXIES, REAL_INPUT, Images, Measurement, Proxy, Request, measure, score, score_repeats
+from .scoring import PROXIES, REAL_INPUT, REVISIONS, Images, Measurement, Proxy, Request, measure, score, score_repeats
 from .seeds import input_batch, repeat_seeds
 from .state import prepared
 from .vkdnw import FisherSpectrum, fisher_spectrum
@@ -25,6 +25,7 @@ from .vkdnw import FisherSpectrum, fisher_spectrum
 __all__ = [
     "PROXIES",
     "REAL_INPUT",
+    "REVISIONS",
     "FisherSpectrum",
     "Images",
     "Measurement",

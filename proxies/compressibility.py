@@ -33,7 +33,8 @@ def signal_to_noise(saliency: Saliency) -> dict[str, float]:
     ratios = {}
     for name, tensor in saliency.items():
         values = tensor.to(torch.float64)
-        signal, noise = float(values.sum()), float(values.std(correction=0))
+        signal, spread = float(values.sum()), float(values.max() - values.min())
+        noise = float(values.std(correction=0)) if spread > 0 else 0.0  # rounding of the mean would leave some
         if not (math.isfinite(signal) and math.isfinite(noise)):
             raise ProxyFailure("non_finite", f"the saliency of layer {name!r} is NaN or infinite")
         ratios[name] = signal / noise if noise > 0 else signal

@@ -1,8 +1,10 @@
-"""The two ways in which scoring ends without a number."""
+"""The two ways in which scoring ends without a number, and what becomes of any other exception."""
 
 from __future__ import annotations
 
-__all__ = ["ProxyFailure", "ProxyUsageError"]
+import torch
+
+__all__ = ["ProxyFailure", "ProxyUsageError", "as_failure"]
 
 
 class ProxyFailure(ValueError):
@@ -24,3 +26,21 @@ class ProxyFailure(ValueError):
 
 class ProxyUsageError(ValueError):
     """A caller's mistake: an unknown proxy or option, or an argument out of range."""
+
+
+def as_failure(error: Exception) -> ProxyFailure:
+    """Turn what ended one score into its failure, without the frames, and tensors, of a traceback.
+
+    An exception that is no :class:`ProxyFailure` gets the reason ``raised``: an operation that cannot be differentiated twice,
+    say, ends GraSP and not the other scores of the network.
+
+    Raises:
+        ProxyUsageError: ``error`` is one.
+        MemoryError: ``error`` is that of Python or of a device; the caller may have a smaller batch.
+    """
+    if isinstance(error, (ProxyUsageError, MemoryError, torch.OutOfMemoryError)):
+        raise error
+    if isinstance(error, ProxyFailure):
+        return ProxyFailure(error.reason, error.detail)
+    first = str(error).strip().partition("\n")[0]
+    return ProxyFailure("raised", f"{type(error).__name__}: {first[:200]}")

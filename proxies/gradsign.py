@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .errors import ProxyFailure
+from .layers import padding_of
 from .saliency import weights_of
 from .state import run, scoring
 from .training_pass import labels
@@ -31,7 +32,8 @@ class _Loss(Protocol):
 def gradsign(module: nn.Module, inputs: Tensor, *, seed: int = 0, targets: Tensor | None = None, micro_batch: int = 16) -> float:
     """GradSign (Zhang and Jia, arXiv 2110.08616): the sum over weights of abs(sum over samples of sign(g)).
 
-    g is the gradient of one sample's cross-entropy, in evaluation mode; weights are those of convolution and linear layers.
+    g is the gradient of one sample's cross-entropy, in evaluation mode; weights are those of convolution and linear layers, as in
+    the authors' code; the paper sums over all parameters.
 
     Args:
         module: any network. Left as it was found.
@@ -45,8 +47,10 @@ def gradsign(module: nn.Module, inputs: Tensor, *, seed: int = 0, targets: Tenso
             ``constant_gradient``, ``output_shape``.
     """
     signs: dict[str, Tensor] = {}
+    finite: list[Tensor] = []
 
     def consume(name: str, gradients: Tensor) -> None:
+        finite.append(torch.isfinite(gradients.sum()))  # the sign of NaN is a number
         total = gradients.sign().sum(0)
         signs[name] = signs[name] + total if name in signs else total
 
@@ -60,6 +64,8 @@ def gradsign(module: nn.Module, inputs: Tensor, *, seed: int = 0, targets: Tenso
         return value
 
     per_sample_gradients(module, inputs, loss, consume, seed=seed, micro_batch=micro_batch)
+    if not all(map(bool, finite)):
+        raise ProxyFailure("non_finite", "the gradient of some weight is NaN or infinite")
     return float(sum(float(total.abs().sum(dtype=torch.float64)) for total in signs.values()))
 
 
@@ -162,7 +168,7 @@ def _convolution_rows(layer: nn.Conv2d, given: Tensor, gradient: Tensor) -> Tens
     unfold takes several times as long.
     """
     groups, (rows, columns) = layer.groups, layer.kernel_size
-    padding, mode = _padding(layer), "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    padding, mode = padding_of(layer), "constant" if layer.padding_mode == "zeros" else layer.padding_mode
     padded = functional.pad(given, padding, mode) if any(padding) else given
     padded = padded.permute(0, 2, 3, 1).contiguous()
     batch, image, row, column, channel = len(given), *padded.stride()
@@ -175,10 +181,3 @@ def _convolution_rows(layer: nn.Conv2d, given: Tensor, gradient: Tensor) -> Tens
     outer = gradient.permute(0, 2, 3, 1).reshape(batch, height * width, groups, -1).permute(0, 2, 3, 1)
     found: Tensor = outer @ seen.reshape(batch, groups, height * width, -1)
     return found.reshape(batch, groups, -1, rows, columns, given.shape[1] // groups).movedim(5, 3).reshape(batch, -1)
-
-
-def _padding(layer: nn.Conv2d) -> list[int]:
-    """Columns and rows added around the input, as `functional.pad` takes them."""
-    if layer.padding == "valid":
-        return [0, 0, 0, 0]
-    return list(layer._reversed_padding_repeated_twice)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from .errors import ProxyUsageError
 from .state import scoring
 
-__all__ = ["execution_order", "scoring_layers"]
+__all__ = ["execution_order", "layers_and_norms", "padding_of", "scoring_layers"]
 
 
 def scoring_layers(module: nn.Module, example: Tensor) -> list[tuple[str, nn.Module]]:
@@ -35,6 +35,16 @@ def scoring_layers(module: nn.Module, example: Tensor) -> list[tuple[str, nn.Mod
     if hasattr(module, "scoring_layers"):
         return offered(module, "scoring_layers")
     candidates = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    return execution_order(module, candidates, example)
+
+
+def layers_and_norms(module: nn.Module, example: Tensor) -> list[tuple[str, nn.Module]]:
+    """The innermost modules that own a parameter called weight, norms among them, in the order of their first call."""
+    candidates = [
+        (name, layer)
+        for name, layer in module.named_modules()
+        if layer._parameters.get("weight") is not None and next(layer.children(), None) is None
+    ]
     return execution_order(module, candidates, example)
 
 
@@ -66,3 +76,18 @@ def execution_order(
         for handle in handles:
             handle.remove()
     return [names[key] for key in seen]
+
+
+def padding_of(layer: nn.Conv2d) -> list[int]:
+    """Rows and columns added around the input, in the order of torch's pad: left, right, top, bottom."""
+    padding: list[int] = []
+    for dimension in (1, 0):
+        if layer.padding == "valid":
+            before = after = 0
+        elif layer.padding == "same":
+            total = layer.dilation[dimension] * (layer.kernel_size[dimension] - 1)
+            before, after = total // 2, total - total // 2  # an odd total pads the far side more, as torch does
+        else:
+            before = after = int(layer.padding[dimension])
+        padding += [before, after]
+    return padding

@@ -36,7 +36,10 @@ def grad_norm(module: nn.Module, inputs: Tensor, *, seed: int = 0, targets: Tens
     """
     found: Gradients = part("gradients", module, inputs, seed=seed, targets=targets)
     squares = [torch.linalg.vector_norm(g, dtype=torch.float64).square() for g in found.gradients.values() if g is not None]
-    return float(torch.stack(squares).sum().sqrt())
+    norm = float(torch.stack(squares).sum().sqrt())
+    if not math.isfinite(norm):
+        raise ProxyFailure("non_finite", "the gradient of some parameter is NaN or infinite")
+    return norm
 
 
 def snip(module: nn.Module, inputs: Tensor, *, seed: int = 0, targets: Tensor | None = None) -> float:

@@ -27,7 +27,7 @@ from .compressibility import (
     t_cet_synflow_log,
 )
 from .counts import aleph, flops, params
-from .errors import ProxyFailure, ProxyUsageError
+from .errors import ProxyFailure, ProxyUsageError, as_failure
 from .gradsign import gradsign
 from .jacov import jacov
 from .naswot import linear_regions, naswot
@@ -37,11 +37,11 @@ from .seeds import repeat_seeds
 from .shared import Announced, sharing
 from .state import prepared
 from .synflow import synflow, synflow_log
-from .vkdnw import fisher_spectrum, vkdnw, vkdnw_single
+from .vkdnw import SPECTRA, fisher_spectrum, vkdnw, vkdnw_norms, vkdnw_single
 from .zen import zen
 from .zico import zico
 
-__all__ = ["PROXIES", "REAL_INPUT", "Images", "Measurement", "Proxy", "Request", "measure", "score", "score_repeats"]
+__all__ = ["PROXIES", "REAL_INPUT", "REVISIONS", "Images", "Measurement", "Proxy", "Request", "measure", "score", "score_repeats"]
 
 Proxy = Callable[..., float]
 
@@ -68,6 +68,7 @@ PROXIES: dict[str, Proxy] = {
     "trainability": trainability,
     "vkdnw": vkdnw,
     "vkdnw_single": vkdnw_single,
+    "vkdnw_norms": vkdnw_norms,
     "ssnr_synflow": ssnr_synflow,
     "ssnr_synflow_log": ssnr_synflow_log,
     "ssnr_snip": ssnr_snip,
@@ -98,7 +99,11 @@ PARTS_OF: dict[str, frozenset[str]] = {
     ),
 }
 
-_OPTIONS_OF = {"vkdnw": fisher_spectrum, "vkdnw_single": fisher_spectrum}  # where **options go
+#: How often the definition of a proxy was changed since its first release; 0 where nothing is said. Scores are comparable
+#: where this is equal, so what keeps scores keeps it beside them.
+REVISIONS: dict[str, int] = {}
+
+_OPTIONS_OF = dict.fromkeys(SPECTRA, fisher_spectrum)  # where **options go
 
 
 def score(
@@ -255,7 +260,7 @@ def measure(
     Raises:
         ProxyUsageError: an unknown proxy or option, an argument out of range, too few pictures.
     """
-    _check(requests, images, batch)
+    _check(requests, images, batch, tuple(input_shape))
     found = Measurement({label: [] for label in requests}, dict.fromkeys(requests, 0.0), {})
     for repeat_seed in repeat_seeds(seed, repeats):
         # No proxy leaves a trace on the network, so weights drawn once are fresh for each of them.
@@ -268,8 +273,9 @@ def measure(
                     keywords = {**keywords, **request.options, "seed": repeat_seed}
                     value = _attempt(request.proxy, module, inputs, keywords)
                     found.values[label].append(value)
-                    if request.proxy in _OPTIONS_OF and isinstance(value, float):
-                        found.details[label] = {"deciles": list(fisher_spectrum(module, inputs, **keywords).deciles)}
+                    if request.proxy in SPECTRA and isinstance(value, float):  # known by now: what is equal is computed once
+                        spectrum = fisher_spectrum(module, inputs, **{**SPECTRA[request.proxy], **keywords})
+                        found.details[label] = {"deciles": list(spectrum.deciles)}
                     found.seconds[label] += time.process_time() - clock
     return found
 
@@ -330,8 +336,8 @@ def _format(tensor: Tensor) -> torch.memory_format:
 def _attempt(name: str, module: nn.Module, inputs: Tensor, keywords: dict[str, Any]) -> float | ProxyFailure:
     try:
         value = float(PROXIES[name](module, inputs, **keywords))
-    except ProxyFailure as failure:
-        return ProxyFailure(failure.reason, failure.detail)  # without the frames, and tensors, of its traceback
+    except Exception as error:
+        return as_failure(error)
     if not math.isfinite(value):
         return ProxyFailure("non_finite", f"{name} came out as {value}")
     return value
@@ -346,7 +352,7 @@ def _check_names(names: set[str]) -> None:
         raise ProxyUsageError(f"unknown proxies {', '.join(unknown)}: expected some of {', '.join(PROXIES)}")
 
 
-def _check(requests: Mapping[str, Request], images: Images | None, batch: int) -> None:
+def _check(requests: Mapping[str, Request], images: Images | None, batch: int, input_shape: tuple[int, ...]) -> None:
     _check_names({request.proxy for request in requests.values()})
     for request in requests.values():
         name = request.proxy
@@ -366,3 +372,5 @@ def _check(requests: Mapping[str, Request], images: Images | None, batch: int) -
             raise ProxyUsageError(
                 f"images: expected at least {batch} pictures, each with a class, got {pictures} and classes {targets}"
             )
+        if tuple(images.inputs.shape[1:]) != input_shape:
+            raise ProxyUsageError(f"images: expected pictures of {input_shape}, got {tuple(images.inputs.shape[1:])}")

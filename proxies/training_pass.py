@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from .blocks import channels_last, watch_blocks
 from .codes import CodeKernel
 from .entropy import feature_entropy
-from .errors import ProxyFailure
+from .errors import ProxyFailure, as_failure
 from .isolation import isolation
 from .seeds import generator, signs
 from .shared import announced, collected
@@ -121,8 +121,8 @@ def _measure(parts: frozenset[str], module: nn.Module, inputs: Tensor, *, seed: 
 def _attempt(measure: Callable[[], object]) -> object:
     try:
         return measure()
-    except ProxyFailure as failure:
-        return ProxyFailure(failure.reason, failure.detail)  # without the frames, and tensors, of its traceback
+    except Exception as error:
+        return as_failure(error)
 
 
 @contextmanager

@@ -24,8 +24,8 @@ def zen(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     """ln of the mean over samples of sum abs(f(x) - f(x + 0.01 x')) + the sum over batch norms of ln sqrt(mean running variance).
 
     x and x' are noise; f are the last features that still have positions (what global pooling sees); weights are drawn from
-    N(0, 1), whatever the network has; training mode, so batch norms normalise by the batch and their running variances after
-    the two passes hold what they divided by. Only the shape of ``inputs`` is used.
+    N(0, 1), whatever the network has; training mode, so batch norms normalise by the batch, and in the two passes their running
+    variances move from 1 towards what they divided by. Only the shape of ``inputs`` is used.
 
     Args:
         module: any network. Left as it was found.

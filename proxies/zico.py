@@ -57,7 +57,7 @@ def zico(
             continue
         # Of two numbers: mean abs = (|a| + |b|) / 2, standard deviation = |a - b| / 2.
         spread = (one - two).abs_()
-        moving = spread > 0
+        moving = spread != 0  # NaN moves, and is found below
         ratio = float(((one.abs() + two.abs())[moving] / spread[moving]).sum(dtype=torch.float64))
         if not math.isfinite(ratio):
             raise ProxyFailure("non_finite", f"the gradients of {name!r} hold NaN or infinity")

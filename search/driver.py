@@ -25,7 +25,7 @@ from search.finalists import Rescore, choose, fresh_seeds, rebuild, settle
 from search.interrupts import Interrupts
 from search.job import Job, numbers
 from search.journal import JournalError
-from search.objective import Objective, find
+from search.objective import SPECTRA, Objective, find
 from search.phase import POLL_SECONDS, Event, Phase
 from search.pool import Pool, SerialPool
 from search.progress import State, View
@@ -33,7 +33,6 @@ from search.schema import SearchConfig
 from search.space import from_config
 from uninas.errors import InputError
 
-_WITH_OPTIONS = ("vkdnw", "vkdnw_single")  # the proxies that `proxies` in a configuration is for
 START = "start.json"  # the architecture file a run started from, kept with it
 
 PoolMaker = Callable[[SearchConfig, View, Interrupts], Pool]
@@ -184,7 +183,7 @@ class _Run:
     def _job(self, digest: str, text: str, seed: int) -> Job:
         config = self._config
         known = {name: value for name, value in dataclasses.asdict(config.proxies).items() if value is not None}
-        options = {name: known for name in self._objective.proxies if name in _WITH_OPTIONS}
+        options = {name: known for name in self._objective.proxies if name in SPECTRA}
         return Job(
             digest, text, (config.size[0], config.size[1]), config.classes, config.batch, config.repeats, seed,
             self._objective.proxies, options,

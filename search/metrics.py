@@ -108,16 +108,21 @@ def _levels(numbers: Floats) -> NDArray[np.int64]:
     return np.unique(numbers, return_inverse=True)[1].reshape(numbers.shape)
 
 
-def default_top(count: int) -> int:
-    """P of nDCG for `count` networks: 1000 of NAS-Bench-201's 9,445, the same share of a sample, at least 1."""
-    return max(1, round(FULL_TOP * count / FULL))
+def default_top(count: int, of: int = FULL) -> int:
+    """P of nDCG for `count` networks of a population: 1000 of all, as the VKDNW paper has it for NAS-Bench-201's 9,445
+    reachable architectures and for all 15,625; the same share of a sample, at least 1.
+    """
+    return max(1, round(FULL_TOP * count / of))
 
 
 # --- the metrics ------------------------------------------------------------------------------------------------------------
 
 
 def kendall_rows(scores: NDArray[Any], accuracies: NDArray[Any], *, seed: int = 0) -> Floats:
-    """Kendall's tau-b of each row of two (r, n) tables: r values; NaN where one of the two is constant."""
+    """Kendall's tau-b of each row of two (r, n) tables: r values; NaN where one of the two is constant.
+
+    Tables of integers must be dense levels from 0, as `prepared` makes them; floats may be anything.
+    """
     # The method concerns the p-value alone, which is not used: the quick one, which divides by n - 2.
     method = "asymptotic" if scores.shape[1] > 2 else "exact"
     pairs = zip(scores, accuracies, strict=True)
@@ -231,6 +236,12 @@ def partial_correlation(first: Numbers, second: Numbers, accuracies: Numbers) ->
     """Kendall correlation of two scores with the accuracy taken out (T-CET paper, eq. 1); NaN where it does not exist."""
     columns = [_levels(_scores(first)), _levels(_scores(second)), _levels(_accuracies(accuracies, len(first)))]
     return float(partial_rows(*(column[None] for column in columns))[0])
+
+
+def partial_estimate(first: Numbers, second: Numbers, accuracies: Numbers, *, resamples: int, seed: int) -> Estimate:
+    """`partial_correlation` with its bootstrap interval."""
+    columns = [_levels(_scores(first)), _levels(_scores(second)), _levels(_accuracies(accuracies, len(first)))]
+    return bootstrap(partial_rows, columns, resamples=resamples, seed=seed)
 
 
 def partial_rows(first: NDArray[Any], second: NDArray[Any], accuracies: NDArray[Any], *, seed: int = 0) -> Floats:

@@ -73,7 +73,11 @@ def _column_ranks(scores: Sequence[Floats]) -> Floats:
     return ranks(scores[0]) if len(scores) == 1 else lexicographic_ranks(scores[0], scores[1])
 
 
+SPECTRA = ("vkdnw", "vkdnw_single", "vkdnw_norms")
+"""The raw proxies that read a Fisher spectrum and take its options."""
+
 _SINGLE = ("aleph", "vkdnw")
+_NORMS = ("aleph", "vkdnw_norms")
 _VKDNW_AGG = (_SINGLE, ("jacov",), ("expressivity",), ("trainability",), ("flops",))
 
 OBJECTIVES: dict[str, Objective] = {
@@ -83,6 +87,9 @@ OBJECTIVES: dict[str, Objective] = {
         Objective("vkdnw_single", (_SINGLE,)),
         Objective("vkdnw_agg", _VKDNW_AGG),
         Objective("rank_average", _VKDNW_AGG, "mean"),
+        # With norms and biases in theta, as the authors' code has it.
+        Objective("vkdnw_norms_single", (_NORMS,)),
+        Objective("vkdnw_norms_agg", (_NORMS, *_VKDNW_AGG[1:])),
         Objective("az_nas", (("expressivity",), ("progressivity",), ("trainability",), ("flops",))),
         # ntk_condition is the negated condition number: as of every raw score, higher is better.
         Objective("te_nas", (("ntk_condition",), ("linear_regions",)), "mean"),

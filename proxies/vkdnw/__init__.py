@@ -13,12 +13,23 @@ from torch import Tensor, nn
 
 from .fisher import FisherSpectrum, fisher_jacobian, fisher_spectrum
 
-__all__ = ["FisherSpectrum", "fisher_jacobian", "fisher_spectrum", "vkdnw", "vkdnw_single"]
+__all__ = ["SPECTRA", "FisherSpectrum", "fisher_jacobian", "fisher_spectrum", "vkdnw", "vkdnw_norms", "vkdnw_single"]
+
+#: The scores that read a Fisher spectrum -> the options of :func:`fisher_spectrum` that make it theirs.
+SPECTRA: dict[str, dict[str, Any]] = {"vkdnw": {}, "vkdnw_single": {}, "vkdnw_norms": {"tensors": "all", "weights": 10_000}}
 
 
 def vkdnw(module: nn.Module, inputs: Tensor, *, seed: int = 0, **options: Any) -> float:
     """VKDNW (eq. 11): the entropy in nats, in [0, ln 9]. Options and failures are those of :func:`fisher_spectrum`."""
     return fisher_spectrum(module, inputs, seed=seed, **options).entropy
+
+
+def vkdnw_norms(module: nn.Module, inputs: Tensor, *, seed: int = 0, **options: Any) -> float:
+    """VKDNW over an entry of every parameter tensor, norms and biases among them, as the authors' code has it and not the paper.
+
+    Options and failures are those of :func:`fisher_spectrum`, with ``tensors="all"``.
+    """
+    return fisher_spectrum(module, inputs, seed=seed, **{**SPECTRA["vkdnw_norms"], **options}).entropy
 
 
 def vkdnw_single(module: nn.Module, inputs: Tensor, *, seed: int = 0, **options: Any) -> float:

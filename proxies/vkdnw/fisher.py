@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import ProxyFailure, ProxyUsageError
-from ..layers import scoring_layers
+from ..layers import layers_and_norms, scoring_layers
 from ..seeds import generator, signs
 from ..shared import shared
 from ..state import placed, scoring
@@ -63,6 +63,7 @@ def fisher_spectrum(
     memory: int = 2**29,
     probes: int | None = None,
     rounding: bool = False,
+    tensors: str = "weights",
 ) -> FisherSpectrum:
     """Spectrum of the Fisher information of one weight per layer, at the module's present weights, in evaluation mode.
 
@@ -82,6 +83,9 @@ def fisher_spectrum(
         memory: bytes for the tangents of the forward road; see :mod:`proxies.vkdnw.roads`.
         probes: None for the exact matrix; k for an unbiased estimate from k random sign combinations of each A_n's rows.
         rounding: compute once more in float64 and report the difference.
+        tensors: ``weights``: theta are weights of convolution and linear layers, as the paper has it; ``all``: entries of all
+            their parameters and of those of norms, as the authors' code has it; ``weights`` and ``per_layer`` then count for
+            tensors.
 
     Raises:
         ProxyFailure: ``too_few_weights`` (fewer than 10, or than asked for), ``zero_spectrum``, ``non_finite``, ``output_shape``,
@@ -91,15 +95,26 @@ def fisher_spectrum(
     counts = {"weights": weights, "per_layer": per_layer, "micro_batch": micro_batch, "memory": memory, "probes": probes}
     if any(count is not None and count < 1 for count in counts.values()):
         raise ProxyUsageError(f"expected counts of at least 1, got {counts}")
+    if tensors not in ("weights", "all"):
+        raise ProxyUsageError(f"tensors must be 'weights' or 'all', got {tensors!r}")
     layers = scoring_layers(module, inputs)
-    chosen = choose_weights(layers, weights, index, per_layer=per_layer, seed=seed)
+    holders = layers if tensors == "weights" else layers_and_norms(module, inputs)
+    chosen = choose_weights(holders, weights, index, per_layer=per_layer, seed=seed, tensors=tensors)
     needed = min(MINIMUM_WEIGHTS, max(2, weights * per_layer))  # who asks for fewer knows why; one alone has no spread
     if len(chosen) < needed:
         raise ProxyFailure("too_few_weights", f"nine deciles need {needed} weights, the network has {len(chosen)}")
 
     def eigenvalues(batch: Tensor) -> tuple[Tensor, Plan]:
-        with scoring(module, train=False, seed=seed):
+        def along(road: str) -> tuple[Tensor, Plan]:
             return _eigenvalues(module, chosen, batch, seed, smoothing, micro_batch, road, memory, probes)
+
+        with scoring(module, train=False, seed=seed):
+            try:
+                return along(road)
+            except RuntimeError as error:
+                if road != "auto" or isinstance(error, torch.OutOfMemoryError):
+                    raise
+                return along("reverse")  # an operation of the network may know no forward-mode rule
 
     values, plan = eigenvalues(inputs)
     error = None

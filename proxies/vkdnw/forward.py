@@ -51,16 +51,17 @@ def _columns(module: nn.Module, weights: Sequence[ChosenWeight], inputs: Tensor)
     def shifted(shifts: Tensor) -> Tensor:
         handles = []
 
-        def on_layer(place: int, index: int):  # type: ignore[no-untyped-def]
+        def on_layer(place: int, weight: ChosenWeight):  # type: ignore[no-untyped-def]
             def hook(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
-                return _add(output, shifts[place], weight_derivative(layer, index, arguments[0], output))
+                derivative = weight_derivative(layer, weight.index, arguments[0], output, weight.parameter)
+                return _add(output, shifts[place], derivative)
 
             return hook
 
         try:
             for place, weight in enumerate(weights):
                 for layer in weight.modules:
-                    handles.append(layer.register_forward_hook(on_layer(place, weight.index)))
+                    handles.append(layer.register_forward_hook(on_layer(place, weight)))
             return run(module, inputs)
         finally:
             for handle in handles:

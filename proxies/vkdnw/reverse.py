@@ -50,7 +50,7 @@ class Tape:
         try:
             for place, weight in enumerate(self._weights):
                 for layer in weight.modules:
-                    handles.append(layer.register_forward_hook(self._on_layer(place, weight.index)))
+                    handles.append(layer.register_forward_hook(self._on_layer(place, weight)))
             if self._survey.head is not None:
                 handles.append(self._survey.head.register_forward_hook(self._on_head))
             with torch.enable_grad():
@@ -62,12 +62,12 @@ class Tape:
     def _on_head(self, layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> None:
         self._features = arguments[0]
 
-    def _on_layer(self, place: int, index: int):  # type: ignore[no-untyped-def]
+    def _on_layer(self, place: int, weight: ChosenWeight):  # type: ignore[no-untyped-def]
         def hook(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
             samples = self._inputs.shape[0]
             if samples > 1 and output.shape[0] != samples:
                 raise ProxyFailure("folded_batch", f"a layer returns {tuple(output.shape)} for {samples} samples")
-            derivative = weight_derivative(layer, index, arguments[0].detach(), output)
+            derivative = weight_derivative(layer, weight.index, arguments[0].detach(), output, weight.parameter)
             if not output.requires_grad:
                 # Gradients start here. The leaf is cloned because work in place on a leaf is forbidden.
                 leaf = output.detach().requires_grad_(True)
@@ -141,7 +141,9 @@ class Tape:
         inner = self.rows(torch.eye(head.in_features, device=self.logits.device), features=True)
         jacobian = head.weight.detach().to(torch.float64) @ inner
         for place, weight in enumerate(self._weights):
-            if head in weight.modules:  # psi_row = W[row] . features: its derivative is the feature itself
+            if head in weight.modules and weight.parameter == "bias":
+                jacobian[:, weight.index, place] += 1.0
+            elif head in weight.modules:  # psi_row = W[row] . features: its derivative is the feature itself
                 row, column = divmod(weight.index, head.in_features)
                 jacobian[:, row, place] += self._features.detach()[:, column].to(torch.float64)
         return jacobian

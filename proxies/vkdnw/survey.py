@@ -130,7 +130,7 @@ def _check_bypassed(module: nn.Module, unseen: list[ChosenWeight], example: Tens
     """A layer that was never called must not reach the logits some other way: its zero would be invented."""
     if not unseen:
         return
-    parameters = [weight.modules[0]._parameters["weight"] for weight in unseen]
+    parameters = [weight.modules[0]._parameters[weight.parameter] for weight in unseen]
     try:
         for parameter in parameters:
             parameter.requires_grad_(True)  # type: ignore[union-attr]

@@ -1,8 +1,9 @@
 """The chosen weights, and how a layer's output moves with one of them.
 
-theta holds one weight of each layer. A convolution's output is linear in its weight, and one weight touches one output
-channel: the derivative of that channel is one input channel, shifted by the position of the weight in the kernel and
-sampled at the stride. So the derivative costs a slice, never a gradient of the whole weight.
+theta holds one weight of each layer, or one entry of each parameter tensor, norms and biases included. A convolution's output is
+linear in its weight, and one weight touches one output channel: the derivative of that channel is one input channel, shifted by
+the position of the weight in the kernel and sampled at the stride. So the derivative costs a slice, never a gradient of the whole
+weight.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch.func import functional_call, jvp
 from torch.nn import functional
 
 from ..errors import ProxyFailure, ProxyUsageError
+from ..layers import padding_of
 from ..seeds import generator
 
 __all__ = ["ChosenWeight", "Derivative", "choose_weights", "load_forward_rules", "weight_derivative"]
@@ -26,11 +28,16 @@ __all__ = ["ChosenWeight", "Derivative", "choose_weights", "load_forward_rules",
 
 @dataclass(frozen=True)
 class ChosenWeight:
-    """One entry of theta: a flat index into a weight, and the modules that use this weight (several when it is tied)."""
+    """One entry of theta: a flat index into a parameter, and the modules that use it (several when it is tied)."""
 
     name: str
     modules: tuple[nn.Module, ...]
     index: int
+    parameter: str = "weight"
+
+
+_BIASED = (nn.Linear.forward, nn.Conv2d.forward, nn.BatchNorm2d.forward)
+"""Forward passes that end in adding the bias to their channels."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +54,20 @@ class Derivative:
 
 
 def choose_weights(
-    layers: Sequence[tuple[str, nn.Module]], count: int, index: int | float | str = 0, *, per_layer: int = 1, seed: int = 0
+    layers: Sequence[tuple[str, nn.Module]],
+    count: int,
+    index: int | float | str = 0,
+    *,
+    per_layer: int = 1,
+    seed: int = 0,
+    tensors: str = "weights",
 ) -> list[ChosenWeight]:
-    """Weights of each of the first ``count`` distinct weight tensors among the layers (VKDNW, table VIII).
+    """Entries of each of the first ``count`` distinct parameter tensors of the layers (VKDNW, table VIII).
 
     Args:
         layers: names and layers, in forward order.
         count: how many tensors, from the first on.
+        tensors: ``weights``: a tensor is what its layer calls weight; ``all``: every parameter that a layer owns, in its order.
         index: which entry of the flat tensor: a whole number counts from its start, a fraction in [0, 1] says how far along it
             lies, ``random`` draws it.
         per_layer: how many entries of each tensor; more than one are drawn without repetition (all, where there are fewer).
@@ -65,16 +79,19 @@ def choose_weights(
     """
     if per_layer > 1 and index != "random":
         raise ProxyUsageError(f"per_layer={per_layer} draws its weights: expected index='random', got {index!r}")
-    users: dict[int, tuple[str, list[nn.Module]]] = {}
+    users: dict[int, tuple[str, str, nn.Parameter, list[nn.Module]]] = {}
     for name, layer in layers:
-        weight = layer._parameters.get("weight")
-        if weight is None:
-            raise ProxyFailure("no_weight", f"layer {name!r} ({type(layer).__name__}) owns no parameter called weight")
-        users.setdefault(id(weight), (name, []))[1].append(layer)
+        owned = {kind: tensor for kind, tensor in layer._parameters.items() if tensor is not None}
+        if tensors == "weights":
+            if "weight" not in owned:
+                raise ProxyFailure("no_weight", f"layer {name!r} ({type(layer).__name__}) owns no parameter called weight")
+            owned = {"weight": owned["weight"]}
+        for kind, tensor in owned.items():
+            users.setdefault(id(tensor), (name, kind, tensor, []))[3].append(layer)
     return [
-        ChosenWeight(name, tuple(modules), entry)
-        for name, modules in list(users.values())[:count]
-        for entry in _entries(name, modules[0].weight.numel(), index, per_layer, seed)  # type: ignore[operator]
+        ChosenWeight(name, tuple(modules), entry, kind)
+        for name, kind, tensor, modules in list(users.values())[:count]
+        for entry in _entries(name if kind == "weight" else f"{name}.{kind}", tensor.numel(), index, per_layer, seed)
     ]
 
 
@@ -91,30 +108,38 @@ def _entries(name: str, size: int, index: int | float | str, per_layer: int, see
     return [index]
 
 
-def weight_derivative(layer: nn.Module, index: int, inputs: Tensor, output: Tensor) -> Derivative:
-    """How the output of one call moves with the weight at flat ``index``; a copy that later in-place work cannot touch.
+def weight_derivative(layer: nn.Module, index: int, inputs: Tensor, output: Tensor, parameter: str = "weight") -> Derivative:
+    """How the output of one call moves with an entry of a parameter; a copy that later in-place work cannot touch.
 
     Args:
-        layer: the module; convolutions and linear layers with torch's own forward take the cheap way, all others (weights
-            standardised or padded on the fly) a forward-mode derivative of one call of the layer.
-        index: flat index into ``layer.weight``.
+        layer: the module, in evaluation mode; convolutions, linear layers and batch norms with torch's own forward take the cheap
+            way, all others (other norms, weights standardised on the fly) a forward-mode derivative of one call of the layer.
+        index: flat index into the parameter.
         inputs: the call's input: ``(batch, channels, *space)``, or ``(batch, ..., features)`` for a linear layer.
         output: the call's output.
+        parameter: its name in the layer.
     """
     forward = type(layer).forward
+    if parameter == "bias" and forward in _BIASED:
+        axis = output.dim() - 1 if forward is nn.Linear.forward else 1
+        return Derivative(torch.ones_like(output.select(axis, index)), axis, index)
+    if isinstance(layer, nn.BatchNorm2d) and forward is nn.BatchNorm2d.forward:
+        mean, variance = layer.running_mean, layer.running_var
+        if mean is not None and variance is not None:
+            return Derivative((inputs[:, index] - mean[index]) * (variance[index] + layer.eps).rsqrt(), 1, index)
     if isinstance(layer, nn.Linear) and forward is nn.Linear.forward:
         row, column = divmod(index, layer.in_features)
         return Derivative(inputs[..., column].clone(), output.dim() - 1, row)
     if isinstance(layer, nn.Conv2d) and forward is nn.Conv2d.forward and inputs.dim() == 4:
         return _convolution(layer, index, inputs, output)
-    weight = layer._parameters["weight"]
+    weight = layer._parameters[parameter]
     assert weight is not None  # choose_weights has seen it
     direction = torch.zeros_like(weight)
     direction.view(-1)[index] = 1.0
 
     def call(value: Tensor) -> Tensor:
         # The plain forward of the class: functional_call would run our own hooks on the layer again.
-        result: Tensor = functional_call(_Bare(layer), {"layer.weight": value}, (inputs.detach(),))
+        result: Tensor = functional_call(_Bare(layer), {f"layer.{parameter}": value}, (inputs.detach(),))
         return result
 
     load_forward_rules()
@@ -149,25 +174,10 @@ def _convolution(layer: nn.Conv2d, index: int, inputs: Tensor, output: Tensor) -
     source = group * (layer.in_channels // layer.groups) + in_channel
     row, column = divmod(tap, layer.kernel_size[1])
     channel = inputs[:, source : source + 1]
-    padding = _padding(layer)
+    padding = padding_of(layer)
     if any(padding):
         mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
         channel = functional.pad(channel, padding, mode)
     rows = slice(row * layer.dilation[0], None, layer.stride[0])
     columns = slice(column * layer.dilation[1], None, layer.stride[1])
     return Derivative(channel[:, 0, rows, columns][:, : output.shape[2], : output.shape[3]].clone(), 1, out_channel)
-
-
-def _padding(layer: nn.Conv2d) -> list[int]:
-    """Rows and columns added around the input, in the order of torch's pad: left, right, top, bottom."""
-    padding: list[int] = []
-    for dimension in (1, 0):
-        if layer.padding == "valid":
-            before = after = 0
-        elif layer.padding == "same":
-            total = layer.dilation[dimension] * (layer.kernel_size[dimension] - 1)
-            before, after = total // 2, total - total // 2  # an odd total pads the far side more, as torch does
-        else:
-            before = after = int(layer.padding[dimension])
-        padding += [before, after]
-    return padding

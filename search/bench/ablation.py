@@ -99,6 +99,8 @@ def bench(
         InputError, KeyboardInterrupt: as there.
     """
     known = _known(name, VARIANTS)
+    if images is not None and name != "batch_input":
+        raise InputError(f"--images: expected not to be given with {name}, which scores random input alone")
     if resume is None:
         run = out or Path("runs") / f"ablation-{name}-{dataset}-{seed}"
         population = nasbench201.population_for("reachable", dataset, folder)
@@ -119,6 +121,7 @@ def bench(
         population = nasbench201.population_for("reachable", settings.dataset, folder)
         if population.digest != settings.population_digest:
             raise InputError(f"{folder}: expected the table with the networks that began {resume}; these are other networks")
+        nasbench201.check_pictures(settings)
     for warning in population.warnings:
         view.note(f"warning: {warning}")
     networks = accuracy_table.sample(population, settings.sample, settings.seed)
@@ -152,11 +155,12 @@ def conclude(name: str, run: Path, settings: Settings, networks: pandas.DataFram
     labels = [label for label in settings.proxies if label != "aleph"]
     table = judge.score_table(networks, scores, settings.proxies)
     rows = []
+    top = settings.top or metrics.default_top(len(table))
     for label in labels:
         ranks = pandas.Series(lexicographic_ranks(table["aleph"], table[label]))
         if table[label].isna().all():
             ranks[:] = float("nan")  # no network has a score: aleph alone is not this variant
-        figures = judge.judged(ranks, table["accuracy"], top=settings.top, resamples=settings.resamples, seed=settings.seed)
+        figures = judge.judged(ranks, table["accuracy"], top=top, resamples=settings.resamples, seed=settings.seed)
         failed = judge.failures(scores, table["index"], (label,))
         seconds = judge.cpu_seconds(scores, table["index"], (label,))
         rows.append(_row(name, label, {**figures, "networks": len(table), "failed": failed, "seconds": seconds}, settings))
@@ -201,12 +205,13 @@ def from_run(
     settings = settings_files.read(run)
     if settings.benchmark != "nasbench201":
         raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
-    table = accuracy_table.read_csv(run / finish.SCORES, ("network", "index", "accuracy"))
+    table = accuracy_table.read_csv(run / finish.SCORES, ("network", "index", "accuracy"), "a table of scores")
     settings = dataclasses.replace(
         settings, benchmark=f"ablation {name}", resamples=resamples or settings.resamples, top=top or settings.top
     )
     wanted = {"subsets": _subsets, "aleph": _with_aleph, "ssnr_log": _alone}[name](known, table)
     draws = {"resamples": settings.resamples, "seed": settings.seed}
+    share = settings.top or metrics.default_top(len(table), nasbench201.SIZES[settings.population])
     rows = []
     for label, values in wanted.items():
         if values is None:
@@ -215,7 +220,7 @@ def from_run(
             against = table["aleph"].to_numpy(dtype=float)
             figures: dict[str, Any] = {"kendall": metrics.estimate("kendall", values.to_numpy(), against, **draws).as_dict()}
         else:
-            figures = judge.judged(values, table["accuracy"], top=settings.top, **draws)
+            figures = judge.judged(values, table["accuracy"], top=share, **draws)
         failed = int(values.isna().sum())
         figures |= {"networks": len(table), "failed": {"no score": failed} if failed else {}, "seconds": None}
         rows.append(_row(name, label, figures, settings))

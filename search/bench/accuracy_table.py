@@ -92,8 +92,8 @@ def _doubts(path: Path, table: pandas.DataFrame, reachable: pandas.Series) -> li
     return [f"{path}: {different} values of column reachable differ from the rule, which decides"] if different else []
 
 
-def read_csv(path: Path, columns: tuple[str, ...]) -> pandas.DataFrame:
-    """Read a table that must have `columns` and at least one row.
+def read_csv(path: Path, columns: tuple[str, ...], what: str = "a table of accuracies") -> pandas.DataFrame:
+    """Read a table that must have `columns` and at least one row; errors call it `what`.
 
     Raises:
         InputError: no such file, no text, no table, missing columns, no rows.
@@ -101,9 +101,9 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> pandas.DataFrame:
     try:
         table = pandas.read_csv(path)
     except FileNotFoundError:
-        raise InputError(f"{path}: expected a table of accuracies (CSV); no such file") from None
+        raise InputError(f"{path}: expected {what} (CSV); no such file") from None
     except (OSError, UnicodeDecodeError, pandas.errors.ParserError, pandas.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: expected a table of accuracies (CSV); {error}") from None
+        raise InputError(f"{path}: expected {what} (CSV); {error}") from None
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise InputError(f"{path}: expected columns {', '.join(columns)}; missing: {', '.join(missing)}")

@@ -99,7 +99,9 @@ def choose(
         found = _report(tables, [select(others)], other, resamples)[0]
         note(f"seed {other}: {', '.join(found.components)}")
         further.append(Split(other, found))
-    members = {family: _judge(family, table, resamples, seed) for family, table in families.items()}
+    members = {  # each its own draws: families of one size are no twins
+        family: _judge(family, table, resamples, seed + place) for place, (family, table) in enumerate(families.items())
+    }
     within = {family: _compare(judge, best.components) for family, judge in members.items()}
     choice = Choice(
         settings={
@@ -196,7 +198,7 @@ def _scores(run: Path, *more: str) -> pandas.DataFrame:
         raise InputError(
             f"{run}: expected a judged run, with {finish.SCORES}; there is none: uninas bench ... --resume {run} --as-is"
         )
-    table = accuracy_table.read_csv(path, ("network", "index", "accuracy", *more))
+    table = accuracy_table.read_csv(path, ("network", "index", "accuracy", *more), "a table of scores")
     missing = [name for name in OBJECTIVES[REFERENCE].proxies if name not in table.columns]
     if missing:
         raise InputError(f"{run}: expected all raw scores of {REFERENCE}; missing: {', '.join(missing)}")
@@ -208,7 +210,7 @@ def _components(
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Decide the components; the reference's own come first, so that of two that order alike its own stays."""
     if asked is not None:
-        names = chosen_proxies(asked)
+        names = chosen_proxies(asked, "--components")
         absent = {name: [column for column in PAIRS.get(name, (name,)) if any(column not in one.columns for one in everywhere)]
                   for name in names}  # fmt: skip
         missing = [column for columns in absent.values() for column in columns]

@@ -31,9 +31,12 @@ def score_table(networks: pandas.DataFrame, scores: Scores, labels: Sequence[str
 
     Returns:
         Those columns, one a label (NaN where it failed), the nine deciles of the Fisher spectrum where vkdnw was scored, one a
-        population rank whose raw scores are there. Networks without any record are left out.
+        population rank whose raw scores are there. Networks that lack the record of any label, as in a run that goes on, are left
+        out, save where no network has one of a label.
     """
-    known = networks[networks["index"].isin(list(scores.values))].sort_values("index").reset_index(drop=True)
+    present = {label for label in labels if label in scores.scored()}
+    complete = [index for index, values in scores.values.items() if present <= values.keys() and values]
+    known = networks[networks["index"].isin(complete)].sort_values("index").reset_index(drop=True)
     columns: dict[str, Any] = {label: [_number(scores.values[index].get(label)) for index in known["index"]] for label in labels}
     if "vkdnw" in labels:
         spectra = [scores.details[index].get("vkdnw", {}).get("deciles") or [math.nan] * 9 for index in known["index"]]
@@ -72,7 +75,7 @@ def judge(
         table: see `score_table`.
         scores: for failures and seconds.
         labels: raw scores.
-        top: P of nDCG; None for its default.
+        top: P of nDCG; None for the default of a sample of the 9,445.
         resamples: of the bootstrap; as many random orders decide the p-value, which is Kendall's.
         seed: of all draws.
         note: told what takes long.
@@ -91,7 +94,8 @@ def judge(
                 **figures,
                 "networks": len(table),
                 "failed": failures(scores, table["index"], made_of),
-                "seconds": cpu_seconds(scores, table["index"], made_of),
+                # Work that several proxies share is the first one's: a sum over some of them would say nothing.
+                "seconds": None if many else cpu_seconds(scores, table["index"], made_of),
             }
         )
     return by_kendall(rows)

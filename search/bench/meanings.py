@@ -25,6 +25,7 @@ MEANINGS: dict[str, str] = {
     "trainability": "how well gradients keep their size on the way back through its blocks",
     "vkdnw": "how evenly the Fisher information is spread over its weights",
     "vkdnw_single": "its number of layers and, among equals, how evenly the Fisher information is spread over its weights",
+    "vkdnw_norms": "how evenly the Fisher information is spread over its weights, norms and biases",
     "ssnr_synflow": "how large and how even synaptic flow is within its layers",
     "ssnr_synflow_log": "how large and how even synaptic flow is within its layers, in logarithms",
     "ssnr_snip": "how large and how even the weights' effect on the loss is within its layers",

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas
 
+from search import metrics
 from search.bench import accuracy_table, finish, judge, pictures
 from search.bench import settings as settings_files
 from search.bench.accuracy_table import PUBLISHED, Population
@@ -21,6 +22,7 @@ from search.bench.plan import STANDARD, Network, Plan, chosen_proxies
 from search.bench.run import PoolMaker, Scores, begin, make_pool, stored
 from search.bench.run import resume as take_up
 from search.bench.settings import Settings
+from search.objective import SPECTRA
 from search.progress import View
 from search.schema import PoolConfig
 from uninas.errors import InputError
@@ -29,6 +31,9 @@ from uninas.spaces import nasbench201 as space
 
 SHAPES: dict[str, tuple[int, int]] = {"cifar10": (32, 10), "cifar100": (32, 100), "imagenet16_120": (16, 120)}
 """Dataset -> (side of its square pictures in pixels, classes)."""
+
+SIZES = {"reachable": metrics.FULL, "all_forms": 15625}
+"""Population -> its networks, of which nDCG looks at 1,000."""
 
 THIN = Setup(batch=1000, input_shape=(1, 3, 3), network={"channels": 1, "cells": 1})
 """TE-NAS counts linear regions on a narrow network: one channel, one cell a stage, 1,000 samples of 1 x 3 x 3."""
@@ -110,7 +115,7 @@ def plan_for(settings: Settings, networks: pandas.DataFrame) -> Plan:
     thin = dataclasses.replace(THIN, seed=settings.seed, repeats=settings.repeats)
     options: dict[str, dict[str, Any]] = {}
     if settings.probes is not None:
-        options = {name: {"probes": settings.probes} for name in ("vkdnw", "vkdnw_single")}
+        options = {name: {"probes": settings.probes} for name in SPECTRA}
     samples = (settings.extra or {}).get("samples", SAMPLES)
     return Plan(
         source="nasbench201",
@@ -145,7 +150,9 @@ def published_scores(folder: Path, dataset: str) -> tuple[pandas.DataFrame, dict
     prefix = _PUBLISHED_PREFIX.get(dataset)
     if prefix is None or not path.is_file():
         return None
-    return accuracy_table.read_csv(path, ("index",)), {ours: f"{prefix}_{theirs}" for ours, theirs in _PUBLISHED_NAMES.items()}
+    return accuracy_table.read_csv(path, ("index",), "a table of scores"), {
+        ours: f"{prefix}_{theirs}" for ours, theirs in _PUBLISHED_NAMES.items()
+    }
 
 
 def bench(
@@ -201,7 +208,7 @@ def bench(
         before = settings_files.read(resume)
         if before.benchmark != "nasbench201":
             raise InputError(f"{resume}: expected a run of nasbench201; got one of {before.benchmark}")
-        redone = () if again is None else chosen_proxies(again)
+        redone = () if again is None else chosen_proxies(again, "--again")
         more = (*redone, *(() if proxies is None else chosen_proxies(proxies)))
         settings = before.extended(sample=sample, proxies=more, top=top, resamples=resamples)
         population, run = population_for(settings.population, settings.dataset, folder), resume
@@ -219,8 +226,15 @@ def bench(
     elif as_is:
         scores = stored(run, view)
     else:
+        check_pictures(settings)
         scores = take_up(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, retry=retry, again=redone)
     return run, conclude(run, settings, networks, scores, published, note=view.note)
+
+
+def check_pictures(settings: Settings) -> None:
+    """Read the pictures of a run that is to go on. Raises InputError where they are not there, or are others."""
+    if settings.pictures is not None:
+        pictures.read(pictures.PictureBatch.from_dict(settings.pictures))
 
 
 def heaviest(run: Path) -> tuple[Plan, Network]:
@@ -249,8 +263,11 @@ def conclude(
     """Judge the scores, and write scores.csv and results.json."""
     labels = settings.proxies
     table = judge.score_table(networks, scores, labels)
+    if len(table) < len(scores.values):
+        note(f"judging the {len(table)} networks of {len(scores.values)} that have all scores")
     resamples, seed = settings.resamples, settings.seed
-    rows = judge.judge(table, scores, labels, top=settings.top, resamples=resamples, seed=seed, note=note)
+    top = settings.top or metrics.default_top(len(table), SIZES[settings.population])
+    rows = judge.judge(table, scores, labels, top=top, resamples=resamples, seed=seed, note=note)
     names = [row["proxy"] for row in rows]
     graphs = graph_table(table["network"], settings.dataset) if len(table) >= judge.MODEL_NETWORKS else {}
     models = judge.judge_models(table, labels, graphs, resamples=resamples, seed=seed, note=note)

@@ -343,6 +343,9 @@ def _figures() -> dict[tuple[str, str, str, str], tuple[Figure, ...]]:
 
 _FIGURES = _figures()
 
+_AS = {"vkdnw_norms_single": "vkdnw_single", "vkdnw_norms_agg": "vkdnw_agg"}
+"""Variants -> the name under which the papers print them."""
+
 
 def paper_figures(proxy: str, dataset: str, metric: str, population: str) -> tuple[Figure, ...]:
     """Every figure that the papers print for a proxy, VKDNW's first; empty where there is none.
@@ -353,7 +356,7 @@ def paper_figures(proxy: str, dataset: str, metric: str, population: str) -> tup
         metric: kendall, spearman or ndcg.
         population: reachable (the 9,445) or all_forms (the 15,625 as stored).
     """
-    return _FIGURES.get((proxy, dataset, metric, population), ())
+    return _FIGURES.get((_AS.get(proxy, proxy), dataset, metric, population), ())
 
 
 def paper_figure(proxy: str, dataset: str, metric: str, population: str) -> Figure | None:

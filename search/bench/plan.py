@@ -10,8 +10,9 @@ from search.bench.job import Job, Request, Setup
 from uninas.errors import InputError
 
 STANDARD = "standard"
-LEFT_OUT = ("vkdnw_single",)
-"""Raw proxies that are not scored unless asked for by name: the objective vkdnw_single orders by (aleph, vkdnw) just so."""
+LEFT_OUT = ("vkdnw_single", "vkdnw_norms")
+"""Raw proxies that are not scored unless asked for by name: the objective vkdnw_single orders by (aleph, vkdnw) just so, and
+vkdnw_norms is a variant that costs as much as vkdnw."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,12 @@ class Plan:
         setups = {name: setup for name, setup in self.setups.items() if name in used}
         return Job(network.index, network.name, self.source, self.classes, network.input_shape, setups, requests)
 
+    def revisions(self) -> dict[str, int]:
+        """Give the revision of each label's proxy; scores of one label are comparable where it is equal."""
+        import proxies  # torch
+
+        return {label: proxies.REVISIONS.get(request.proxy, 0) for label, request in self.requests.items()}
+
 
 def known_proxies() -> tuple[str, ...]:
     """Give the names of all raw proxies, those first that a bench scores when nobody names any."""
@@ -56,8 +63,8 @@ def known_proxies() -> tuple[str, ...]:
     return tuple(name for name in proxies.PROXIES if name not in LEFT_OUT) + LEFT_OUT
 
 
-def chosen_proxies(text: str | None) -> tuple[str, ...]:
-    """Read names separated by commas; None stands for all.
+def chosen_proxies(text: str | None, option: str = "--proxies") -> tuple[str, ...]:
+    """Read names separated by commas, given as `option`; None stands for all.
 
     A name of a population rank (`search.objective.OBJECTIVES`) stands for the raw scores that it is made of.
 
@@ -71,7 +78,7 @@ def chosen_proxies(text: str | None) -> tuple[str, ...]:
         return tuple(name for name in known if name not in LEFT_OUT)
     wanted = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
     if not wanted:
-        raise InputError("--proxies: expected names separated by commas; got none")
+        raise InputError(f"{option}: expected names separated by commas; got none")
     chosen: dict[str, None] = {}
     for name in wanted:
         if name in OBJECTIVES and name not in known:
@@ -81,5 +88,5 @@ def chosen_proxies(text: str | None) -> tuple[str, ...]:
         else:
             near = difflib.get_close_matches(name, [*known, *OBJECTIVES], 1, cutoff=0.4)
             hint = f", nearest is '{near[0]}'" if near else ""
-            raise InputError(f"--proxies: expected some of {', '.join((*known, *OBJECTIVES))}; got '{name}'{hint}")
+            raise InputError(f"{option}: expected some of {', '.join((*known, *OBJECTIVES))}; got '{name}'{hint}")
     return tuple(chosen)

@@ -5,6 +5,8 @@ RUN/journal.jsonl    the truth: one record a job, as it finished
     {"kind": "header", "version": 1, "config_digest", "benchmark", "dataset", "seed"}
     {"kind": "score", "index", "network", "scores": {label: number or {"failed": reason}}, "details": {label: {...}},
      "status", "reason", "seconds": {"build", "score", label: CPU-seconds}, "worker", "attempts"}
+    {"kind": "revisions", "revisions": {label: number}}    of the scores that follow, see `proxies.REVISIONS`
+    {"kind": "again", "labels": [label]}                   what was scored of these before counts no more
 RUN/run.json         status, sessions with their environments, counts
 
 A network may have several records, where proxies were added later; each label of a network is scored once (of what was tried
@@ -20,6 +22,7 @@ from pathlib import Path
 from typing import Any, final
 
 from search import journal as journals
+from search.bench import settings as settings_files
 from search.bench.job import Job
 from search.bench.plan import Network, Plan
 from search.bench.settings import Settings
@@ -36,6 +39,7 @@ from uninas.errors import InputError
 
 EVALUATOR = "search.bench.evaluate"
 JOURNAL = "journal.jsonl"
+_FIRST = {"networks.csv", settings_files.FILE}  # what is there before a journal; the settings come last
 
 PoolMaker = Callable[[PoolConfig, View, Interrupts], Pool]
 Score = float | Mapping[str, str]
@@ -59,12 +63,39 @@ class Scores:
         details: label -> what the proxy found beside its score.
         seconds: label -> CPU-seconds.
         sessions: one row each time a driver scored, with what it ran on.
+        revisions: label -> the revision of its proxy that scored it, 0 where the journal says nothing.
     """
 
     values: dict[int, dict[str, Score]] = field(default_factory=dict)
     details: dict[int, dict[str, Mapping[str, Any]]] = field(default_factory=dict)
     seconds: dict[int, dict[str, float]] = field(default_factory=dict)
     sessions: list[dict[str, Any]] = field(default_factory=list)
+    revisions: dict[str, int] = field(default_factory=dict)
+
+    def read(self, record: Mapping[str, Any]) -> bool:
+        """Take in one journal record; gives whether it is of a kind that is known here."""
+        if record["kind"] == "score":
+            self.add(record)
+        elif record["kind"] == "revisions":
+            self.revisions.update(record["revisions"])
+        elif record["kind"] == "again":
+            self.forget(record["labels"])
+        else:
+            return False
+        return True
+
+    def forget(self, labels: Collection[str]) -> None:
+        """Drop all that is known of these labels."""
+        tables: tuple[dict[int, dict[str, Any]], ...] = (self.values, self.details, self.seconds)
+        for known in (known for table in tables for known in table.values()):
+            for label in labels:
+                known.pop(label, None)
+        for label in labels:
+            self.revisions.pop(label, None)
+
+    def scored(self) -> set[str]:
+        """Give the labels that some network has a score or a failure of."""
+        return {label for known in self.values.values() for label in known}
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Take in one journal record of kind score."""
@@ -75,12 +106,10 @@ class Scores:
         spent = {label: seconds for label, seconds in record["seconds"].items() if label in labels}  # not those of stages
         self.seconds.setdefault(index, {}).update(spent)
 
-    def missing(self, network: Network, labels: Sequence[str], *, failed: bool = False, again: Collection[str] = ()) -> list[str]:
-        """Give the labels that this network has no record of, those of `again`, with `failed` those that failed last."""
+    def missing(self, network: Network, labels: Sequence[str], *, failed: bool = False) -> list[str]:
+        """Give the labels that this network has no record of, and with `failed` those that failed last."""
         known = self.values.get(network.index, {})
-        return [
-            label for label in labels if label not in known or label in again or (failed and isinstance(known[label], Mapping))
-        ]
+        return [label for label in labels if label not in known or (failed and isinstance(known[label], Mapping))]
 
 
 def begin(
@@ -101,7 +130,7 @@ def begin(
         InputError: the folder exists, the pool cannot be had, the disk is full.
         KeyboardInterrupt: after Ctrl-C or SIGTERM; all workers are gone, and the run can be resumed.
     """
-    if folder.exists():
+    if folder.exists() and not _empty(folder):
         raise InputError(f"{folder}: expected a new run folder; it exists: go on with --resume {folder}, or give another --out")
     with Interrupts() as interrupts:
         workers = pool_maker(pool, view, interrupts)
@@ -109,7 +138,7 @@ def begin(
             environment = workers.start()
             interrupts.install()
             try:
-                folder.mkdir(parents=True)
+                folder.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f"{folder}: cannot create the run folder: {error.strerror}") from None
             also()
@@ -135,11 +164,12 @@ def resume(
 ) -> Scores:
     """Score what a run has not scored yet; `settings` and `plan` may have grown since, see `Settings.extended`.
 
-    Where nothing is missing, no worker is started. `retry`: what failed is scored again; `again`: so are these labels, all over.
-    The new record counts.
+    Where nothing is missing, no worker is started. `retry`: what failed is scored again, and the new record counts. `again`: what
+    was scored of these labels is dropped, on disk, too: a resume that is stopped goes on with the rest.
 
     Raises:
-        InputError: the journal is another run's or another process is at it, or as `begin`.
+        InputError: the journal is another run's or another process is at it, a proxy was redefined since it scored the run and is
+            not among `again`, or as `begin`.
         KeyboardInterrupt: as `begin`.
     """
     with Interrupts() as interrupts:
@@ -177,9 +207,17 @@ def stored(folder: Path, view: View) -> Scores:
     """Read the scores of a run, also while it goes on. Raises JournalError as `search.journal.read`."""
     scores = Scores(sessions=Sessions(folder, view).rows)
     for record in journals.read(folder / JOURNAL):
-        if record["kind"] == "score":
-            scores.add(record)
+        scores.read(record)
     return scores
+
+
+def _empty(folder: Path) -> bool:
+    """Whether a folder holds no more than what a crash at the very start leaves, which cannot be resumed."""
+    return (
+        folder.is_dir()
+        and not (folder / settings_files.FILE).exists()
+        and ({path.name.removeprefix(".").removesuffix(".part") for path in folder.iterdir()} <= _FIRST)
+    )
 
 
 def _header(settings: Settings) -> dict[str, Any]:
@@ -202,7 +240,7 @@ class _Run:
         self._view = view
         self._interrupts = interrupts
         self._scores = Scores()
-        self._failed = 0
+        self._failed = self._left = 0
         self.has_header = False
 
     def read(self, record: dict[str, Any]) -> None:
@@ -213,9 +251,7 @@ class _Run:
                 raise JournalError(
                     f"{self._folder}: expected the settings and the networks that began this run; they were changed since"
                 )
-        elif record["kind"] == "score":
-            self._scores.add(record)
-        else:
+        elif not self._scores.read(record):
             raise JournalError(f"{self._folder}: expected journal records that this version knows; got '{record['kind']}'")
 
     def finish(
@@ -228,25 +264,41 @@ class _Run:
     ) -> Scores:
         """Score what is missing."""
         sessions = Sessions(self._folder, self._view)
+        self._redefine(journal, again)
         labels = tuple(self._plan.requests)
-        missing = self._scores.missing
-        wanted = ((network, missing(network, labels, failed=retry, again=again)) for network in self._plan.networks)
+        wanted = ((network, self._scores.missing(network, labels, failed=retry)) for network in self._plan.networks)
         work = [(network, missing) for network, missing in wanted if missing]
+        self._left = len(work)
         try:
             if work:
                 pool, environment = start()
                 sessions.begin(environment)
                 self._write(sessions, "running", len(work))
                 self._score(work, pool, journal)
-                work = []
         except KeyboardInterrupt:
-            left = sum(bool(self._scores.missing(network, labels)) for network in self._plan.networks)
-            self._write(sessions, "interrupted", left)
-            self._view.note(f"stopped: {left} networks are left; go on with --resume {self._folder}")
+            self._write(sessions, "interrupted", self._left)
+            self._view.note(f"stopped: {self._left} networks are left; go on with --resume {self._folder}")
             raise
         self._write(sessions, "complete", 0)
         self._scores.sessions = sessions.rows
         return self._scores
+
+    def _redefine(self, journal: journals.Journal, again: Collection[str]) -> None:
+        """Drop what is to be scored anew, and say in the journal which definitions the following scores have."""
+        if again:
+            journal.append({"kind": "again", "labels": sorted(again)})
+            self._scores.forget(again)
+        revisions, before = self._plan.revisions(), self._scores.revisions
+        stale = sorted(label for label in self._scores.scored() if revisions.get(label, 0) != before.get(label, 0))
+        if stale:
+            raise InputError(
+                f"{self._folder}: expected scores of the proxies as they are defined now; {', '.join(stale)} changed since: "
+                f"--again {','.join(stale)} scores them anew"
+            )
+        changed = {label: revision for label, revision in revisions.items() if revision != before.get(label, 0)}
+        if changed:
+            journal.append({"kind": "revisions", "revisions": changed})
+            before.update(changed)
 
     def _score(self, work: list[tuple[Network, list[str]]], pool: Pool, journal: journals.Journal) -> None:
         state = State(fixed=True)
@@ -254,8 +306,7 @@ class _Run:
         state.begin("score", total - len(work), total)
         jobs: Iterator[tuple[int, Job]] = enumerate(self._plan.job(network, labels) for network, labels in work)
         under_way: dict[int, Job] = {}
-        left = len(work)
-        while left:
+        while self._left:
             while pool.free() > 0 and (following := next(jobs, None)) is not None:
                 ticket, job = following
                 under_way[ticket] = job
@@ -266,8 +317,8 @@ class _Run:
                 journal.append(record)
                 self._scores.add(record)
                 self._failed += record["status"] != "ok"
-                left -= 1
-            state.done, state.in_flight, state.failed = total - left, len(under_way), self._failed
+                self._left -= 1
+            state.done, state.in_flight, state.failed = total - self._left, len(under_way), self._failed
             self._view.update(state)
 
     def _write(self, sessions: Sessions, status: str, left: int) -> None:
@@ -275,7 +326,8 @@ class _Run:
         data = {
             "format": "uninas-bench-run", "version": 1, "status": status, "benchmark": self._settings.benchmark,
             "dataset": self._settings.dataset, "config_digest": self._settings.digest(),
-            "networks": len(self._plan.networks), "left": left, "labels": list(self._plan.requests), "sessions": sessions.rows,
+            "networks": len(self._plan.networks), "left": left, "labels": list(self._plan.requests),
+            "revisions": self._plan.revisions(), "sessions": sessions.rows,
         }  # fmt: skip
         write_json(self._folder / "run.json", data)
 

@@ -24,6 +24,7 @@ from search.bench.run import PoolMaker, Scores, begin, make_pool, stored
 from search.bench.run import resume as take_up
 from search.bench.settings import Settings
 from search.files import write_text
+from search.objective import SPECTRA
 from search.progress import View
 from search.schema import PoolConfig
 from uninas.errors import InputError
@@ -91,7 +92,7 @@ def bench(
         run, before = resume, settings_files.read(resume)
         if before.benchmark != "timm":
             raise InputError(f"{resume}: expected a run of timm; got one of {before.benchmark}")
-        redone = () if again is None else chosen_proxies(again)
+        redone = () if again is None else chosen_proxies(again, "--again")
         more = (*redone, *(() if proxies is None else chosen_proxies(proxies)))
         settings = before.extended(sample=None, proxies=more, top=None, resamples=resamples)
         networks = _networks_of(run, table, view)
@@ -121,7 +122,8 @@ def _chosen(
 
 def _networks_of(run: Path, table: Path, view: View) -> pandas.DataFrame:
     """Read the networks that a run began with, with the accuracies of `table`."""
-    networks = read_csv(run / NETWORKS, _COLUMNS)
+    networks = read_csv(run / NETWORKS, _COLUMNS, "the networks of a run")
+    networks["tag"] = networks["tag"].fillna("")  # a name without a tag
     found = timm_families.read_results(table, view.note).set_index("network")["accuracy"]
     missing = [name for name in networks["network"] if name not in found.index]
     if missing:
@@ -140,7 +142,7 @@ def plan_for(settings: Settings, networks: pandas.DataFrame) -> Plan:
             for row in networks.to_dict("records")
         ],
         setups={STANDARD: Setup(settings.batch, settings.seed, settings.repeats)},
-        requests={name: Request(name, options if name in ("vkdnw", "vkdnw_single") else {}) for name in settings.proxies},
+        requests={name: Request(name, options if name in SPECTRA else {}) for name in settings.proxies},
     )
 
 
@@ -149,12 +151,19 @@ def conclude(
 ) -> dict[str, Any]:
     """Judge the scores within each family and over the families, and write scores.csv and results.json."""
     labels = settings.proxies
-    tables = [
-        judge.score_table(members, scores, labels) for _, members in networks.groupby("family", sort=False)
-    ]  # population ranks are within the family
+    tables = []
+    for name, members in networks.groupby("family", sort=False):  # population ranks are within the family
+        table = judge.score_table(members, scores, labels)
+        if len(table) < len(members):
+            note(f"{name}: {len(table)} networks of {len(members)} have all scores{'' if len(table) > 1 else '; left out'}")
+        if len(table) > 1:
+            tables.append(table)
+    if not tables:
+        raise InputError(f"{run}: expected a family with two networks that have all scores; there is none yet")
     found = []
-    for table in tables:
-        rows = judge.judge(table, scores, labels, top=None, resamples=settings.resamples, seed=settings.seed, note=note)
+    for place, table in enumerate(tables):
+        drawn = settings.seed + place  # as in the mean over families
+        rows = judge.judge(table, scores, labels, top=None, resamples=settings.resamples, seed=drawn, note=note)
         family, tag = table["family"].iloc[0], table["tag"].iloc[0]
         found.append({"family": family.partition(".")[0], "tag": tag, "networks": len(table), "rows": rows})
     names = [(row["proxy"], row["kind"]) for row in found[0]["rows"]]

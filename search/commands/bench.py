@@ -196,6 +196,8 @@ def ablation(context: click.Context, /, name: str, run: Path | None, as_json: bo
         raise InputError(f"ablation {name}: expected --data DIR and no run: it scores networks")
     if options["resume"] is not None:
         refuse_given(context, ("dataset", "seed", "images", "batch", "probes", "out"))
+    if name == "batch_input":
+        refuse_given(context, ("batch",), "with batch_input, which varies it")
     finish(*ablations.bench(name, data, view=view(), pool=pool_of(options), **options), as_json)
 
 
@@ -273,11 +275,12 @@ def results(runs: tuple[Path, ...], out: Path) -> None:
 
 
 def refuse_given(context: click.Context, names: tuple[str, ...], where: str = "with --resume") -> None:
-    """Refuse options that have no effect, because a resumed run keeps what it began with, or there is nothing to score."""
+    """Refuse options that have no effect: a resumed run keeps what it began with, or there is nothing that they decide."""
     for name in names:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             flag = f"--{name.replace('_', '-')}"
-            raise InputError(f"{flag}: expected not to be given {where}: it keeps what the run began with")
+            why = ": the run keeps what it began with" if where == "with --resume" else ", where it has no effect"
+            raise InputError(f"{flag}: expected not to be given {where}{why}")
 
 
 def pool_of(options: dict[str, Any]) -> Any:

@@ -94,9 +94,8 @@ def test_entropies_are_the_naive_ones(kind: str) -> None:
     seen = features(network, inputs)
     naive = [naive_entropy(out) for _, _, _, out in seen]
     assert block_entropies(network, inputs) == pytest.approx(naive, rel=1e-6)
-    kept = [naive_entropy(out) for _, _, given, out in seen if out.shape == given.shape]
-    assert PROXIES["expressivity"](network, inputs, seed=0) == pytest.approx(sum(kept), rel=1e-6)
-    steps = [naive_entropy(out) - naive_entropy(given) for _, _, given, out in seen if out.shape == given.shape]
+    assert PROXIES["expressivity"](network, inputs, seed=0) == pytest.approx(sum(naive), rel=1e-6)
+    steps = [naive_entropy(out) - naive_entropy(given) for _, _, given, out in seen]
     assert len(steps) >= 3
     assert PROXIES["progressivity"](network, inputs, seed=0) == pytest.approx(min(steps), rel=1e-6)
 
@@ -132,8 +131,7 @@ def test_entropy_failures() -> None:
     inputs = batch(4, dtype=torch.float32)
     one = Stack([Residual(4, 4)], 4, 5)
     assert math.isfinite(PROXIES["expressivity"](one, inputs, seed=0))
-    for name in ("expressivity", "progressivity"):
-        assert reason(name, Stack([Residual(4, 6, 2)], 6, 5), inputs) == "too_few_blocks"
+    assert math.isfinite(PROXIES["progressivity"](one, inputs, seed=0))
     dead = convolution()
     nn.init.zeros_(dead.stages[0][2].second[1].weight)
     nn.init.constant_(dead.stages[0][2].second[1].bias, -1.0)

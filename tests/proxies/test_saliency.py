@@ -138,6 +138,8 @@ def test_signal_to_noise_of_hand_made_saliencies() -> None:
     ratios = signal_to_noise({"even": torch.full((4,), 2.0), "spread": torch.tensor([0.0, 2.0]), "dead": torch.zeros(3)})
     assert ratios == {"even": 8.0, "spread": 2.0, "dead": 0.0}
     assert signal_to_noise({"signed": torch.tensor([-3.0, 1.0])}) == {"signed": -1.0}
+    even = torch.full((1000,), 0.1, dtype=torch.float64)  # whose mean is not 0.1 to the last bit
+    assert signal_to_noise({"even": even})["even"] == pytest.approx(100.0)
     with pytest.raises(ProxyFailure, match="non_finite"):
         signal_to_noise({"broken": torch.tensor([1.0, math.inf])})
 
@@ -214,3 +216,29 @@ def test_failures() -> None:
     still = nn.Linear(6, 3)
     nn.init.zeros_(still.weight)
     assert reason("synflow_log", still, inputs) == "zero_flow"
+
+
+@pytest.mark.parametrize("name", ["grad_norm", "snip", "grasp", "zico", "gradsign"])
+def test_a_gradient_that_is_no_number_is_a_failure(name: str) -> None:
+    class Broken(nn.Module):
+        """Finite forward, NaN backward: the gradient of the square root at 0, times 0."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(6, 6), nn.Linear(6, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.first(x)
+            return self.last(y + 0 * (0 * y.sum(1, keepdim=True)).sqrt())
+
+    with pytest.raises(ProxyFailure, match="non_finite"):
+        PROXIES[name](Broken(), torch.randn(4, 6), seed=0)
+
+
+def test_gradsign_reads_the_padding_that_the_layer_has_now() -> None:
+    changed, plain = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 3)
+    changed.padding = (0, 0)
+    plain.load_state_dict(changed.state_dict())
+    inputs = torch.randn(4, 3, 5, 5)
+    values = [PROXIES["gradsign"](nn.Sequential(layer, nn.Flatten()), inputs, seed=0) for layer in (changed, plain)]
+    assert values[0] == values[1]

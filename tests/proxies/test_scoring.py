@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import pickle
 import statistics
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import proxies
-from proxies import PROXIES, Images, ProxyFailure, ProxyUsageError, input_batch, prepared, repeat_seeds, score, score_repeats
+from proxies import (
+    PROXIES,
+    Images,
+    ProxyFailure,
+    ProxyUsageError,
+    Request,
+    input_batch,
+    prepared,
+    repeat_seeds,
+    score,
+    score_repeats,
+)
 from proxies.seeds import derive_seed, generator, signs
 from proxies.shared import shared, sharing
 from proxies.state import placed
@@ -162,3 +174,59 @@ def test_one_pass_serves_all_that_is_asked_of_a_batch(pictures: bool) -> None:
     together = score(network, names, input_shape=SHAPE, batch=4, images=images)
     assert together == alone
     assert sum(passes) == 1  # that of snip's list of layers needs no gradients
+
+
+class _OnceDifferentiable(torch.autograd.Function):
+    """Twice the input; knows neither second derivatives nor forward mode."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        return 2 * x
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            raise RuntimeError("once only")
+        return 2 * gradient
+
+
+class _Foreign(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return _OnceDifferentiable.apply(x)
+
+
+def test_what_one_proxy_raises_leaves_the_others_their_scores() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), _Foreign(), nn.Conv2d(4, 12, 3), nn.Flatten(), nn.Linear(12 * (SIZE - 2) ** 2, 5))
+    found = score(network, ["grad_norm", "grasp", "flops", "snip"], input_shape=SHAPE, batch=4)
+    assert isinstance(found["grasp"], ProxyFailure)
+    assert found["grasp"].reason == "raised"
+    assert "RuntimeError" in found["grasp"].detail
+    assert all(isinstance(found[name], float) for name in ("grad_norm", "flops", "snip"))
+
+
+def test_memory_that_runs_out_is_no_score() -> None:
+    class Hungry(nn.Linear):
+        def forward(self, x: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("no memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        score(nn.Sequential(nn.Flatten(), Hungry(3 * SIZE**2, 5)), ["jacov"], input_shape=SHAPE, batch=4)
+
+
+def test_vkdnw_goes_back_where_it_cannot_go_forward() -> None:
+    layers = [layer for _ in range(12) for layer in (nn.Conv2d(4, 4, 3, padding=1), _Foreign())]
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), *layers, nn.Flatten(), nn.Linear(4 * SIZE**2, 100))
+    with prepared(network, input_shape=SHAPE, batch=4, seed=0) as inputs:
+        found = proxies.fisher_spectrum(network, inputs)
+        backward = proxies.fisher_spectrum(network, inputs, road="reverse")
+        with pytest.raises(RuntimeError):
+            proxies.fisher_spectrum(network, inputs, road="forward")
+    assert found.road == "reverse"
+    assert found.deciles == backward.deciles
+
+
+@pytest.mark.parametrize("shape", [(8, 3, SIZE + 1, SIZE + 1), (8, 1, 1, 1)])
+def test_pictures_of_another_shape_are_an_error(shape: tuple[int, ...]) -> None:
+    images = Images(torch.zeros(shape), torch.zeros(8, dtype=torch.int64))
+    with pytest.raises(ProxyUsageError, match="expected pictures of"):
+        proxies.measure(convolution(), {"snip": Request("snip")}, input_shape=SHAPE, batch=4, images=images)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from proxies import ProxyFailure, ProxyUsageError, fisher_spectrum, scoring_layers
+from proxies.layers import layers_and_norms
 from proxies.state import scoring
 from proxies.vkdnw import fisher_jacobian
 from proxies.vkdnw.roads import Plan, plan_road
@@ -75,6 +76,32 @@ def test_several_weights_of_a_layer(kind: str, road: str) -> None:
     expected = centred(torch.cat(columns, 2))
     _, jacobian = fisher_jacobian(network, inputs, chosen, road=road)
     torch.testing.assert_close(centred(jacobian), expected, rtol=0, atol=1e-10 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("classes", [4, 11], ids=["fewer-classes-than-features", "more-classes-than-features"])
+@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("kind", ["convolution", "attention", "shared", "depthwise"])
+def test_entries_of_every_tensor_with_norms_and_biases(kind: str, road: str, classes: int) -> None:
+    network, inputs = make(kind, classes), batch(3)
+    network.eval()
+    chosen = choose_weights(layers_and_norms(network, inputs), 128, tensors="all")
+    names = [f"{weight.name}.{weight.parameter}" for weight in chosen]
+    assert {type(weight.modules[0]).__name__ for weight in chosen} & {"BatchNorm2d", "LayerNorm"}
+    assert len(chosen) > 2 * len(scoring_layers(network, inputs))
+    expected = centred(oracle(network, names, inputs))
+    _, jacobian = fisher_jacobian(network, inputs, chosen, road=road)
+    torch.testing.assert_close(centred(jacobian), expected, rtol=0, atol=1e-10 * float(expected.abs().max()))
+
+
+def test_all_tensors_are_an_option_of_the_spectrum() -> None:
+    network, inputs = make("convolution"), batch(3)
+    weights, every = fisher_spectrum(network, inputs), fisher_spectrum(network, inputs, tensors="all", weights=1000)
+    assert len(every.eigenvalues) > 2 * len(weights.eigenvalues)
+    assert every.aleph == weights.aleph
+    first = fisher_spectrum(network, inputs, tensors="all", weights=12)
+    assert len(first.eigenvalues) == 12
+    with pytest.raises(ProxyUsageError, match="tensors must be"):
+        fisher_spectrum(network, inputs, tensors="some")
 
 
 def test_places_of_weights_in_their_layers() -> None:

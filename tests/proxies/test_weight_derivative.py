@@ -25,7 +25,22 @@ LAYERS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "own-forward": (StandardisedConv(2, 3, 3, stride=2), (2, 2, 5, 5)),
     "one-dimensional": (nn.Conv1d(2, 3, 3, padding=1), (2, 2, 7)),
     "transposed": (nn.ConvTranspose2d(2, 3, 3, stride=2), (2, 2, 4, 4)),
+    "batch-norm": (nn.BatchNorm2d(3), (2, 3, 4, 5)),
+    "batch-norm-1d": (nn.BatchNorm1d(3), (4, 3)),
+    "no-statistics": (nn.BatchNorm2d(3, track_running_stats=False), (2, 3, 4, 5)),
+    "layer-norm": (nn.LayerNorm(4), (2, 5, 4)),
+    "group-norm": (nn.GroupNorm(2, 4), (2, 4, 3, 3)),
 }
+DEAR = ("own-forward", "one-dimensional", "transposed", "batch-norm-1d", "no-statistics", "layer-norm", "group-norm")
+
+
+def settled(kind: str) -> tuple[nn.Module, tuple[int, ...]]:
+    """The layer in evaluation mode, a norm with statistics of its own."""
+    layer, shape = LAYERS[kind]
+    for name, buffer in layer.named_buffers():
+        if name.startswith("running"):
+            buffer.copy_(torch.rand(buffer.shape, generator=torch.Generator().manual_seed(1)) + 0.5)
+    return layer.double().eval(), shape
 
 
 def whole(derivative: Derivative, output: Tensor) -> Tensor:
@@ -39,25 +54,26 @@ def whole(derivative: Derivative, output: Tensor) -> Tensor:
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("kind", LAYERS)
 def test_every_entry(kind: str) -> None:
-    layer, shape = LAYERS[kind]
-    layer = layer.double()
+    layer, shape = settled(kind)
     inputs = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         output = layer(inputs)
-    weight = layer.weight.detach()
     load_forward_rules()
-    for index in range(weight.numel()):
-        unit = torch.zeros_like(weight)
-        unit.view(-1)[index] = 1.0
-        expected = jvp(lambda value: functional_call(layer, {"weight": value}, (inputs,)), (weight,), (unit,))[1]
-        found = weight_derivative(layer, index, inputs, output)
-        torch.testing.assert_close(whole(found, output), expected.detach(), rtol=0, atol=1e-12)
+    for name, parameter in layer.named_parameters():
+        value = parameter.detach()
+        for index in range(value.numel()):
+            unit = torch.zeros_like(value)
+            unit.view(-1)[index] = 1.0
+            call = lambda moved, name=name: functional_call(layer, {name: moved}, (inputs,))  # noqa: E731
+            expected = jvp(call, (value,), (unit,))[1]
+            found = weight_derivative(layer, index, inputs, output, name)
+            torch.testing.assert_close(whole(found, output), expected.detach(), rtol=0, atol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 @pytest.mark.parametrize("kind", LAYERS)
 def test_later_work_in_place_does_not_reach_it(kind: str) -> None:
-    layer, shape = LAYERS[kind]
+    layer, shape = settled(kind)
     inputs = torch.randn(shape).to(next(layer.parameters()).dtype)
     with torch.no_grad():
         found = weight_derivative(layer, 0, inputs, layer(inputs))
@@ -68,7 +84,8 @@ def test_later_work_in_place_does_not_reach_it(kind: str) -> None:
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")
 def test_plain_layers_cost_one_channel() -> None:
-    for kind, (layer, shape) in LAYERS.items():
+    for kind in LAYERS:
+        layer, shape = settled(kind)
         inputs = torch.randn(shape).to(next(layer.parameters()).dtype)
         derivative = weight_derivative(layer, 0, inputs, layer(inputs).detach())
-        assert (derivative.axis is None) == (kind in ("own-forward", "one-dimensional", "transposed"))
+        assert (derivative.axis is None) == (kind in DEAR)

@@ -93,6 +93,7 @@ def test_ndcg_of_equal_scores_stands_in_random_order_of_the_seed() -> None:
 
 def test_top_is_a_thousand_of_all_and_the_same_share_of_a_sample() -> None:
     assert [metrics.default_top(count) for count in (9445, 1500, 400, 5)] == [1000, 159, 42, 1]
+    assert [metrics.default_top(count, of=15625) for count in (15625, 1500)] == [1000, 96]
 
 
 def test_a_failed_score_is_the_lowest_and_counted() -> None:
@@ -160,13 +161,16 @@ def test_the_interval_of_kendall_covers_as_often_as_it_says() -> None:
     """Two normal variables of correlation r have tau = 2 asin(r) / pi."""
     rng = np.random.default_rng(5)
     truth = 2 * math.asin(0.6) / math.pi
-    covered = 0
+    covered, values, widths = 0, [], []
     for seed in range(60):
         x = rng.normal(size=80)
         y = 0.6 * x + 0.8 * rng.normal(size=80)
         found = estimate("kendall", x, y, seed=seed, resamples=100, level=0.9)
         covered += found.low <= truth <= found.high
-    assert 47 <= covered <= 60
+        values.append(found.value)
+        widths.append(found.high - found.low)
+    assert covered >= 47
+    assert np.mean(widths) == pytest.approx(2 * 1.645 * np.std(values), rel=0.25)  # nor wider than they must be
 
 
 def test_a_difference_is_clear_between_unlike_scores_and_none_between_like_ones() -> None:

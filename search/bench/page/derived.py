@@ -20,6 +20,9 @@ from search.ranking import ranks
 TOY_TOP = 5
 """P of the toy example's nDCG."""
 
+RESAMPLES = 300
+"""Of the bootstrap behind the intervals of T-CET's Table 1."""
+
 TOY_PERMUTATIONS = 1000
 """Random rankings that the toy example's are held against, as many as the paper drew."""
 
@@ -59,8 +62,8 @@ class Kept:
     """How much of its parts X (a saliency) and Y (lnwot) a combination keeps, accuracy taken out; beside it the paper's."""
 
     paper: RankAverage
-    with_saliency: float
-    with_lnwot: float
+    with_saliency: metrics.Estimate
+    with_lnwot: metrics.Estimate
 
 
 def combinations(bench: Bench) -> tuple[Kept, ...]:
@@ -74,7 +77,7 @@ def combinations(bench: Bench) -> tuple[Kept, ...]:
         x, y = (bench.scores[name].to_numpy(float) for name in (paper.saliency, "lnwot"))
         whole = bench.scores[product].to_numpy(float) if paper.combination == "t_cet" else ranks(x) + ranks(y)
         accuracy = bench.scores["accuracy"].to_numpy(float)
-        kept = (metrics.partial_correlation(part, whole, accuracy) for part in (x, y))
+        kept = (metrics.partial_estimate(part, whole, accuracy, resamples=RESAMPLES, seed=0) for part in (x, y))
         found.append(Kept(paper, *kept))
     return tuple(found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from search.bench.page import charts, words
 from search.bench.page.data import KINDS, Bench, Row
@@ -17,7 +18,11 @@ _SHOWN_SCATTERS = 12
 
 
 def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], command: str) -> Page:
-    """The page of all runs of NAS-Bench-201. Of two of one dataset and population the one with more networks is shown."""
+    """The page of all runs of NAS-Bench-201.
+
+    Of several of one dataset and population the one with most proxies is shown, and each proxy as in the run that scored it on
+    most networks.
+    """
     remarked = notes.get("nasbench201", {})
     chosen, left_out = _choose(benches)
     lines = head(TITLE, command)
@@ -36,26 +41,42 @@ def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], comma
     lines += ["## Settings", ""]
     lines += [f"- {name} measured: {text}." for name, text in SETTINGS.items()]
     if left_out:
-        lines += ["", f"Left out, since a run with more networks is shown: {', '.join(left_out)}."]
+        lines += ["", f"Left out, since every proxy has as many networks in another run: {', '.join(left_out)}."]
     lines += ["", *provenance([bench for found in chosen.values() for bench in found])]
     everything = [row for found in chosen.values() for bench in found for row in bench.rows]
     return Page("nasbench201.md", TITLE, words.tally(words.places(everything, METRICS)), "\n".join(lines) + "\n", pictures)
 
 
 def _choose(benches: Sequence[Bench]) -> tuple[dict[str, list[Bench]], list[str]]:
-    best: dict[tuple[str, str], Bench] = {}
+    """One bench for each dataset of each population, and the names of runs that give it nothing."""
+    groups: dict[tuple[str, str], list[Bench]] = {}
     for bench in benches:
-        key = (bench.population, bench.dataset)
-        if key not in best or (bench.sample or 0) > (best[key].sample or 0):
-            best[key] = bench
-    populations = sorted({population for population, _ in best}, key=lambda one: (one != "reachable", one))
+        groups.setdefault((bench.population, bench.dataset), []).append(bench)
+    populations = sorted({population for population, _ in groups}, key=lambda one: (one != "reachable", one))
     order = {name: place for place, name in enumerate(DATASETS)}
+    merged = {key: _merged(group) for key, group in groups.items()}
     chosen = {
-        population: sorted((one for key, one in best.items() if key[0] == population), key=lambda one: order.get(one.dataset, 9))
+        population: sorted(
+            (one for key, (one, _) in merged.items() if key[0] == population), key=lambda one: order.get(one.dataset, 9)
+        )
         for population in populations
     }
-    kept = {id(one) for one in best.values()}
-    return chosen, [bench.name for bench in benches if id(bench) not in kept]
+    return chosen, [name for _, names in merged.values() for name in names]
+
+
+def _merged(group: Sequence[Bench]) -> tuple[Bench, list[str]]:
+    """The bench with most rows, each row from where it has most networks; and the names of those that gave none."""
+    first, *others = sorted(group, key=lambda bench: (len(bench.rows), bench.sample or 0), reverse=True)
+    rows = {row.name: row for row in first.rows}
+    idle = []
+    for bench in others:
+        better = [row for row in bench.rows if row.name not in rows or (row.networks or 0) > (rows[row.name].networks or 0)]
+        for row in better:
+            weighed = rows.get(row.name, row)
+            rows[row.name] = replace(row, alone=weighed.alone, memory=weighed.memory)
+        if not better:
+            idle.append(bench.name)
+    return replace(first, rows=tuple(rows.values())), idle
 
 
 def _population(population: str, benches: Sequence[Bench], notes: Mapping[str, str], pictures: dict[str, str]) -> list[str]:
@@ -69,7 +90,7 @@ def _population(population: str, benches: Sequence[Bench], notes: Mapping[str, s
         top = f", nDCG at P = {', '.join(f'{one:,}' for one in sorted(tops))}" if tops else ""
         seed = "" if bench.seed is None else f", seed {bench.seed}"
         settings = "".join(f", {name} {bench.settings[name]}" for name in ("batch", "repeats") if name in bench.settings)
-        lines.append(f"- {title}: {words.count(bench.sample)} networks{seed}{settings}{top}.")
+        lines.append(f"- {title}: {words.count(bench.sample)} networks{_others(bench)}{seed}{settings}{top}.")
     lines += [
         "",
         words.tally(words.places(rows, METRICS)),
@@ -94,6 +115,15 @@ def _population(population: str, benches: Sequence[Bench], notes: Mapping[str, s
     lines += ["### Agreement with published scores", "", *_agreement(benches, titles)]
     lines += ["### Time and failures", "", "Mean CPU-seconds of one network; what several proxies share is counted once.", ""]
     return [*lines, *times(benches, titles)]
+
+
+def _others(bench: Bench) -> str:
+    """Which rows are of other networks than the rest: those of a run with fewer proxies and more networks."""
+    counts: dict[int, list[str]] = {}
+    for row in bench.rows:
+        if row.networks is not None and row.networks != bench.sample:
+            counts.setdefault(row.networks, []).append(f"`{row.name}`")
+    return "".join(f", {words.count(count)} for {', '.join(names)}" for count, names in sorted(counts.items()))
 
 
 def _without_whole(notes: Mapping[str, str]) -> dict[str, str]:
@@ -125,10 +155,17 @@ def _table(benches: Sequence[Bench], titles: Sequence[str], names: Sequence[str]
             kind = this
             lines.append([f"**{KINDS.get(kind, kind)}**", *[""] * (2 * len(benches))])
         cells = [f"`{name}`"]
-        for row in rows:
-            cells += [words.estimate(row.metrics.get(metric)) if row is not None else words.MISSING, paper_cell(row, metric)]
+        for row, bench in zip(rows, benches, strict=True):
+            cells += [_figure(row, bench, metric), paper_cell(row, metric)]
         lines.append(cells)
     return table(["", *(cell for title in titles for cell in (title, "paper"))], lines)
+
+
+def _figure(row: Row | None, bench: Bench, metric: str) -> str:
+    if row is None:
+        return words.MISSING
+    of = f" of {words.count(row.networks)}" if row.networks is not None and row.networks != bench.sample else ""
+    return f"{words.estimate(row.metrics.get(metric))}{of}"
 
 
 def _scatter(population: str, benches: Sequence[Bench], titles: Sequence[str], pictures: dict[str, str]) -> list[str]:
@@ -162,7 +199,7 @@ def _combinations(benches: Sequence[Bench], titles: Sequence[str]) -> list[str]:
         for one in combinations(bench):
             kept = ((one.with_saliency, one.paper.with_saliency), (one.with_lnwot, one.paper.with_lnwot))
             name = {"rank_average": "rank average", "t_cet": "T-CET"}[one.paper.combination]
-            cells = (text for ours, paper in kept for text in (words.number(ours), words.number(paper.get(bench.dataset), 2)))
+            cells = (text for ours, paper in kept for text in (words.estimate(ours), words.number(paper.get(bench.dataset), 2)))
             lines.append([f"{name} of {one.paper.saliency} and lnwot", title, *cells])
     if not lines:
         return ["Not measured: it needs lnwot, ssnr_synflow, ssnr_snip, t_cet_synflow and t_cet_snip.", ""]

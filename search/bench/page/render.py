@@ -245,9 +245,9 @@ def _kept(bench: Bench) -> Iterable[tuple[str, ...]]:
         yield (
             {"rank_average": "rank average", "t_cet": "T-CET"}[paper.combination],
             paper.saliency,
-            words.number(one.with_saliency),
+            words.estimate(one.with_saliency),
             words.number(paper.with_saliency.get(bench.dataset), 2),
-            words.number(one.with_lnwot),
+            words.estimate(one.with_lnwot),
             words.number(paper.with_lnwot.get(bench.dataset), 2),
         )
 

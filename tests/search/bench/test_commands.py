@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+import proxies
 from search.bench import nasbench201
 from search.schema import PoolConfig
 from tests.search.bench.fakes import fake_pool, write_table
+from tests.search.bench.test_pictures import paint
 from tests.search.conftest import Notes
-from uninas import cli
+from uninas import InputError, cli
 
 
 @pytest.fixture
@@ -41,7 +43,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["timm", "--top", "3"], "--top: expected not to be given"),
         (["timm", "--resume", "r", "--seed", "1"], "--seed: expected not to be given with --resume"),
         (["ablation", "fim_size", "r"], "expected --data DIR and no run"),
-        (["ablation", "subsets", "r", "--sample", "5"], "--data: expected not to be given with subsets"),
+        (["ablation", "subsets", "r"], "--data: expected not to be given with subsets, where it has no effect"),
+        (["ablation", "fim_size", "--images", "p"], "--images: expected not to be given with fim_size"),
+        (["ablation", "batch_input", "--batch", "8"], "--batch: expected not to be given with batch_input"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_status_two(
@@ -53,6 +57,13 @@ def test_what_cannot_be_is_one_line_and_status_two(
     assert "Traceback" not in err
     assert out == ""
     assert err.strip().count("\n") == 0
+
+
+@pytest.mark.parametrize("option", ["--dataset=cifar10", "--sample=5", "--seed=1", "--batch=8", "--probes=8"])
+def test_options_without_effect_are_refused(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    code, _, err = run(capsys, "ablation", "subsets", "r", option)
+    assert code == 2
+    assert f"{option.partition('=')[0]}: expected not to be given with subsets" in err
 
 
 def test_a_run_that_is_needed_and_missing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,5 +136,61 @@ def test_a_score_is_computed_anew_where_its_definition_changed(data: Path, tmp_p
         next(row["kendall"]["value"] for row in results["rows"] if row["proxy"] == "flops") for results in (before, other, after)
     ]
     assert kendall[0] == kendall[2] == -kendall[1] != 0
-    records = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()][1:]
-    assert [list(record["scores"]) for record in records[10:]] == [["flops"]] * 10
+    records = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    scores = [list(record["scores"]) for record in records if record["kind"] == "score"]
+    assert scores[10:] == [["flops"]] * 10
+
+
+def test_what_is_computed_anew_survives_a_kill(data: Path, tmp_path: Path) -> None:
+    folder, options = tmp_path / "run", {"pool": PoolConfig(kind="serial"), "pool_maker": fake_pool}
+    _, before = nasbench201.bench(data, view=Notes().view, proxies="flops,zico", sample=10, resamples=10, out=folder, **options)
+    journal = folder / "journal.jsonl"
+    journal.write_text(journal.read_text().replace('"flops":', '"flops":-'))
+    nasbench201.bench(data, folder, view=Notes().view, again="flops", **options)
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join(lines[:-6]) + "\n")  # killed after four of the ten
+    notes = Notes()
+    _, half = nasbench201.bench(data, folder, view=notes.view, as_is=True, **options)
+    assert {row["networks"] for row in half["rows"]} == {4}
+    assert any("judging the 4 networks of 10 that have all scores" in note for note in notes.notes)
+    _, after = nasbench201.bench(data, folder, view=Notes().view, **options)
+    assert after["rows"] == before["rows"]
+
+
+def test_scores_of_another_definition_are_not_mixed_in(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, options = tmp_path / "run", {"pool": PoolConfig(kind="serial"), "pool_maker": fake_pool}
+    nasbench201.bench(data, view=Notes().view, proxies="flops,zico", sample=10, resamples=10, out=folder, **options)
+    monkeypatch.setattr(proxies, "REVISIONS", {"zico": 1})
+    with pytest.raises(InputError, match="zico changed since: --again zico"):
+        nasbench201.bench(data, folder, view=Notes().view, sample=12, **options)
+    nasbench201.bench(data, folder, view=Notes().view, sample=12, again="zico", **options)
+    nasbench201.bench(data, folder, view=Notes().view, sample=14, **options)
+    assert json.loads((folder / "run.json").read_text())["revisions"] == {"flops": 0, "zico": 1}
+    monkeypatch.setattr(proxies, "REVISIONS", {"zico": 2})
+    with pytest.raises(InputError, match="zico changed since"):
+        nasbench201.bench(data, folder, view=Notes().view, **options)
+
+
+def test_pictures_that_moved_end_a_resume_before_it_scores(data: Path, tmp_path: Path) -> None:
+    folder, options = tmp_path / "run", {"pool": PoolConfig(kind="serial"), "pool_maker": fake_pool}
+    images = paint(tmp_path / "pictures")
+    nasbench201.bench(
+        data, view=Notes().view, proxies="zico", sample=10, batch=4, images=images, resamples=10, out=folder, **options
+    )
+    before = (folder / "journal.jsonl").read_bytes()
+    images.rename(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="pictures"):
+        nasbench201.bench(data, folder, view=Notes().view, sample=12, **options)
+    assert (folder / "journal.jsonl").read_bytes() == before
+
+
+def test_a_folder_that_a_crash_left_empty_is_begun_again(data: Path, tmp_path: Path) -> None:
+    folder, options = tmp_path / "run", {"pool": PoolConfig(kind="serial"), "pool_maker": fake_pool, "resamples": 10}
+    folder.mkdir()
+    (folder / ".settings.json.part").write_text("{")
+    nasbench201.bench(data, view=Notes().view, proxies="flops", sample=10, out=folder, **options)
+    other = tmp_path / "mine"
+    other.mkdir()
+    (other / "thesis.txt").write_text("")
+    with pytest.raises(InputError, match="expected a new run folder"):
+        nasbench201.bench(data, view=Notes().view, proxies="flops", sample=10, out=other, **options)

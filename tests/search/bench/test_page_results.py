@@ -89,7 +89,21 @@ def test_the_first_table_is_kendalls_and_both_populations_have_theirs(out):
 def test_of_two_runs_of_one_thing_the_larger_is_shown_and_the_other_named(out):
     text = (out / "nasbench201.md").read_text(encoding="utf-8")
     assert "CIFAR-10: 160 networks, seed 0, batch 64, repeats 1" in text
-    assert "Left out, since a run with more networks is shown: small." in text
+    assert "Left out, since every proxy has as many networks in another run: small." in text
+
+
+def test_a_proxy_is_shown_as_in_the_run_with_most_networks(tmp_path):
+    whole = make_run(tmp_path / "whole", networks=60)
+    wide = make_run(tmp_path / "wide", networks=80)
+    results = json.loads((wide / "results.json").read_text())
+    results["rows"] = [row for row in results["rows"] if row["proxy"] in ("zico", "aleph")]
+    (wide / "results.json").write_text(json.dumps(results))
+    results_pages([wide, whole], tmp_path)
+    text = (tmp_path / "nasbench201.md").read_text(encoding="utf-8")
+    assert "ImageNet16-120: 60 networks, 80 for `" in text
+    assert cells(text, "zico")[1].endswith("] of 80")
+    assert cells(text, "jacov")[1].endswith("]")
+    assert "Left out" not in text
 
 
 def test_remarks_are_rendered_and_what_has_none_is_named(out):

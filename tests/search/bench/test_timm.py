@@ -1,6 +1,7 @@
 """The bench of real networks: tables and families, and three tiny models of timm scored for real."""
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,18 @@ def test_the_mean_over_families(tmp_path: Path) -> None:
         own = next(row for row in family["rows"] if row["proxy"] == "vkdnw_agg")
         assert own["kendall"]["value"] == pytest.approx(metrics.kendall(members["vkdnw_agg"], members["accuracy"]))
     run = tmp_path / "run"
+    journal = (run / "journal.jsonl").read_text()
+    part = tmp_path / "part"
+    shutil.copytree(run, part)
+    (part / "journal.jsonl").write_text("".join(journal.splitlines(keepends=True)[:7]))  # it goes on: six networks so far
+    notes = Notes()
+    options: dict[str, Any] = {"pool": SERIAL, "pool_maker": fake_pool}
+    sofar = timm_bench.bench(table, part, view=notes.view, as_is=True, **options)[1]
+    assert [family["networks"] for family in sofar["families"]] == [6]
+    assert any("0 networks of 12 have all scores; left out" in note for note in notes.notes)
+    (part / "journal.jsonl").write_text("".join(journal.splitlines(keepends=True)[:2]))
+    with pytest.raises(InputError, match="two networks that have all scores"):
+        timm_bench.bench(table, part, view=notes.view, as_is=True, **options)
     again = timm_bench.bench(table, run, view=Notes().view, pool=SERIAL, pool_maker=fake_pool, proxies="naswot")[1]
     assert {row["proxy"] for row in again["rows"]} == {"naswot", *(row["proxy"] for row in results["rows"])}
     with pytest.raises(InputError, match="accuracies of the run's 24 networks; 12 lack"):
