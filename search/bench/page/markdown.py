@@ -61,7 +61,7 @@ def remarks(rows_of: Mapping[str, Sequence[Row]], metrics: Sequence[str], notes:
             if found:
                 missed.setdefault(row.name, []).append(" ".join(filter(None, (title, f"({', '.join(found)})"))))
     lines = [f"- `{name}`: {text}" for name, text in notes.items() if name in measured]
-    unexplained = {name: where for name, where in missed.items() if name not in notes}
+    unexplained = {name: where for name, where in missed.items() if words.plain(name) not in notes}
     lines += [
         f"- `{name}`: below the paper’s figure on {'; '.join(where)}. No reason known." for name, where in unexplained.items()
     ]

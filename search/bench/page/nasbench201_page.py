@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from search.bench.page import charts, words
@@ -21,7 +21,7 @@ def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], comma
     """The page of all runs of NAS-Bench-201.
 
     Of several of one dataset and population the one with most proxies is shown, and each proxy as in the run that scored it on
-    most networks.
+    most networks. A run that averages over more initialisations adds rows of its own: `vkdnw_agg ×3`.
     """
     remarked = notes.get("nasbench201", {})
     chosen, left_out = _choose(benches)
@@ -70,6 +70,8 @@ def _merged(group: Sequence[Bench]) -> tuple[Bench, list[str]]:
     rows = {row.name: row for row in first.rows}
     idle = []
     for bench in others:
+        if _repeats(bench) != _repeats(first):
+            bench = replace(bench, rows=tuple(_averaged(bench, rows)))
         better = [row for row in bench.rows if row.name not in rows or (row.networks or 0) > (rows[row.name].networks or 0)]
         for row in better:
             weighed = rows.get(row.name, row)
@@ -77,6 +79,18 @@ def _merged(group: Sequence[Bench]) -> tuple[Bench, list[str]]:
         if not better:
             idle.append(bench.name)
     return replace(first, rows=tuple(rows.values())), idle
+
+
+def _repeats(bench: Bench) -> int:
+    return int(bench.settings.get("repeats") or 1)
+
+
+def _averaged(bench: Bench, known: Mapping[str, Row]) -> Iterator[Row]:
+    """The rows of a run with other initialisations, under names that say so; not what no initialisation changes."""
+    for row in bench.rows:
+        before = known.get(row.name)
+        if before is None or before.metrics.get("kendall") != row.metrics.get("kendall"):
+            yield replace(row, name=f"{row.name} {words.TIMES}{_repeats(bench)}")
 
 
 def _population(population: str, benches: Sequence[Bench], notes: Mapping[str, str], pictures: dict[str, str]) -> list[str]:
@@ -96,7 +110,7 @@ def _population(population: str, benches: Sequence[Bench], notes: Mapping[str, s
         words.tally(words.places(rows, METRICS)),
         "",
         "Value [95 % bootstrap interval]; beside it the paper’s figure and where our interval lies: inside (it holds the figure),"
-        " above, below.",
+        " above, below." + _legend(benches),
         "",
     ]
     for metric in METRICS:
@@ -115,6 +129,11 @@ def _population(population: str, benches: Sequence[Bench], notes: Mapping[str, s
     lines += ["### Agreement with published scores", "", *_agreement(benches, titles)]
     lines += ["### Time and failures", "", "Mean CPU-seconds of one network; what several proxies share is counted once.", ""]
     return [*lines, *times(benches, titles)]
+
+
+def _legend(benches: Sequence[Bench]) -> str:
+    averaged = any(words.TIMES in row.name for bench in benches for row in bench.rows)
+    return f" {words.TIMES}k: each score is the mean of k initialisations." if averaged else ""
 
 
 def _others(bench: Bench) -> str:

@@ -17,7 +17,15 @@ POPULATION_NAMES: dict[str, str] = {
     "all_forms": "all 15,625 cells as stored, dead edges included",
 }
 MISSING = "–"
+TIMES = "×"
+"""Behind the name of a proxy: how many initialisations its score is the mean of."""
+
 NOT_MEASURED = "not measured"
+
+
+def plain(name: str) -> str:
+    """A proxy's name without how many initialisations were averaged."""
+    return name.partition(f" {TIMES}")[0]
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -106,6 +106,26 @@ def test_a_proxy_is_shown_as_in_the_run_with_most_networks(tmp_path):
     assert "Left out" not in text
 
 
+def test_more_initialisations_are_rows_of_their_own(tmp_path):
+    once, thrice = make_run(tmp_path / "once", networks=60), make_run(tmp_path / "thrice", networks=60)
+    results = json.loads((thrice / "results.json").read_text())
+    results["settings"]["repeats"] = 3
+    results["rows"] = [row for row in results["rows"] if row["proxy"] in ("zico", "aleph", "vkdnw_agg")]
+    for row in results["rows"]:
+        if row["proxy"] != "aleph":  # which no initialisation changes
+            row["kendall"] = {"value": 0.749, "low": 0.7, "high": 0.8}
+    (thrice / "results.json").write_text(json.dumps(results))
+    (tmp_path / "notes.toml").write_text('[nasbench201]\nzico = "why"\n', encoding="utf-8")
+    results_pages([once, thrice], tmp_path)
+    text = (tmp_path / "nasbench201.md").read_text(encoding="utf-8")
+    assert cells(text, "vkdnw_agg ×3")[1:3] == ["0.749 [0.700, 0.800]", "0.743 inside"]
+    assert cells(text, "zico ×3")[1].startswith("0.749")
+    assert cells(text, "zico")[1] != cells(text, "zico ×3")[1]
+    assert "aleph ×3" not in text
+    assert "×k: each score is the mean of k initialisations." in text
+    assert "`zico ×3`: below" not in text
+
+
 def test_remarks_are_rendered_and_what_has_none_is_named(out):
     text = (out / "nasbench201.md").read_text(encoding="utf-8")
     assert "A word on the whole page." in text
