@@ -90,6 +90,8 @@ OBJECTIVES: dict[str, Objective] = {
         # With norms and biases in theta, as the authors' code has it.
         Objective("vkdnw_norms_single", (_NORMS,)),
         Objective("vkdnw_norms_agg", (_NORMS, *_VKDNW_AGG[1:])),
+        # Ours, chosen by `uninas bench choose` on half of 1,500 networks of NAS-Bench-201 (docs/results/aggregate.md).
+        Objective("uninas_agg", (("jacov",), ("expressivity",), ("trainability",), ("synflow",), ("t_cet_synflow",))),
         Objective("az_nas", (("expressivity",), ("progressivity",), ("trainability",), ("flops",))),
         # ntk_condition is the negated condition number: as of every raw score, higher is better.
         Objective("te_nas", (("ntk_condition",), ("linear_regions",)), "mean"),

@@ -38,6 +38,7 @@ def test_a_failed_score_ranks_lowest_in_its_column_only() -> None:
 
 NAMES = (
     "aleph", "vkdnw", "jacov", "expressivity", "progressivity", "trainability", "flops", "ntk_condition", "linear_regions",
+    "synflow", "t_cet_synflow",
 )  # fmt: skip
 scores = st.one_of(st.none(), st.just(math.nan), st.just(-math.inf), st.integers(-3, 3).map(float))
 
@@ -58,6 +59,7 @@ def test_population_ranks_are_their_definitions(rows: list[list[float | None]]) 
         + 4 * math.log(count),
         "vkdnw_agg": sum(np.log(column) for column in five),
         "rank_average": sum(five) / 5,
+        "uninas_agg": sum(np.log(rank[name]) for name in ("jacov", "expressivity", "trainability", "synflow", "t_cet_synflow")),
     }
     given_table = {name: [row[place] for row in rows] for place, name in enumerate(NAMES)}
     members = [dict(zip(NAMES, row, strict=True)) for row in rows]
