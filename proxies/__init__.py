@@ -14,7 +14,7 @@ A proxy sees any ``torch.nn.Module`` and a batch, never an architecture.
 """
 
 from .blocks import block_outputs
-from .errors import ProxyFailure, ProxyUsageError
+from .errors import ProxyFailure, ProxyUsageError, out_of_memory
 from .initialise import initialise
 from .layers import scoring_layers
 from .scoring import PROXIES, REAL_INPUT, REVISIONS, Images, Measurement, Proxy, Request, measure, score, score_repeats
@@ -38,6 +38,7 @@ __all__ = [
     "initialise",
     "input_batch",
     "measure",
+    "out_of_memory",
     "prepared",
     "repeat_seeds",
     "score",

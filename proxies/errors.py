@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-__all__ = ["ProxyFailure", "ProxyUsageError", "as_failure"]
+__all__ = ["ProxyFailure", "ProxyUsageError", "as_failure", "out_of_memory"]
 
 
 class ProxyFailure(ValueError):
@@ -28,6 +28,13 @@ class ProxyUsageError(ValueError):
     """A caller's mistake: an unknown proxy or option, or an argument out of range."""
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: Python's, a device's, or the host's, for which torch has no more than a RuntimeError."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in ("allocate memory", "out of memory"))
+
+
 def as_failure(error: Exception) -> ProxyFailure:
     """Turn what ended one score into its failure, without the frames, and tensors, of a traceback.
 
@@ -36,9 +43,9 @@ def as_failure(error: Exception) -> ProxyFailure:
 
     Raises:
         ProxyUsageError: ``error`` is one.
-        MemoryError: ``error`` is that of Python or of a device; the caller may have a smaller batch.
+        Exception: ``error`` itself where memory ran out, see :func:`out_of_memory`; the caller may have a smaller batch.
     """
-    if isinstance(error, (ProxyUsageError, MemoryError, torch.OutOfMemoryError)):
+    if isinstance(error, ProxyUsageError) or out_of_memory(error):
         raise error
     if isinstance(error, ProxyFailure):
         return ProxyFailure(error.reason, error.detail)

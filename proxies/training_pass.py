@@ -196,12 +196,10 @@ class BlockEntropy:
     Attributes:
         before: of its input; None where that has no covariance.
         after: of its output.
-        keeps_shape: whether the output has the input's shape.
     """
 
     before: float | None
     after: float
-    keeps_shape: bool
 
 
 class _BlockWatch:
@@ -211,7 +209,7 @@ class _BlockWatch:
         self._module, self._seed = module, seed
         self._entropies: list[BlockEntropy] | ProxyFailure | None = [] if entropies else None
         self._isolations: list[float] | ProxyFailure | None = [] if isolations else None
-        self._entered: list[tuple[Any, torch.Size, float | None]] = []
+        self._entered: list[tuple[Any, float | None]] = []
         self._last: tuple[Tensor, int, float] | None = None  # the last output, how often it was changed by then, its entropy
         self._calls = 0
         self._format = str(getattr(module, "output_fmt", "NCHW"))
@@ -229,7 +227,7 @@ class _BlockWatch:
     def _enter(self, name: str, feature: Tensor) -> None:
         # The edge outlives work in place on the block's input, which the tensor would follow.
         edge = torch.autograd.graph.get_gradient_edge(feature) if feature.requires_grad else None
-        self._entered.append((edge, feature.shape, self._before(name, feature)))
+        self._entered.append((edge, self._before(name, feature)))
 
     def _before(self, name: str, feature: Tensor) -> float | None:
         if not isinstance(self._entropies, list):
@@ -246,12 +244,12 @@ class _BlockWatch:
             return feature_entropy(channels_last(name, feature.detach(), self._format), name)
 
     def _leave(self, name: str, output: Tensor) -> None:
-        edge, shape, before = self._entered.pop()
+        edge, before = self._entered.pop()
         call, self._calls = self._calls, self._calls + 1
         if isinstance(self._entropies, list):
             try:
                 after = self._entropy(name, output)
-                self._entropies.append(BlockEntropy(before, after, output.shape == shape))
+                self._entropies.append(BlockEntropy(before, after))
                 self._last = (output, output._version, after)
             except ProxyFailure as failure:
                 self._entropies = ProxyFailure(failure.reason, failure.detail)

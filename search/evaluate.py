@@ -53,8 +53,6 @@ def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, 
     seconds: dict[str, float] = {}
     try:
         return score(job, device, seconds)
-    except (MemoryError, torch.OutOfMemoryError):
-        return Outcome({}, "out of memory", seconds)
     except Exception as error:  # a failure is a result, with its reason
         return Outcome({}, _reason(error), seconds)
     finally:
@@ -87,10 +85,9 @@ def _plain(value: Any) -> float | Mapping[str, str]:
 
 def _reason(error: Exception) -> str:
     """Say in a line why a network could not be scored."""
-    text = " ".join(str(error).split())
-    if "allocate memory" in text or "out of memory" in text:  # torch's CPU allocator raises a RuntimeError
+    if proxies.out_of_memory(error):
         return "out of memory"
-    return f"{type(error).__name__}: {text[:300]}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _release(device: str) -> None:

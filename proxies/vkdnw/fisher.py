@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..errors import ProxyFailure, ProxyUsageError
+from ..errors import ProxyFailure, ProxyUsageError, out_of_memory
 from ..layers import layers_and_norms, scoring_layers
 from ..seeds import generator, signs
 from ..shared import shared
@@ -112,7 +112,7 @@ def fisher_spectrum(
             try:
                 return along(road)
             except RuntimeError as error:
-                if road != "auto" or isinstance(error, torch.OutOfMemoryError):
+                if road != "auto" or out_of_memory(error):
                     raise
                 return along("reverse")  # an operation of the network may know no forward-mode rule
 

@@ -30,6 +30,7 @@ from search.bench.aggregates import PAIRS, Comparison, Judge, comparison, count_
 from search.bench.choice import FILE, Choice, Split, Tried, often
 from search.bench.meanings import explained
 from search.bench.plan import chosen_proxies, known_proxies
+from search.bench.run import revisions_of
 from search.bench.settings import Settings
 from search.objective import OBJECTIVES
 from uninas.errors import InputError
@@ -83,6 +84,8 @@ def choose(
         raise InputError(f"{folder}: expected a new folder; it exists: give another --out")
     tables, settings = read_runs(runs)
     families = read_families(timm) if timm is not None else {}
+    if timm is not None:
+        _check_revisions(timm, runs[0])
     everywhere = [*tables.values(), *families.values()]
     names, left_out = _components(everywhere, list(tables.values()), components)
     size = min(largest, len(names))
@@ -150,8 +153,8 @@ def read_runs(runs: Sequence[Path]) -> tuple[dict[str, pandas.DataFrame], dict[s
     Batch and probes may differ: a dataset of more classes may be scored more cheaply.
 
     Raises:
-        InputError: no run, one of another benchmark or that is not judged yet, a dataset twice, runs of different populations
-            or seeds, or fewer than `MIN_NETWORKS` shared networks.
+        InputError: no run, one of another benchmark or that is not judged yet, a dataset twice, runs of different populations,
+            seeds or revisions of a proxy, or fewer than `MIN_NETWORKS` shared networks.
     """
     if not runs:
         raise InputError("choose: expected at least one folder of a run of nasbench201; got none")
@@ -169,6 +172,7 @@ def read_runs(runs: Sequence[Path]) -> tuple[dict[str, pandas.DataFrame], dict[s
                 raise InputError(
                     f"{run}: expected the same {what} as {runs[0]}, {getattr(first, what)}; got {getattr(settings, what)}"
                 )
+        _check_revisions(run, runs[0])
         read[settings.dataset] = settings
         tables[settings.dataset] = _scores(run).sort_values("index").set_index("index")
     shared = sorted(set.intersection(*(set(table.index) for table in tables.values())))
@@ -190,6 +194,17 @@ def read_families(run: Path) -> dict[str, pandas.DataFrame]:
         raise InputError(f"{run}: expected a run of timm; got one of {settings.benchmark}")
     table = _scores(run, "family")
     return {str(family): members.reset_index(drop=True) for family, members in table.groupby("family", sort=False)}
+
+
+def _check_revisions(run: Path, first: Path) -> None:
+    """Refuse two runs that scored a label by different definitions of its proxy: no sum of their ranks means anything."""
+    here, there = revisions_of(run), revisions_of(first)
+    differ = sorted(label for label in here.keys() & there.keys() if here[label] != there[label])
+    if differ:
+        raise InputError(
+            f"{run}: expected the scores of {', '.join(differ)} by the definitions that {first} has; they changed in between: "
+            f"score the older run anew with --again {','.join(differ)}"
+        )
 
 
 def _scores(run: Path, *more: str) -> pandas.DataFrame:

@@ -16,6 +16,7 @@ depends on neither the order nor the workers, so a serial run and one on Ray lea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ from uninas.errors import InputError
 
 EVALUATOR = "search.bench.evaluate"
 JOURNAL = "journal.jsonl"
+STATUS = "run.json"
 _FIRST = {"networks.csv", settings_files.FILE}  # what is there before a journal; the settings come last
 
 PoolMaker = Callable[[PoolConfig, View, Interrupts], Pool]
@@ -130,8 +132,7 @@ def begin(
         InputError: the folder exists, the pool cannot be had, the disk is full.
         KeyboardInterrupt: after Ctrl-C or SIGTERM; all workers are gone, and the run can be resumed.
     """
-    if folder.exists() and not _empty(folder):
-        raise InputError(f"{folder}: expected a new run folder; it exists: go on with --resume {folder}, or give another --out")
+    check_new(folder)
     with Interrupts() as interrupts:
         workers = pool_maker(pool, view, interrupts)
         try:
@@ -211,13 +212,32 @@ def stored(folder: Path, view: View) -> Scores:
     return scores
 
 
-def _empty(folder: Path) -> bool:
-    """Whether a folder holds no more than what a crash at the very start leaves, which cannot be resumed."""
-    return (
-        folder.is_dir()
-        and not (folder / settings_files.FILE).exists()
-        and ({path.name.removeprefix(".").removesuffix(".part") for path in folder.iterdir()} <= _FIRST)
-    )
+def revisions_of(folder: Path) -> dict[str, int]:
+    """Read which revision of its proxy scored each label of a run; none where the run is older than revisions.
+
+    Raises:
+        InputError: run.json cannot be read.
+    """
+    path = folder / STATUS
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")).get("revisions", {}))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: expected the status of a run; {error}") from None
+
+
+def check_new(folder: Path) -> None:
+    """Refuse a folder that exists, unless it holds no more than what a crash at the very start leaves: nothing to resume.
+
+    Raises:
+        InputError: it holds more.
+    """
+    if not folder.exists():
+        return
+    begun = not folder.is_dir() or (folder / settings_files.FILE).exists()
+    if begun or not {path.name.removeprefix(".").removesuffix(".part") for path in folder.iterdir()} <= _FIRST:
+        raise InputError(f"{folder}: expected a new run folder; it exists: go on with --resume {folder}, or give another --out")
 
 
 def _header(settings: Settings) -> dict[str, Any]:
@@ -329,7 +349,7 @@ class _Run:
             "networks": len(self._plan.networks), "left": left, "labels": list(self._plan.requests),
             "revisions": self._plan.revisions(), "sessions": sessions.rows,
         }  # fmt: skip
-        write_json(self._folder / "run.json", data)
+        write_json(self._folder / STATUS, data)
 
 
 def score_record(job: Job, done: Done) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from search.bench import settings as settings_files
 from search.bench.accuracy_table import population_of, read_csv
 from search.bench.job import Request, Setup
 from search.bench.plan import STANDARD, Network, Plan, chosen_proxies
-from search.bench.run import PoolMaker, Scores, begin, make_pool, stored
+from search.bench.run import PoolMaker, Scores, begin, check_new, make_pool, stored
 from search.bench.run import resume as take_up
 from search.bench.settings import Settings
 from search.files import write_text
@@ -79,8 +79,7 @@ def bench(
         raise InputError("--again, --retry-failed, --as-is: expected --resume RUN beside them; got none")
     if resume is None:
         run = out or Path("runs") / f"timm-{seed}"
-        if run.exists():
-            raise InputError(f"{run}: expected a new run folder; it exists: go on with --resume {run}, or give another --out")
+        check_new(run)  # before the networks are counted, which takes minutes
         names = tuple(name for name in chosen_proxies(proxies) if proxies is not None or name not in LEFT_OUT)
         networks = _chosen(table, families, max_macs, size, view, count)
         settings = Settings(

@@ -111,8 +111,6 @@ def compute(run: Run, folder: Path) -> Spectra:
 
 def _spectrum(run: Run, architecture: uninas.Architecture, device: str, images: int) -> Spectrum | str:
     """The spectrum of one network on fresh weights, or why it has none."""
-    import torch
-
     import proxies
     import uninas.compile
 
@@ -124,8 +122,10 @@ def _spectrum(run: Run, architecture: uninas.Architecture, device: str, images: 
             found = proxies.fisher_spectrum(module, inputs, seed=config.seed, **options)
     except (proxies.ProxyFailure, InputError) as error:
         return str(error)
-    except (MemoryError, torch.OutOfMemoryError):
-        return "out of memory"
+    except (MemoryError, RuntimeError) as error:
+        if proxies.out_of_memory(error):
+            return "out of memory"
+        raise
     return Spectrum(tuple(found.eigenvalues), tuple(found.deciles), found.entropy)
 
 

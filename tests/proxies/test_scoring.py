@@ -31,6 +31,7 @@ from tests.proxies.networks import SIZE, convolution
 
 SHAPE = (3, SIZE, SIZE)
 original = fisher._micro_jacobian
+FEW: dict[str, dict[str, dict[str, object]]] = {"jacov": {}, "vkdnw": {"vkdnw": {"weights": 1, "road": "reverse"}}}
 
 
 def test_api_is_what_it_says() -> None:
@@ -204,13 +205,24 @@ def test_what_one_proxy_raises_leaves_the_others_their_scores() -> None:
     assert all(isinstance(found[name], float) for name in ("grad_norm", "flops", "snip"))
 
 
-def test_memory_that_runs_out_is_no_score() -> None:
+@pytest.mark.parametrize("name", ["jacov", "vkdnw"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:119] . DefaultCPUAllocator: can't allocate memory: you tried"),
+        MemoryError(),
+    ],
+)
+def test_memory_that_runs_out_is_no_score(error: Exception, name: str) -> None:
+    """It ends the network, whatever kind of exception torch has for it: who calls may have a smaller batch."""
+
     class Hungry(nn.Linear):
         def forward(self, x: Tensor) -> Tensor:
-            raise torch.OutOfMemoryError("no memory")
+            raise error
 
-    with pytest.raises(torch.OutOfMemoryError):
-        score(nn.Sequential(nn.Flatten(), Hungry(3 * SIZE**2, 5)), ["jacov"], input_shape=SHAPE, batch=4)
+    with pytest.raises(type(error)):
+        score(nn.Sequential(nn.Flatten(), Hungry(3 * SIZE**2, 5)), [name], input_shape=SHAPE, batch=4, options=FEW[name])
 
 
 def test_vkdnw_goes_back_where_it_cannot_go_forward() -> None:
@@ -223,6 +235,20 @@ def test_vkdnw_goes_back_where_it_cannot_go_forward() -> None:
             proxies.fisher_spectrum(network, inputs, road="forward")
     assert found.road == "reverse"
     assert found.deciles == backward.deciles
+
+
+def test_memory_that_runs_out_forward_is_not_asked_for_backward(monkeypatch: pytest.MonkeyPatch) -> None:
+    roads: list[str] = []
+
+    def hungry(*arguments: object) -> None:
+        roads.append(str(arguments[6]))
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(fisher, "_eigenvalues", hungry)
+    network = convolution()
+    with prepared(network, input_shape=SHAPE, batch=4, seed=0) as inputs, pytest.raises(RuntimeError, match="allocate"):
+        fisher.fisher_spectrum(network, inputs, weights=2)
+    assert roads == ["auto"]
 
 
 @pytest.mark.parametrize("shape", [(8, 3, SIZE + 1, SIZE + 1), (8, 1, 1, 1)])

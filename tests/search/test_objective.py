@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
+from proxies import vkdnw
 from search.algorithms import ALGORITHMS, make
-from search.objective import OBJECTIVES, Objective, find
+from search.objective import OBJECTIVES, SPECTRA, Objective, find
 from tests.search.fakes import ToySpace, toy_scores
 from uninas.errors import InputError
 
@@ -18,6 +19,11 @@ def test_the_aggregate_needs_five_columns_of_six_scores() -> None:
     aggregate = OBJECTIVES["vkdnw_agg"]
     assert aggregate.proxies == ("aleph", "vkdnw", "jacov", "expressivity", "trainability", "flops")
     assert len(aggregate.columns) == 5
+
+
+def test_the_driver_knows_the_spectra_without_torch() -> None:
+    """search.objective repeats the names of proxies.vkdnw, which only a worker imports."""
+    assert set(SPECTRA) == set(vkdnw.SPECTRA)
 
 
 def test_the_aggregate_is_the_sum_of_logarithms_of_ranks() -> None:

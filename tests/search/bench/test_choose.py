@@ -246,9 +246,22 @@ def _not_judged(runs: list[Path], where: Path) -> list[Path]:
     return runs
 
 
+def _redefined(runs: list[Path], where: Path) -> list[Path]:
+    (runs[0] / "run.json").write_text('{"revisions": {"vkdnw": 0, "jacov": 1}}')
+    (runs[1] / "run.json").write_text('{"revisions": {"vkdnw": 0, "jacov": 2, "zico": 1}}')
+    return runs
+
+
+def _no_status(runs: list[Path], where: Path) -> list[Path]:
+    (runs[0] / "run.json").write_text("[]")
+    return runs
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
+        (_redefined, "expected the scores of jacov by the definitions that .* has"),
+        (_no_status, "expected the status of a run"),
         (lambda runs, where: [where / "nowhere"], "expected the folder of a bench run"),
         (lambda runs, where: [runs[0], runs[0]], "expected one run a dataset; cifar10 is there already"),
         (

@@ -38,6 +38,17 @@ def bench(table: Path, out: Path, notes: Notes | None = None, **options: Any) ->
     return timm_bench.bench(table, out=out, view=(notes or Notes()).view, **options)[1]
 
 
+def test_a_folder_that_a_crash_left_empty_is_begun_again(tmp_path: Path) -> None:
+    run, table = tmp_path / "run", write(tmp_path / "table.csv", REGNETS)
+    run.mkdir()
+    (run / "networks.csv").write_text("network")
+    (run / ".settings.json.part").write_text("{")
+    bench(table, run)
+    assert (run / "results.json").is_file()
+    with pytest.raises(InputError, match="expected a new run folder; it exists: go on with --resume"):
+        bench(table, run, count=lambda *_, **__: pytest.fail("counted"))
+
+
 def test_families_are_modules_and_recipes() -> None:
     assert timm_families.family_of("regnety_002.pycls_in1k", "regnet") == "regnet.pycls_in1k"
     assert timm_families.family_of("tf_efficientnet_b0.in1k", "efficientnet") == "tf_efficientnet.in1k"
