@@ -76,8 +76,9 @@ def watch_blocks(
 ) -> Iterator[None]:
     """Call ``enter(name, input)`` before and ``leave(name, output)`` after each call of a block.
 
-    The input is the block's first positional argument, the output its result or, of a tuple, the first entry. A call of which
-    either is no tensor is told to ``unreadable`` as a failure ``block_signature``; a network without blocks as ``no_blocks``.
+    The input is the block's first positional argument, the output its result or, of a tuple, the first entry. Where the input is
+    a list (DLA's nodes, which join the outputs of several blocks) the call is passed over: there is no one map that it changes.
+    Told to ``unreadable``: a network without blocks (``no_blocks``), and an output that is no tensor (``block_signature``).
     """
     blocks = block_outputs(module)
     if not blocks:
@@ -85,19 +86,18 @@ def watch_blocks(
     names = {id(block): name for name, block in blocks}
 
     def before(block: nn.Module, arguments: tuple[object, ...]) -> None:
-        name = names[id(block)]
         if arguments and isinstance(arguments[0], Tensor):
-            enter(name, arguments[0])
-        else:
-            unreadable(ProxyFailure("block_signature", f"block {name!r} does not take a tensor as its first argument"))
+            enter(names[id(block)], arguments[0])
 
     def after(block: nn.Module, arguments: tuple[object, ...], output: object) -> None:
+        if not (arguments and isinstance(arguments[0], Tensor)):
+            return
         name = names[id(block)]
         first = output[0] if isinstance(output, tuple) and output else output
-        if not isinstance(first, Tensor):
-            unreadable(ProxyFailure("block_signature", f"block {name!r} returns {type(output).__name__}, expected a tensor"))
-        elif arguments and isinstance(arguments[0], Tensor):
+        if isinstance(first, Tensor):
             leave(name, first)
+        else:
+            unreadable(ProxyFailure("block_signature", f"block {name!r} returns {type(output).__name__}, expected a tensor"))
 
     handles = []
     try:

@@ -271,6 +271,6 @@ class _BlockWatch:
             if self._signature is not None:
                 values = self._signature
             elif isinstance(values, list) and not values:
-                values = ProxyFailure("no_blocks", f"{type(self._module).__name__} called none of its blocks")
+                values = ProxyFailure("no_blocks", f"{type(self._module).__name__} called none of its blocks with one map")
             found[name] = tuple(values) if isinstance(values, list) else values
         return found

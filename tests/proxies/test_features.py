@@ -229,6 +229,37 @@ def test_trainability_failures() -> None:
     assert reason("trainability", Blocks(Listing()), inputs) == "block_signature"
 
 
+def test_a_node_that_joins_blocks_is_passed_over() -> None:
+    """As in timm's DLA, whose roots take a list: the blocks around it are read all the same."""
+
+    class Root(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(6, 3, 1)
+
+        def forward(self, maps: list[Tensor]) -> Tensor:
+            found: Tensor = self.conv(torch.cat(maps, 1))
+            return found
+
+    class Joined(Blocks):
+        def forward(self, x: Tensor) -> Tensor:
+            first, second, root = self.blocks
+            one = first(x)
+            return root([one, second(one)]).flatten(1)
+
+    torch.manual_seed(0)
+    inputs, blocks = torch.randn(4, 3, 6, 6), (nn.Conv2d(3, 3, 3, padding=1), nn.Conv2d(3, 3, 3, padding=1))
+    for name in ("expressivity", "progressivity", "trainability"):
+        expected = PROXIES[name](Blocks(*blocks), inputs, seed=0)
+        assert PROXIES[name](Joined(*blocks, Root()), inputs, seed=0) == pytest.approx(expected, rel=1e-5)
+
+    class Alone(Blocks):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.blocks[0]([x, x]).flatten(1)
+
+    assert reason("trainability", Alone(Root()), inputs) == "no_blocks"
+
+
 def test_a_scaling_block_has_its_factor_as_singular_value() -> None:
     class Scale(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
