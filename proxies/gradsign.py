@@ -6,7 +6,7 @@ weight gradient is taken apart by sample where the gradient of its output meets 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -43,8 +43,7 @@ def gradsign(module: nn.Module, inputs: Tensor, *, seed: int = 0, targets: Tenso
         micro_batch: samples at a time; bounds memory.
 
     Raises:
-        ProxyFailure: ``no_layers``, ``no_weight``, ``folded_batch``, ``layer_overridden``, ``label_range``, ``non_finite``,
-            ``constant_gradient``, ``output_shape``.
+        ProxyFailure: ``no_layers``, ``no_weight``, ``label_range``, ``non_finite``, ``constant_gradient``, ``output_shape``.
     """
     signs: dict[str, Tensor] = {}
     finite: list[Tensor] = []
@@ -87,21 +86,40 @@ def per_sample_gradients(
             depend on its own logits only.
         consume: gets the layer's name and a tensor ``(samples, weights)`` that it may keep.
         seed: what stochastic modules would draw from.
-        micro_batch: samples at a time.
+        micro_batch: samples at a time. One at a time, by a backward pass of its own, where a layer computes something else than
+            torch's convolution or linear map, or its first dimension is no multiple of the samples (attention over windows, a
+            layer that is called once for all samples).
 
     Raises:
-        ProxyFailure: ``folded_batch`` where a layer's first dimension is no multiple of the samples; ``layer_overridden`` where a
-            layer computes something else than torch's convolution or linear map; ``constant_gradient`` where no gradient arrives.
+        ProxyFailure: ``constant_gradient`` where no gradient arrives.
     """
-    names = {id(weight): name for name, weight in weights_of(module, inputs).items()}
+    weights = weights_of(module, inputs)
+    names = {id(weight): name for name, weight in weights.items()}
     users = [layer for layer in module.modules() if id(layer._parameters.get("weight")) in names]
-    for layer in users:
-        if type(layer).forward not in (nn.Conv2d.forward, nn.Linear.forward):
-            raise ProxyFailure("layer_overridden", f"{type(layer).__name__} has a forward pass of its own")
+    together = all(type(layer).forward in (nn.Conv2d.forward, nn.Linear.forward) for layer in users)
     with scoring(module, train=False, seed=seed), torch.enable_grad():
         for start in range(0, len(inputs), micro_batch):
             place = slice(start, min(start + micro_batch, len(inputs)))
-            _micro(module, inputs[place], users, names, partial(loss, place=place), consume)
+            together = together and _micro(module, inputs[place], users, names, partial(loss, place=place), consume)
+            if not together:
+                _one_by_one(module, inputs, range(place.start, place.stop), weights, loss, consume)
+
+
+def _one_by_one(
+    module: nn.Module, inputs: Tensor, places: range, weights: Mapping[str, Tensor], loss: _Loss, consume: Consume
+) -> None:
+    rows: dict[str, list[Tensor]] = {name: [] for name in weights}
+    for weight in weights.values():
+        weight.requires_grad_(True)  # `scoring` gives back what was
+    for place in places:
+        value = loss(run(module, inputs[place : place + 1]), slice(place, place + 1))
+        if not value.requires_grad:
+            raise ProxyFailure("constant_gradient", "the logits do not depend on any layer")
+        found = torch.autograd.grad(value, list(weights.values()), allow_unused=True)
+        for (name, weight), gradient in zip(weights.items(), found, strict=True):
+            rows[name].append((torch.zeros_like(weight) if gradient is None else gradient).flatten())
+    for name, samples in rows.items():
+        consume(name, torch.stack(samples))
 
 
 def _micro(
@@ -111,14 +129,16 @@ def _micro(
     names: dict[int, str],
     loss: Callable[[Tensor], Tensor],
     consume: Consume,
-) -> None:
+) -> bool:
+    """Take the samples apart by their place in the first dimension; False, with nothing handed over, where that cannot be."""
     samples = len(inputs)
     calls: list[tuple[Any, Tensor, Tensor]] = []
     handles = []
+    folded = False
 
     def on_call(layer: nn.Module, arguments: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        if output.shape[0] % samples:
-            raise ProxyFailure("folded_batch", f"a layer returns {tuple(output.shape)} for {samples} samples")
+        nonlocal folded
+        folded = folded or output.shape[0] % samples > 0
         if not output.requires_grad:
             output = output.detach().requires_grad_(True)  # gradients start here
         calls.append((layer, arguments[0].detach(), output))
@@ -131,6 +151,8 @@ def _micro(
     finally:
         for handle in handles:
             handle.remove()
+    if folded:
+        return False
     value = loss(logits)
     if not value.requires_grad or not calls:
         raise ProxyFailure("constant_gradient", "the logits do not depend on any layer")
@@ -147,6 +169,7 @@ def _micro(
         waiting[name] -= 1
         if not waiting[name]:
             consume(name, sums.pop(name))
+    return True
 
 
 def _weight_rows(layer: nn.Conv2d | nn.Linear, given: Tensor, gradient: Tensor | None, samples: int) -> Tensor:

@@ -111,6 +111,10 @@ def fisher_spectrum(
         with scoring(module, train=False, seed=seed):
             try:
                 return along(road)
+            except ProxyFailure as failure:
+                if failure.reason != "folded_batch":
+                    raise
+                return _eigenvalues(module, chosen, batch, seed, smoothing, 1, road, memory, probes)
             except RuntimeError as error:
                 if road != "auto" or out_of_memory(error):
                     raise
@@ -158,6 +162,7 @@ def _eigenvalues(
     stream = generator(seed, "probes")
     if seen.folded and plan.road == "reverse":
         micro_batch = 1  # which entry belongs to which sample is only certain when there is one
+    # (A layer that is called once for all samples looks like any other in the survey of one; the tape finds it.)
     for batch in torch.split(inputs, micro_batch):
         if probes is None:
             logits, jacobian = _micro_jacobian(module, chosen, seen, plan, batch)
@@ -196,5 +201,10 @@ def fisher_jacobian(
         size = inputs.element_size()
         plan = plan_road(seen, road, element_bytes=size, samples=len(inputs), memory=memory, probes=None)
         step = 1 if seen.folded and plan.road == "reverse" else len(inputs)
-        parts = [_micro_jacobian(module, chosen, seen, plan, batch) for batch in torch.split(inputs, step)]
+        try:
+            parts = [_micro_jacobian(module, chosen, seen, plan, batch) for batch in torch.split(inputs, step)]
+        except ProxyFailure as failure:
+            if failure.reason != "folded_batch":
+                raise
+            parts = [_micro_jacobian(module, chosen, seen, plan, batch) for batch in torch.split(inputs, 1)]
         return torch.cat([logits for logits, _ in parts]), torch.cat([jacobian for _, jacobian in parts])

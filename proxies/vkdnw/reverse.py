@@ -31,7 +31,8 @@ class Tape:
     sample. A module that is called several times has several such hooks that add up.
 
     The first dimension of every chosen layer's output must be the sample. Where a network folds something else into it
-    (windows of attention), the tape takes one sample at a time; see ``Survey.folded``.
+    (windows of attention), or calls a layer once for all samples (a convolution that encodes positions), the tape takes one
+    sample at a time; see ``Survey.folded``, and the failure ``folded_batch``.
 
     Attributes:
         logits: shape ``(samples, C)``, float64.

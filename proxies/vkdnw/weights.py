@@ -135,7 +135,7 @@ def weight_derivative(layer: nn.Module, index: int, inputs: Tensor, output: Tens
     weight = layer._parameters[parameter]
     assert weight is not None  # choose_weights has seen it
     direction = torch.zeros_like(weight)
-    direction.view(-1)[index] = 1.0
+    direction[torch.unravel_index(torch.tensor(index), weight.shape)] = 1.0  # whatever the order of the weight in memory
 
     def call(value: Tensor) -> Tensor:
         # The plain forward of the class: functional_call would run our own hooks on the layer again.

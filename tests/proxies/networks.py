@@ -141,7 +141,8 @@ def standardised(classes: int = 5) -> nn.Module:
     network = convolution(classes)
     for block in network.stages[0]:
         inner, outer, stride = block.first[0].in_channels, block.first[0].out_channels, block.first[0].stride
-        block.first[0] = StandardisedConv(inner, outer, 3, stride)
+        # As timm's Conv2dSame and ScaledStdConv2d come: a forward of its own, and a weight whose memory is in another order.
+        block.first[0] = StandardisedConv(inner, outer, 3, stride).to(memory_format=torch.channels_last)
     return network
 
 
@@ -161,6 +162,27 @@ class Windows(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.head(x.reshape(batch, 81, width).mean(1))
+
+
+class Positions(nn.Module):
+    """A convolution over coordinates, called once for all samples, as XCiT encodes positions; a linear layer likewise."""
+
+    def __init__(self, classes: int = 5) -> None:
+        super().__init__()
+        self.stem, self.encode = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(2, 6, 1)
+        self.scale = nn.Linear(2, 6)
+        self.blocks = nn.ModuleList([Residual(6, 6) for _ in range(4)])
+        self.head = nn.Linear(6, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[2:]
+        rows, columns = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+        places = torch.stack([rows, columns])[None].to(x)
+        x = self.stem(x) + self.encode(places).expand(len(x), -1, -1, -1)
+        x = x * torch.sigmoid(self.scale(places.mean((2, 3)) + 0.5))[..., None, None]
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x.mean((2, 3)))
 
 
 class Parallel(nn.Module):
@@ -190,6 +212,7 @@ KINDS: dict[str, Callable[..., nn.Module]] = {
     "shared": Shared,
     "standardised": standardised,
     "windows": Windows,
+    "positions": Positions,
     "parallel": Parallel,
 }
 
