@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +22,8 @@ from .survey import Survey, survey
 from .weights import ChosenWeight, choose_weights
 
 __all__ = ["MINIMUM_WEIGHTS", "FisherSpectrum", "fisher_jacobian", "fisher_spectrum"]
+
+Result = TypeVar("Result")
 
 MINIMUM_WEIGHTS = 10  # below, nine deciles repeat each other: one weight alone would score the maximum
 
@@ -106,15 +110,13 @@ def fisher_spectrum(
 
     def eigenvalues(batch: Tensor) -> tuple[Tensor, Plan]:
         def along(road: str) -> tuple[Tensor, Plan]:
-            return _eigenvalues(module, chosen, batch, seed, smoothing, micro_batch, road, memory, probes)
+            return _unfolded(
+                lambda step: _eigenvalues(module, chosen, batch, seed, smoothing, step, road, memory, probes), micro_batch
+            )
 
         with scoring(module, train=False, seed=seed):
             try:
                 return along(road)
-            except ProxyFailure as failure:
-                if failure.reason != "folded_batch":
-                    raise
-                return _eigenvalues(module, chosen, batch, seed, smoothing, 1, road, memory, probes)
             except RuntimeError as error:
                 if road != "auto" or out_of_memory(error):
                     raise
@@ -136,6 +138,19 @@ def fisher_spectrum(
         passes=plan.rows if plan.road == "reverse" else len(plan.chunks),
         rounding=error,
     )
+
+
+def _unfolded(compute: Callable[[int], Result], micro_batch: int) -> Result:
+    """``compute(micro_batch)``, or one sample at a time where a layer turns out to be called once for all samples.
+
+    In the survey of one sample such a layer looks like any other; only the tape of a larger batch finds it.
+    """
+    try:
+        return compute(micro_batch)
+    except ProxyFailure as failure:
+        if failure.reason != "folded_batch":
+            raise
+    return compute(1)
 
 
 def _eigenvalues(
@@ -162,7 +177,6 @@ def _eigenvalues(
     stream = generator(seed, "probes")
     if seen.folded and plan.road == "reverse":
         micro_batch = 1  # which entry belongs to which sample is only certain when there is one
-    # (A layer that is called once for all samples looks like any other in the survey of one; the tape finds it.)
     for batch in torch.split(inputs, micro_batch):
         if probes is None:
             logits, jacobian = _micro_jacobian(module, chosen, seen, plan, batch)
@@ -200,11 +214,8 @@ def fisher_jacobian(
         seen = survey(module, chosen, inputs)
         size = inputs.element_size()
         plan = plan_road(seen, road, element_bytes=size, samples=len(inputs), memory=memory, probes=None)
-        step = 1 if seen.folded and plan.road == "reverse" else len(inputs)
-        try:
-            parts = [_micro_jacobian(module, chosen, seen, plan, batch) for batch in torch.split(inputs, step)]
-        except ProxyFailure as failure:
-            if failure.reason != "folded_batch":
-                raise
-            parts = [_micro_jacobian(module, chosen, seen, plan, batch) for batch in torch.split(inputs, 1)]
+        parts = _unfolded(
+            lambda step: [_micro_jacobian(module, chosen, seen, plan, batch) for batch in torch.split(inputs, step)],
+            1 if seen.folded and plan.road == "reverse" else len(inputs),
+        )
         return torch.cat([logits for logits, _ in parts]), torch.cat([jacobian for _, jacobian in parts])
