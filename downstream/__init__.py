@@ -1,4 +1,12 @@
-"""What is done with a found network outside of the search.
+"""What is done with a found network: timm, MMDetection, MMSegmentation, training, evaluation, export.
 
-So far nothing.
+Importing this makes every architecture a model of timm: `timm.create_model("uninas", arch="coatnet")`.
 """
+
+from proxies.torchvision_repair import repair
+
+repair()  # before anything below imports timm
+
+from downstream.timm_model import UniNASNet  # noqa: E402
+
+__all__ = ["UniNASNet"]

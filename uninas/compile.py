@@ -91,7 +91,10 @@ class GraphModule(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x = shortcut(x) + S1(norm1(x)); x = x + S2(norm2(x)). The first block of a stage halves the resolution."""
+    """x = shortcut(x) + S1(norm1(x)); x = x + S2(norm2(x)). The first block of a stage halves the resolution.
+
+    `drop_path1` and `drop_path2` stand at the end of the residual paths and do nothing: a training puts stochastic depth there.
+    """
 
     def __init__(self, block: Block, channels: int, width: int, place: Place, *, first: bool, fused: bool) -> None:
         super().__init__()
@@ -103,15 +106,16 @@ class ResidualBlock(nn.Module):
                 norm = Downsample(channels, width, norm=True) if reduces else LayerNorm2d(width)
                 self.add_module(f"norm{number}", norm)
                 self.add_module(f"sub{number}", GraphModule(graph, width, place, fused=fused))
+                self.add_module(f"drop_path{number}", nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) -> (B, width, H, W), or half of H and W, rounded up."""
         given, x = x, self.shortcut(x)
         for number in range(1, self.depth + 1):
             sub = self._modules.get(f"sub{number}")
-            norm = self._modules.get(f"norm{number}")
-            if sub is not None and norm is not None:
-                x = x + sub(norm(given if number == 1 else x))
+            norm, drop = self._modules.get(f"norm{number}"), self._modules.get(f"drop_path{number}")
+            if sub is not None and norm is not None and drop is not None:
+                x = x + drop(sub(norm(given if number == 1 else x)))
         return x
 
 

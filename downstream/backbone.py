@@ -1,0 +1,120 @@
+"""What every use of a network outside of the search shares: where it comes from, how its stages run and are trained.
+
+    network = build(architecture_of("coatnet"))
+    drop_paths(network, 0.2)
+    maps = stage_outputs(network.stem, network.stages, pictures, checkpointed=True)     [(B, width, H', W')], one a stage
+
+Parameters keep the names of `uninas.compile.build` everywhere, so weights pass between the bare network, the model of timm and
+the backbone of MMDetection and MMSegmentation without a map.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from timm.layers import DropPath
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils.checkpoint import checkpoint
+
+from uninas.compile import Network, StageModule
+from uninas.errors import InputError
+from uninas.graph import Architecture
+from uninas.source import load
+from uninas.text import from_document
+
+__all__ = ["Source", "architecture_of", "drop_paths", "stage_outputs"]
+
+Source = Architecture | Mapping[str, Any] | str
+"""An architecture, the document of an architecture file, or what `uninas.source.load` reads: a preset's name, a path."""
+
+
+def architecture_of(source: Source) -> Architecture:
+    """Give the architecture that `source` names or is.
+
+    Raises:
+        InputError: what was expected, what came and where.
+    """
+    if isinstance(source, Architecture):
+        return source
+    if isinstance(source, Mapping):
+        return from_document(dict(source), "arch")
+    return load(source)
+
+
+def drop_paths(network: Network, rate: float) -> None:
+    """Put stochastic depth (Huang et al. 2016) on the residual paths: 0 in the first block, growing evenly to `rate` in the last.
+
+    Both paths of a block have its rate, as in transformers. Plain blocks have no such path; where a network has no other, that
+    is warned of.
+
+    Raises:
+        InputError: a rate outside of [0, 1).
+    """
+    if not 0.0 <= rate < 1.0:
+        raise InputError(f"drop_path_rate: expected at least 0 and less than 1; got {rate}")
+    blocks = [block for stage in network.stages for block in _stage(stage).blocks]
+    paths = [[name for name, _ in block.named_children() if name.startswith("drop_path")] for block in blocks]
+    if rate and not any(paths):
+        warnings.warn(f"drop_path_rate {rate} has no effect: the network has no residual paths", stacklevel=2)
+    for place, (block, names) in enumerate(zip(blocks, paths, strict=True)):
+        drop = rate * place / max(1, len(blocks) - 1)
+        for name in names:
+            setattr(block, name, DropPath(drop) if drop else nn.Identity())
+
+
+def stage_outputs(stem: nn.Module, stages: Iterable[nn.Module], x: Tensor, *, checkpointed: bool = False) -> list[Tensor]:
+    """Run the stem and the stages.
+
+    Args:
+        stem: of a `uninas.compile.Network`; so are the stages.
+        stages: all, or the first ones.
+        x: (B, in_channels, H, W).
+        checkpointed: keep only what enters each block, and compute the rest again in the backward pass (Chen et al. 2016). The
+            gradients and all statistics are those of a pass without.
+
+    Returns:
+        (B, width, H', W') of each stage; in the template at strides 4, 8, 16, 32, sides rounded up.
+    """
+    x = stem(x)
+    found = []
+    for stage in map(_stage, stages):
+        if stage.entry is not None:
+            x = stage.entry(x)
+        for block in stage.blocks:
+            x = _checkpointed(block, x) if checkpointed else block(x)
+        found.append(x)
+    return found
+
+
+def _stage(module: nn.Module) -> StageModule:
+    assert isinstance(module, StageModule)
+    return module
+
+
+def _checkpointed(block: nn.Module, x: Tensor) -> Tensor:
+    made: Tensor = checkpoint(
+        block, x, use_reentrant=False, context_fn=lambda: (contextlib.nullcontext(), _statistics_kept(block))
+    )
+    return made
+
+
+@contextlib.contextmanager
+def _statistics_kept(block: nn.Module) -> Iterator[None]:
+    """Run a pass again without moving the running statistics of batch norms a second time."""
+    norms = [module for module in block.modules() if isinstance(module, _NormBase) and module.track_running_stats]
+    kept = [
+        (norm, norm.momentum, None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()) for norm in norms
+    ]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum, seen in kept:
+            norm.momentum = momentum
+            if norm.num_batches_tracked is not None and seen is not None:
+                norm.num_batches_tracked.copy_(seen)
