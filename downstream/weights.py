@@ -1,0 +1,137 @@
+"""Weights files: read safely, loaded strictly.
+
+    tensors = read("model.safetensors")            or a checkpoint of torch, timm, MMDetection, MMSegmentation
+    load(model, "best.pth.tar")                    everything, or an error that names what differs
+    load(model, "imagenet.safetensors", new_head=True)
+
+A file is data: pickles are read by torch's restricted loader, which builds tensors and plain containers and refuses all else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from uninas.errors import InputError
+
+__all__ = ["load", "read", "save"]
+
+_NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # keys under which checkpoints keep a state dict, best first
+_PREFIXES = ("module.", "_orig_mod.", "backbone.")  # of wrappers: distributed, compiled, a detector around its backbone
+
+
+def read(path: str | Path) -> dict[str, Tensor]:
+    """Read the tensors of a weights file, by their names in the network.
+
+    Args:
+        path: .safetensors, or a checkpoint of torch: a state dict, alone or under a usual key, averaged weights (EMA) first.
+
+    Raises:
+        InputError: no such file, no weights, or a pickle that holds more than tensors and plain data.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: expected a weights file (.safetensors, .pth); no such file")
+    found = _safetensors(path) if path.suffix == ".safetensors" else _pickled(path)
+    key = next((key for key in _NESTED if isinstance(found.get(key), Mapping)), None)
+    tensors = found if key is None else found[key]
+    tensors = {str(name): value for name, value in tensors.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise InputError(f"{path}: expected tensors by name, or under one of {', '.join(_NESTED)}; got {_shown(found)}")
+    for prefix in _PREFIXES * 2:  # wrappers stand in either order
+        inside = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        tensors = inside or tensors
+    return tensors
+
+
+def _safetensors(path: Path) -> dict[str, Any]:
+    try:
+        return safetensors.torch.load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a safetensors file; {error}") from None
+
+
+def _pickled(path: Path) -> dict[str, Any]:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):  # timm's checkpoints hold their arguments in one
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise InputError(
+            f"{path}: expected tensors and plain data alone; the file wants to build other objects, which is refused ({reason})"
+        ) from None
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, BadZipFile) as error:
+        raise InputError(f"{path}: expected a checkpoint of torch; {str(error).partition(chr(10))[0][:200]}") from None
+    if not isinstance(found, Mapping):
+        raise InputError(f"{path}: expected tensors by name; got {type(found).__name__}")
+    return dict(found)
+
+
+def _shown(found: Mapping[str, Any]) -> str:
+    return "nothing" if not found else "the keys " + ", ".join(map(str, list(found)[:5]))
+
+
+def load(module: nn.Module, path: str | Path, *, new_head: bool = False, backbone: bool = False) -> None:
+    """Load a weights file into a model, all of it.
+
+    Args:
+        module: a network of ours in any of its uses.
+        path: see `read`.
+        new_head: leave a classifier alone that has another number of classes than the file's.
+        backbone: the module ends at its last stage: final norm and classifier of the file are passed over.
+
+    Raises:
+        InputError: as `read`; names or shapes differ. The module is unchanged then.
+    """
+    tensors = read(path)
+    wanted = module.state_dict()
+    if backbone:
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(("norm.", "head."))}
+    if new_head and any(name in wanted and wanted[name].shape != tensor.shape for name, tensor in _head(tensors).items()):
+        tensors = {name: wanted[name] if name in _head(tensors) else tensor for name, tensor in tensors.items()}
+    classes = [len(where["head.weight"]) for where in (tensors, wanted) if "head.weight" in where]
+    if len(classes) == 2 and classes[0] != classes[1]:
+        raise InputError(f"{path}: expected a classifier of {classes[1]} classes; it has {classes[0]}")
+    missing, foreign = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+    other = sorted(name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape)
+    if missing or foreign or other:
+        raise InputError(
+            f"{path}: expected weights of this architecture; "
+            + "; ".join(
+                f"{len(names)} {what}, the first is {names[0]}"
+                for names, what in ((missing, "missing"), (foreign, "unknown"), (other, "of another shape"))
+                if names
+            )
+        )
+    module.load_state_dict(tensors)
+
+
+def _head(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor for name, tensor in tensors.items() if name.startswith("head.")}
+
+
+def save(tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
+    """Write tensors as safetensors, whole or not at all.
+
+    Raises:
+        InputError: the disk is full, or the folder cannot be written to.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        safetensors.torch.save_file(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata
+        )
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written: {error}") from None

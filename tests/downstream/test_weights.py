@@ -1,0 +1,144 @@
+"""Weights files: what is read, what is refused, and that a refused file changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from downstream import weights
+from tests.uninas.networks import small
+from tests.uninas.running import scramble
+from uninas import InputError
+from uninas.compile import build
+
+
+def network(seed: int = 0, classes: int = 7, name: str = "coatnet") -> torch.nn.Module:
+    return scramble(build(small(name), classes=classes), seed)
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    return all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_safetensors(tmp_path: Path) -> None:
+    weights.save(network(1).state_dict(), tmp_path / "a.safetensors", {"digest": "x"})
+    model = network(2)
+    weights.load(model, tmp_path / "a.safetensors")
+    assert same(model, network(1))
+    assert os.listdir(tmp_path) == ["a.safetensors"]
+
+
+@pytest.mark.parametrize("key", [None, "state_dict", "model", "state_dict_ema"])
+@pytest.mark.parametrize("prefix", ["", "module.", "module._orig_mod.", "_orig_mod.module."])
+def test_checkpoints_of_training_programs(key: str | None, prefix: str, tmp_path: Path) -> None:
+    state: dict[str, Any] = {f"{prefix}{name}": value for name, value in network(1).state_dict().items()}
+    other = {f"{prefix}{name}": value for name, value in network(3).state_dict().items()}
+    more = {"state_dict": other} if key == "state_dict_ema" else {}  # averaged weights come first
+    kept = state if key is None else {**more, key: state, "epoch": 3, "args": argparse.Namespace(lr=0.1)}
+    torch.save(kept, tmp_path / "a.pth.tar")
+    model = network(2)
+    weights.load(model, tmp_path / "a.pth.tar")
+    assert same(model, network(1))
+
+
+def test_a_detector_holds_a_backbone(tmp_path: Path) -> None:
+    backbone = build(small("coatnet"), classes=0)
+    state = {f"backbone.{name}": value for name, value in scramble(backbone, 1).state_dict().items()}
+    torch.save({"state_dict": {**state, "neck.weight": torch.zeros(3)}}, tmp_path / "a.pth")
+    model = scramble(build(small("coatnet"), classes=0), 2)
+    weights.load(model, tmp_path / "a.pth")
+    assert same(model, backbone)
+
+
+def test_a_classifier_gives_its_backbone(tmp_path: Path) -> None:
+    weights.save(network(1).state_dict(), tmp_path / "a.safetensors")
+    model = scramble(build(small("coatnet"), classes=0), 2)
+    with pytest.raises(InputError, match=r"4 unknown, the first is head\.bias"):
+        weights.load(model, tmp_path / "a.safetensors")
+    weights.load(model, tmp_path / "a.safetensors", backbone=True)
+    assert same(model, network(1))
+
+
+def test_another_number_of_classes(tmp_path: Path) -> None:
+    weights.save(network(1).state_dict(), tmp_path / "a.safetensors")
+    model, before = network(2, classes=3), network(2, classes=3)
+    with pytest.raises(InputError, match="expected a classifier of 3 classes; it has 7"):
+        weights.load(model, tmp_path / "a.safetensors")
+    assert same(model, before)
+    weights.load(model, tmp_path / "a.safetensors", new_head=True)
+    assert torch.equal(model.head.weight, before.head.weight)
+    assert torch.equal(model.stem.conv1.weight, network(1).stem.conv1.weight)
+    again = network(2)
+    weights.load(again, tmp_path / "a.safetensors", new_head=True)  # equal classes: nothing is left alone
+    assert same(again, network(1))
+
+
+class Evil:
+    """What a hostile pickle runs when it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (os.mkdir, (str(self.path),))
+
+
+@pytest.mark.parametrize("where", ["plain", "nested"])
+def test_a_hostile_file_is_refused_and_runs_nothing(where: str, tmp_path: Path) -> None:
+    trap = Evil(tmp_path / "trapped")
+    torch.save(trap if where == "plain" else {"state_dict": network().state_dict(), "meta": trap}, tmp_path / "a.pth")
+    with pytest.raises(InputError, match="which is refused"):
+        weights.read(tmp_path / "a.pth")
+    assert not (tmp_path / "trapped").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.pth", None, "no such file"),
+        ("a.pth", b"", "expected a checkpoint of torch"),
+        ("a.pth", b"hello" * 100, "a.pth: expected"),
+        ("a.pth", b"PK\x03\x04" + b"\0" * 100, "expected a checkpoint of torch"),
+        ("a.safetensors", b"", "expected a safetensors file"),
+        ("a.safetensors", b"\xff" * 64, "expected a safetensors file"),
+    ],
+)
+def test_garbage(name: str, content: bytes | None, message: str, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        weights.read(tmp_path / name)
+
+
+def test_other_contents(tmp_path: Path) -> None:
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(InputError, match="expected tensors by name; got list"):
+        weights.read(tmp_path / "list.pth")
+    torch.save({"epoch": 3}, tmp_path / "none.pth")
+    with pytest.raises(InputError, match="got the keys epoch"):
+        weights.read(tmp_path / "none.pth")
+    weights.save(network(0, name="resnet").state_dict(), tmp_path / "other.safetensors")
+    model = network(2)
+    with pytest.raises(InputError, match=r"missing, the first is .* unknown, the first is"):
+        weights.load(model, tmp_path / "other.safetensors")
+    assert same(model, network(2))
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.safetensors"
+    weights.save({"x": torch.ones(2)}, path)
+
+    def full(tensors: Any, part: Path, metadata: Any) -> None:
+        Path(part).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(weights.safetensors.torch, "save_file", full)
+    with pytest.raises(InputError, match="No space left"):
+        weights.save({"x": torch.zeros(2)}, path)
+    assert torch.equal(weights.read(path)["x"], torch.ones(2))
+    assert os.listdir(tmp_path) == ["a.safetensors"]
