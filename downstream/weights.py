@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -23,10 +23,20 @@ from torch import Tensor, nn
 
 from uninas.errors import InputError
 
-__all__ = ["load", "read", "save"]
+__all__ = ["load", "read", "read_checkpoint", "save", "save_checkpoint"]
 
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # keys under which checkpoints keep a state dict, best first
 _PREFIXES = ("module.", "_orig_mod.", "backbone.")  # of wrappers: distributed, compiled, a detector around its backbone
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a file of `save_checkpoint`: tensors and plain data. Raises InputError as `read`."""
+    return _pickled(path)
+
+
+def save_checkpoint(data: Mapping[str, Any], path: Path) -> None:
+    """Write tensors and plain data in torch's format, whole or not at all. Raises InputError as `save`."""
+    _whole(path, lambda part: torch.save(dict(data), part))
 
 
 def read(path: str | Path) -> dict[str, Tensor]:
@@ -125,13 +135,15 @@ def save(tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str,
     Raises:
         InputError: the disk is full, or the folder cannot be written to.
     """
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    _whole(Path(path), lambda part: safetensors.torch.save_file(plain, part, dict(metadata or {})))
+
+
+def _whole(path: Path, write: Callable[[Path], None]) -> None:
+    part = path.with_name(f".{path.name}.part")
     try:
-        safetensors.torch.save_file(
-            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, part, metadata
-        )
+        write(part)
         part.replace(path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer says that the disk is full by a RuntimeError
         part.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written: {error}") from None
+        raise InputError(f"{path}: cannot be written: {str(error).partition(chr(10))[0]}") from None

@@ -20,7 +20,6 @@ from search import journal as journals
 from search import results
 from search.algorithms import ALGORITHMS, make
 from search.candidate import Space
-from search.files import write_text
 from search.finalists import Rescore, choose, fresh_seeds, rebuild, settle
 from search.interrupts import Interrupts
 from search.job import Job, numbers
@@ -32,6 +31,7 @@ from search.progress import State, View
 from search.schema import SearchConfig
 from search.space import from_config
 from uninas.errors import InputError
+from uninas.files import write_text
 
 START = "start.json"  # the architecture file a run started from, kept with it
 

@@ -13,12 +13,12 @@ from typing import Any, final
 
 from search import config as configuration
 from search.candidate import Candidate, Space
-from search.files import write_json, write_text
 from search.finalists import Finalist
 from search.objective import Objective
 from search.progress import View
 from search.schema import SearchConfig
 from uninas.errors import InputError
+from uninas.files import write_json, write_text
 
 _DECISIVE = ("torch", "device", "precision")  # two scores are comparable only where these are equal
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from search.bench.aggregates import Comparison, worst
-from search.files import write_json
 from search.metrics import Estimate
 from uninas.errors import InputError
+from uninas.files import write_json
 
 FILE = "choose.json"
 _FORMAT = {"format": "uninas-bench-choice", "version": 1}

@@ -16,8 +16,8 @@ from typing import Any
 
 from search.bench.job import Job
 from search.bench.plan import Network, Plan
-from search.files import write_json
 from uninas.errors import InputError
+from uninas.files import write_json
 
 FILE = "costs.json"
 

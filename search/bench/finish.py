@@ -12,7 +12,7 @@ import pandas
 from search.bench.papers import paper_figure
 from search.bench.run import Scores
 from search.bench.settings import Settings
-from search.files import write_json, write_text
+from uninas.files import write_json, write_text
 
 RESULTS = "results.json"
 SCORES = "scores.csv"

@@ -27,7 +27,6 @@ from search.bench import settings as settings_files
 from search.bench.job import Job
 from search.bench.plan import Network, Plan
 from search.bench.settings import Settings
-from search.files import write_json
 from search.interrupts import Interrupts
 from search.job import Outcome
 from search.journal import JournalError
@@ -37,6 +36,7 @@ from search.progress import State, View
 from search.results import Sessions
 from search.schema import PoolConfig
 from uninas.errors import InputError
+from uninas.files import write_json
 
 EVALUATOR = "search.bench.evaluate"
 JOURNAL = "journal.jsonl"

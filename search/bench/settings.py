@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from search.files import write_json
 from uninas.errors import InputError
+from uninas.files import write_json
 
 FILE = "settings.json"
 _EXTENSIBLE = ("sample", "proxies", "top", "resamples")

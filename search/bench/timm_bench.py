@@ -23,11 +23,11 @@ from search.bench.plan import STANDARD, Network, Plan, chosen_proxies
 from search.bench.run import PoolMaker, Scores, begin, check_new, make_pool, stored
 from search.bench.run import resume as take_up
 from search.bench.settings import Settings
-from search.files import write_text
 from search.objective import SPECTRA
 from search.progress import View
 from search.schema import PoolConfig
 from uninas.errors import InputError
+from uninas.files import write_text
 
 NETWORKS = "networks.csv"
 LEFT_OUT = ("linear_regions",)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import uninas
-from search.files import write_json
 from search.report.data import Run
 from uninas.errors import InputError
+from uninas.files import write_json
 
 BEST = "best"
 _VERSION = 2

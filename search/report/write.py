@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search.files import write_text
 from search.report.data import read_run
+from uninas.files import write_text
 
 
 def write_report(run_folder: Path, *, spectra: bool | None = None) -> Path:

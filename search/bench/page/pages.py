@@ -10,8 +10,8 @@ from search.bench.page import ablation_page, aggregate_page, nasbench201_page, t
 from search.bench.page.data import Bench, read_bench
 from search.bench.page.markdown import Page
 from search.bench.page.notes import read_notes
-from search.files import write_text
 from uninas.errors import InputError
+from uninas.files import write_text
 
 _PAGES = {
     "nasbench201": nasbench201_page.make,

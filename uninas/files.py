@@ -1,4 +1,4 @@
-"""Whole files of a run folder, written so that a reader never sees half of one."""
+"""Whole files, written so that a reader never sees half of one."""
 
 from __future__ import annotations
 

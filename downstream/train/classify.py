@@ -1,0 +1,326 @@
+"""Train a classifier on folders of pictures by timm's machinery: loader, augmentation, optimiser, schedule, averaging, tasks.
+
+    train(settings, Path("imagenet"), Path("runs/coatnet"), device="cuda", workers=8)
+    train(read(run), Path("imagenet"), run, resume=True)
+
+RUN/settings.json, architecture.json     what was asked for
+RUN/checkpoint.pth                       the last epoch: all that a resume needs, tensors and plain data alone
+RUN/best.safetensors, last.safetensors   weights; best by top-1
+RUN/log.csv, curves.svg                  the epochs
+
+Every epoch draws from seeds of its own, and a resume begins at an epoch: the curve of a run that was killed is that of one that
+was not. Under torchrun each process trains its share, and the first one writes.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm import create_model
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from timm.task import ClassificationTask, LogitDistillationTask
+from timm.utils import ModelEmaV3, NativeScaler, distribute_bn
+from timm.utils.distributed import init_distributed_device_so
+from torch import Tensor, nn
+from torch.nn import functional
+
+from downstream import weights
+from downstream.evaluate import Accuracy, accuracy
+from downstream.train.history import write_history
+from downstream.train.pictures import Folder, Pictures, loader, readable, seed_everything
+from downstream.train.settings import Settings
+from uninas.errors import InputError
+from uninas.files import write_json
+
+__all__ = ["Result", "Watch", "train"]
+
+PANELS = {"loss": ("train_loss", "val_loss"), "top-1, %": ("top1", "top1_ema"), "learning rate": ("lr",)}
+CHECKPOINT = "checkpoint.pth"
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a training ended: its rows of log.csv, the best top-1 in percent and its epoch, pictures that could not be read."""
+
+    rows: tuple[Mapping[str, float], ...]
+    best: float
+    best_epoch: int
+    unreadable: tuple[str, ...]
+
+
+class Watch:
+    """Who is told of the progress; does nothing."""
+
+    def note(self, text: str) -> None:
+        """Something that a person should know."""
+
+    def step(self, epoch: int, epochs: int, step: int, steps: int, loss: Callable[[], float]) -> None:
+        """One batch is done; `loss` reads its value, which waits for the device."""
+
+    def epoch(self, row: Mapping[str, float]) -> None:
+        """One epoch is done."""
+
+
+@dataclass
+class _State:
+    """All that moves: kept in the checkpoint."""
+
+    epoch: int = 0
+    rows: list[dict[str, float]] = field(default_factory=list)
+    best: float = -1.0
+    best_epoch: int = 0
+    unreadable: set[str] = field(default_factory=set)
+
+
+def train(
+    settings: Settings,
+    data: Path,
+    run: Path,
+    *,
+    device: str = "cpu",
+    workers: int = 2,
+    resume: bool = False,
+    watch: Watch | None = None,
+) -> Result:
+    """Train, or take a training up.
+
+    Args:
+        settings: what to do.
+        data: folder of the splits, see `downstream.train.pictures`.
+        run: folder to create; with `resume` that of the training.
+        device: of torch; under torchrun each process takes its own.
+        workers: processes that read pictures, for each process that trains.
+        watch: told of the progress.
+
+    Raises:
+        InputError: of the data, the settings, the weights, the folder or the disk.
+        FloatingPointError: the loss is no number any more; the last checkpoint stays.
+    """
+    watch = watch or Watch()
+    place = init_distributed_device_so(device)
+    if place["world_size"] != settings.processes:
+        raise InputError(
+            f"expected {settings.processes} processes, as the learning rates are for; there are {place['world_size']}"
+        )
+    work = _Work(settings, data, torch.device(place["device"]), place["global_rank"], workers, watch)
+    first = place["global_rank"] == 0
+    if resume:
+        work.load(run / CHECKPOINT)
+    elif first:
+        try:
+            run.mkdir(parents=True)
+        except FileExistsError:
+            raise InputError(
+                f"{run}: expected a new folder; it exists: go on with --resume {run}, or give another --out"
+            ) from None
+        except OSError as error:
+            raise InputError(f"{run}: cannot create the folder: {error.strerror}") from None
+        settings.write(run)
+        write_json(run / "architecture.json", dict(settings.arch))
+    state = work.state
+    while state.epoch < settings.epochs:
+        row = work.epoch()
+        if first:
+            work.save(run)
+            write_history(run, state.rows, PANELS)
+            watch.epoch(row)
+    return Result(tuple(state.rows), state.best, state.best_epoch, tuple(sorted(state.unreadable)))
+
+
+class _Work:
+    """The parts of one process's training, and an epoch of it."""
+
+    def __init__(self, settings: Settings, data: Path, device: torch.device, rank: int, workers: int, watch: Watch) -> None:
+        self._settings, self._device, self._rank, self._watch = settings, device, rank, watch
+        self._distributed = settings.processes > 1
+        self.state = _State()
+        seed_everything(settings.seed)
+        self._model = _model(settings).to(device)
+        task: Any = _task(self._model, settings, device)
+        self._train, self._train_loader = self._loader(data, "train", workers)
+        self._val, self._val_loader = self._loader(data, "val", workers)
+        self._optimiser = create_optimizer_v2(
+            self._model, opt=settings.optimiser, lr=settings.lr, weight_decay=settings.weight_decay, momentum=0.9
+        )
+        self._schedule, _ = create_scheduler_v2(
+            self._optimiser,
+            sched=settings.schedule,
+            num_epochs=settings.epochs,
+            warmup_epochs=settings.warmup_epochs,
+            warmup_lr=settings.warmup_lr,
+            min_lr=settings.min_lr,
+            step_on_epochs=False,
+            updates_per_epoch=len(self._train_loader),
+        )
+        self._ema = ModelEmaV3(self._model, decay=settings.ema) if settings.ema else None
+        self._scaler = NativeScaler(device=device.type) if settings.precision == "float16" else None
+        if self._distributed:
+            task.prepare_distributed(device_ids=[device] if device.type == "cuda" else None)
+        self._task = task
+
+    def _loader(self, data: Path, split: str, workers: int) -> tuple[Pictures, Any]:
+        settings, training = self._settings, split == "train"
+        part = (0, 1) if training else (self._rank, settings.processes)
+        pictures = Pictures(Folder.of(data, split), settings.classes, part=part)
+        config = self._model.pretrained_cfg
+        return pictures, loader(
+            pictures, batch=settings.batch, size=settings.size, training=training,
+            augment=settings.augment if training else "", mean=config["mean"], std=config["std"],
+            workers=workers, distributed=self._distributed, device=self._device,
+        )  # fmt: skip
+
+    def epoch(self) -> dict[str, float]:
+        """Train for an epoch and evaluate; moves the state on."""
+        state, settings = self.state, self._settings
+        clock = time.perf_counter()
+        seed_everything(settings.seed, 1 + state.epoch, self._rank)
+        if self._distributed:
+            self._train_loader.sampler.set_epoch(state.epoch)
+        self._task.train()
+        loss, seen = self._pass()
+        trained = time.perf_counter() - clock
+        if self._distributed:
+            distribute_bn(self._model, settings.processes, reduce=True)
+        found = self._evaluate(self._model)
+        row = {
+            "epoch": state.epoch + 1, "lr": self._optimiser.param_groups[0]["lr"], "train_loss": loss, "val_loss": found.loss,
+            "top1": found.top1, "top5": found.top5,
+        }  # fmt: skip
+        if self._ema is not None:
+            averaged = self._evaluate(self._ema.module)
+            row |= {"top1_ema": averaged.top1, "top5_ema": averaged.top5}
+        row |= {"seconds": time.perf_counter() - clock, "pictures_per_second": seen / trained}
+        state.rows.append(row)
+        state.epoch += 1
+        return row
+
+    def _pass(self) -> tuple[float, int]:
+        settings, steps = self._settings, len(self._train_loader)
+        update = self.state.epoch * steps
+        losses, bad = torch.zeros((), dtype=torch.float64, device=self._device), list[Tensor]()
+        for step, (pictures, targets) in enumerate(self._train_loader):
+            self._schedule.step_update(update + step)
+            pictures, targets = pictures.to(self._device), targets.to(self._device)
+            bad.append(readable(targets)[1])
+            with _autocast(self._device, settings.precision):
+                loss = self._task(pictures, targets)["loss"]
+            self._backward(loss)
+            if self._ema is not None:
+                self._ema.update(self._model)
+            losses += loss.detach()
+            self._watch.step(self.state.epoch, settings.epochs, step, steps, partial(float, loss))
+        self._note_unreadable(self._train, torch.cat(bad))
+        mean = float(losses) / steps
+        if not math.isfinite(mean):
+            raise FloatingPointError(
+                f"epoch {self.state.epoch + 1}: the loss is {mean}: try a smaller learning rate, or --precision float32"
+            )
+        return mean, steps * settings.batch * settings.processes
+
+    def _backward(self, loss: Tensor) -> None:
+        self._optimiser.zero_grad()
+        clip = self._settings.clip
+        if self._scaler is not None:
+            self._scaler(loss, self._optimiser, clip_grad=clip, parameters=self._model.parameters())
+            return
+        loss.backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(self._model.parameters(), clip)
+        self._optimiser.step()
+
+    def _evaluate(self, model: nn.Module) -> Accuracy:
+        with _autocast(self._device, self._settings.precision):
+            found = accuracy(model, self._val_loader, self._device, distributed=self._distributed)
+        self._note_unreadable(self._val, torch.tensor(found.unreadable, dtype=torch.int64))
+        return found
+
+    def _note_unreadable(self, pictures: Pictures, numbers: Tensor) -> None:
+        new = {pictures.name(number) for number in numbers.tolist()} - self.state.unreadable
+        if new:
+            self._watch.note(f"warning: {len(new)} pictures cannot be read and are skipped, the first is {min(new)}")
+            self.state.unreadable |= new
+
+    def save(self, run: Path) -> None:
+        """Write the checkpoint, and the weights apart."""
+        state, row = self.state, self.state.rows[-1]
+        about = {"epoch": str(state.epoch), "top1": f"{row['top1']:.4f}"}
+        weights.save(self._model.state_dict(), run / "last.safetensors", about)
+        if row["top1"] > state.best:
+            state.best, state.best_epoch = row["top1"], state.epoch
+            weights.save(self._model.state_dict(), run / "best.safetensors", about)
+        kept = {
+            "epoch": state.epoch, "rows": state.rows, "best": state.best, "best_epoch": state.best_epoch,
+            "unreadable": sorted(state.unreadable), "state_dict": self._model.state_dict(),
+            "optimiser": self._optimiser.state_dict(),
+        }  # fmt: skip
+        if self._ema is not None:
+            kept["state_dict_ema"] = self._ema.module.state_dict()
+        if self._scaler is not None:
+            kept["scaler"] = self._scaler.state_dict()
+        weights.save_checkpoint(kept, run / CHECKPOINT)
+
+    def load(self, path: Path) -> None:
+        """Go on where a checkpoint was written."""
+        if not path.exists():  # killed within the first epoch
+            return
+        kept = weights.read_checkpoint(path)
+        try:
+            self._model.load_state_dict(kept["state_dict"])
+            self._optimiser.load_state_dict(kept["optimiser"])
+            if self._ema is not None:
+                self._ema.module.load_state_dict(kept["state_dict_ema"])
+            if self._scaler is not None:
+                self._scaler.load_state_dict(kept["scaler"])
+            self.state = _State(kept["epoch"], kept["rows"], kept["best"], kept["best_epoch"], set(kept["unreadable"]))
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            raise InputError(f"{path}: expected the checkpoint of this training; {str(error)[:200]}") from None
+
+
+def _model(settings: Settings) -> Any:
+    model = create_model("uninas", arch=dict(settings.arch), num_classes=len(settings.classes), drop_path_rate=settings.drop_path)
+    if settings.weights is not None:
+        weights.load(model, settings.weights, new_head=True)
+    return model
+
+
+def _task(model: nn.Module, settings: Settings, device: torch.device) -> nn.Module:
+    criterion = _Labels(settings.smoothing)
+    if settings.teacher is None:
+        return ClassificationTask(model, criterion, device=device, verbose=False)
+    options: dict[str, Any] = (
+        {} if settings.teacher_weights is None else {"pretrained_cfg_overlay": {"file": settings.teacher_weights}}
+    )
+    teacher = create_model(settings.teacher, pretrained=True, num_classes=len(settings.classes), **options).to(device)
+    return LogitDistillationTask(
+        model, teacher, criterion, task_loss_weight=1.0 - settings.distil, distill_loss_weight=settings.distil,
+        temperature=settings.temperature, device=device, verbose=False,
+    )  # fmt: skip
+
+
+class _Labels(nn.Module):
+    """Mean cross-entropy over the pictures that could be read."""
+
+    def __init__(self, smoothing: float) -> None:
+        super().__init__()
+        self._smoothing = smoothing
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """(B, classes) and (B,) -> ()."""
+        there = targets >= 0
+        each = functional.cross_entropy(logits, targets.clamp_min(0), reduction="none", label_smoothing=self._smoothing)
+        return (each * there).sum() / there.sum().clamp_min(1)
+
+
+def _autocast(device: torch.device, precision: str) -> Any:
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=getattr(torch, precision))

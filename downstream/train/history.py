@@ -1,0 +1,63 @@
+"""What a training leaves to read: a table of epochs and its curves.
+
+RUN/log.csv       a row an epoch
+RUN/curves.svg    loss, accuracy and learning rate over the epochs
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from uninas.files import write_text
+
+__all__ = ["write_history"]
+
+Row = Mapping[str, float]
+
+
+def write_history(folder: Path, rows: Sequence[Row], panels: Mapping[str, Sequence[str]]) -> None:
+    """Write the table and the curves, whole or not at all.
+
+    Args:
+        folder: of the run.
+        rows: numbers by column, a row an epoch; the first column is the epoch. Columns may be missing from a row.
+        panels: title -> the columns drawn there.
+    """
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    stream = io.StringIO()
+    table = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+    table.writeheader()
+    table.writerows({name: _short(value) for name, value in row.items()} for row in rows)
+    write_text(folder / "log.csv", stream.getvalue())
+    if rows:
+        write_text(folder / "curves.svg", _curves(rows, panels))
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def _curves(rows: Sequence[Row], panels: Mapping[str, Sequence[str]]) -> str:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(4.2 * len(panels), 3.2), layout="constrained")
+    for axes, (title, names) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for name in names:
+            points = [(row["epoch"], row[name]) for row in rows if name in row]
+            if points:
+                axes.plot(*zip(*points, strict=True), label=name.replace("_", " "), marker="." if len(points) < 30 else None)
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+        if len(names) > 1:
+            axes.legend(frameon=False, fontsize=8)
+    stream = io.StringIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue()
