@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("search.commands.score", "Training-free scores of one architecture."),
     "search": ("search.commands.search", "Search the space from a configuration file; resume a run."),
     "bench": ("search.commands.bench", "Judge proxies on networks whose accuracies are known."),
+    "train": ("downstream.commands.train", "Train an architecture by the papers' protocols."),
     "report": ("search.commands.report", "Make the HTML report of a run."),
 }
 """Name -> (module that holds a click command called `command`, one line of help)."""

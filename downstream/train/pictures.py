@@ -134,7 +134,7 @@ def loader(
     if training and len(pictures) < batch:
         raise InputError(f"expected at least one batch of {batch} pictures to train on; got {len(pictures)}")
     return create_loader(
-        pictures,
+        pictures,  # type: ignore[arg-type]  # any dataset of pictures does
         input_size=(3, *size),
         batch_size=batch,
         is_training=training,

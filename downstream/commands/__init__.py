@@ -1,0 +1,1 @@
+"""Subcommands of `uninas` that use what was found."""
