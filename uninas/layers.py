@@ -81,7 +81,10 @@ def tokens(x: Tensor, heads: int) -> Tensor:
 
 def untokens(x: Tensor, size: tuple[int, int]) -> Tensor:
     """(B, heads, N, D) -> (B, heads * D, height, width)."""
-    return x.transpose(-1, -2).reshape(x.shape[0], x.shape[1] * x.shape[3], *size)
+    turned = x.transpose(-1, -2)
+    if torch.compiler.is_exporting():
+        turned = turned.contiguous()  # else the exported program would hold a view that fits the layout of one attention kernel
+    return turned.reshape(x.shape[0], x.shape[1] * x.shape[3], *size)
 
 
 def scores(q: Tensor, k: Tensor, head_dim: int) -> Tensor:
