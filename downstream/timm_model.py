@@ -45,10 +45,13 @@ class UniNASNet(nn.Module):
         num_features: channels of what `forward_features` gives.
         head_hidden_size: of what the classifier reads, before pooling.
         feature_info: one a stage: channels, reduction, module.
+        pretrained_cfg: timm's description of input, classifier and weights; timm sets it.
 
     Raises:
         InputError: what the architecture cannot be built with, such as other input channels than its stem fits.
     """
+
+    pretrained_cfg: dict[str, Any]
 
     def __init__(
         self,

@@ -23,8 +23,8 @@ def progress(shown: bool) -> Iterator[Watch]:
         return
     console = Console(stderr=True)
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[loss]}"),
-        console=console, disable=not console.is_terminal,
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        TextColumn("{task.fields[loss]}"), console=console, disable=not console.is_terminal,
     )  # fmt: skip
     with bar:
         yield _Live(console, bar)

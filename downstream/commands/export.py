@@ -1,0 +1,39 @@
+"""`uninas export`: a network as a folder of another tool's format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from uninas.commands.options import Size
+
+
+@click.command("export")
+@click.argument("arch")
+@click.option("--to", type=click.Choice(["timm", "torch", "onnx"]), required=True, help="The format.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to create.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights file. Default: a training run's best, else fresh ones.")
+@click.option("--classes", type=click.IntRange(1), help="Default: the training's, else the architecture's.")
+@click.option("--size", type=Size(), help="Pixels of the input. Default: the training's, else the architecture's.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of fresh weights.")
+def command(arch: str, to: str, out: Path, **options: Any) -> None:
+    """Write ARCH (a preset, a file, a run of a search or of a training) as a folder that another tool opens.
+
+    \b
+    timm     config.json and model.safetensors, laid out as timm's models on the Hugging Face Hub
+    torch    model.pt2 for torch.export.load: needs torch alone
+    onnx     model.onnx for any runtime, of any batch
+
+    \b
+    uninas export runs/coatnet --to onnx --out exported
+    uninas export coatnet --to timm --out exported --weights runs/coatnet/best.safetensors
+
+    A program (torch, onnx) is run at two batches and held against the module before it is given away. README.md is the model
+    card: costs, scores, origin and use.
+    """
+    from downstream.export import export, subject_of
+
+    for path in export(subject_of(arch, **options), to, out):
+        click.echo(f"{path}")

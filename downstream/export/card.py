@@ -1,0 +1,103 @@
+"""The model card: what a network is, costs and scored, where it comes from, how to use it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from timm.models._hub import generate_readme
+
+from downstream.timm_model import UniNASNet
+from uninas.cost import cost
+from uninas.files import write_text
+
+if TYPE_CHECKING:
+    from downstream.export.exporting import Subject
+
+__all__ = ["write_card"]
+
+_USAGE = {
+    "timm": """### Image classification
+```python
+import downstream  # pip install uninas-ray: makes the architecture known to timm
+import timm
+
+model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
+transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
+logits = model(transform(picture).unsqueeze(0))
+```
+
+### Feature maps
+```python
+model = timm.create_model("local-dir:FOLDER", pretrained=True, features_only=True)
+maps = model(pictures)  # strides {strides}
+```""",
+    "torch": """```python
+import torch
+
+run = torch.export.load("model.pt2").module()  # torch alone
+logits = run(pictures)  # float32 (batch, {shape}), any batch
+```""",
+    "onnx": """```python
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+(logits,) = session.run(["logits"], {{"pictures": pictures}})  # float32 (batch, {shape}), any batch
+```""",
+}
+
+
+def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
+    """Write README.md, in the layout of timm's models on the Hugging Face Hub."""
+    found = cost(subject.architecture.replace(classes=subject.classes), size=subject.size)
+    height, width = subject.size
+    details: dict[str, Any] = {
+        "Model Type": "Image classification / feature backbone",
+        "Model Stats": {
+            "Params (M)": f"{found.params / 1e6:.1f}",
+            "GMACs": f"{found.macs / 1e9:.2f}",
+            "Activations (MB, float32)": f"{found.activation_bytes / 1e6:.1f}",
+            "Convolutions and linear layers": str(found.layers),
+            "Image size": f"{height} x {width}",
+            "Classes": str(subject.classes),
+        },
+        "Weights": "fresh, not trained" if subject.weights is None else subject.weights.name,
+        "Architecture": {"Digest": subject.architecture.digest, "File": "architecture.json"},
+    }
+    details |= _origin(subject.metadata)
+    details["Made by"] = f"uninas-ray {_version('uninas-ray')}, torch {_version('torch')}, timm {_version('timm')}"
+    usage = _USAGE[to].format(
+        shape=f"{model.in_chans}, {height}, {width}",
+        strides=", ".join(str(info["reduction"]) for info in model.feature_info),
+    )
+    card = {
+        "description": "A network of the UniNAS space, found or made by hand, exported by UniNAS on Ray.",
+        "details": details,
+        "usage": usage,
+        "library_name": "timm" if to == "timm" else to,
+        "tags": ["image-classification", "neural-architecture-search", *(["timm"] if to == "timm" else [])],
+    }
+    write_text(out / "README.md", generate_readme(card, subject.name))
+
+
+def _origin(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What the search wrote into the architecture's file."""
+    found: dict[str, Any] = {}
+    mean, spread = metadata.get("mean"), metadata.get("spread")
+    if isinstance(mean, dict):
+        spread = spread if isinstance(spread, dict) else {}
+        found["Scores (mean over fresh seeds)"] = {
+            name: f"{value:.5g}" + (f" ± {spread[name]:.2g}" if name in spread else "") for name, value in mean.items()
+        }
+    names = {"objective": "objective", "index": "candidate", "place": "place in the search"}
+    origin = {names[key]: str(metadata[key]) for key in names if key in metadata}
+    return {**found, **({"Search": origin} if origin else {})}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
