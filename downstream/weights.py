@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -75,9 +76,11 @@ def _pickled(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals([argparse.Namespace]):  # timm's checkpoints hold their arguments in one
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0][:200]
+        refused = re.search(r"Unsupported (?:global|class)[^.\n]*", str(error))
+        if refused is None:
+            raise InputError(f"{path}: expected a checkpoint of torch; it cannot be read as one") from None
         raise InputError(
-            f"{path}: expected tensors and plain data alone; the file wants to build other objects, which is refused ({reason})"
+            f"{path}: expected tensors and plain data alone; it wants to build other things, which is refused ({refused[0]})"
         ) from None
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, BadZipFile) as error:
         raise InputError(f"{path}: expected a checkpoint of torch; {str(error).partition(chr(10))[0][:200]}") from None

@@ -164,7 +164,8 @@ class _Work:
         self._ema = ModelEmaV3(self._model, decay=settings.ema) if settings.ema else None
         self._scaler = NativeScaler(device=device.type) if settings.precision == "float16" else None
         if self._distributed:
-            task.prepare_distributed(device_ids=[device] if device.type == "cuda" else None)
+            # Static: stored forms hold norms that no gradient reaches, which DDP would wait for.
+            task.prepare_distributed(device_ids=[device] if device.type == "cuda" else None, static_graph=True)
         self._task = task
 
     def _loader(self, data: Path, split: str, workers: int) -> tuple[Pictures, Any]:
@@ -183,6 +184,7 @@ class _Work:
         state, settings = self.state, self._settings
         clock = time.perf_counter()
         seed_everything(settings.seed, 1 + state.epoch, self._rank)
+        self._train.seeds = (settings.seed, 1 + state.epoch)
         if self._distributed:
             self._train_loader.sampler.set_epoch(state.epoch)
         self._task.train()

@@ -6,7 +6,8 @@ DIR/train/<class>/*.jpg      DIR/val/<class>/*.jpg      (validation, test: the n
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from PIL import Image
 from timm.data import create_loader
 from timm.data.readers import create_reader
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from uninas.errors import InputError
 
@@ -56,6 +57,9 @@ class Pictures(Dataset[Any]):
 
     An unreadable one comes as a blank picture with the class -(1 + its number): no answer counts, see `readable`.
 
+    What a transform draws hangs on `seeds` (of the run, of the epoch) and the picture's number alone: neither on how many
+    processes read, nor on the order.
+
     Args:
         folder: of the split.
         class_names: classes in their order; a split's folders must be among them.
@@ -79,6 +83,7 @@ class Pictures(Dataset[Any]):
             raise InputError(f"{folder.path}: expected pictures; {error}") from None
         self._indices = range(part[0], len(self.reader), part[1])
         self.transform: Any = None
+        self.seeds: tuple[int, ...] = (0,)
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -91,7 +96,8 @@ class Pictures(Dataset[Any]):
                 picture = image.convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises over harmed files
             picture, target = Image.new("RGB", (64, 64)), -1 - index
-        return self.transform(picture), target
+        with _own_draws(*self.seeds, index):
+            return self.transform(picture), target
 
     def name(self, number: int) -> str:
         """The file of a picture's number."""
@@ -147,14 +153,41 @@ def loader(
         distributed=distributed and training,
         device=device,
         use_prefetcher=device.type == "cuda",
-        persistent_workers=False,  # each epoch draws anew from a seed of its own, so that a resumed run does the same
+        persistent_workers=False,  # new ones each epoch know its seeds
         pin_memory=device.type == "cuda",
     )
 
 
-def seed_everything(seed: int, *more: int) -> None:
-    """Seed torch, numpy and Python from several numbers: a run's, an epoch's, a process's."""
-    drawn = numpy.random.SeedSequence([seed, *more]).generate_state(1, dtype=numpy.uint64)
-    torch.manual_seed(int(drawn[0]) & ((1 << 63) - 1))
-    random.seed(int(drawn[0]))
-    numpy.random.seed(int(drawn[0]) & 0xFFFFFFFF)
+@contextmanager
+def _own_draws(*seeds: int) -> Iterator[None]:
+    """Draw from these seeds inside; in the process that trains, the other streams go on as if nothing had been drawn."""
+    drawn = _drawn(seeds)
+    if get_worker_info() is not None:
+        _seed(drawn)
+        yield
+        return
+    before = random.getstate(), numpy.random.get_state(), torch.get_rng_state()
+    _seed(drawn)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        numpy.random.set_state(before[1])
+        torch.set_rng_state(before[2])
+
+
+def seed_everything(*seeds: int) -> None:
+    """Seed torch on all devices, numpy and Python from several numbers: a run's, an epoch's, a process's."""
+    drawn = _drawn(seeds)
+    _seed(drawn)
+    torch.manual_seed(drawn >> 1)
+
+
+def _drawn(seeds: Sequence[int]) -> int:
+    return int(numpy.random.SeedSequence(seeds).generate_state(1, dtype=numpy.uint64)[0])
+
+
+def _seed(drawn: int) -> None:
+    random.seed(drawn)
+    numpy.random.seed(drawn & 0xFFFFFFFF)
+    torch.default_generator.manual_seed(drawn >> 1)

@@ -1,0 +1,3 @@
+"""Before any test here imports timm: the remedy for a torchvision without its operators."""
+
+import downstream  # noqa: F401
