@@ -76,7 +76,7 @@ def _pickled(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals([argparse.Namespace]):  # timm's checkpoints hold their arguments in one
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        refused = re.search(r"Unsupported (?:global|class)[^.\n]*", str(error))
+        refused = re.search(r"(?i)unsupported (?:global|class)\b[^\n]{,80}", str(error))
         if refused is None:
             raise InputError(f"{path}: expected a checkpoint of torch; it cannot be read as one") from None
         raise InputError(
