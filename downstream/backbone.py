@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 from timm.layers import DropPath
@@ -22,11 +23,12 @@ from torch.utils.checkpoint import checkpoint
 
 from uninas.compile import Network, StageModule
 from uninas.errors import InputError
-from uninas.graph import Architecture
+from uninas.graph import Architecture, Graph, Node
+from uninas.ops import op
 from uninas.source import load
 from uninas.text import from_document
 
-__all__ = ["Source", "architecture_of", "drop_paths", "stage_outputs"]
+__all__ = ["Source", "architecture_of", "drop_paths", "stage_outputs", "with_channels"]
 
 Source = Architecture | Mapping[str, Any] | str
 """An architecture, the document of an architecture file, or what `uninas.source.load` reads: a preset's name, a path."""
@@ -43,6 +45,27 @@ def architecture_of(source: Source) -> Architecture:
     if isinstance(source, Mapping):
         return from_document(dict(source), "arch")
     return load(source)
+
+
+def with_channels(architecture: Architecture, channels: int) -> Architecture:
+    """Give the architecture for pictures of so many channels; what the stem makes of them stays as wide as it was.
+
+    Raises:
+        InputError: a stem that reads the picture otherwise than by plain convolutions.
+    """
+    stem = architecture.stem
+    if channels == architecture.in_channels or not isinstance(stem, Graph):
+        return architecture.replace(in_channels=channels)
+    types = stem.frame_types(architecture.in_channels)
+    nodes = list(stem.nodes)
+    for place, (node, made) in enumerate(zip(stem.nodes, types, strict=True)):
+        if 0 in node.inputs:
+            if node.op.name != "conv" or node.op.values["groups"] != 1:
+                raise InputError(
+                    f"in_chans: expected {architecture.in_channels}: the stem's {node.op.name} reads the picture; got {channels}"
+                )
+            nodes[place] = Node(op("conv", **{**node.op.values, "ratio": Fraction(made[0], channels)}), node.inputs)
+    return architecture.replace(in_channels=channels, stem=Graph(tuple(nodes), stem.output))
 
 
 def drop_paths(network: Network, rate: float) -> None:

@@ -15,7 +15,7 @@ from timm.layers import SelectAdaptivePool2d
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
-from downstream.backbone import Source, architecture_of, drop_paths, stage_outputs
+from downstream.backbone import Source, architecture_of, drop_paths, stage_outputs, with_channels
 from uninas.compile import build
 from uninas.errors import InputError
 from uninas.graph import Architecture, Graph, head_channels
@@ -64,7 +64,7 @@ class UniNASNet(nn.Module):
         drop_path_rate: float = 0.0,
     ) -> None:
         super().__init__()
-        architecture = architecture.replace(in_channels=in_chans)
+        architecture = with_channels(architecture, in_chans)
         network = build(architecture, classes=1)  # with a norm; the classifier is our own
         drop_paths(network, drop_path_rate)
         self.architecture = architecture

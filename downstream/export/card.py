@@ -56,9 +56,9 @@ def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
     details: dict[str, Any] = {
         "Model Type": "Image classification / feature backbone",
         "Model Stats": {
-            "Params (M)": f"{found.params / 1e6:.1f}",
-            "GMACs": f"{found.macs / 1e9:.2f}",
-            "Activations (MB, float32)": f"{found.activation_bytes / 1e6:.1f}",
+            "Params (M)": f"{found.params / 1e6:.3g}",
+            "GMACs": f"{found.macs / 1e9:.3g}",
+            "Activations (MB, float32)": f"{found.activation_bytes / 1e6:.3g}",
             "Convolutions and linear layers": str(found.layers),
             "Image size": f"{height} x {width}",
             "Classes": str(subject.classes),

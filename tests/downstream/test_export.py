@@ -1,0 +1,159 @@
+"""Exports: equal logits where none of our code is, folders that timm opens, cards that tell the truth."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import timm
+import torch
+
+from downstream import weights
+from downstream.export import export, subject_of
+from downstream.export.exporting import Subject
+from tests.uninas.networks import small, tiny, walked
+from tests.uninas.running import distance, noise, scramble
+from uninas import Architecture, InputError, cost
+from uninas.spaces import nasbench201
+from uninas.text import to_text
+
+CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|nor_conv_3x3~2|"
+NETWORKS: dict[str, Architecture] = {
+    "coatnet": small("coatnet"),
+    "walk": walked(tiny("RET"), random.Random(5), 50),
+    "cell": nasbench201.architecture(CELL, classes=7, channels=8, cells=1),
+}
+
+ALONE = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("uninas", "proxies", "search", "downstream", "timm"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Blocked())
+import numpy as np
+
+folder = sys.argv[1]
+found = []
+for batch in (1, 7):
+    pictures = np.load(f"{folder}/in{batch}.npy")
+    if sys.argv[2] == "onnx":
+        import onnxruntime
+        session = onnxruntime.InferenceSession(f"{folder}/out/model.onnx", providers=["CPUExecutionProvider"])
+        (logits,) = session.run(["logits"], {"pictures": pictures})
+    else:
+        import torch
+        logits = torch.export.load(f"{folder}/out/model.pt2").module()(torch.from_numpy(pictures)).detach().numpy()
+    np.save(f"{folder}/got{batch}.npy", logits)
+"""
+
+
+def subject(name: str, folder: Path) -> Subject:
+    """A network with weights that no symmetry hides, in files."""
+    path = folder / f"{name}.json"
+    path.write_text(
+        to_text(NETWORKS[name], {"objective": "vkdnw_agg", "place": 1, "mean": {"vkdnw": 0.25}, "spread": {"vkdnw": 0.01}})
+    )
+    model = scramble(timm.create_model("uninas", arch=str(path), num_classes=7))
+    weights.save(model.state_dict(), folder / "w.safetensors")
+    return subject_of(str(path), weights=folder / "w.safetensors", classes=7)
+
+
+@pytest.mark.parametrize("to", ["torch", "onnx"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_programs_need_none_of_our_code(name: str, to: str, tmp_path: Path) -> None:
+    chosen = subject(name, tmp_path)
+    export(chosen, to, tmp_path / "out")
+    model = chosen.model()
+    for batch in (1, 7):
+        np.save(tmp_path / f"in{batch}.npy", noise(batch, 3, *chosen.size, seed=batch).numpy())
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(tmp_path), to], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for batch in (1, 7):
+        expected = model(torch.from_numpy(np.load(tmp_path / f"in{batch}.npy")))
+        assert distance(torch.from_numpy(np.load(tmp_path / f"got{batch}.npy")), expected) < 1e-4
+    about = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert about["input"]["shape"] == ["batch", 3, *chosen.size]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_timm_opens_the_folder(name: str, tmp_path: Path) -> None:
+    chosen = subject(name, tmp_path)
+    files = {path.name for path in export(chosen, "timm", tmp_path / "out")}
+    assert files == {"README.md", "architecture.json", "config.json", "model.safetensors"}
+    model = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
+    pictures = noise(2, 3, *chosen.size)
+    assert torch.equal(model(pictures), chosen.model()(pictures))
+    config = timm.data.resolve_model_data_config(model)
+    assert config["input_size"] == (3, *chosen.size)
+    tuned = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True, num_classes=2, in_chans=1)
+    assert tuned(noise(2, 1, *chosen.size)).shape == (2, 2)
+
+
+def test_the_card_says_what_it_is(tmp_path: Path) -> None:
+    chosen = subject("coatnet", tmp_path)
+    export(chosen, "timm", tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    found = cost(chosen.architecture.replace(classes=7))
+    for expected in (
+        "library_name: timm", "# Model card for coatnet", f"Params (M): {found.params / 1e6:.3g}",
+        f"GMACs: {found.macs / 1e9:.3g}", chosen.architecture.digest, "vkdnw: 0.25 ± 0.01", "objective: vkdnw_agg", "strides 4, 8, 16, 32", "w.safetensors",
+    ):  # fmt: skip
+        assert expected in text
+    assert (tmp_path / "out" / "architecture.json").read_text() == to_text(chosen.architecture, chosen.metadata)
+
+
+def test_a_training_gives_its_best_weights_and_classes(tmp_path: Path) -> None:
+    from downstream.train.classify import train
+    from tests.downstream import pictures
+    from tests.downstream.test_train import settings
+
+    data = pictures.make(tmp_path / "data", train=8, val=4)
+    train(settings(epochs=1), data, tmp_path / "run", workers=0)
+    chosen = subject_of(str(tmp_path / "run"))
+    assert (chosen.labels, chosen.classes, chosen.size) == (pictures.CLASSES, 3, (32, 32))
+    export(chosen, "onnx", tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["label_names"] == list(pictures.CLASSES)
+    (tmp_path / "run" / "best.safetensors").unlink()
+    with pytest.raises(InputError, match="expected weights of a finished epoch"):
+        subject_of(str(tmp_path / "run"))
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    chosen = subject_of("resnet", classes=3, size=(32, 32))
+    with pytest.raises(InputError, match="expected a new or empty folder"):
+        export(chosen, "torch", tmp_path / "full")
+    with pytest.raises(InputError, match="--to: expected one of timm, torch, onnx"):
+        export(chosen, "tflite", tmp_path / "out")
+    with pytest.raises(InputError, match="no such file"):
+        export(subject_of("resnet", weights=tmp_path / "none.safetensors"), "torch", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_program_with_other_logits_is_not_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from downstream.export import programs
+
+    monkeypatch.setattr(programs, "runner", lambda path: lambda pictures: torch.zeros(len(pictures), 7))
+    with pytest.raises(RuntimeError, match="expected the module's logits"):
+        export(subject("cell", tmp_path), "onnx", tmp_path / "out")
+
+
+def test_onnx_runs_on_any_batch_and_says_so(tmp_path: Path) -> None:
+    export(subject("cell", tmp_path), "onnx", tmp_path / "out")
+    session = onnxruntime.InferenceSession(str(tmp_path / "out" / "model.onnx"), providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    assert given.name == "pictures"
+    assert not isinstance(given.shape[0], int)
+    assert given.shape[1:] == [3, 32, 32]
