@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from fractions import Fraction
 from typing import Any
 
 from timm.layers import DropPath
@@ -23,8 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from uninas.compile import Network, StageModule
 from uninas.errors import InputError
-from uninas.graph import Architecture, Graph, Node
-from uninas.ops import op
+from uninas.graph import Architecture, Graph
 from uninas.source import load
 from uninas.text import from_document
 
@@ -48,24 +46,16 @@ def architecture_of(source: Source) -> Architecture:
 
 
 def with_channels(architecture: Architecture, channels: int) -> Architecture:
-    """Give the architecture for pictures of so many channels; what the stem makes of them stays as wide as it was.
+    """Give the architecture for pictures of so many channels.
 
     Raises:
-        InputError: a stem that reads the picture otherwise than by plain convolutions.
+        InputError: the stem is a graph, which is made for its own number of channels.
     """
-    stem = architecture.stem
-    if channels == architecture.in_channels or not isinstance(stem, Graph):
-        return architecture.replace(in_channels=channels)
-    types = stem.frame_types(architecture.in_channels)
-    nodes = list(stem.nodes)
-    for place, (node, made) in enumerate(zip(stem.nodes, types, strict=True)):
-        if 0 in node.inputs:
-            if node.op.name != "conv" or node.op.values["groups"] != 1:
-                raise InputError(
-                    f"in_chans: expected {architecture.in_channels}: the stem's {node.op.name} reads the picture; got {channels}"
-                )
-            nodes[place] = Node(op("conv", **{**node.op.values, "ratio": Fraction(made[0], channels)}), node.inputs)
-    return architecture.replace(in_channels=channels, stem=Graph(tuple(nodes), stem.output))
+    if channels != architecture.in_channels and isinstance(architecture.stem, Graph):
+        raise InputError(
+            f"in_chans: expected {architecture.in_channels}, which the graph of the stem is made for; got {channels}"
+        )
+    return architecture.replace(in_channels=channels)
 
 
 def drop_paths(network: Network, rate: float) -> None:

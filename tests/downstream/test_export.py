@@ -96,8 +96,9 @@ def test_timm_opens_the_folder(name: str, tmp_path: Path) -> None:
     assert torch.equal(model(pictures), chosen.model()(pictures))
     config = timm.data.resolve_model_data_config(model)
     assert config["input_size"] == (3, *chosen.size)
-    tuned = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True, num_classes=2, in_chans=1)
-    assert tuned(noise(2, 1, *chosen.size)).shape == (2, 2)
+    channels = 3 if name == "cell" else 1
+    tuned = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True, num_classes=2, in_chans=channels)
+    assert tuned(noise(2, channels, *chosen.size)).shape == (2, 2)
 
 
 def test_the_card_says_what_it_is(tmp_path: Path) -> None:
@@ -107,7 +108,8 @@ def test_the_card_says_what_it_is(tmp_path: Path) -> None:
     found = cost(chosen.architecture.replace(classes=7))
     for expected in (
         "library_name: timm", "# Model card for coatnet", f"Params (M): {found.params / 1e6:.3g}",
-        f"GMACs: {found.macs / 1e9:.3g}", chosen.architecture.digest, "vkdnw: 0.25 ± 0.01", "objective: vkdnw_agg", "strides 4, 8, 16, 32", "w.safetensors",
+        f"GMACs: {found.macs / 1e9:.3g}",
+        chosen.architecture.digest, "vkdnw: 0.25 ± 0.01", "objective: vkdnw_agg", "strides 4, 8, 16, 32", "w.safetensors",
     ):  # fmt: skip
         assert expected in text
     assert (tmp_path / "out" / "architecture.json").read_text() == to_text(chosen.architecture, chosen.metadata)

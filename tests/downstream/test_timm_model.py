@@ -245,6 +245,7 @@ def test_tracing() -> None:
         ({"arch": {"format": "x"}}, 'expected "format"'),
         ({"arch": "resnet", "global_pool": "sum"}, "global_pool: expected one of"),
         ({"arch": "resnet", "global_pool": ""}, "expected a pooling before a classifier"),
+        ({"arch": NETWORKS["cell"], "in_chans": 1}, "in_chans: expected 3"),
         ({"arch": "resnet", "drop_path_rate": 1.0}, "drop_path_rate: expected"),
         ({"arch": "resnet", "features_only": True, "out_indices": (0, 4)}, "out_indices: expected some of the 4 stages"),
     ],
