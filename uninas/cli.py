@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("search.commands.search", "Search the space from a configuration file; resume a run."),
     "bench": ("search.commands.bench", "Judge proxies on networks whose accuracies are known."),
     "train": ("downstream.commands.train", "Train an architecture by the papers' protocols."),
+    "evaluate": ("downstream.commands.evaluate", "How good trained weights are: accuracy, pictures a second."),
     "export": ("downstream.commands.export", "A network as a folder for timm, torch.export or ONNX, with a model card."),
     "report": ("search.commands.report", "Make the HTML report of a run."),
 }

@@ -33,7 +33,8 @@ def command(arch: str, to: str, out: Path, **options: Any) -> None:
     A program (torch, onnx) is run at two batches and held against the module before it is given away. README.md is the model
     card: costs, scores, origin and use.
     """
-    from downstream.export import export, subject_of
+    from downstream.export import export
+    from downstream.subject import subject_of
 
     for path in export(subject_of(arch, **options), to, out):
         click.echo(f"{path}")

@@ -1,5 +1,5 @@
 """Networks as folders that other tools open: timm, torch.export, ONNX."""
 
-from downstream.export.exporting import FORMATS, Subject, export, subject_of
+from downstream.export.exporting import FORMATS, export
 
-__all__ = ["FORMATS", "Subject", "export", "subject_of"]
+__all__ = ["FORMATS", "export"]

@@ -14,7 +14,7 @@ from uninas.cost import cost
 from uninas.files import write_text
 
 if TYPE_CHECKING:
-    from downstream.export.exporting import Subject
+    from downstream.subject import Subject
 
 __all__ = ["write_card"]
 

@@ -15,8 +15,8 @@ import timm
 import torch
 
 from downstream import weights
-from downstream.export import export, subject_of
-from downstream.export.exporting import Subject
+from downstream.export import export
+from downstream.subject import Subject, subject_of
 from tests.uninas.networks import small, tiny, walked
 from tests.uninas.running import distance, noise, scramble
 from uninas import Architecture, InputError, cost

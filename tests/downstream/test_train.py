@@ -173,7 +173,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(data: Path, tmp
 
 
 def test_a_teacher_teaches(data: Path, tmp_path: Path) -> None:
-    from downstream.export import export, subject_of
+    from downstream.export import export
+    from downstream.subject import subject_of
 
     train(settings(augment=""), data, tmp_path / "teacher", workers=0)
     export(subject_of(str(tmp_path / "teacher")), "timm", tmp_path / "exported")

@@ -1,0 +1,110 @@
+"""A network with its weights, as commands name it: a preset, a file, the run of a search or of a training.
+
+subject = subject_of("runs/coatnet")              a training: its best weights, size and class names
+model = subject.model()                           a model of timm, in evaluation mode
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm import create_model
+
+from downstream import weights as weights_files
+from downstream.timm_model import UniNASNet
+from downstream.train.settings import read
+from uninas.errors import InputError
+from uninas.graph import Architecture
+from uninas.source import load
+
+__all__ = ["Subject", "subject_of"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network with its weights.
+
+    Attributes:
+        name: for people.
+        architecture: of the network; its reference size and classes are not looked at.
+        classes: of the classifier.
+        size: (H, W) of the input.
+        weights: file that the weights are read from; None for fresh ones.
+        labels: names of the classes, or None.
+        seed: of fresh weights.
+        metadata: what the architecture's file says of its origin.
+    """
+
+    name: str
+    architecture: Architecture
+    classes: int
+    size: tuple[int, int]
+    weights: Path | None
+    labels: tuple[str, ...] | None
+    seed: int
+    metadata: Mapping[str, Any]
+
+    def model(self) -> UniNASNet:
+        """Build the model, in evaluation mode. Raises InputError for weights that do not fit."""
+        torch.manual_seed(self.seed)
+        model: Any = create_model("uninas", arch=self.architecture, num_classes=self.classes)
+        if self.weights is not None:
+            weights_files.load(model, self.weights)
+        assert isinstance(model, UniNASNet)
+        return model.eval()
+
+
+def subject_of(
+    source: str,
+    *,
+    weights: Path | None = None,
+    classes: int | None = None,
+    size: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> Subject:
+    """Find out what a person means.
+
+    Args:
+        source: a preset, a file, the run of a search, or the run of a training, whose best weights, size and class names count.
+        weights: file of weights; None for those of a training's run, or fresh ones.
+        classes: None for those of the training, or the architecture's.
+        size: None for the training's, or the architecture's reference.
+        seed: of fresh weights.
+
+    Raises:
+        InputError: no such architecture, or a training without weights yet.
+    """
+    folder = Path(source)
+    architecture, labels = None, None
+    if (folder / "settings.json").is_file() and (folder / "architecture.json").is_file():
+        settings = read(folder)
+        architecture, labels, size = load(folder / "architecture.json"), settings.classes, size or settings.size
+        weights = weights or folder / "best.safetensors"
+        if not weights.is_file():
+            raise InputError(f"{folder}: expected weights of a finished epoch, best.safetensors; there are none yet")
+    architecture = architecture or load(source)
+    count = classes or (len(labels) if labels else architecture.classes)
+    return Subject(
+        name=folder.stem if folder.exists() else source,
+        architecture=architecture,
+        classes=count,
+        size=size or architecture.input_size,
+        weights=weights,
+        labels=labels if labels and len(labels) == count else None,
+        seed=seed,
+        metadata=_metadata(folder),
+    )
+
+
+def _metadata(path: Path) -> Mapping[str, Any]:
+    path = next((path / name for name in ("best.json", "architecture.json") if (path / name).is_file()), path)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8")).get("metadata")
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
