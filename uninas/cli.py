@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bench": ("search.commands.bench", "Judge proxies on networks whose accuracies are known."),
     "train": ("downstream.commands.train", "Train an architecture by the papers' protocols."),
     "evaluate": ("downstream.commands.evaluate", "How good trained weights are: accuracy, pictures a second."),
+    "compare": ("downstream.commands.compare", "Networks side by side: costs, speed and memory here, accuracy from logs."),
     "export": ("downstream.commands.export", "A network as a folder for timm, torch.export or ONNX, with a model card."),
     "report": ("search.commands.report", "Make the HTML report of a run."),
 }

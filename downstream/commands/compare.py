@@ -1,0 +1,128 @@
+"""`uninas compare`: networks side by side, as in the papers' tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from uninas.commands.options import Size
+from uninas.errors import InputError
+
+
+@click.command("compare")
+@click.argument("archs", nargs=-1, required=True)
+@click.option("--tasks", default="classify,detect,segment", show_default=True, help="Separated by commas.")
+@click.option("--sizes", help="One a task, separated by commas: 224,800x1280,512. Default: the protocol's.")
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Pictures at a time, for speed and memory.")
+@click.option("--device", help="Where to measure. Default: cuda where there is one, else cpu; none: only count.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
+@click.option("--classes", type=click.IntRange(1), default=1000, show_default=True, help="Of the classifier.")
+@click.option("--log", "logs", multiple=True, metavar="ARCH=RUN", help="A training's folder or log, for the accuracy.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the table, by its ending: .csv, .json or .md.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_json: bool, **options: Any) -> None:
+    """Compare ARCHS: parameters, 2 x MACs, pictures a second and peak memory on this device, accuracy from logs.
+
+    \b
+    uninas compare resnet efficientnet vit coatnet runs/search --device none
+    uninas compare coatnet runs/search --tasks classify --batch 64 --log runs/search=runs/found --out table.md
+
+    Classification is the whole network; detection and segmentation run the backbone alone, at the protocol's sizes. A run of a
+    training is its own log.
+    """
+    from rich.console import Console
+
+    from downstream.compare import accuracies, compare, sizes_of
+    from uninas.source import load
+
+    tasks = [task.strip() for task in options["tasks"].split(",") if task.strip()]
+    sizes = [Size().convert(size, None, None) for size in (options["sizes"] or "").split(",") if size.strip()]
+    known = {}
+    for given in logs:
+        name, sign, path = given.partition("=")
+        if not sign or name not in archs:
+            raise InputError(f"--log: expected ARCH=RUN with one of {', '.join(archs)}; got {given}")
+        known[name] = accuracies(Path(path))
+    for name in archs:
+        if name not in known and (Path(name) / "log.csv").is_file():
+            known[name] = accuracies(Path(name))
+    err = Console(stderr=True)
+    rows = compare(
+        {name: load(name) for name in archs}, sizes_of(tasks, sizes), device=_device(options["device"]), batch=options["batch"],
+        precision=options["precision"], classes=options["classes"], logs=known,
+        note=lambda text: err.print(text, markup=False, highlight=False),
+    )  # fmt: skip
+    if out is not None:
+        _write(rows, out)
+    if as_json:
+        click.echo(
+            json.dumps({"rows": [asdict(row) for row in rows], "batch": options["batch"], "precision": options["precision"]})
+        )
+        return
+    _show(rows, Console(width=None if sys.stdout.isatty() else 130))
+    for row in rows:
+        if row.failed:
+            click.echo(f"{row.name}, {row.task}: {row.failed}")
+
+
+def _device(given: str | None) -> str | None:
+    if given == "none":
+        return None
+    if given is not None:
+        return given
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+HEADINGS = ("network", "task", "size", "params", "2 x MACs", "pictures/s", "memory", "accuracy")
+
+
+def _cells(row: Any) -> tuple[str, ...]:
+    from downstream.compare import METRICS
+
+    accuracy = "  ".join(f"{title} {row.accuracy[key]:.2f}" for key, title in METRICS[row.task] if key in (row.accuracy or {}))
+    return (
+        row.name, row.task, f"{row.size[0]}x{row.size[1]}", f"{row.params / 1e6:.1f}M", f"{2 * row.macs / 1e9:.2f}G",
+        "" if row.pictures_per_second is None else f"{row.pictures_per_second:.1f}",
+        "" if row.peak_bytes is None else f"{row.peak_bytes / 2**20:,.0f} MiB", accuracy,
+    )  # fmt: skip
+
+
+def _show(rows: Sequence[Any], console: Any) -> None:
+    from rich.table import Table
+
+    device = next((row.device for row in rows if row.device), None)
+    table = Table(title=None if device is None else f"on {device}", title_justify="left")
+    for place, heading in enumerate(HEADINGS):
+        table.add_column(heading, justify="left" if place in (0, 1, 7) else "right", no_wrap=place > 0)
+    for row in rows:
+        table.add_row(*_cells(row))
+    console.print(table)
+
+
+def _write(rows: Sequence[Any], out: Path) -> None:
+    from uninas.files import write_text
+
+    if out.suffix == ".json":
+        text = json.dumps([asdict(row) for row in rows], indent=1) + "\n"
+    elif out.suffix == ".csv":
+        stream = io.StringIO()
+        table = csv.DictWriter(stream, list(asdict(rows[0])), lineterminator="\n")
+        table.writeheader()
+        table.writerows({**asdict(row), "size": f"{row.size[0]}x{row.size[1]}"} for row in rows)
+        text = stream.getvalue()
+    elif out.suffix == ".md":
+        lines = [HEADINGS, tuple("---" if place in (0, 1, 7) else "---:" for place in range(len(HEADINGS))), *map(_cells, rows)]
+        text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
+    else:
+        raise InputError(f"--out: expected a file that ends in .csv, .json or .md; got {out}")
+    write_text(out, text)

@@ -1,0 +1,166 @@
+"""How quick a network is on a device, and how much memory it takes: measured in a process of its own.
+
+measure(architecture, size=(224, 224), classes=1000, batch=64, device="cuda")     Speed(pictures_per_second, peak_bytes, ...)
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uninas.errors import InputError
+from uninas.graph import Architecture
+from uninas.text import parse, to_text
+
+__all__ = ["Speed", "measure"]
+
+ROUNDS = 10
+ENOUGH_SECONDS = 10.0  # a round may be the last after so long, if there were three
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What was measured of inference.
+
+    Attributes:
+        pictures_per_second: the median over the rounds.
+        spread: the quickest round's rate minus the slowest's, in parts of the median.
+        peak_bytes: by which memory grew at its peak, weights included; None where the system does not tell.
+        device: its name.
+    """
+
+    pictures_per_second: float
+    spread: float
+    peak_bytes: int | None
+    device: str
+
+
+def measure(
+    architecture: Architecture,
+    *,
+    size: tuple[int, int],
+    classes: int,
+    batch: int,
+    device: str,
+    precision: str = "float32",
+    threads: int | None = None,
+) -> Speed:
+    """Measure inference on noise, after warming up.
+
+    Args:
+        architecture: the network.
+        size: (H, W).
+        classes: of the classifier; 0 runs the stages alone, as a detector's backbone.
+        batch: pictures at a time.
+        device: of torch.
+        precision: "float32", "bfloat16" or "float16" (autocast).
+        threads: of torch on the CPU; None for torch's own choice.
+
+    Raises:
+        InputError: the process ended without an answer (out of memory).
+    """
+    what = f"{size[0]}x{size[1]}, batch {batch} on {device}"
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    arguments = (theirs, to_text(architecture), size, classes, batch, device, precision, threads)
+    process = context.Process(target=_answer, args=arguments, daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        found: dict[str, Any] = ours.recv()
+    except EOFError:
+        process.join()
+        raise InputError(f"{what}: expected a measurement; the process ended with code {process.exitcode}") from None
+    process.join()
+    if "error" in found:
+        raise InputError(f"{what}: expected a measurement; {found['error']}")
+    return Speed(**found)
+
+
+def _answer(pipe: Any, text: str, size: tuple[int, int], classes: int, batch: int, device: str, precision: str,
+            threads: int | None) -> None:  # fmt: skip
+    import torch
+
+    from uninas.compile import build
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    place = torch.device(device)
+    try:
+        module = build(parse(text), classes=classes).eval().to(place)
+        pictures = torch.randn(batch, 3, *size, device=place)
+        before = _peak(place, reset=True)
+        weights = sum(value.numel() * value.element_size() for value in module.state_dict().values())
+        rates = _rates(module, pictures, place, precision, classes)
+        after = _peak(place)
+    except RuntimeError as error:  # torch's word for memory that is not there
+        pipe.send({"error": str(error).partition("\n")[0]})
+        return
+    middle = statistics.median(rates)
+    pipe.send(
+        {
+            "pictures_per_second": middle,
+            "spread": (max(rates) - min(rates)) / middle,
+            "peak_bytes": None if before is None or after is None else after - before + weights,
+            "device": _name(place),
+        }
+    )
+
+
+def _rates(module: Any, pictures: Any, place: Any, precision: str, classes: int) -> list[float]:
+    import torch
+
+    run = module if classes else module.forward_features
+    rates = list[float]()
+    with torch.inference_mode(), torch.autocast(place.type, getattr(torch, precision), enabled=precision != "float32"):
+        run(pictures)
+        _wait(place)
+        begun = time.perf_counter()
+        while len(rates) < 3 or (len(rates) < ROUNDS and time.perf_counter() - begun < ENOUGH_SECONDS):
+            clock = time.perf_counter()
+            run(pictures)
+            _wait(place)
+            rates.append(len(pictures) / (time.perf_counter() - clock))
+    return rates
+
+
+def _wait(place: Any) -> None:
+    import torch
+
+    if place.type == "cuda":
+        torch.cuda.synchronize(place)
+
+
+def _peak(place: Any, *, reset: bool = False) -> int | None:
+    """Most memory held, in bytes: the device's, or this process's where Linux tells; with `reset` from now on."""
+    import torch
+
+    if place.type == "cuda":
+        if reset:
+            torch.cuda.reset_peak_memory_stats(place)
+            return int(torch.cuda.memory_allocated(place))
+        return int(torch.cuda.max_memory_allocated(place))
+    try:
+        if reset:
+            Path("/proc/self/clear_refs").write_text("5")
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+
+
+def _name(place: Any) -> str:
+    import torch
+
+    if place.type == "cuda":
+        return torch.cuda.get_device_name(place)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "cpu")
+    return f"{model}, {torch.get_num_threads()} threads"
