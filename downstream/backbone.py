@@ -26,7 +26,7 @@ from uninas.graph import Architecture, Graph
 from uninas.source import load
 from uninas.text import from_document
 
-__all__ = ["Source", "architecture_of", "drop_paths", "stage_outputs", "with_channels"]
+__all__ = ["Source", "architecture_of", "drop_paths", "stage_outputs", "stage_widths", "with_channels"]
 
 Source = Architecture | Mapping[str, Any] | str
 """An architecture, the document of an architecture file, or what `uninas.source.load` reads: a preset's name, a path."""
@@ -43,6 +43,15 @@ def architecture_of(source: Source) -> Architecture:
     if isinstance(source, Mapping):
         return from_document(dict(source), "arch")
     return load(source)
+
+
+def stage_widths(source: Source) -> list[int]:
+    """Channels of each stage's map, for a neck or a head that is built on them.
+
+    Raises:
+        InputError: what was expected, what came and where.
+    """
+    return [stage.width for stage in architecture_of(source).stages]
 
 
 def with_channels(architecture: Architecture, channels: int) -> Architecture:

@@ -3,8 +3,8 @@
     custom_imports = dict(imports=["downstream.mm_backbone"])
     model = dict(backbone=dict(type="UniNAS", arch="coatnet", drop_path_rate=0.1, weights="coatnet.safetensors"), ...)
 
-Registered at mmengine's root, where both look. Maps come out at the stages' strides, 4, 8, 16, 32 in the template, for an input of
-any size: tables of relative position bias are resized, masks are made anew.
+Registered at mmengine's root, where both look. Maps come out at the stages' strides, 4, 8, 16, 32 in the template, for an input
+of any size: tables of relative position bias are resized, masks are made anew.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from timm import create_model
 
 from downstream import weights as weights_files
 from downstream.timm_model import UniNASNet
-from downstream.train.settings import read
+from downstream.train.settings import Settings, read
 from uninas.errors import InputError
 from uninas.graph import Architecture
 from uninas.source import load
@@ -83,9 +83,10 @@ def subject_of(
     architecture, labels = None, None
     if (folder / "settings.json").is_file() and (folder / "architecture.json").is_file():
         settings = read(folder)
-        architecture, labels, size = load(folder / "architecture.json"), settings.classes, size or settings.size
-        weights = weights or folder / "best.safetensors"
-        if not weights.is_file():
+        architecture, size = load(folder / "architecture.json"), size or settings.size
+        if isinstance(settings, Settings):  # weights of a detector or a segmenter are not those of a classifier
+            labels, weights = settings.classes, weights or folder / "best.safetensors"
+        if weights is not None and not weights.is_file():
             raise InputError(f"{folder}: expected weights of a finished epoch, best.safetensors; there are none yet")
     architecture = architecture or load(source)
     count = classes or (len(labels) if labels else architecture.classes)

@@ -8,9 +8,23 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from downstream.train.classify import Watch
+from downstream.train.result import Watch
 
 __all__ = ["progress"]
+
+_COLUMNS = {
+    "train_loss": ("loss", ".3f", ""),
+    "val_loss": ("val", ".3f", ""),
+    "top1": ("top-1", ".2f", "%"),
+    "top1_ema": ("averaged", ".2f", "%"),
+    "box_ap": ("box AP", ".2f", ""),
+    "mask_ap": ("mask AP", ".2f", ""),
+    "miou": ("mIoU", ".2f", ""),
+    "lr": ("lr", ".2e", ""),
+    "seconds": ("", ".0f", " s"),
+    "pictures_per_second": ("", ".1f", " pictures/s"),
+}
+"""Column of log.csv -> title, format and unit in the line of an epoch."""
 
 _EVERY = 10  # batches between two looks at the loss, which wait for the device
 
@@ -48,10 +62,5 @@ class _Live(Watch):
         )
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        averaged = f"  averaged {row['top1_ema']:.2f}%" if "top1_ema" in row else ""
-        self._console.print(
-            f"epoch {row['epoch']:.0f}/{self._epochs}  loss {row['train_loss']:.3f}  val {row['val_loss']:.3f}  "
-            f"top-1 {row['top1']:.2f}%{averaged}  lr {row['lr']:.2e}  {row['seconds']:.0f} s  "
-            f"{row['pictures_per_second']:.0f} pictures/s",
-            markup=False, highlight=False,
-        )  # fmt: skip
+        parts = [f"{title} {row[name]:{style}}{unit}".lstrip() for name, (title, style, unit) in _COLUMNS.items() if name in row]
+        self._console.print(f"epoch {row['epoch']:.0f}/{self._epochs}  {'  '.join(parts)}", markup=False, highlight=False)

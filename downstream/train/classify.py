@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -37,37 +36,15 @@ from downstream import weights
 from downstream.evaluate import Accuracy, accuracy
 from downstream.train.history import write_history
 from downstream.train.pictures import Folder, Pictures, loader, readable, seed_everything
+from downstream.train.result import Result, Watch
 from downstream.train.settings import Settings
 from uninas.errors import InputError
 from uninas.files import write_json
 
-__all__ = ["Result", "Watch", "train"]
+__all__ = ["train"]
 
 PANELS = {"loss": ("train_loss", "val_loss"), "top-1, %": ("top1", "top1_ema"), "learning rate": ("lr",)}
 CHECKPOINT = "checkpoint.pth"
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a training ended: its rows of log.csv, the best top-1 in percent and its epoch, pictures that could not be read."""
-
-    rows: tuple[Mapping[str, float], ...]
-    best: float
-    best_epoch: int
-    unreadable: tuple[str, ...]
-
-
-class Watch:
-    """Who is told of the progress; does nothing."""
-
-    def note(self, text: str) -> None:
-        """Something that a person should know."""
-
-    def step(self, epoch: int, epochs: int, step: int, steps: int, loss: Callable[[], float]) -> None:
-        """One batch is done; `loss` reads its value, which waits for the device."""
-
-    def epoch(self, row: Mapping[str, float]) -> None:
-        """One epoch is done."""
 
 
 @dataclass
@@ -133,7 +110,7 @@ def train(
             work.save(run)
             write_history(run, state.rows, PANELS)
             watch.epoch(row)
-    return Result(tuple(state.rows), state.best, state.best_epoch, tuple(sorted(state.unreadable)))
+    return Result(tuple(state.rows), "top1", state.best, state.best_epoch, tuple(sorted(state.unreadable)))
 
 
 class _Work:

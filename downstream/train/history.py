@@ -14,7 +14,7 @@ from typing import Any
 
 from uninas.files import write_text
 
-__all__ = ["write_history"]
+__all__ = ["read_history", "write_history"]
 
 Row = Mapping[str, float]
 
@@ -35,6 +35,15 @@ def write_history(folder: Path, rows: Sequence[Row], panels: Mapping[str, Sequen
     write_text(folder / "log.csv", stream.getvalue())
     if rows:
         write_text(folder / "curves.svg", _curves(rows, panels))
+
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Read the table back; no rows where there is none yet."""
+    path = folder / "log.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
 
 
 def _short(value: Any) -> Any:

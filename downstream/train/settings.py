@@ -1,4 +1,4 @@
-"""What a classification training was asked for: kept in RUN/settings.json, read again by a resume."""
+"""What a training was asked for: kept in RUN/settings.json, read again by a resume."""
 
 from __future__ import annotations
 
@@ -65,12 +65,60 @@ class Settings:
     temperature: float = 1.0
     weights: str | None = None
 
+    @property
+    def task(self) -> str:
+        """Always "classify"."""
+        return "classify"
+
     def write(self, folder: Path) -> None:
         """Write RUN/settings.json."""
-        write_json(folder / FILE, {"format": FORMAT, "version": VERSION, **asdict(self)})
+        _write(self, folder)
 
 
-def read(folder: Path) -> Settings:
+@dataclass(frozen=True)
+class StackSettings:
+    """One training of a detector or a segmenter.
+
+    Attributes:
+        task: "detect" or "segment".
+        arch: the document of the architecture.
+        size: (H, W) that pictures are scaled to (detect) or cropped to (segment).
+        batch: of one process.
+        processes: GPUs, or processes on CPUs.
+        epochs: the protocol's schedule is stretched to them.
+        every: epochs between evaluations, which are also those between checkpoints.
+        lr: for the whole batch; None for the protocol's, in proportion to the batch.
+        drop_path: see `downstream.backbone.drop_paths`.
+        checkpointing: see `downstream.backbone.stage_outputs`.
+        precision: "float32", "bfloat16" or "float16" of the forward pass.
+        seed: of initial weights, order and augmentation.
+        weights: file of a classifier that the backbone begins from, or None.
+    """
+
+    task: str
+    arch: Mapping[str, Any]
+    size: tuple[int, int]
+    batch: int
+    processes: int
+    epochs: int
+    every: int
+    drop_path: float
+    lr: float | None = None
+    checkpointing: bool = False
+    precision: str = "float32"
+    seed: int = 0
+    weights: str | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write RUN/settings.json."""
+        _write(self, folder)
+
+
+def _write(settings: Settings | StackSettings, folder: Path) -> None:
+    write_json(folder / FILE, {"format": FORMAT, "version": VERSION, "task": settings.task, **asdict(settings)})
+
+
+def read(folder: Path) -> Settings | StackSettings:
     """Read RUN/settings.json.
 
     Raises:
@@ -85,9 +133,10 @@ def read(folder: Path) -> Settings:
         raise InputError(f"{path}: expected the settings of a training (JSON); {error}") from None
     if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != VERSION:
         raise InputError(f"{path}: expected the settings of a training, version {VERSION}; got something else")
-    names = {field.name for field in fields(Settings)}
+    kind = Settings if data.get("task") == "classify" else StackSettings
+    names = {field.name for field in fields(kind)}
     missing = sorted(names - set(data))
     if missing:
         raise InputError(f"{path}: expected the keys {', '.join(sorted(names))}; missing: {', '.join(missing)}")
-    known = {name: data[name] for name in names}
-    return Settings(**{**known, "classes": tuple(known["classes"]), "size": tuple(known["size"])})
+    known: dict[str, Any] = {name: tuple(data[name]) if name in ("classes", "size") else data[name] for name in names}
+    return kind(**known)

@@ -19,9 +19,10 @@ import torch
 from timm.scheduler import create_scheduler_v2
 
 from downstream import weights
-from downstream.train.classify import Watch, train
+from downstream.train.classify import train
 from downstream.train.history import write_history
 from downstream.train.protocols import PROTOCOLS
+from downstream.train.result import Watch
 from downstream.train.settings import Settings, read
 from tests.downstream import pictures
 from tests.uninas.networks import tiny
@@ -80,7 +81,8 @@ def test_one_seed_one_curve(options: dict[str, Any], data: Path, tmp_path: Path)
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from downstream.train.classify import Watch, train
+from downstream.train.classify import train
+from downstream.train.result import Watch
 from tests.downstream.test_train import settings
 
 class Fatal(Watch):

@@ -1,0 +1,151 @@
+"""The configuration of a detector or a segmenter, for mmengine: the files of configs/ with what a person asked for put in.
+
+    config = configured(settings, Path("data/coco"), Path("runs/coatnet"), workers=4)
+    Runner.from_cfg(config).train()
+
+configs/mmdet/mask_rcnn_uninas_coco.py, configs/mmseg/upernet_uninas_ade20k.py hold the protocol and can be used without us.
+"""
+
+from __future__ import annotations
+
+import json
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from downstream.backbone import stage_widths
+from downstream.mm_stack import require
+from downstream.train.settings import StackSettings
+from uninas.errors import InputError
+
+__all__ = ["METRICS", "config_file", "configured"]
+
+_FILES = {"detect": "mmdet/mask_rcnn_uninas_coco.py", "segment": "mmseg/upernet_uninas_ade20k.py"}
+_LAYOUT = {
+    "detect": (
+        "annotations/instances_train2017.json", "annotations/instances_val2017.json", "train2017", "val2017",
+    ),
+    "segment": ("images/training", "annotations/training", "images/validation", "annotations/validation"),
+}  # fmt: skip
+"""What the folder of the data must hold: COCO's and ADE20K's own layouts."""
+
+METRICS = {
+    "detect": {"coco/bbox_mAP": "box_ap", "coco/segm_mAP": "mask_ap"},
+    "segment": {"mIoU": "miou", "aAcc": "pixel_accuracy"},
+}
+"""By task: the stack's name of a metric -> ours."""
+
+
+def config_file(task: str) -> Path:
+    """Where the configuration of a task lies: in the sources, or where an installation puts it."""
+    places = [Path(__file__).parents[2] / "configs", Path(sysconfig.get_path("data")) / "share" / "uninas" / "configs"]
+    found = next((place / _FILES[task] for place in places if (place / _FILES[task]).is_file()), None)
+    if found is None:
+        raise InputError(f"expected {_FILES[task]} in {' or '.join(map(str, places))}; there is none: install the project again")
+    return found
+
+
+def configured(settings: StackSettings, data: Path, run: Path, *, workers: int) -> Any:
+    """Give the configuration of a training or an evaluation.
+
+    Args:
+        settings: what was asked for.
+        data: folder in the layout of COCO or ADE20K.
+        run: where mmengine writes.
+        workers: processes that read pictures.
+
+    Returns:
+        A `mmengine.Config`.
+
+    Raises:
+        InputError: the stack is incomplete, or the data are not there.
+    """
+    task = settings.task
+    require(task)
+    _check(task, data)
+    from mmengine.config import Config
+
+    config = Config.fromfile(config_file(task))
+    widths = stage_widths(settings.arch)
+    if len(widths) != 4:
+        raise InputError(f"--task {task}: expected a network of four stages, strides 4, 8, 16 and 32; got {len(widths)}")
+    config.model.backbone.update(
+        arch=dict(settings.arch), weights=settings.weights, drop_path_rate=settings.drop_path, with_cp=settings.checkpointing
+    )
+    if task == "detect":
+        config.model.neck.in_channels = widths
+        _classes(config, data)
+    else:
+        config.model.decode_head.in_channels = widths
+        config.model.auxiliary_head.in_channels = widths[2]
+    _data(config, task, data, settings, workers)
+    _schedule(config, settings)
+    if settings.precision != "float32":
+        config.optim_wrapper.type, config.optim_wrapper.dtype = "AmpOptimWrapper", settings.precision
+    config.work_dir = str(run)
+    config.randomness = {"seed": settings.seed}
+    config.default_hooks.checkpoint.pop("save_best")  # kept as safetensors instead, see `downstream.train.mm`
+    config.env_cfg.cudnn_benchmark = False
+    return config
+
+
+def _schedule(config: Any, settings: StackSettings) -> None:
+    config.train_cfg.max_epochs = settings.epochs
+    config.train_cfg.val_interval = settings.every
+    config.default_hooks.checkpoint.interval = settings.every
+    warmup, schedule = config.param_scheduler
+    start = warmup.start_factor * config.optim_wrapper.optimizer.lr
+    longest, config.epochs = config.epochs, settings.epochs
+    if settings.lr is not None:  # of the whole batch
+        config.optim_wrapper.optimizer.lr = settings.lr
+        config.auto_scale_lr.enable = False
+        warmup.start_factor = min(1.0, start / settings.lr)
+    if settings.epochs != longest:  # every part of the schedule in proportion
+        share = settings.epochs / longest
+        warmup.end = round(warmup.end * share)
+        if "milestones" in schedule:
+            schedule.milestones = [max(1, round(at * share)) for at in schedule.milestones]
+        else:
+            schedule.begin = warmup.end
+        schedule.end = settings.epochs
+    config.param_scheduler = [schedule] if warmup.end == 0 else [warmup, schedule]
+
+
+def _data(config: Any, task: str, data: Path, settings: StackSettings, workers: int) -> None:
+    height, width = settings.size
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        loader.num_workers, loader.persistent_workers = workers, workers > 0
+        loader.dataset.data_root = f"{data}/"
+        for step in loader.dataset.pipeline:
+            if step.type in ("Resize", "RandomResize"):
+                step.scale = (width, height) if task == "detect" else (4 * width, height)
+            elif step.type == "RandomCrop":
+                step.crop_size = (height, width)
+    if task == "segment":
+        config.model.data_preprocessor.size = (height, width)
+    else:
+        for evaluator in (config.val_evaluator, config.test_evaluator):
+            evaluator.ann_file = str(data / _LAYOUT["detect"][1])
+    config.train_dataloader.batch_size = settings.batch
+
+
+def _classes(config: Any, data: Path) -> None:
+    """Fit the heads to the classes of the annotations, where these are not COCO's own."""
+    from mmdet.datasets import CocoDataset
+
+    path = data / _LAYOUT["detect"][1]
+    try:
+        names = tuple(category["name"] for category in json.loads(path.read_text(encoding="utf-8"))["categories"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected the annotations of COCO, with categories; {error}") from None
+    if set(names) == set(CocoDataset.METAINFO["classes"]):
+        return
+    config.model.roi_head.bbox_head.num_classes = config.model.roi_head.mask_head.num_classes = len(names)
+    for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
+        loader.dataset.metainfo = {"classes": names}
+
+
+def _check(task: str, data: Path) -> None:
+    missing = [name for name in _LAYOUT[task] if not (data / name).exists()]
+    if missing:
+        raise InputError(f"--data {data}: expected {', '.join(_LAYOUT[task])} in it; missing: {', '.join(missing)}")
