@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
+import numpy
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -27,7 +28,9 @@ from uninas.errors import InputError
 __all__ = ["load", "read", "read_checkpoint", "save", "save_checkpoint"]
 
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # keys under which checkpoints keep a state dict, best first
-_PREFIXES = ("module.", "_orig_mod.", "backbone.")  # of wrappers: distributed, compiled, a detector around its backbone
+_ARRAYS = {"_reconstruct": numpy._core.multiarray._reconstruct, "scalar": numpy._core.multiarray.scalar}  # type: ignore[attr-defined]
+_WRAPPERS = ("module.", "_orig_mod.")  # distributed, compiled
+_BACKBONE = "backbone."  # of a detector or a segmenter
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -40,11 +43,12 @@ def save_checkpoint(data: Mapping[str, Any], path: Path) -> None:
     _whole(path, lambda part: torch.save(dict(data), part))
 
 
-def read(path: str | Path) -> dict[str, Tensor]:
+def read(path: str | Path, *, whole: bool = False) -> dict[str, Tensor]:
     """Read the tensors of a weights file, by their names in the network.
 
     Args:
         path: .safetensors, or a checkpoint of torch: a state dict, alone or under a usual key, averaged weights (EMA) first.
+        whole: all of a detector or a segmenter; else of such a file its backbone.
 
     Raises:
         InputError: no such file, no weights, or a pickle that holds more than tensors and plain data.
@@ -58,7 +62,7 @@ def read(path: str | Path) -> dict[str, Tensor]:
     tensors = {str(name): value for name, value in tensors.items() if isinstance(value, Tensor)}
     if not tensors:
         raise InputError(f"{path}: expected tensors by name, or under one of {', '.join(_NESTED)}; got {_shown(found)}")
-    for prefix in _PREFIXES * 2:  # wrappers stand in either order
+    for prefix in (*_WRAPPERS * 2, *(() if whole else (_BACKBONE,))):  # wrappers stand in either order
         inside = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         tensors = inside or tensors
     return tensors
@@ -73,7 +77,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
 
 def _pickled(path: Path) -> dict[str, Any]:
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # timm's checkpoints hold their arguments in one
+        with torch.serialization.safe_globals(_HARMLESS):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         refused = re.search(r"(?i)unsupported (?:global|class)\b[^\n]{,80}", str(error))
@@ -89,6 +93,22 @@ def _pickled(path: Path) -> dict[str, Any]:
     return dict(found)
 
 
+class _Blank:
+    """Stands for what a checkpoint holds beside weights and nobody reads here."""
+
+    def __init__(self, *arguments: object) -> None: ...
+
+
+_HARMLESS: list[Any] = [
+    argparse.Namespace,  # timm's checkpoints hold their arguments in one
+    (_Blank, "mmengine.logging.history_buffer.HistoryBuffer"),  # OpenMMLab's hold what was logged: buffers of arrays,
+    (_Blank, "builtins.getattr"), (_Blank, "__builtin__.getattr"),  # and names of their methods
+    numpy.ndarray, numpy.dtype, *{type(numpy.dtype(kind)) for kind in ("float64", "float32", "int64", "int32")},
+    *((function, f"numpy.{core}.multiarray.{name}") for core in ("core", "_core") for name, function in _ARRAYS.items()),
+]  # fmt: skip
+"""What the restricted loader may build beside tensors and plain containers."""
+
+
 def _shown(found: Mapping[str, Any]) -> str:
     return "nothing" if not found else "the keys " + ", ".join(map(str, list(found)[:5]))
 
@@ -97,7 +117,7 @@ def load(module: nn.Module, path: str | Path, *, new_head: bool = False, backbon
     """Load a weights file into a model, all of it.
 
     Args:
-        module: a network of ours in any of its uses.
+        module: a network of ours in any of its uses: a classifier, a backbone, a detector or segmenter around it.
         path: see `read`.
         new_head: leave a classifier alone that has another number of classes than the file's.
         backbone: the module ends at its last stage: final norm and classifier of the file are passed over.
@@ -105,8 +125,8 @@ def load(module: nn.Module, path: str | Path, *, new_head: bool = False, backbon
     Raises:
         InputError: as `read`; names or shapes differ. The module is unchanged then.
     """
-    tensors = read(path)
     wanted = module.state_dict()
+    tensors = read(path, whole=any(name.startswith(_BACKBONE) for name in wanted))
     if backbone:
         tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(("norm.", "head."))}
     if new_head and any(name in wanted and wanted[name].shape != tensor.shape for name, tensor in _head(tensors).items()):

