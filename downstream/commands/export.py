@@ -12,7 +12,7 @@ from uninas.commands.options import Size
 
 @click.command("export")
 @click.argument("arch")
-@click.option("--to", type=click.Choice(["timm", "torch", "onnx"]), required=True, help="The format.")
+@click.option("--to", type=click.Choice(["timm", "mmdet", "mmseg", "torch", "onnx"]), required=True, help="The format.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to create.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights file. Default: a training run's best, else fresh ones.")
 @click.option("--classes", type=click.IntRange(1), help="Default: the training's, else the architecture's.")
@@ -23,6 +23,8 @@ def command(arch: str, to: str, out: Path, **options: Any) -> None:
 
     \b
     timm     config.json and model.safetensors, laid out as timm's models on the Hugging Face Hub
+    mmdet    config.py of Mask R-CNN on COCO, with the weights as its backbone's
+    mmseg    config.py of UperNet on ADE20K, likewise
     torch    model.pt2 for torch.export.load: needs torch alone
     onnx     model.onnx for any runtime, of any batch
 

@@ -178,6 +178,15 @@ def _classification(arch: str, data: Path, device: str, options: dict[str, Any])
 
 
 def _stack(arch: str, data: Path, device: str, options: dict[str, Any]) -> Any:
+    return stack_settings(
+        arch, options["task"], size=options["size"], batch=options["batch"], epochs=options["epochs"], every=options["every"],
+        drop_path=options["drop_path"], lr=options["lr"], checkpointing=options["checkpointing"],
+        precision=_precision(options["precision"], device), seed=options["seed"], weights=options["weights"],
+    )  # fmt: skip
+
+
+def stack_settings(arch: str, task: str, **asked: Any) -> Any:
+    """Give the settings of a detector or a segmenter; what is None is the protocol's."""
     import json
 
     from downstream.train.protocols import PROTOCOLS
@@ -185,17 +194,14 @@ def _stack(arch: str, data: Path, device: str, options: dict[str, Any]) -> Any:
     from uninas.source import load
     from uninas.text import to_text
 
-    task = options["task"]
     protocol = PROTOCOLS[task]
-    epochs = options["epochs"] or protocol.epochs
-    return StackSettings(
-        task=task, arch=json.loads(to_text(load(arch))), size=options["size"] or protocol.size,
-        batch=options["batch"] or protocol.batch, processes=int(os.environ.get("WORLD_SIZE", "1")), epochs=epochs,
-        every=min(epochs, options["every"] or {"detect": 1, "segment": 5}[task]), lr=options["lr"],
-        drop_path=protocol.drop_path if options["drop_path"] is None else options["drop_path"],
-        checkpointing=options["checkpointing"], precision=_precision(options["precision"], device), seed=options["seed"],
-        weights=options["weights"],
-    )  # fmt: skip
+    given = {name: value for name, value in asked.items() if value is not None}
+    epochs = given.pop("epochs", protocol.epochs)
+    every = min(epochs, given.pop("every", 5 if task == "segment" else 1))
+    usual = {"size": protocol.size, "batch": protocol.batch, "drop_path": protocol.drop_path}
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    arch_document = json.loads(to_text(load(arch)))
+    return StackSettings(task=task, arch=arch_document, processes=processes, epochs=epochs, every=every, **{**usual, **given})
 
 
 def _precision(asked: str, device: str) -> str:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["write_card"]
 
+_TASKS = {"mmdet": "object-detection", "mmseg": "image-segmentation"}
+
 _USAGE = {
     "timm": """### Image classification
 ```python
@@ -33,6 +35,22 @@ logits = model(transform(picture).unsqueeze(0))
 ```python
 model = timm.create_model("local-dir:FOLDER", pretrained=True, features_only=True)
 maps = model(pictures)  # strides {strides}
+```""",
+    "mmdet": """```python
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+config = Config.fromfile("config.py")  # pip install 'uninas-ray[mm]': Mask R-CNN with this network as its backbone
+config.work_dir = "runs/mask-rcnn"
+Runner.from_cfg(config).train()  # on data/coco
+```""",
+    "mmseg": """```python
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+config = Config.fromfile("config.py")  # pip install 'uninas-ray[mm]': UperNet with this network as its backbone
+config.work_dir = "runs/upernet"
+Runner.from_cfg(config).train()  # on data/ade/ADEChallengeData2016
 ```""",
     "torch": """```python
 import torch
@@ -76,8 +94,8 @@ def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
         "description": "A network of the UniNAS space, found or made by hand, exported by UniNAS on Ray.",
         "details": details,
         "usage": usage,
-        "library_name": "timm" if to == "timm" else to,
-        "tags": ["image-classification", "neural-architecture-search", *(["timm"] if to == "timm" else [])],
+        "library_name": to,
+        "tags": [_TASKS.get(to, "image-classification"), "neural-architecture-search", *(["timm"] if to == "timm" else [])],
     }
     write_text(out / "README.md", generate_readme(card, subject.name))
 

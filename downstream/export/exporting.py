@@ -10,16 +10,20 @@ they are given away: their logits must be the module's.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from downstream import weights
 from downstream.export import programs
 from downstream.export.card import write_card
 from downstream.subject import Subject
 from downstream.timm_model import UniNASNet
+from downstream.train.mm_config import config_file
 from uninas.errors import InputError
 from uninas.files import write_json, write_text
 from uninas.text import to_text
@@ -93,6 +97,19 @@ def _onnx(model: UniNASNet, subject: Subject, out: Path) -> None:
     _describe(model, subject, out)
 
 
+def _mm(task: str, model: UniNASNet, subject: Subject, out: Path) -> None:
+    """The protocol's configuration with this network in it; what lies beside it is found wherever the folder goes."""
+    trained = subject.weights is not None
+    here = "{{ fileDirname }}"  # mmengine puts the file's own folder there
+    text = config_file(task).read_text(encoding="utf-8")
+    for name, value in (("arch", f"{here}/architecture.json"), ("weights", f"{here}/model.safetensors" if trained else None)):
+        text, found = re.subn(rf"(?m)^{name} = .*$", f"{name} = {json.dumps(value) if value else None}", text)
+        assert found == 1, name
+    write_text(out / "config.py", text)
+    if trained:
+        weights.save(model.state_dict(), out / "model.safetensors", {"format": "pt"})
+
+
 def _describe(model: UniNASNet, subject: Subject, out: Path) -> None:
     """Say what goes in and comes out."""
     config = model.pretrained_cfg
@@ -122,5 +139,7 @@ def _check(model: UniNASNet, subject: Subject, run: Callable[[Tensor], Tensor], 
             )
 
 
-FORMATS: dict[str, Callable[[UniNASNet, Subject, Path], None]] = {"timm": _timm, "torch": _torch, "onnx": _onnx}
+FORMATS: dict[str, Callable[[UniNASNet, Subject, Path], None]] = {
+    "timm": _timm, "mmdet": partial(_mm, "detect"), "mmseg": partial(_mm, "segment"), "torch": _torch, "onnx": _onnx,
+}  # fmt: skip
 """Format -> what writes its files."""
