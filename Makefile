@@ -18,6 +18,13 @@ help: ## what can be made
 	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[dev]'
 	@touch $@
 
+# Detection and segmentation: mmcv is compiled once (minutes) and its wheel kept outside of the clone, see .ci/mmcv_wheel.
+.venv/stack: .venv/ready .ci/mmcv_wheel
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt setuptools wheel packaging ninja psutil
+	wheel=$$(.ci/mmcv_wheel $(BIN)/python $$(grep '^onedl-mmcv==' .ci/constraints.txt)) && $(BIN)/pip install --quiet --no-deps $$wheel
+	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[dev,mm,onnx]'
+	@touch $@
+
 demo: .venv/ready ## search a small space on the CPU for two to three minutes, and report
 	$(BIN)/uninas search configs/search/demo.yaml --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
@@ -27,7 +34,7 @@ lint: .venv/ready ## style, types, walls between packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint ## everything that must hold; TESTS=tests/uninas for a part
+test: .venv/stack lint ## everything that must hold; TESTS=tests/uninas for a part
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS)
 
 clean: ## remove the environment and caches; runs stay
