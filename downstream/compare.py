@@ -21,10 +21,13 @@ __all__ = ["METRICS", "Row", "accuracies", "compare", "sizes_of"]
 
 METRICS: dict[str, tuple[tuple[str, str], ...]] = {
     "classify": (("top1", "top-1"),),
-    "detect": (("coco/bbox_mAP", "box AP"), ("coco/segm_mAP", "mask AP")),
-    "segment": (("mIoU", "mIoU"),),
+    "detect": (("box_ap", "box AP"), ("mask_ap", "mask AP")),
+    "segment": (("miou", "mIoU"),),
 }
-"""Task -> its figures: the name in a log, and in a table."""
+"""Task -> its figures, in percent: the name in our log.csv, and in a table."""
+
+_FOREIGN = {"coco/bbox_mAP": ("box_ap", 100.0), "coco/segm_mAP": ("mask_ap", 100.0), "mIoU": ("miou", 1.0)}
+"""What OpenMMLab's scalars.json calls a figure -> our name, and what makes percent of it."""
 
 
 @dataclass(frozen=True)
@@ -118,16 +121,17 @@ def accuracies(path: Path) -> dict[str, float]:
         InputError: there is none, or it has no figures that we know.
     """
     files = [path] if path.is_file() else [path / "log.csv", *sorted(path.glob("**/vis_data/scalars.json"))]
-    known = {key for names in METRICS.values() for key, _ in names}
+    known = {key: (key, 1.0) for names in METRICS.values() for key, _ in names} | _FOREIGN
     best: dict[str, float] = {}
     for file in files:
         if file.is_file():
             for row in _rows(file):
-                for key in known & row.keys():
-                    best[key] = max(best.get(key, float("-inf")), row[key])
+                for key in known.keys() & row.keys():
+                    name, scale = known[key]
+                    best[name] = max(best.get(name, float("-inf")), scale * row[key])
     if not best:
         raise InputError(f"{path}: expected a training's log.csv or scalars.json with {', '.join(sorted(known))}; got none")
-    return {key: 100 * value if key.startswith("coco/") else value for key, value in best.items()}
+    return best
 
 
 def _rows(file: Path) -> list[dict[str, float]]:

@@ -1,0 +1,140 @@
+"""Networks side by side, how quick they are, and what `uninas evaluate` and `uninas compare` print."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from downstream import weights
+from downstream.compare import accuracies, compare, sizes_of
+from downstream.speed import measure
+from downstream.timm_model import UniNASNet
+from downstream.train.history import read_history, write_history
+from tests.downstream import pictures
+from tests.uninas.networks import small, tiny
+from uninas import InputError, cli, preset
+from uninas.cost import cost
+from uninas.text import to_text
+
+
+PANELS = {"top-1, %": ("top1",)}
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(list(arguments))
+    captured = capsys.readouterr()
+    return int(ended.value.code or 0), captured.out, captured.err
+
+
+def test_counts_are_the_symbolic_ones_at_each_tasks_size() -> None:
+    rows = compare({"resnet": preset("resnet"), "coatnet": preset("coatnet")}, sizes_of(("classify", "detect", "segment")))
+    assert [(row.name, row.task, row.size) for row in rows[:3]] == [
+        ("resnet", "classify", (224, 224)), ("resnet", "detect", (800, 1280)), ("resnet", "segment", (512, 512)),
+    ]  # fmt: skip
+    for row in rows:
+        found = cost(preset(row.name), row.size, 1000 if row.task == "classify" else 0)
+        assert (row.params, row.macs) == (found.params, found.macs)
+        assert row.pictures_per_second is row.peak_bytes is row.failed is None
+
+
+def test_speed_is_measured_in_a_process_of_its_own() -> None:
+    quick = measure(tiny("E", (32, 32)), size=(32, 32), classes=5, batch=2, device="cpu", threads=1)
+    assert quick.pictures_per_second > 0
+    assert quick.device.endswith("1 threads")
+    assert quick.peak_bytes is None or quick.peak_bytes > cost(tiny("E", (32, 32))).params * 4
+    backbone = measure(tiny("E", (32, 32)), size=(64, 48), classes=0, batch=1, device="cpu", threads=1)
+    assert backbone.pictures_per_second > 0
+    with pytest.raises(InputError, match="expected a measurement"):
+        measure(tiny("E", (32, 32)), size=(32, 32), classes=5, batch=1, device="cuda:99")
+
+
+def test_a_network_that_does_not_fit_leaves_the_others_their_figures() -> None:
+    rows = compare({"one": tiny("E", (32, 32))}, {"classify": (32, 32), "detect": (65536, 65536)}, device="cpu")
+    assert rows[0].failed is None
+    assert rows[0].pictures_per_second
+    assert rows[1].failed
+
+
+@pytest.mark.parametrize(("tasks", "sizes"), [((), ()), (("classify", "sing"), ()), (("classify",), ((1, 1), (2, 2)))])
+def test_tasks_and_sizes_that_do_not_fit(tasks: tuple[str, ...], sizes: tuple[tuple[int, int], ...]) -> None:
+    with pytest.raises(InputError, match=r"--(tasks|sizes)"):
+        sizes_of(tasks, sizes)
+
+
+def test_accuracies_are_the_best_of_a_log(tmp_path: Path) -> None:
+    write_history(tmp_path, [{"epoch": 1, "top1": 40.0}, {"epoch": 2, "top1": 60.0}], PANELS)
+    assert accuracies(tmp_path) == {"top1": 60.0}
+    assert read_history(tmp_path) == [{"epoch": 1.0, "top1": 40.0}, {"epoch": 2.0, "top1": 60.0}]
+    foreign = tmp_path / "mm" / "20260101" / "vis_data"
+    foreign.mkdir(parents=True)
+    lines = [
+        {"loss": 1.0, "step": 1},
+        {"coco/bbox_mAP": 0.31, "coco/segm_mAP": 0.28, "step": 1},
+        {"coco/bbox_mAP": 0.37, "step": 2},
+    ]
+    (foreign / "scalars.json").write_text("\n".join(map(json.dumps, lines)))
+    assert accuracies(tmp_path / "mm") == pytest.approx({"box_ap": 37.0, "mask_ap": 28.0})
+    (foreign / "scalars.json").write_text("[1,")
+    with pytest.raises(InputError, match="expected the log of a training"):
+        accuracies(tmp_path / "mm")
+    with pytest.raises(InputError, match="expected a training's log"):
+        accuracies(tmp_path / "nowhere")
+
+
+def test_the_table_in_the_terminal_and_in_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    write_history(tmp_path, [{"epoch": 1, "top1": 76.5}], PANELS)
+    table = tmp_path / "table.csv"
+    code, out, _ = run(
+        capsys, "compare", "resnet", "coatnet", "--device", "none", "--tasks", "classify", "--log", f"coatnet={tmp_path}",
+        "--out", str(table),
+    )  # fmt: skip
+    assert code == 0
+    assert "24.8M" in out
+    assert "9.00G" in out
+    assert "top-1 76.50" in out
+    with table.open() as file:
+        assert [row["network"] for row in csv.DictReader(file)] == ["resnet", "coatnet"]
+    for name in ("table.json", "table.md"):
+        assert run(capsys, "compare", "resnet", "--device", "none", "--tasks", "classify", "--out", str(tmp_path / name))[0] == 0
+        assert "resnet" in (tmp_path / name).read_text()
+    code, _, err = run(capsys, "compare", "resnet", "--device", "none", "--log", "vit=x")
+    assert code == 2
+    assert "--log: expected ARCH=RUN with one of resnet; got vit=x" in err
+
+
+def test_evaluate_says_what_the_weights_are_worth(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = pictures.make(tmp_path / "data", train=1, val=3)
+    (tmp_path / "a.json").write_text(to_text(tiny("E", (32, 32))))
+    weights.save(UniNASNet(tiny("E", (32, 32)), num_classes=3).state_dict(), tmp_path / "w.safetensors")
+    (data / "val" / "red" / "broken.png").write_bytes(b"no picture")
+    arguments = ("evaluate", str(tmp_path / "a.json"), "--data", str(data), "--workers", "0", "--device", "cpu")
+    code, out, _ = run(capsys, *arguments, "--weights", str(tmp_path / "w.safetensors"), "--json")
+    found: dict[str, Any] = json.loads(out)
+    assert code == 0
+    assert found["pictures"] == 9
+    assert found["unreadable"] == ["red/broken.png"]
+    assert 0 <= found["top1"] <= 100
+    code, out, _ = run(capsys, *arguments, "--weights", str(tmp_path / "w.safetensors"))
+    assert "of 9 pictures" in out
+    assert "1 pictures could not be read" in out
+    for given, message in ((), "--weights: expected a weights file"), (("--weights", "nowhere.pth"), "no such file"):
+        code, _, err = run(capsys, *arguments, *given)
+        assert code == 2
+        assert message in err
+
+
+def test_a_classifiers_class_count_must_be_the_datas(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = pictures.make(tmp_path / "data", train=1, val=1)
+    weights.save(UniNASNet(small("resnet"), num_classes=7).state_dict(), tmp_path / "w.safetensors")
+    (tmp_path / "a.json").write_text(to_text(small("resnet")))
+    code, _, err = run(
+        capsys, "evaluate", str(tmp_path / "a.json"), "--data", str(data), "--weights", str(tmp_path / "w.safetensors"),
+        "--workers", "0", "--device", "cpu",
+    )  # fmt: skip
+    assert code == 2
+    assert "expected a classifier of 3 classes; it has 7" in err
