@@ -116,9 +116,11 @@ def _write(rows: Sequence[Any], out: Path) -> None:
         text = json.dumps([asdict(row) for row in rows], indent=1) + "\n"
     elif out.suffix == ".csv":
         stream = io.StringIO()
-        table = csv.DictWriter(stream, list(asdict(rows[0])), lineterminator="\n")
+        flat = [{**asdict(row), "size": f"{row.size[0]}x{row.size[1]}", **(row.accuracy or {})} for row in rows]
+        columns = [name for name in dict.fromkeys(name for row in flat for name in row) if name != "accuracy"]
+        table = csv.DictWriter(stream, columns, restval="", extrasaction="ignore", lineterminator="\n")
         table.writeheader()
-        table.writerows({**asdict(row), "size": f"{row.size[0]}x{row.size[1]}"} for row in rows)
+        table.writerows(flat)
         text = stream.getvalue()
     elif out.suffix == ".md":
         lines = [HEADINGS, tuple("---" if place in (0, 1, 7) else "---:" for place in range(len(HEADINGS))), *map(_cells, rows)]
