@@ -102,8 +102,8 @@ def main() -> None:
     lines = [
         "# Exported programs are the network",
         "",
-        "Largest difference of a logit from the module's, in parts of the largest, at batches 1 and 7, in a process that can import",
-        f"none of our code; presets at 224 pixels, {options.candidates} random candidates ({options.steps} edits, seed",
+        "Largest difference of a logit from the module's, in parts of the largest, at batches 1 and 7, in a process that can",
+        f"import none of our code; presets at 224 pixels, {options.candidates} random candidates ({options.steps} edits, seed",
         f"{options.seed}) at 64. The aim is at most {AIM:g}.",
         "",
         table(["network", "format", "networks", "largest difference", "held"], rows),
