@@ -13,7 +13,7 @@ import torch
 from downstream import mm_stack
 from tests.downstream import scenes
 from tests.uninas.networks import small
-from uninas import InputError, preset
+from uninas import InputError, cli, preset
 from uninas.text import to_text
 
 pytest.importorskip("mmengine", reason="the mm stack is not installed: make test builds it")
@@ -246,7 +246,9 @@ def test_costs_at_the_papers_sizes_are_the_symbolic_ones(size: tuple[int, int], 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
-def test_it_trains_evaluates_resumes_and_reloads(task: str, data: dict[str, Path], tmp_path: Path) -> None:
+def test_it_trains_evaluates_resumes_and_reloads(
+    task: str, data: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     found = mm.train(settings(task), data[task], run, workers=0)
     assert [row["epoch"] for row in found.rows] == [1, 2]
@@ -254,7 +256,10 @@ def test_it_trains_evaluates_resumes_and_reloads(task: str, data: dict[str, Path
     assert read(run) == settings(task)
     for name in ("log.csv", "curves.svg", "best.safetensors", "last_checkpoint", "architecture.json"):
         assert (run / name).is_file(), name
-    scored = mm.evaluate(settings(task), data[task], tmp_path / "evaluation", run / "best.safetensors", workers=0)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["evaluate", str(run), "--data", str(data[task]), "--workers", "0", "--json"])
+    assert not ended.value.code
+    scored = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert scored[found.metric] == pytest.approx(found.best, abs=1e-3)
     assert scored["pictures_per_second"] > 0
 

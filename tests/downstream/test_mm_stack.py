@@ -1,0 +1,77 @@
+"""What is said where MMDetection and MMSegmentation are absent, or lack mmcv's operators."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from downstream import mm_stack
+from tests.downstream import scenes
+from uninas import InputError, cli
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The packages that seem to be there."""
+    there = {"mmengine", "mmcv", "mmdet", "mmseg"}
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: (name in there) or None if name.startswith("mm") else real(name, *rest)
+    )
+    return there
+
+
+def test_absent_packages_are_named_with_the_extra(installed: set[str]) -> None:
+    installed -= {"mmcv", "mmdet"}
+    assert mm_stack.missing("detect") == ["mmcv", "mmdet"]
+    with pytest.raises(InputError, match=r"missing: mmcv, mmdet: pip install 'uninas-ray\[mm\]'"):
+        mm_stack.require("detect")
+    with pytest.raises(InputError, match="missing: mmcv"):
+        mm_stack.require("segment")
+
+
+def test_without_operators_detection_is_refused_and_segmentation_is_not(
+    installed: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mm_stack, "operators", lambda: False)
+    mm_stack.require("segment")
+    with pytest.raises(InputError, match=r"MMCV_WITH_OPS=1 pip install --no-build-isolation") as caught:
+        mm_stack.require("detect")
+    assert "mmcv._ext" in str(caught.value)
+
+
+def test_a_complete_stack_is_enough(installed: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mm_stack, "operators", lambda: True)
+    mm_stack.require("detect")
+    mm_stack.require("segment")
+
+
+def test_the_command_says_so_in_one_line(installed: set[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    installed.clear()
+    data = scenes.make_coco(tmp_path / "coco", train=1, val=1)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "coatnet", "--task", "detect", "--data", str(data), "--out", str(tmp_path / "run")])
+    err = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "--task detect: expected the packages mmengine, mmcv, mmdet; missing: mmengine, mmcv, mmdet" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "detect", "--augment", "x"], "--augment: expected not to be given with --task detect"),
+        (["--task", "classify", "--every", "2"], "--every: expected not to be given with --task classify"),
+        (["--task", "segment", "--device", "cpu"], "--device: expected not to be given for detect and segment"),
+    ],
+)
+def test_options_of_another_task_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "coatnet", "--data", str(tmp_path), "--out", str(tmp_path / "run"), *arguments])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
