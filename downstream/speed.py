@@ -89,15 +89,15 @@ def _answer(pipe: Any, text: str, size: tuple[int, int], classes: int, batch: in
 
     if threads is not None:
         torch.set_num_threads(threads)
-    place = torch.device(device)
     try:
+        place = torch.device(device)
         module = build(parse(text), classes=classes).eval().to(place)
         pictures = torch.randn(batch, 3, *size, device=place)
         before = _peak(place, reset=True)
         weights = sum(value.numel() * value.element_size() for value in module.state_dict().values())
         rates = _rates(module, pictures, place, precision, classes)
         after = _peak(place)
-    except RuntimeError as error:  # torch's word for memory that is not there
+    except (RuntimeError, AssertionError, MemoryError) as error:  # no memory; no such device, or torch built without it
         pipe.send({"error": str(error).partition("\n")[0]})
         return
     middle = statistics.median(rates)

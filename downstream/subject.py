@@ -6,7 +6,6 @@ model = subject.model()                           a model of timm, in evaluation
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from downstream.timm_model import UniNASNet
 from downstream.train.settings import Settings, read
 from uninas.errors import InputError
 from uninas.graph import Architecture
-from uninas.source import load
+from uninas.source import load, metadata_of
 
 __all__ = ["Subject", "subject_of"]
 
@@ -38,6 +37,7 @@ class Subject:
         labels: names of the classes, or None.
         seed: of fresh weights.
         metadata: what the architecture's file says of its origin.
+        training: what the training was, for people; None where there was none.
     """
 
     name: str
@@ -48,11 +48,14 @@ class Subject:
     labels: tuple[str, ...] | None
     seed: int
     metadata: Mapping[str, Any]
+    training: Mapping[str, str] | None = None
 
     def model(self) -> UniNASNet:
         """Build the model, in evaluation mode. Raises InputError for weights that do not fit."""
         torch.manual_seed(self.seed)
-        model: Any = create_model("uninas", arch=self.architecture, num_classes=self.classes)
+        model: Any = create_model(
+            "uninas", arch=self.architecture, num_classes=self.classes, in_chans=self.architecture.in_channels
+        )
         if self.weights is not None:
             weights_files.load(model, self.weights)
         assert isinstance(model, UniNASNet)
@@ -80,14 +83,17 @@ def subject_of(
         InputError: no such architecture, or a training without weights yet.
     """
     folder = Path(source)
-    architecture, labels = None, None
+    if weights is not None and not weights.is_file():
+        raise InputError(f"--weights: expected a weights file; {weights} is none")
+    architecture, labels, training = None, None, None
     if (folder / "settings.json").is_file() and (folder / "architecture.json").is_file():
         settings = read(folder)
         architecture, size = load(folder / "architecture.json"), size or settings.size
         if isinstance(settings, Settings):  # weights of a detector or a segmenter are not those of a classifier
             labels, weights = settings.classes, weights or folder / "best.safetensors"
-        if weights is not None and not weights.is_file():
-            raise InputError(f"{folder}: expected weights of a finished epoch, best.safetensors; there are none yet")
+            if not weights.is_file():
+                raise InputError(f"{folder}: expected weights of a finished epoch, best.safetensors; there are none yet")
+            training = _training(settings, weights)
     architecture = architecture or load(source)
     count = classes or (len(labels) if labels else architecture.classes)
     return Subject(
@@ -98,14 +104,25 @@ def subject_of(
         weights=weights,
         labels=labels if labels and len(labels) == count else None,
         seed=seed,
-        metadata=_metadata(folder),
+        metadata=metadata_of(source),
+        training=training,
     )
 
 
-def _metadata(path: Path) -> Mapping[str, Any]:
-    path = next((path / name for name in ("best.json", "architecture.json") if (path / name).is_file()), path)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8")).get("metadata")
-    except (OSError, ValueError, AttributeError):
-        return {}
-    return found if isinstance(found, dict) else {}
+def _training(settings: Settings, file: Path) -> dict[str, str]:
+    """Say how weights were trained."""
+    height, width = settings.size
+    found = {
+        "Epochs": str(settings.epochs),
+        "Pictures": f"{settings.batch * settings.processes} at a time, {height} x {width}",
+        "Optimiser": f"{settings.optimiser}, {settings.schedule} learning rate up to {settings.lr:g}, "
+        f"weight decay {settings.weight_decay:g}",
+    }
+    if settings.teacher:
+        found["Teacher"] = settings.teacher
+    about = weights_files.metadata(file)
+    if "top1" in about:
+        found["Top-1 on the validation pictures (%)"] = about["top1"]
+    if "epoch" in about:
+        found["Weights of epoch"] = about["epoch"] + (", averaged" if about.get("averaged") == "yes" else "")
+    return found

@@ -40,6 +40,7 @@ class UniNASNet(nn.Module):
         global_pool: "avg" (the template's), "max", "avgmax", "catavgmax", or "" for the unpooled map.
         drop_rate: of the dropout before the classifier.
         drop_path_rate: stochastic depth of the last block, see `downstream.backbone.drop_paths`.
+        device, dtype: of the parameters.
 
     Attributes:
         num_features: channels of what `forward_features` gives.
@@ -62,6 +63,8 @@ class UniNASNet(nn.Module):
         global_pool: str = "avg",
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         architecture = with_channels(architecture, in_chans)
@@ -77,6 +80,8 @@ class UniNASNet(nn.Module):
         self.global_pool: SelectAdaptivePool2d
         self.head: nn.Module
         self.reset_classifier(num_classes, global_pool)
+        if device is not None or dtype is not None:
+            self.to(device=device, dtype=dtype)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """(B, in_chans, H, W) -> (B, num_features, H', W'), the normalised output of the last stage."""

@@ -10,12 +10,12 @@ A file is data: pickles are read by torch's restricted loader, which builds tens
 from __future__ import annotations
 
 import argparse
+import os
 import pickle
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy
 import safetensors.torch
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from uninas.errors import InputError
 
-__all__ = ["load", "read", "read_checkpoint", "save", "save_checkpoint"]
+__all__ = ["load", "metadata", "read", "read_checkpoint", "save", "save_checkpoint"]
 
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # keys under which checkpoints keep a state dict, best first
 _ARRAYS = {"_reconstruct": numpy._core.multiarray._reconstruct, "scalar": numpy._core.multiarray.scalar}  # type: ignore[attr-defined]
@@ -68,6 +68,17 @@ def read(path: str | Path, *, whole: bool = False) -> dict[str, Tensor]:
     return tensors
 
 
+def metadata(path: Path) -> dict[str, str]:
+    """Read what a safetensors file says of itself; nothing where it is of another kind. Raises InputError as `read`."""
+    if path.suffix != ".safetensors":
+        return {}
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return dict(file.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a safetensors file; {error}") from None
+
+
 def _safetensors(path: Path) -> dict[str, Any]:
     try:
         return safetensors.torch.load_file(path)
@@ -86,8 +97,9 @@ def _pickled(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}: expected tensors and plain data alone; it wants to build other things, which is refused ({refused[0]})"
         ) from None
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, BadZipFile) as error:
-        raise InputError(f"{path}: expected a checkpoint of torch; {str(error).partition(chr(10))[0][:200]}") from None
+    except Exception as error:  # over garbage the restricted loader raises nearly anything
+        said = str(error).partition("\n")[0][:200] or type(error).__name__
+        raise InputError(f"{path}: expected a checkpoint of torch; {said}") from None
     if not isinstance(found, Mapping):
         raise InputError(f"{path}: expected tensors by name; got {type(found).__name__}")
     return dict(found)
@@ -166,6 +178,8 @@ def _whole(path: Path, write: Callable[[Path], None]) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         write(part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())  # else a failing disk could leave half of it under the final name
         part.replace(path)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer says that the disk is full by a RuntimeError
         part.unlink(missing_ok=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from uninas.errors import InputError
 from uninas.graph import Architecture
@@ -18,7 +20,7 @@ SPACES: dict[str, Callable[[str], Architecture]] = {"nasbench201": nasbench201.a
 
 
 def load(source: str | Path) -> Architecture:
-    """The architecture that `source` names: a preset, our file, the reference's JSON, or a run folder's best.json.
+    """The architecture that `source` names: a preset, our file, the reference's JSON, or the run of a search or of a training.
 
     `nasbench201:` and the text of a cell name that cell's network for CIFAR-10.
     Raises InputError that says what was expected, what came and where.
@@ -30,8 +32,7 @@ def load(source: str | Path) -> Architecture:
         return SPACES[space](text)
     path = Path(source)
     try:
-        if path.is_dir() and (path / "best.json").is_file():
-            path = path / "best.json"
+        path = _in_folder(path)
         with path.open("rb") as stream:
             content = stream.read(_MAX_BYTES + 1)
         text = content.decode("utf-8")
@@ -55,6 +56,21 @@ def load(source: str | Path) -> Architecture:
     if "format" not in document:
         raise InputError(f'{path}: expected "format": "{FORMAT}" or the reference\'s "model_str", came neither')
     return from_document(document, str(path))
+
+
+def metadata_of(source: str | Path) -> dict[str, Any]:
+    """What the file that `source` names says of the architecture's origin; nothing where there is no file, or it says nothing."""
+    try:
+        found = json.loads(_in_folder(Path(source)).read_text(encoding="utf-8")).get("metadata")
+    except (OSError, ValueError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _in_folder(path: Path) -> Path:
+    """The architecture's file in the folder of a run; else the path itself."""
+    files = [path / name for name in ("best.json", "architecture.json")] if path.is_dir() else []
+    return next((file for file in files if file.is_file()), path)
 
 
 def _shown(path: Path) -> str:

@@ -78,7 +78,7 @@ def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> 
     pictures = Pictures(folder, names)
     batches = loader(
         pictures, batch=options["batch"], size=subject.size, training=False, augment="", mean=model.pretrained_cfg["mean"],
-        std=model.pretrained_cfg["std"], workers=options["workers"], distributed=False, device=device,
+        std=model.pretrained_cfg["std"], workers=options["workers"], device=device,
     )  # fmt: skip
     found = accuracy(model, batches, device)
     bad = [pictures.name(number) for number in found.unreadable]

@@ -12,7 +12,7 @@ from uninas.commands.options import Size
 from uninas.errors import InputError
 
 _FOLDER = click.Path(path_type=Path)
-_CLASSIFY = ("recipe", "augment", "ema", "teacher", "teacher_weights")
+_CLASSIFY = ("recipe", "augment", "smoothing", "mixup", "erase", "ema", "teacher", "teacher_weights", "teacher_size")
 """Options of classification alone."""
 
 _STACK = ("every", "checkpointing")
@@ -44,13 +44,16 @@ _KEPT = ("task", "epochs", "batch", "size", "lr", "drop_path", "precision", "see
     type=click.Choice(["protocol", "mobilenetv2"]),
     default="protocol",
     show_default=True,
-    help="mobilenetv2: 480 epochs of SGD with a teacher, as the MobileNetV2 table of the VKDNW paper.",
+    help="mobilenetv2: 480 epochs of SGD with EfficientNet-B3 as a teacher, as the MobileNetV2 table of the VKDNW paper.",
 )
 @click.option("--epochs", type=click.IntRange(1), help="Default: the protocol's 150, 12, 125.")
-@click.option("--batch", type=click.IntRange(1), help="Of each process. Default: the protocol's 48, 4, 4.")
+@click.option("--batch", type=click.IntRange(1), help="Of each process. Default: the protocol's 48, 4, 4; mobilenetv2: 64.")
 @click.option("--size", type=Size(), help="Pixels. Default: the protocol's 224, 800x1280, 512.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Default: the protocol's, in proportion to the whole batch.")
 @click.option("--augment", help="timm's auto-augment, \"\" for none. Default: the protocol's rand-m15-n2-mstd0.5.")
+@click.option("--smoothing", type=click.FloatRange(0, 1, max_open=True), help="Of the labels. Default: the recipe's 0; 0.1.")
+@click.option("--mixup", type=click.FloatRange(0), help="Beta's parameter of mixup; 0: none. Default: the recipe's 0; 0.2.")
+@click.option("--erase", type=click.FloatRange(0, 1), help="Probability of an erased rectangle. Default: the recipe's 0; 0.25.")
 @click.option(
     "--drop-path", type=click.FloatRange(0, 1, max_open=True), help="Stochastic depth. Default: the protocol's 0.2, 0.1, 0.3."
 )
@@ -59,7 +62,7 @@ _KEPT = ("task", "epochs", "batch", "size", "lr", "drop_path", "precision", "see
     type=click.FloatRange(0, 1, max_open=True),
     default=0.0,
     show_default=True,
-    help="Decay of averaged weights, evaluated beside the others; 0: none.",
+    help="Decay of averaged weights, evaluated beside the others, and the best where they are better; 0: none.",
 )
 @click.option(
     "--precision",
@@ -70,8 +73,9 @@ _KEPT = ("task", "epochs", "batch", "size", "lr", "drop_path", "precision", "see
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--weights", type=click.Path(), help="Begin from these; another number of classes gets a new classifier.")
-@click.option("--teacher", metavar="MODEL", help="A model of timm that teaches, such as local-dir:FOLDER.")
-@click.option("--teacher-weights", type=click.Path(), help="Weights file of the teacher.")
+@click.option("--teacher", metavar="MODEL", help="A model of timm that teaches, such as local-dir:FOLDER. Default: the recipe's.")
+@click.option("--teacher-weights", type=click.Path(), help="Weights file of the teacher. Default: those that timm downloads.")
+@click.option("--teacher-size", type=Size(), help="Pixels that the teacher sees. Default: the network's; mobilenetv2: 320.")
 @click.option("--every", type=click.IntRange(1), help="Epochs between evaluations. Default: 1 for detect, 5 for segment.")
 @click.option("--checkpointing", is_flag=True, help="Trade time for memory (detect, segment).")
 @click.option("--device", help="Default: cuda where there is one, else cpu.")
@@ -113,7 +117,7 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
         make = _classification if options["task"] == "classify" else _stack
         settings = make(arch, data, device or _device(), options)
         task = "" if settings.task == "classify" else f"{settings.task}-"
-        run = options["out"] or Path("runs") / f"train-{task}{Path(arch).stem}-{settings.seed}"
+        run = options["out"] or Path("runs") / f"train-{task}{_stem(arch)}-{settings.seed}"
     first = int(os.environ.get("RANK", "0")) == 0
     with progress(first) as watch:
         if isinstance(settings, Settings):
@@ -135,11 +139,23 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
         title = {"top1": "top-1", "mask_ap": "mask AP", "miou": "mIoU"}[found.metric]
         click.echo(f"best {title} {found.best:.2f}% in epoch {found.best_epoch} of {len(found.rows)}{skipped}")
         for name in ("best.safetensors", "log.csv", "curves.svg"):
-            click.echo(f"{run / name}")
+            if (run / name).exists():
+                click.echo(f"{run / name}")
 
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def _stem(arch: str) -> str:
+    """Name a run after its architecture; best.json of a search after the search."""
+    path = Path(arch)
+    return path.parent.name if path.name in ("best.json", "architecture.json") and path.parent.name else path.stem
+
+
+def _absolute(given: str | None) -> str | None:
+    """A file that a resume reads from another folder."""
+    return None if given is None else str(Path(given).absolute())
 
 
 def _device() -> str:
@@ -154,34 +170,42 @@ def _classification(arch: str, data: Path, device: str, options: dict[str, Any])
     from downstream.train.pictures import Folder
     from downstream.train.protocols import PROTOCOLS
     from downstream.train.settings import Settings
-    from uninas.source import load
+    from uninas.source import load, metadata_of
     from uninas.text import to_text
 
     protocol = PROTOCOLS["classify" if options["recipe"] == "protocol" else options["recipe"]]
-    if options["recipe"] == "mobilenetv2" and options["teacher"] is None:
-        raise InputError("--recipe mobilenetv2: expected a teacher (--teacher MODEL); got none")
+    teacher = options["teacher"] or protocol.teacher
+    if teacher is None and (options["teacher_weights"] or options["teacher_size"]):
+        raise InputError("--teacher-weights, --teacher-size: expected a --teacher beside them; got none")
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     epochs, batch = options["epochs"] or protocol.epochs, options["batch"] or protocol.batch
     rates = protocol.rates(batch * processes)
     lr = options["lr"] or rates.lr
+    document = json.loads(to_text(load(arch), metadata_of(arch)))
     return Settings(
-        arch=json.loads(to_text(load(arch))), classes=Folder.of(data, "train").classes, size=options["size"] or protocol.size,
+        arch=document, classes=Folder.of(data, "train").classes, size=options["size"] or protocol.size,
         batch=batch, processes=processes, epochs=epochs, warmup_epochs=min(protocol.warmup_epochs, epochs // 10),
         optimiser=protocol.optimiser, weight_decay=protocol.weight_decay, schedule=protocol.schedule, lr=lr,
         warmup_lr=rates.warmup_lr, min_lr=min(rates.min_lr, lr), clip=protocol.clip,
         augment=protocol.augment if options["augment"] is None else options["augment"],
         drop_path=protocol.drop_path if options["drop_path"] is None else options["drop_path"], ema=options["ema"],
-        precision=_precision(options["precision"], device), seed=options["seed"], teacher=options["teacher"],
-        teacher_weights=options["teacher_weights"],
-        weights=options["weights"],
+        precision=_precision(options["precision"], device), seed=options["seed"], weights=_absolute(options["weights"]),
+        **{name: getattr(protocol, name) if options[name] is None else options[name] for name in ("smoothing", "mixup", "erase")},
+        norm_momentum=protocol.norm_momentum, teacher=_local(teacher), teacher_weights=_absolute(options["teacher_weights"]),
+        teacher_size=options["teacher_size"] or protocol.teacher_size, teacher_features=protocol.teacher_features,
     )  # fmt: skip
+
+
+def _local(teacher: str | None) -> str | None:
+    kind, colon, path = (teacher or "").partition(":")
+    return f"{kind}:{Path(path).absolute()}" if colon and kind == "local-dir" else teacher
 
 
 def _stack(arch: str, data: Path, device: str, options: dict[str, Any]) -> Any:
     return stack_settings(
         arch, options["task"], size=options["size"], batch=options["batch"], epochs=options["epochs"], every=options["every"],
         drop_path=options["drop_path"], lr=options["lr"], checkpointing=options["checkpointing"],
-        precision=_precision(options["precision"], device), seed=options["seed"], weights=options["weights"],
+        precision=_precision(options["precision"], device), seed=options["seed"], weights=_absolute(options["weights"]),
     )  # fmt: skip
 
 
@@ -191,7 +215,7 @@ def stack_settings(arch: str, task: str, **asked: Any) -> Any:
 
     from downstream.train.protocols import PROTOCOLS
     from downstream.train.settings import StackSettings
-    from uninas.source import load
+    from uninas.source import load, metadata_of
     from uninas.text import to_text
 
     protocol = PROTOCOLS[task]
@@ -200,7 +224,7 @@ def stack_settings(arch: str, task: str, **asked: Any) -> Any:
     every = min(epochs, given.pop("every", 5 if task == "segment" else 1))
     usual = {"size": protocol.size, "batch": protocol.batch, "drop_path": protocol.drop_path}
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    arch_document = json.loads(to_text(load(arch)))
+    arch_document = json.loads(to_text(load(arch), metadata_of(arch)))
     return StackSettings(task=task, arch=arch_document, processes=processes, epochs=epochs, every=every, **{**usual, **given})
 
 

@@ -84,6 +84,8 @@ def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
         "Weights": "fresh, not trained" if subject.weights is None else subject.weights.name,
         "Architecture": {"Digest": subject.architecture.digest, "File": "architecture.json"},
     }
+    if subject.training is not None:
+        details["Training"] = dict(subject.training)
     details |= _origin(subject.metadata)
     details["Made by"] = f"uninas-ray {_version('uninas-ray')}, torch {_version('torch')}, timm {_version('timm')}"
     usage = _USAGE[to].format(
@@ -95,6 +97,7 @@ def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
         "details": details,
         "usage": usage,
         "library_name": to,
+        "license": "unknown",  # the owner of the weights decides
         "tags": [_TASKS.get(to, "image-classification"), "neural-architecture-search", *(["timm"] if to == "timm" else [])],
     }
     write_text(out / "README.md", generate_readme(card, subject.name))

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from downstream import weights
@@ -24,6 +26,7 @@ from downstream.export.card import write_card
 from downstream.subject import Subject
 from downstream.timm_model import UniNASNet
 from downstream.train.mm_config import config_file
+from downstream.train.pictures import crop_share
 from uninas.errors import InputError
 from uninas.files import write_json, write_text
 from uninas.text import to_text
@@ -54,23 +57,31 @@ def export(subject: Subject, to: str, out: Path) -> list[Path]:
     """
     if to not in FORMATS:
         raise InputError(f"--to: expected one of {', '.join(FORMATS)}; got '{to}'")
-    if out.exists() and any(out.iterdir()):
-        raise InputError(f"{out}: expected a new or empty folder; it holds files: give another --out")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: expected a new or empty folder; it is a file or holds files: give another --out")
     model = subject.model()
     try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{out}: cannot create the folder: {error.strerror}") from None
-    FORMATS[to](model, subject, out)
-    write_text(out / "architecture.json", to_text(subject.architecture, subject.metadata))
-    write_card(model, subject, to, out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as made:
+            folder = Path(made) / "export"
+            folder.mkdir()
+            FORMATS[to](model, subject, folder)
+            write_text(folder / "architecture.json", to_text(subject.architecture, subject.metadata))
+            write_card(model, subject, to, folder)
+            folder.replace(out)  # whole or not at all
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{out}: cannot write: {getattr(error, 'strerror', None) or error}") from None
+    except RuntimeError as error:
+        if "PytorchStreamWriter" in str(error):  # torch's word for a full disk
+            raise InputError(f"{out}: cannot write: {str(error).partition(chr(10))[0]}") from None
+        raise
     return sorted(out.iterdir())
 
 
 def _timm(model: UniNASNet, subject: Subject, out: Path) -> None:
     from timm.models import save_for_hf
 
-    args = {"arch": json.loads(to_text(subject.architecture)), "num_classes": subject.classes}
+    args = {"arch": json.loads(to_text(subject.architecture)), "num_classes": subject.classes, "in_chans": model.in_chans}
     config = {"label_names": list(subject.labels)} if subject.labels else {}
     save_for_hf(
         model,
@@ -78,7 +89,7 @@ def _timm(model: UniNASNet, subject: Subject, out: Path) -> None:
         model_config=config,
         model_args=args,
         safe_serialization=True,
-        data_config={"input_size": (3, *subject.size)},
+        data_config={"input_size": (model.in_chans, *subject.size), "crop_pct": crop_share(subject.size)},
     )
 
 
@@ -119,6 +130,8 @@ def _describe(model: UniNASNet, subject: Subject, out: Path) -> None:
             "shape": ["batch", model.in_chans, *subject.size],
             "mean": config["mean"],
             "std": config["std"],
+            "interpolation": "bicubic",
+            "crop_pct": crop_share(subject.size),
         },
         "output": {"name": programs.OUTPUT, "shape": ["batch", subject.classes]},
         **({"label_names": list(subject.labels)} if subject.labels else {}),
@@ -135,7 +148,7 @@ def _check(model: UniNASNet, subject: Subject, run: Callable[[Tensor], Tensor], 
         error = float((got - expected).abs().max() / expected.abs().max())
         if not error <= TOLERANCE:
             raise RuntimeError(
-                f"{path}: expected the module's logits within {TOLERANCE:g}; they differ by {error:.2g} at batch {batch}"
+                f"{path.name}: expected the module's logits within {TOLERANCE:g}; they differ by {error:.2g} at batch {batch}"
             )
 
 

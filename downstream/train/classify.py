@@ -5,17 +5,18 @@
 
 RUN/settings.json, architecture.json     what was asked for
 RUN/checkpoint.pth                       the last epoch: all that a resume needs, tensors and plain data alone
-RUN/best.safetensors, last.safetensors   weights; best by top-1
+RUN/best.safetensors, last.safetensors   weights; best by top-1, the averaged ones where they were better
 RUN/log.csv, curves.svg                  the epochs
 
 Every epoch draws from seeds of its own, and a resume begins at an epoch: the curve of a run that was killed is that of one that
-was not. Under torchrun each process trains its share, and the first one writes.
+was not, to the last bit on CPUs, and on GPUs as far as their kernels, which may add in any order, repeat themselves. Under
+torchrun each process trains its share, and the first one writes.
 """
 
 from __future__ import annotations
 
-import math
 import time
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,20 +25,21 @@ from typing import Any
 
 import torch
 from timm import create_model
+from timm.data import Mixup
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
-from timm.task import ClassificationTask, LogitDistillationTask
+from timm.task import ClassificationTask
 from timm.utils import ModelEmaV3, NativeScaler, distribute_bn
 from timm.utils.distributed import init_distributed_device_so
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor, distributed, nn
 
 from downstream import weights
 from downstream.evaluate import Accuracy, accuracy
 from downstream.train.history import write_history
-from downstream.train.pictures import Folder, Pictures, loader, readable, seed_everything
+from downstream.train.pictures import Folder, Pictures, loader, seed_everything, true_classes
 from downstream.train.result import Result, Watch
 from downstream.train.settings import Settings
+from downstream.train.teacher import taught, teacher_of
 from uninas.errors import InputError
 from uninas.files import write_json
 
@@ -45,6 +47,8 @@ __all__ = ["train"]
 
 PANELS = {"loss": ("train_loss", "val_loss"), "top-1, %": ("top1", "top1_ema"), "learning rate": ("lr",)}
 CHECKPOINT = "checkpoint.pth"
+OVERFLOWS = 0.1
+"""Share of an epoch's steps whose loss may overflow in float16: the scaler skips them and scales the next one less."""
 
 
 @dataclass
@@ -80,19 +84,24 @@ def train(
 
     Raises:
         InputError: of the data, the settings, the weights, the folder or the disk.
-        FloatingPointError: the loss is no number any more; the last checkpoint stays.
+            Also where the loss is no number any more: the last checkpoint stays.
     """
     watch = watch or Watch()
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError(f"--device: expected a device that torch can use; got {device}, and it finds no GPU")
     place = init_distributed_device_so(device)
     if place["world_size"] != settings.processes:
         raise InputError(
             f"expected {settings.processes} processes, as the learning rates are for; there are {place['world_size']}"
         )
-    work = _Work(settings, data, torch.device(place["device"]), place["global_rank"], workers, watch)
+    begun = resume and (run / CHECKPOINT).exists()  # else it was killed within the first epoch
+    work = _Work(settings, data, torch.device(place["device"]), place["global_rank"], workers, watch, fresh=not begun)
     first = place["global_rank"] == 0
-    if resume:
+    if begun:
         work.load(run / CHECKPOINT)
-    elif first:
+        if first:  # a kill may have come between the checkpoint and these
+            write_history(run, work.state.rows, PANELS)
+    elif first and not resume:
         try:
             run.mkdir(parents=True)
         except FileExistsError:
@@ -116,17 +125,23 @@ def train(
 class _Work:
     """The parts of one process's training, and an epoch of it."""
 
-    def __init__(self, settings: Settings, data: Path, device: torch.device, rank: int, workers: int, watch: Watch) -> None:
+    def __init__(
+        self, settings: Settings, data: Path, device: torch.device, rank: int, workers: int, watch: Watch, *, fresh: bool
+    ) -> None:
         self._settings, self._device, self._rank, self._watch = settings, device, rank, watch
         self._distributed = settings.processes > 1
         self.state = _State()
         seed_everything(settings.seed)
-        self._model = _model(settings).to(device)
+        self._model = _model(settings, fresh).to(device)
         task: Any = _task(self._model, settings, device)
+        self._trainable: nn.Module = task.get_trainable_module()  # the model, and with a teacher the map between their features
         self._train, self._train_loader = self._loader(data, "train", workers)
         self._val, self._val_loader = self._loader(data, "val", workers)
+        self._mixup = None
+        if settings.mixup:
+            self._mixup = Mixup(settings.mixup, label_smoothing=settings.smoothing, num_classes=len(settings.classes))
         self._optimiser = create_optimizer_v2(
-            self._model, opt=settings.optimiser, lr=settings.lr, weight_decay=settings.weight_decay, momentum=0.9
+            self._trainable, opt=settings.optimiser, lr=settings.lr, weight_decay=settings.weight_decay, momentum=0.9
         )
         self._schedule, _ = create_scheduler_v2(
             self._optimiser,
@@ -148,12 +163,13 @@ class _Work:
     def _loader(self, data: Path, split: str, workers: int) -> tuple[Pictures, Any]:
         settings, training = self._settings, split == "train"
         part = (0, 1) if training else (self._rank, settings.processes)
-        pictures = Pictures(Folder.of(data, split), settings.classes, part=part)
+        pictures = Pictures(Folder.of(data, split), settings.classes, training=training, part=part)
         config = self._model.pretrained_cfg
         return pictures, loader(
             pictures, batch=settings.batch, size=settings.size, training=training,
             augment=settings.augment if training else "", mean=config["mean"], std=config["std"],
-            workers=workers, distributed=self._distributed, device=self._device,
+            workers=workers, device=self._device, erase=settings.erase if training else 0.0, processes=settings.processes,
+            seed=settings.seed,
         )  # fmt: skip
 
     def epoch(self) -> dict[str, float]:
@@ -168,7 +184,8 @@ class _Work:
         loss, seen = self._pass()
         trained = time.perf_counter() - clock
         if self._distributed:
-            distribute_bn(self._model, settings.processes, reduce=True)
+            for model in (self._model, *(() if self._ema is None else (self._ema.module,))):
+                distribute_bn(model, settings.processes, reduce=True)
         found = self._evaluate(self._model)
         row = {
             "epoch": state.epoch + 1, "lr": self._optimiser.param_groups[0]["lr"], "train_loss": loss, "val_loss": found.loss,
@@ -185,45 +202,59 @@ class _Work:
     def _pass(self) -> tuple[float, int]:
         settings, steps = self._settings, len(self._train_loader)
         update = self.state.epoch * steps
-        losses, bad = torch.zeros((), dtype=torch.float64, device=self._device), list[Tensor]()
+        sums = torch.zeros(2, dtype=torch.float64, device=self._device)  # of the losses, of the steps that have one
+        bad = list[Tensor]()
         for step, (pictures, targets) in enumerate(self._train_loader):
             self._schedule.step_update(update + step)
-            pictures, targets = pictures.to(self._device), targets.to(self._device)
-            bad.append(readable(targets)[1])
+            pictures = pictures.to(self._device)
+            targets, replaced = true_classes(targets.to(self._device), len(settings.classes))
+            bad.append(replaced)
+            if self._mixup is not None:
+                pictures, targets = self._mixup(pictures, targets)
             with _autocast(self._device, settings.precision):
                 loss = self._task(pictures, targets)["loss"]
             self._backward(loss)
             if self._ema is not None:
                 self._ema.update(self._model)
-            losses += loss.detach()
+            value = loss.detach().double()
+            sums += torch.stack([value.nan_to_num(0.0, 0.0, 0.0), torch.isfinite(value).double()])
             self._watch.step(self.state.epoch, settings.epochs, step, steps, partial(float, loss))
-        self._note_unreadable(self._train, torch.cat(bad))
-        mean = float(losses) / steps
-        if not math.isfinite(mean):
-            raise FloatingPointError(
-                f"epoch {self.state.epoch + 1}: the loss is {mean}: try a smaller learning rate, or --precision float32"
+        numbers = torch.cat(bad).cpu()
+        self._note_unreadable(self._train, (numbers[numbers > 0] - 1).tolist())
+        if self._distributed:
+            distributed.all_reduce(sums)
+        total, finite = sums.tolist()
+        expected = steps * settings.processes
+        if expected - finite > (OVERFLOWS * expected if self._scaler is not None else 0):
+            raise InputError(
+                f"epoch {self.state.epoch + 1}: expected a loss; in {expected - finite:.0f} of {expected} steps it is no number: "
+                "try a smaller learning rate, or --precision float32"
             )
-        return mean, steps * settings.batch * settings.processes
+        return total / finite, expected * settings.batch
 
     def _backward(self, loss: Tensor) -> None:
         self._optimiser.zero_grad()
         clip = self._settings.clip
         if self._scaler is not None:
-            self._scaler(loss, self._optimiser, clip_grad=clip, parameters=self._model.parameters())
+            self._scaler(loss, self._optimiser, clip_grad=clip, parameters=self._trainable.parameters())
             return
         loss.backward()
         if clip is not None:
-            nn.utils.clip_grad_norm_(self._model.parameters(), clip)
+            nn.utils.clip_grad_norm_(self._trainable.parameters(), clip)
         self._optimiser.step()
 
     def _evaluate(self, model: nn.Module) -> Accuracy:
         with _autocast(self._device, self._settings.precision):
             found = accuracy(model, self._val_loader, self._device, distributed=self._distributed)
-        self._note_unreadable(self._val, torch.tensor(found.unreadable, dtype=torch.int64))
+        self._note_unreadable(self._val, found.unreadable)
         return found
 
-    def _note_unreadable(self, pictures: Pictures, numbers: Tensor) -> None:
-        new = {pictures.name(number) for number in numbers.tolist()} - self.state.unreadable
+    def _note_unreadable(self, pictures: Pictures, numbers: Iterable[int]) -> None:
+        names = [{pictures.name(number) for number in numbers}]
+        if self._distributed:
+            names = [set()] * self._settings.processes
+            distributed.all_gather_object(names, {pictures.name(number) for number in numbers})
+        new = set().union(*names) - self.state.unreadable
         if new:
             self._watch.note(f"warning: {len(new)} pictures cannot be read and are skipped, the first is {min(new)}")
             self.state.unreadable |= new
@@ -231,14 +262,18 @@ class _Work:
     def save(self, run: Path) -> None:
         """Write the checkpoint, and the weights apart."""
         state, row = self.state, self.state.rows[-1]
-        about = {"epoch": str(state.epoch), "top1": f"{row['top1']:.4f}"}
+        about = {"epoch": str(state.epoch), "top1": f"{row['top1']:.4f}", "averaged": "no"}
         weights.save(self._model.state_dict(), run / "last.safetensors", about)
-        if row["top1"] > state.best:
-            state.best, state.best_epoch = row["top1"], state.epoch
-            weights.save(self._model.state_dict(), run / "best.safetensors", about)
+        better, model = row["top1"], self._model
+        if self._ema is not None and row["top1_ema"] > better:
+            better, model = row["top1_ema"], self._ema.module
+            about |= {"top1": f"{better:.4f}", "averaged": "yes"}
+        if better > state.best:
+            state.best, state.best_epoch = better, state.epoch
+            weights.save(model.state_dict(), run / "best.safetensors", about)
         kept = {
             "epoch": state.epoch, "rows": state.rows, "best": state.best, "best_epoch": state.best_epoch,
-            "unreadable": sorted(state.unreadable), "state_dict": self._model.state_dict(),
+            "unreadable": sorted(state.unreadable), "state_dict": self._model.state_dict(), "map": self._map(),
             "optimiser": self._optimiser.state_dict(),
         }  # fmt: skip
         if self._ema is not None:
@@ -247,13 +282,17 @@ class _Work:
             kept["scaler"] = self._scaler.state_dict()
         weights.save_checkpoint(kept, run / CHECKPOINT)
 
+    def _map(self) -> dict[str, Tensor]:
+        """Give what is trained beside the model."""
+        return {name: value for name, value in self._trainable.state_dict().items() if name.startswith("projection.")}
+
     def load(self, path: Path) -> None:
         """Go on where a checkpoint was written."""
-        if not path.exists():  # killed within the first epoch
-            return
         kept = weights.read_checkpoint(path)
         try:
             self._model.load_state_dict(kept["state_dict"])
+            if self._map():
+                self._trainable.load_state_dict(kept["map"], strict=False)
             self._optimiser.load_state_dict(kept["optimiser"])
             if self._ema is not None:
                 self._ema.module.load_state_dict(kept["state_dict_ema"])
@@ -264,39 +303,26 @@ class _Work:
             raise InputError(f"{path}: expected the checkpoint of this training; {str(error)[:200]}") from None
 
 
-def _model(settings: Settings) -> Any:
+def _model(settings: Settings, fresh: bool) -> Any:
     model = create_model("uninas", arch=dict(settings.arch), num_classes=len(settings.classes), drop_path_rate=settings.drop_path)
-    if settings.weights is not None:
+    if settings.norm_momentum is not None:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = settings.norm_momentum
+    if settings.weights is not None and fresh:  # a checkpoint has all weights: the file may be gone by then
         weights.load(model, settings.weights, new_head=True)
     return model
 
 
 def _task(model: nn.Module, settings: Settings, device: torch.device) -> nn.Module:
-    criterion = _Labels(settings.smoothing)
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.0 if settings.mixup else settings.smoothing)  # mixed classes are smoothed
     if settings.teacher is None:
         return ClassificationTask(model, criterion, device=device, verbose=False)
-    options: dict[str, Any] = (
-        {} if settings.teacher_weights is None else {"pretrained_cfg_overlay": {"file": settings.teacher_weights}}
-    )
-    teacher = create_model(settings.teacher, pretrained=True, num_classes=len(settings.classes), **options).to(device)
-    return LogitDistillationTask(
-        model, teacher, criterion, task_loss_weight=1.0 - settings.distil, distill_loss_weight=settings.distil,
-        temperature=settings.temperature, device=device, verbose=False,
+    teacher = teacher_of(settings.teacher, settings.teacher_weights, len(settings.classes))
+    return taught(
+        model, teacher, criterion, device=device, size=settings.teacher_size, logits=settings.teacher_logits,
+        features=settings.teacher_features, temperature=settings.temperature,
     )  # fmt: skip
-
-
-class _Labels(nn.Module):
-    """Mean cross-entropy over the pictures that could be read."""
-
-    def __init__(self, smoothing: float) -> None:
-        super().__init__()
-        self._smoothing = smoothing
-
-    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """(B, classes) and (B,) -> ()."""
-        there = targets >= 0
-        each = functional.cross_entropy(logits, targets.clamp_min(0), reduction="none", label_smoothing=self._smoothing)
-        return (each * there).sum() / there.sum().clamp_min(1)
 
 
 def _autocast(device: torch.device, precision: str) -> Any:

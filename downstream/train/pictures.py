@@ -1,6 +1,9 @@
 """Pictures in folders, one a class, for training and evaluation: unreadable ones are counted and skipped, never guessed.
 
 DIR/train/<class>/*.jpg      DIR/val/<class>/*.jpg      (validation, test: the names that timm looks for, too)
+
+In training the next readable picture takes the place of one that cannot be read, with its own class: a batch stays a batch of
+pictures with their true classes. In evaluation its place counts nothing.
 """
 
 from __future__ import annotations
@@ -17,19 +20,20 @@ import torch
 from PIL import Image
 from timm.data import create_loader
 from timm.data.readers import create_reader
+from timm.utils import natural_key
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from uninas.errors import InputError
 
-__all__ = ["Folder", "Pictures", "loader", "readable"]
+__all__ = ["Folder", "Pictures", "crop_share", "loader", "readable", "seed_everything", "true_classes"]
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "validation", "valid", "test", "testing")}
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The folder of one split, and its classes in order: a class is its folder's place among the sorted names."""
+    """The folder of one split, and its classes in order: a class is its folder's place among the names, sorted as timm does."""
 
     path: Path
     classes: tuple[str, ...]
@@ -46,16 +50,18 @@ class Folder:
             raise InputError(
                 f"{data}: expected a folder {' or '.join(SPLITS[split][:2])} with a folder of pictures a class; none"
             )
-        classes = tuple(sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith(".")))
+        names = (entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        classes = tuple(sorted(names, key=natural_key))  # 2 before 10
         if not classes:
             raise InputError(f"{path}: expected one folder of pictures a class; it holds no folders")
         return Folder(path, classes)
 
 
 class Pictures(Dataset[Any]):
-    """The pictures of a folder.
+    """The pictures of a folder: (picture, class), and where one cannot be read a sign of it in place of the class.
 
-    An unreadable one comes as a blank picture with the class -(1 + its number): no answer counts, see `readable`.
+    In training that is the next picture that can be read, and its class + classes * (1 + number), see `true_classes`; else a
+    blank picture with the class -(1 + number), see `readable`.
 
     What a transform draws hangs on `seeds` (of the run, of the epoch) and the picture's number alone: neither on how many
     processes read, nor on the order.
@@ -63,13 +69,16 @@ class Pictures(Dataset[Any]):
     Args:
         folder: of the split.
         class_names: classes in their order; a split's folders must be among them.
+        training: see above.
         part: (r, n): only every n-th picture from the r-th on.
 
     Raises:
-        InputError: no pictures, or a folder that is no class.
+        InputError: no pictures, or a folder that is no class; in training a class without pictures.
     """
 
-    def __init__(self, folder: Folder, class_names: Sequence[str], *, part: tuple[int, int] = (0, 1)) -> None:
+    def __init__(
+        self, folder: Folder, class_names: Sequence[str], *, training: bool = False, part: tuple[int, int] = (0, 1)
+    ) -> None:
         unknown = sorted(set(folder.classes) - set(class_names))
         if unknown:
             raise InputError(
@@ -81,6 +90,14 @@ class Pictures(Dataset[Any]):
             self.reader = create_reader("", root=str(folder.path), class_map=places)
         except RuntimeError as error:  # timm: nothing found
             raise InputError(f"{folder.path}: expected pictures; {error}") from None
+        if training:
+            there = {place for _, place in self.reader.samples}
+            empty = [name for name in class_names if places[name] not in there]
+            if empty:
+                raise InputError(
+                    f"{folder.path}: expected pictures of each of {len(class_names)} classes; {len(empty)} have none: {empty[0]}"
+                )
+        self._training, self._classes, self._path = training, len(class_names), folder.path
         self._indices = range(part[0], len(self.reader), part[1])
         self.transform: Any = None
         self.seeds: tuple[int, ...] = (0,)
@@ -90,25 +107,47 @@ class Pictures(Dataset[Any]):
 
     def __getitem__(self, place: int) -> tuple[Any, int]:
         index = self._indices[place]
-        stream, target = self.reader[index]
-        try:
-            with stream, Image.open(stream) as image:
-                picture = image.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises over harmed files
-            picture, target = Image.new("RGB", (64, 64)), -1 - index
+        found = self._read(index)
+        if found is None:
+            found = self._instead(index) if self._training else (Image.new("RGB", (64, 64)), -1 - index)
         with _own_draws(*self.seeds, index):
-            return self.transform(picture), target
+            return self.transform(found[0]), found[1]
+
+    def _read(self, index: int) -> tuple[Any, int] | None:
+        try:
+            stream, target = self.reader[index]
+            with stream, Image.open(stream) as image:
+                return image.convert("RGB"), target
+        except Exception:  # over a harmed file Pillow raises nearly anything, over a lost one the system does
+            return None
+
+    def _instead(self, index: int) -> tuple[Any, int]:
+        count = len(self.reader)
+        following = (self._read((index + step) % count) for step in range(1, count))
+        found = next((one for one in following if one is not None), None)
+        if found is None:
+            raise InputError(f"{self._path}: expected pictures; none of the {count} files can be read")
+        return found[0], found[1] + self._classes * (1 + index)
 
     def name(self, number: int) -> str:
-        """The file of a picture's number."""
-        found: str = self.reader.filename(number)
-        return found
+        """The file of a picture's number, with its split's folder."""
+        return f"{self._path.name}/{self.reader.filename(number)}"
+
+
+def true_classes(targets: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Split what a training batch says: the classes, (B,), and whose pictures could not be read: 1 + number, else 0, (B,)."""
+    return targets % classes, targets.div(classes, rounding_mode="floor")
 
 
 def readable(targets: Tensor) -> tuple[Tensor, Tensor]:
     """Split what the classes of a batch say: which pictures count, (B,) boolean, and the numbers of those that do not."""
     there = targets >= 0
     return there, -1 - targets[~there]
+
+
+def crop_share(size: tuple[int, int]) -> float:
+    """Give the share of a picture's shorter side that evaluation looks at: all of small pictures, which seldom have a margin."""
+    return 0.875 if max(size) >= 128 else 1.0
 
 
 def loader(
@@ -121,8 +160,10 @@ def loader(
     mean: Sequence[float],
     std: Sequence[float],
     workers: int,
-    distributed: bool,
     device: torch.device,
+    erase: float = 0.0,
+    processes: int = 1,
+    seed: int = 0,
 ) -> Any:
     """timm's loader: random crops, flips and augmentation for training; resize and centre crop else.
 
@@ -131,26 +172,56 @@ def loader(
         batch: pictures at a time, of this process.
         size: (H, W) that comes out.
         training: shuffled and augmented, the last incomplete batch left out.
-        augment: such as "rand-m15-n2-mstd0.5", or "".
+        augment: such as "rand-m15-n2-mstd0.5", or "" for none.
         mean, std: of red, green, blue in [0, 1].
         workers: processes that read.
-        distributed: share the pictures among processes (training only: for evaluation see `Pictures`).
         device: where batches go.
+        erase: probability that a training picture has a rectangle erased.
+        processes: that share the pictures (training only: for evaluation see `Pictures`).
+        seed: of how they share them.
+
+    Raises:
+        InputError: too few pictures to train on, or an augmentation that timm does not know.
     """
-    if training and len(pictures) < batch:
-        raise InputError(f"expected at least one batch of {batch} pictures to train on; got {len(pictures)}")
+    if training and len(pictures) < batch * processes:
+        raise InputError(f"expected at least one batch of {batch * processes} pictures to train on; got {len(pictures)}")
+    try:
+        made = _loader(pictures, batch, size, training, augment, mean, std, workers, device, erase, processes > 1)
+    except AssertionError:  # timm's word for a policy that it does not know
+        raise InputError(f"--augment: expected one of timm's, such as rand-m9-mstd0.5, augmix-m3 or v0; got {augment}") from None
+    if training and processes > 1:
+        made.sampler.seed = seed
+    return made
+
+
+def _loader(
+    pictures: Pictures,
+    batch: int,
+    size: tuple[int, int],
+    training: bool,
+    augment: str,
+    mean: Sequence[float],
+    std: Sequence[float],
+    workers: int,
+    device: torch.device,
+    erase: float,
+    shared: bool,
+) -> Any:
     return create_loader(
         pictures,  # type: ignore[arg-type]  # any dataset of pictures does
         input_size=(3, *size),
         batch_size=batch,
         is_training=training,
         auto_augment=augment or None,
+        color_jitter=0.4 if augment else None,  # type: ignore[arg-type]  # for the augmentations that want it
+        re_prob=erase,
+        re_mode="pixel",
         interpolation="random" if training else "bicubic",
-        crop_pct=None if max(size) >= 128 else 1.0,
+        crop_pct=crop_share(size),
         mean=tuple(mean),
         std=tuple(std),
         num_workers=workers,
-        distributed=distributed and training,
+        distributed=shared and training,
         device=device,
         use_prefetcher=device.type == "cuda",
         persistent_workers=False,  # new ones each epoch know its seeds

@@ -32,10 +32,9 @@ class Settings:
         ema: decay of the averaged weights; 0 for none.
         precision: "float32", "bfloat16" or "float16" of the forward pass.
         seed: of initial weights, order, augmentation, dropout.
-        smoothing: of the labels.
-        teacher: a model of timm that teaches, or None; `teacher_weights` a file for it.
-        distil: weight of the teacher's part of the loss, the rest is the labels'.
-        temperature: of the teacher's answers.
+        smoothing, mixup, erase, norm_momentum: see `Protocol`.
+        teacher: a model of timm that teaches, or None; `teacher_weights` a file for it, `teacher_size` the (H, W) that it sees.
+        teacher_logits, teacher_features, temperature: see `downstream.train.teacher.taught`.
         weights: file that the training began from, or None.
     """
 
@@ -59,9 +58,14 @@ class Settings:
     precision: str = "float32"
     seed: int = 0
     smoothing: float = 0.0
+    mixup: float = 0.0
+    erase: float = 0.0
+    norm_momentum: float | None = None
     teacher: str | None = None
     teacher_weights: str | None = None
-    distil: float = 0.5
+    teacher_size: tuple[int, int] | None = None
+    teacher_logits: float = 1.0
+    teacher_features: float = 0.0
     temperature: float = 1.0
     weights: str | None = None
 
@@ -138,5 +142,5 @@ def read(folder: Path) -> Settings | StackSettings:
     missing = sorted(names - set(data))
     if missing:
         raise InputError(f"{path}: expected the keys {', '.join(sorted(names))}; missing: {', '.join(missing)}")
-    known: dict[str, Any] = {name: tuple(data[name]) if name in ("classes", "size") else data[name] for name in names}
+    known: dict[str, Any] = {name: tuple(data[name]) if isinstance(data[name], list) else data[name] for name in names}
     return kind(**known)

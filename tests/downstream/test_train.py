@@ -13,17 +13,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from timm.scheduler import create_scheduler_v2
 
 from downstream import weights
+from downstream.evaluate import accuracy
+from downstream.export import export
+from downstream.subject import subject_of
 from downstream.train.classify import train
 from downstream.train.history import write_history
+from downstream.train.pictures import Folder, Pictures, loader, true_classes
 from downstream.train.protocols import PROTOCOLS
 from downstream.train.result import Watch
 from downstream.train.settings import Settings, read
+from downstream.train.teacher import taught, teacher_of
 from tests.downstream import pictures
 from tests.uninas.networks import tiny
 from uninas import InputError
@@ -67,7 +74,10 @@ def test_it_learns_and_leaves_what_it_says(data: Path, tmp_path: Path) -> None:
     assert (run / "curves.svg").read_text().startswith("<?xml")
 
 
-@pytest.mark.parametrize("options", [{}, {"ema": 0.9, "precision": "bfloat16"}])
+MIXED = {"mixup": 0.2, "smoothing": 0.1, "erase": 0.5, "augment": "original", "norm_momentum": 0.01}
+
+
+@pytest.mark.parametrize("options", [{}, {"ema": 0.9, "precision": "bfloat16"}, MIXED])
 def test_one_seed_one_curve(options: dict[str, Any], data: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         train(settings(**options, epochs=2), data, tmp_path / name, workers=2 if name == "a" else 0)
@@ -129,24 +139,48 @@ def test_unreadable_pictures_are_counted_and_skipped(tmp_path: Path) -> None:
             said.append(text)
 
     found = train(settings(epochs=2), data, tmp_path / "run", workers=1, watch=Notes())
-    assert found.unreadable == ("blue/01.png", "red/03.png")
+    assert found.unreadable == ("train/red/03.png", "val/blue/01.png")
     assert len(said) == 2
     assert all("cannot be read and are skipped" in text for text in said)
     shares = [float(row["top1"]) * 23 / 100 for row in rows_of(tmp_path / "run")]  # of 24 pictures 23 count
     assert shares == pytest.approx([round(share) for share in shares], abs=1e-3)
 
 
-def test_an_unreadable_picture_teaches_nothing() -> None:
-    from downstream.train.classify import _Labels
+def test_the_next_picture_takes_the_place_of_an_unreadable_one(tmp_path: Path) -> None:
+    folder = pictures.make(tmp_path / "data", train=4)
+    red = folder / "train" / "red"
+    (red / "01.png").write_bytes(b"no picture")
+    (red / "02.png").unlink()
+    (red / "02.png").symlink_to("nowhere.png")
+    found = Pictures(Folder.of(folder, "train"), pictures.CLASSES, training=True)
+    found.transform = np.asarray
+    assert len(found) == 12
+    with Image.open(red / "03.png") as image:
+        expected = np.asarray(image)
+    for place in (9, 10, 11):
+        assert np.array_equal(found[place][0], expected)
+    classes, replaced = true_classes(torch.tensor([found[place][1] for place in range(12)]), 3)
+    assert classes.tolist() == [place // 4 for place in range(12)]
+    assert replaced.tolist() == [0] * 9 + [10, 11, 0]
+    assert found.name(9) == "train/red/01.png"
+    looked = Pictures(Folder.of(folder, "train"), pictures.CLASSES)
+    looked.transform = np.asarray
+    assert [looked[place][1] for place in (8, 9, 10)] == [2, -10, -11]
+    for path in (folder / "train").glob("*/*.png"):
+        path.unlink()
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="none of the 12 files can be read"):
+        found[0]
 
-    logits = torch.randn(4, 3, requires_grad=True)
-    targets = torch.tensor([0, -7, 2, -1])
-    _Labels(0.0)(logits, targets).backward()
-    assert logits.grad is not None
-    assert bool((logits.grad[[1, 3]] == 0).all())
-    expected = torch.nn.functional.cross_entropy(logits[[0, 2]], targets[[0, 2]])
-    assert torch.equal(_Labels(0.0)(logits, targets), expected)
-    assert float(_Labels(0.0)(logits.detach(), torch.tensor([-1, -1, -1, -1]))) == 0
+
+def test_classes_are_in_the_order_of_timm(tmp_path: Path) -> None:
+    for name in ("10", "2", "1", ".hidden"):
+        (tmp_path / "train" / name).mkdir(parents=True)
+    folder = Folder.of(tmp_path, "train")
+    assert folder.classes == ("1", "2", "10")
+    (tmp_path / "train" / "2" / "a.png").write_bytes(b"")
+    with pytest.raises(InputError, match="of each of 3 classes; 2 have none: 1"):
+        Pictures(folder, folder.classes, training=True)
 
 
 def test_mistakes(data: Path, tmp_path: Path) -> None:
@@ -170,22 +204,147 @@ def test_mistakes(data: Path, tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match="try a smaller learning rate"):
-        train(settings(lr=1e30, clip=None, epochs=3), data, tmp_path / "run", workers=0)
+    run = tmp_path / "run"
+    train(settings(epochs=1), data, run, workers=0)
+    before = (run / "checkpoint.pth").read_bytes()
+    with pytest.raises(InputError, match=r"epoch 2: expected a loss; in 5 of 6 steps .* try a smaller learning rate"):
+        train(settings(lr=1e30, clip=None, epochs=2), data, run, workers=0, resume=True)
+    assert (run / "checkpoint.pth").read_bytes() == before
 
 
-def test_a_teacher_teaches(data: Path, tmp_path: Path) -> None:
-    from downstream.export import export
-    from downstream.subject import subject_of
+def test_what_a_kill_left_out_is_written_by_the_resume(data: Path, tmp_path: Path) -> None:
+    """The log and the curves follow the checkpoint; the weights that a training began from may be gone by a resume."""
+    first = tmp_path / "first.safetensors"
+    weights.save(timm.create_model("uninas", arch=tiny("ET", (32, 32)), num_classes=5).state_dict(), first)
+    run = tmp_path / "run"
+    train(settings(epochs=1, weights=str(first)), data, run, workers=0)
+    rows = rows_of(run)
+    (run / "log.csv").unlink()
+    (run / "curves.svg").unlink()
+    first.unlink()
+    train(read(run), data, run, workers=0, resume=True)
+    assert rows_of(run) == rows
+    assert (run / "curves.svg").is_file()
 
-    train(settings(augment=""), data, tmp_path / "teacher", workers=0)
-    export(subject_of(str(tmp_path / "teacher")), "timm", tmp_path / "exported")
-    alone = train(settings(epochs=1), data, tmp_path / "alone", workers=0)
-    taught = train(
-        settings(epochs=1, teacher=f"local-dir:{tmp_path / 'exported'}", distil=0.9), data, tmp_path / "taught", workers=0
+
+def test_the_better_of_trained_and_averaged_weights_are_the_best(data: Path, tmp_path: Path) -> None:
+    averaged = set()
+    for decay in (0.5, 0.9999):
+        run = tmp_path / str(decay)
+        found = train(settings(epochs=2, ema=decay), data, run, workers=0)
+        rows = [{name: float(value) for name, value in row.items()} for row in rows_of(run)]
+        best = max(max(row["top1"], row["top1_ema"]) for row in rows)
+        assert found.best == pytest.approx(best, abs=1e-4)
+        about = weights.metadata(run / "best.safetensors")
+        row = rows[int(about["epoch"]) - 1]
+        assert row["top1_ema" if about["averaged"] == "yes" else "top1"] == pytest.approx(best, abs=1e-4)
+        averaged.add(about["averaged"])
+        model = timm.create_model("uninas", arch=str(run / "architecture.json"), num_classes=3)
+        weights.load(model, run / "best.safetensors")
+        batches = loader(
+            Pictures(Folder.of(data, "val"), pictures.CLASSES), batch=8, size=(32, 32), training=False, augment="",
+            mean=model.pretrained_cfg["mean"], std=model.pretrained_cfg["std"], workers=0, device=torch.device("cpu"),
+        )  # fmt: skip
+        assert accuracy(model, batches, torch.device("cpu")).top1 == pytest.approx(best, abs=1e-4)
+    assert "no" in averaged
+
+
+# --- teachers ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def teacher(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("teacher")
+    train(settings(augment=""), data, folder / "run", workers=0)
+    export(subject_of(str(folder / "run")), "timm", folder / "exported")
+    return folder
+
+
+def test_a_teacher_has_its_own_classifier(teacher: Path) -> None:
+    noise = torch.randn(2, 3, 32, 32)
+    expected = subject_of(str(teacher / "run")).model()(noise)
+    found = teacher_of(f"local-dir:{teacher / 'exported'}", None, 3).eval()
+    assert torch.equal(found(noise), expected)
+    torch.manual_seed(1)
+    original = timm.create_model("test_resnet", num_classes=3).eval()
+    for file in (teacher / "foreign.safetensors", teacher / "foreign.pth"):
+        if file.suffix == ".pth":
+            weights.save_checkpoint({"state_dict": original.state_dict()}, file)
+        else:
+            weights.save(original.state_dict(), file)
+        assert torch.equal(teacher_of("test_resnet", str(file), 3).eval()(noise), original(noise))
+
+
+def test_a_teacher_of_other_classes_or_none_is_refused(teacher: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a teacher of the data's 5 classes; .* has 3"):
+        teacher_of(f"local-dir:{teacher / 'exported'}", None, 5)
+    with pytest.raises(InputError, match="expected a model of timm with weights, or local-dir:FOLDER; got nosuch"):
+        teacher_of("nosuch", None, 3)
+    with pytest.raises(InputError, match="got local-dir:/nowhere"):
+        teacher_of("local-dir:/nowhere", None, 3)
+    with pytest.raises(InputError, match="no such file"):
+        teacher_of("test_resnet", "nowhere.pth", 3)
+
+
+@pytest.mark.parametrize("size", [None, (48, 40)])
+def test_the_loss_of_a_taught_network(size: tuple[int, int] | None) -> None:
+    """Labels, divergence of answers, distance of pooled features: against the plain formulas."""
+    torch.manual_seed(0)
+    model = timm.create_model("uninas", arch=tiny("ET", (32, 32)), num_classes=5)
+    master = timm.create_model("test_resnet", num_classes=5)
+    task = taught(
+        model,
+        master,
+        torch.nn.CrossEntropyLoss(),
+        device=torch.device("cpu"),
+        size=size,
+        logits=0.5,
+        features=2.0,
+        temperature=3.0,
+    ).eval()
+    inputs, targets = torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 2, 4])
+    found = task(inputs, targets)
+    (mean, std), (its_mean, its_std) = (
+        [torch.tensor(one.pretrained_cfg[key])[:, None, None] for key in ("mean", "std")] for one in (model, master)
     )
-    assert taught.rows[0]["train_loss"] != alone.rows[0]["train_loss"]
-    assert taught.rows[0]["val_loss"] < 2
+    seen = (inputs * std + mean - its_mean) / its_std  # each was trained on pictures of its own scale
+    if size is not None:
+        seen = torch.nn.functional.interpolate(seen, size, mode="bicubic", antialias=True)
+    map_ = task.get_trainable_module().projection
+    answers, wanted = model(inputs), master.eval()(seen)
+    ours, theirs = (answers / 3).softmax(-1), (wanted / 3).softmax(-1)
+    divergence = (theirs * (theirs.log() - ours.log())).sum(-1).mean() * 9
+    pooled = model.forward_head(model.forward_features(inputs), pre_logits=True)
+    features = master.forward_head(master.forward_features(seen), pre_logits=True)
+    distance = (map_(pooled) - features).square().mean()
+    labels = torch.nn.functional.cross_entropy(answers, targets)
+    assert found["kd_loss"].item() == pytest.approx(divergence.item(), rel=1e-4)
+    assert found["loss"].item() == pytest.approx((labels + 0.5 * divergence + 2 * distance).item(), rel=1e-4)
+    found["loss"].backward()
+    assert all(parameter.grad is None for parameter in master.parameters())
+    assert map_.weight.grad is not None
+
+
+def test_a_taught_training_is_killed_and_resumes_to_the_same_curve(teacher: Path, data: Path, tmp_path: Path) -> None:
+    options = {
+        "teacher": f"local-dir:{teacher / 'exported'}",
+        "teacher_size": (40, 40),
+        "teacher_features": 1.0,
+        "optimiser": "sgd",
+    }
+    whole = train(settings(**options, **MIXED), data, tmp_path / "whole", workers=0)
+    alone = train(settings(**MIXED, optimiser="sgd", epochs=1), data, tmp_path / "alone", workers=0)
+    assert whole.rows[0]["train_loss"] > alone.rows[0]["train_loss"]  # of the same batches, with two terms more
+
+    class Stop(Watch):
+        def step(self, epoch: int, epochs: int, step: int, steps: int, loss: Any) -> None:
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(**options, **MIXED), data, tmp_path / "broken", workers=0, watch=Stop())
+    train(read(tmp_path / "broken"), data, tmp_path / "broken", workers=0, resume=True)
+    assert rows_of(tmp_path / "broken") == rows_of(tmp_path / "whole")
 
 
 def test_the_protocol_number_by_number() -> None:
@@ -227,21 +386,56 @@ def test_history_is_written_whole(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["curves.svg", "log.csv"]
 
 
-@pytest.mark.slow
-def test_two_processes_under_torchrun(data: Path, tmp_path: Path) -> None:
-    path = tmp_path / "net.json"
-    path.write_text(to_text(tiny("ET", (32, 32))))
+KILLED_RANK = """
+import os, signal, sys
+from downstream.commands import progress
+from downstream.train.result import Watch
+from uninas import cli
+
+class Fatal(Watch):
+    def step(self, epoch, epochs, step, steps, loss):
+        if (epoch, step) == (1, 1) and os.environ["RANK"] == "0":
+            os.killpg(os.getpgid(0), signal.SIGKILL)
+
+progress.progress = lambda first: __import__("contextlib").nullcontext(Fatal())
+cli.main(sys.argv[1:])
+"""
+
+
+def torchrun(*arguments: str, script: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d",
-        "--rdzv-endpoint", "127.0.0.1:0", "-m", "uninas.cli", "train", str(path), "--data", str(data), "--epochs", "2",
-        "--batch", "4", "--size", "32", "--out", str(tmp_path / "run"), "--workers", "0", "--lr", "0.002", "--device", "cpu",
+        "--rdzv-endpoint", "127.0.0.1:0", *(["-m", "uninas.cli"] if script is None else [str(script)]), "train", *arguments,
     ]  # fmt: skip
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment, start_new_session=True)
+
+
+@pytest.mark.slow
+def test_two_processes_under_torchrun(tmp_path: Path) -> None:
+    """One curve of both, averaged weights included, broken or not; each picture counts once, each unreadable one too."""
+    data = pictures.make(tmp_path / "data")
+    for number in range(4):
+        (data / "train" / "red" / f"{number:02}.png").write_bytes(b"no picture")
+    path = tmp_path / "net.json"
+    path.write_text(to_text(tiny("ET", (32, 32))))
+    place = ("--data", str(data), "--workers", "0", "--device", "cpu")
+    asked = (str(path), *place, "--epochs", "3", "--batch", "4", "--size", "32", "--lr", "0.002", "--ema", "0.8")
+    done = torchrun(*asked, "--out", str(tmp_path / "run"))
     assert done.returncode == 0, done.stderr
     assert read(tmp_path / "run").processes == 2
-    assert len(rows_of(tmp_path / "run")) == 2
+    assert len(rows_of(tmp_path / "run")) == 3
     assert done.stdout.count("best top-1") == 1
+    assert "4 pictures could not be read" in done.stdout
     shares = [float(row["top1"]) * 24 / 100 for row in rows_of(tmp_path / "run")]  # each picture counts once
     assert shares == pytest.approx([round(share) for share in shares], abs=1e-3)
+
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED_RANK)
+    killed = torchrun(*asked, "--out", str(tmp_path / "broken"), script=script)
+    assert killed.returncode != 0
+    assert "SIGKILL" in killed.stderr
+    assert len(rows_of(tmp_path / "broken")) == 1
+    resumed = torchrun("--resume", str(tmp_path / "broken"), *place)
+    assert resumed.returncode == 0, resumed.stderr
+    assert rows_of(tmp_path / "broken") == rows_of(tmp_path / "run")
