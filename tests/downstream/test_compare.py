@@ -116,15 +116,30 @@ def test_evaluate_says_what_the_weights_are_worth(capsys: pytest.CaptureFixture[
     found: dict[str, Any] = json.loads(out)
     assert code == 0
     assert found["pictures"] == 9
-    assert found["unreadable"] == ["red/broken.png"]
+    assert found["unreadable"] == ["val/red/broken.png"]
     assert 0 <= found["top1"] <= 100
     code, out, _ = run(capsys, *arguments, "--weights", str(tmp_path / "w.safetensors"))
     assert "of 9 pictures" in out
     assert "1 pictures could not be read" in out
-    for given, message in ((), "--weights: expected a weights file"), (("--weights", "nowhere.pth"), "no such file"):
+    for given, message in ((), "--weights: expected a weights file"), (("--weights", "nowhere.pth"), "nowhere.pth is none"):
         code, _, err = run(capsys, *arguments, *given)
         assert code == 2
         assert message in err
+
+
+def test_a_training_is_its_own_log(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    data = pictures.make(tmp_path / "data", train=4, val=2)
+    (tmp_path / "a.json").write_text(to_text(tiny("E", (32, 32))))
+    out = str(tmp_path / "run")
+    code, _, err = run(
+        capsys, "train", str(tmp_path / "a.json"), "--data", str(data), "--epochs", "1", "--batch", "4", "--size", "32",
+        "--workers", "0", "--device", "cpu", "--out", out,
+    )  # fmt: skip
+    assert code == 0, err
+    code, shown, err = run(capsys, "compare", out, "--tasks", "classify", "--sizes", "32", "--device", "none", "--json")
+    assert code == 0, err
+    assert json.loads(shown)["rows"][0]["accuracy"]["top1"] == pytest.approx(read_history(Path(out))[0]["top1"])
+    assert run(capsys, "cost", out, "--json")[0] == 0
 
 
 def test_a_classifiers_class_count_must_be_the_datas(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

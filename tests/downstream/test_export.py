@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 import subprocess
@@ -15,7 +16,7 @@ import timm
 import torch
 
 from downstream import weights
-from downstream.export import export
+from downstream.export import export, exporting
 from downstream.subject import Subject, subject_of
 from tests.uninas.networks import small, tiny, walked
 from tests.uninas.running import distance, noise, scramble
@@ -98,11 +99,24 @@ def test_a_training_gives_its_best_weights_and_classes(tmp_path: Path) -> None:
     from tests.downstream.test_train import settings
 
     data = pictures.make(tmp_path / "data", train=8, val=4)
-    train(settings(epochs=1), data, tmp_path / "run", workers=0)
+    arch = json.loads(to_text(tiny("ET", (32, 32)), {"mean": {"vkdnw": 0.25}}))
+    found = train(settings(epochs=1, arch=arch), data, tmp_path / "run", workers=0)
     chosen = subject_of(str(tmp_path / "run"))
     assert (chosen.labels, chosen.classes, chosen.size) == (pictures.CLASSES, 3, (32, 32))
     export(chosen, "onnx", tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "config.json").read_text())["label_names"] == list(pictures.CLASSES)
+    about = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert about["label_names"] == list(pictures.CLASSES)
+    assert about["input"]["crop_pct"] == 1.0  # of so small pictures all is seen, as in the training's own evaluation
+    card = (tmp_path / "out" / "README.md").read_text()
+    for expected in (
+        "Epochs: 1",
+        "8 at a time, 32 x 32",
+        "adamw, cosine",
+        f"Top-1 on the validation pictures (%): {found.best:.4f}",
+    ):
+        assert expected in card
+    assert "vkdnw: 0.25" in card  # what the search had written into the architecture's file
+    assert "license: unknown" in card
     (tmp_path / "run" / "best.safetensors").unlink()
     with pytest.raises(InputError, match="expected weights of a finished epoch"):
         subject_of(str(tmp_path / "run"))
@@ -116,7 +130,7 @@ def test_mistakes(tmp_path: Path) -> None:
         export(chosen, "torch", tmp_path / "full")
     with pytest.raises(InputError, match="--to: expected one of timm, mmdet, mmseg, torch, onnx"):
         export(chosen, "tflite", tmp_path / "out")
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match=r"--weights: expected a weights file; .*none\.safetensors is none"):
         export(subject_of("resnet", weights=tmp_path / "none.safetensors"), "torch", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -125,8 +139,26 @@ def test_a_program_with_other_logits_is_not_given_away(tmp_path: Path, monkeypat
     from downstream.export import programs
 
     monkeypatch.setattr(programs, "runner", lambda path: lambda pictures: torch.zeros(len(pictures), 7))
+    chosen = subject("cell", tmp_path)
+    before = sorted(tmp_path.iterdir())
     with pytest.raises(RuntimeError, match="expected the module's logits"):
-        export(subject("cell", tmp_path), "onnx", tmp_path / "out")
+        export(chosen, "onnx", tmp_path / "out")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("to", ["timm", "torch", "onnx", "mmdet"])
+def test_a_full_disk_leaves_nothing(to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card is written last: all else was there by then."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(exporting, "write_card", full)
+    chosen = subject("cell", tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(InputError, match="cannot write: No space left"):
+        export(chosen, to, tmp_path / "out")
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_onnx_runs_on_any_batch_and_says_so(tmp_path: Path) -> None:

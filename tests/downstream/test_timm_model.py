@@ -15,7 +15,7 @@ import downstream  # registers the model
 from downstream.timm_model import POOLS, UniNASNet
 from tests.uninas.networks import small, tiny, walked
 from tests.uninas.running import distance, noise, scramble
-from uninas import Architecture, InputError, canonicalise, cost
+from uninas import Architecture, InputError, canonicalise, cost, preset
 from uninas.compile import build
 from uninas.spaces import nasbench201
 from uninas.text import to_text
@@ -181,6 +181,15 @@ def test_stochastic_depth() -> None:
         model_of("cell", drop_path_rate=0.1)
 
 
+def test_a_device_and_a_precision() -> None:
+    """As timm's own models take them, and as its teachers are built."""
+    model = timm.create_model("uninas", arch=small("coatnet"), num_classes=4, device="cpu", dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert model(torch.zeros(1, 3, 64, 64, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    empty = timm.create_model("uninas", arch=small("resnet"), num_classes=4, device=torch.device("meta"))
+    assert all(parameter.is_meta for parameter in empty.parameters())
+
+
 def test_other_inputs_and_dropout() -> None:
     model = model_of("coatnet", in_chans=5, drop_rate=0.5).eval()
     assert model.pretrained_cfg["input_size"] == (5, 64, 64)
@@ -197,7 +206,7 @@ def test_where_an_architecture_comes_from(form: str, tmp_path: Any) -> None:
     path.write_text(to_text(NETWORKS["found"]))
     source = {"name": "resnet", "document": json.loads(path.read_text()), "file": str(path)}[form]
     model = timm.create_model("uninas", arch=source)
-    assert model.architecture.digest == ("resnet" if form == "name" else NETWORKS["found"].digest) or form == "name"
+    assert model.architecture.digest == (preset("resnet") if form == "name" else NETWORKS["found"]).digest
 
 
 @every_network

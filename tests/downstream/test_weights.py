@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +116,27 @@ def test_garbage(name: str, content: bytes | None, message: str, tmp_path: Path)
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
         weights.read(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_harmed_files_are_errors_that_name_them(suffix: str, tmp_path: Path) -> None:
+    """Cut short, or with some bytes changed: read, or refused in a line; nothing else."""
+    path, rng = tmp_path / f"a{suffix}", random.Random(0)
+    state = {f"layer.{place}": torch.zeros(3, 3) for place in range(4)}
+    weights.save_checkpoint(state, path) if suffix == ".pth" else weights.save(state, path)
+    whole, refused = path.read_bytes(), 0
+    for _ in range(400):
+        harmed = bytearray(whole)
+        for _ in range(rng.randrange(1, 30)):
+            harmed[rng.randrange(len(harmed))] = rng.randrange(256)
+        path.write_bytes(harmed[: rng.randrange(len(harmed)) if rng.random() < 0.2 else None])
+        with contextlib.suppress(InputError):
+            weights.read(path)
+            continue
+        with pytest.raises(InputError, match=re.escape(str(path))):
+            weights.read(path)
+        refused += 1
+    assert refused > 50
 
 
 def test_other_contents(tmp_path: Path) -> None:
