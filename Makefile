@@ -21,7 +21,7 @@ help: ## what can be made
 # Detection and segmentation: mmcv is compiled once (minutes) and its wheel kept outside of the clone, see .ci/mmcv_wheel.
 .venv/stack: .venv/ready .ci/mmcv_wheel
 	$(BIN)/pip install --quiet --constraint .ci/constraints.txt setuptools wheel packaging ninja psutil
-	wheel=$$(.ci/mmcv_wheel $(BIN)/python $$(grep '^onedl-mmcv==' .ci/constraints.txt)) && $(BIN)/pip install --quiet --no-deps $$wheel
+	wheel=$$(.ci/mmcv_wheel $(BIN)/python $$(grep '^onedl-mmcv==' .ci/constraints.txt)) && $(BIN)/pip install --quiet --no-deps --force-reinstall $$wheel
 	$(BIN)/pip install --quiet --constraint .ci/constraints.txt --editable '.[dev,mm,onnx]'
 	@touch $@
 
@@ -35,7 +35,7 @@ lint: .venv/ready ## style, types, walls between packages
 	$(BIN)/lint-imports
 
 test: .venv/stack lint ## everything that must hold; TESTS=tests/uninas for a part
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS)
+	UNINAS_STACK=complete $(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS)
 
 clean: ## remove the environment and caches; runs stay
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -63,6 +63,8 @@ class UniNAS(BaseModule):
         super().__init__(init_cfg)
         architecture = with_channels(architecture_of(arch), in_channels)
         count = len(architecture.stages)
+        if isinstance(out_indices, int):
+            raise InputError(f"out_indices: expected a list of stages; got {out_indices}")
         if not out_indices or not all(0 <= index < count for index in out_indices):
             raise InputError(f"out_indices: expected some of 0 to {count - 1}; got {tuple(out_indices)}")
         if not -1 <= frozen_stages <= count:

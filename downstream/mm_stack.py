@@ -15,7 +15,10 @@ from uninas.errors import InputError
 __all__ = ["missing", "operators", "require"]
 
 _PACKAGES = {"detect": ("mmengine", "mmcv", "mmdet"), "segment": ("mmengine", "mmcv", "mmseg")}
-_BUILD = "MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv"
+_BUILD = (
+    "pip install 'setuptools>=80,<81' wheel packaging ninja psutil; "
+    "MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv"
+)
 
 
 def missing(task: str) -> list[str]:
@@ -26,6 +29,7 @@ def missing(task: str) -> list[str]:
 @cache
 def operators() -> bool:
     """Whether mmcv has its compiled operators."""
+    import mmcv  # noqa: F401 what is wrong with mmcv itself is not about its operators
     import torch  # noqa: F401 mmcv's library links against it
 
     try:
@@ -45,7 +49,7 @@ def require(task: str) -> None:
     if absent:
         raise InputError(
             f"--task {task}: expected the packages {', '.join(_PACKAGES[task])}; missing: {', '.join(absent)}: "
-            f"pip install 'uninas-ray[mm]' (docs/guides/detect_and_segment.md says how mmcv is built)"
+            f"pip install 'uninas-ray[mm]', where docs/guides/train.md says how mmcv is built with its operators"
         )
     if task == "detect" and not operators():
         raise InputError(

@@ -16,7 +16,7 @@ from timm import create_model
 
 from downstream import weights as weights_files
 from downstream.timm_model import UniNASNet
-from downstream.train.settings import Settings, read
+from downstream.train.settings import Settings, StackSettings, read
 from uninas.errors import InputError
 from uninas.graph import Architecture
 from uninas.source import load, metadata_of
@@ -38,6 +38,7 @@ class Subject:
         seed: of fresh weights.
         metadata: what the architecture's file says of its origin.
         training: what the training was, for people; None where there was none.
+        stack: settings of a detector or a segmenter, whose weights are those of the whole model then; None for a classifier.
     """
 
     name: str
@@ -49,14 +50,19 @@ class Subject:
     seed: int
     metadata: Mapping[str, Any]
     training: Mapping[str, str] | None = None
+    stack: StackSettings | None = None
 
     def model(self) -> UniNASNet:
-        """Build the model, in evaluation mode. Raises InputError for weights that do not fit."""
+        """Build the classifier, in evaluation mode; fresh where the weights are a detector's or a segmenter's.
+
+        Raises:
+            InputError: weights that do not fit.
+        """
         torch.manual_seed(self.seed)
         model: Any = create_model(
             "uninas", arch=self.architecture, num_classes=self.classes, in_chans=self.architecture.in_channels
         )
-        if self.weights is not None:
+        if self.weights is not None and self.stack is None:
             weights_files.load(model, self.weights)
         assert isinstance(model, UniNASNet)
         return model.eval()
@@ -85,15 +91,18 @@ def subject_of(
     folder = Path(source)
     if weights is not None and not weights.is_file():
         raise InputError(f"--weights: expected a weights file; {weights} is none")
-    architecture, labels, training = None, None, None
+    architecture, labels, training, stack = None, None, None, None
     if (folder / "settings.json").is_file() and (folder / "architecture.json").is_file():
         settings = read(folder)
         architecture, size = load(folder / "architecture.json"), size or settings.size
-        if isinstance(settings, Settings):  # weights of a detector or a segmenter are not those of a classifier
-            labels, weights = settings.classes, weights or folder / "best.safetensors"
-            if not weights.is_file():
-                raise InputError(f"{folder}: expected weights of a finished epoch, best.safetensors; there are none yet")
-            training = _training(settings, weights)
+        weights = weights or folder / "best.safetensors"
+        if not weights.is_file():
+            raise InputError(f"{folder}: expected weights of a finished epoch, best.safetensors; there are none yet")
+        if isinstance(settings, Settings):
+            labels = settings.classes
+        else:
+            stack = settings
+        training = _training(settings, weights)
     architecture = architecture or load(source)
     count = classes or (len(labels) if labels else architecture.classes)
     return Subject(
@@ -106,23 +115,29 @@ def subject_of(
         seed=seed,
         metadata=metadata_of(source),
         training=training,
+        stack=stack,
     )
 
 
-def _training(settings: Settings, file: Path) -> dict[str, str]:
+_FIGURES = {"top1": "Top-1", "mask_ap": "Mask AP", "miou": "mIoU"}
+
+
+def _training(settings: Settings | StackSettings, file: Path) -> dict[str, str]:
     """Say how weights were trained."""
     height, width = settings.size
     found = {
         "Epochs": str(settings.epochs),
         "Pictures": f"{settings.batch * settings.processes} at a time, {height} x {width}",
-        "Optimiser": f"{settings.optimiser}, {settings.schedule} learning rate up to {settings.lr:g}, "
-        f"weight decay {settings.weight_decay:g}",
     }
-    if settings.teacher:
-        found["Teacher"] = settings.teacher
+    if isinstance(settings, Settings):
+        found["Optimiser"] = (
+            f"{settings.optimiser}, {settings.schedule} learning rate up to {settings.lr:g}, "
+            f"weight decay {settings.weight_decay:g}"
+        )
+        if settings.teacher:
+            found["Teacher"] = settings.teacher
     about = weights_files.metadata(file)
-    if "top1" in about:
-        found["Top-1 on the validation pictures (%)"] = about["top1"]
+    found |= {f"{title} on the validation pictures (%)": about[name] for name, title in _FIGURES.items() if name in about}
     if "epoch" in about:
         found["Weights of epoch"] = about["epoch"] + (", averaged" if about.get("averaged") == "yes" else "")
     return found

@@ -132,7 +132,7 @@ def load(module: nn.Module, path: str | Path, *, new_head: bool = False, backbon
         module: a network of ours in any of its uses: a classifier, a backbone, a detector or segmenter around it.
         path: see `read`.
         new_head: leave a classifier alone that has another number of classes than the file's.
-        backbone: the module ends at its last stage: final norm and classifier of the file are passed over.
+        backbone: the module ends at its last stage: later stages, final norm and classifier of the file are passed over.
 
     Raises:
         InputError: as `read`; names or shapes differ. The module is unchanged then.
@@ -140,7 +140,10 @@ def load(module: nn.Module, path: str | Path, *, new_head: bool = False, backbon
     wanted = module.state_dict()
     tensors = read(path, whole=any(name.startswith(_BACKBONE) for name in wanted))
     if backbone:
-        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(("norm.", "head."))}
+        stages = {name.split(".")[1] for name in wanted if name.startswith("stages.")}
+        behind = {f"stages.{name.split('.')[1]}." for name in tensors if name.startswith("stages.")}
+        behind -= {f"stages.{stage}." for stage in stages}
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(("norm.", "head.", *behind))}
     if new_head and any(name in wanted and wanted[name].shape != tensor.shape for name, tensor in _head(tensors).items()):
         tensors = {name: wanted[name] if name in _head(tensors) else tensor for name, tensor in tensors.items()}
     classes = [len(where["head.weight"]) for where in (tensors, wanted) if "head.weight" in where]

@@ -12,7 +12,7 @@ _base_ = [
 
 from downstream.backbone import stage_widths
 
-custom_imports = dict(imports=["downstream.mm_backbone"], allow_failed_imports=False)
+custom_imports = dict(imports=["downstream.mm_backbone", "downstream.mm_roi"], allow_failed_imports=False)
 
 arch = "coatnet"  # a preset, an architecture file, the folder of a search
 weights = None  # a classifier's, trained on ImageNet
@@ -21,6 +21,10 @@ size = (1280, 800)  # pixels, (width, height)
 model = dict(
     backbone=dict(_delete_=True, type="UniNAS", arch=arch, weights=weights, drop_path_rate=0.1),
     neck=dict(in_channels=stage_widths(arch)),
+    roi_head=dict(
+        bbox_roi_extractor=dict(type="Float32RoIExtractor"),
+        mask_roi_extractor=dict(type="Float32RoIExtractor"),
+    ),
 )
 
 train_pipeline = [
@@ -44,7 +48,7 @@ optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=2.5e-5, weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, custom_keys={".table": dict(decay_mult=0.0)}),
+    paramwise_cfg=dict(flat_decay_mult=0.0, custom_keys={".table": dict(decay_mult=0.0)}),  # no norms, biases, tables
 )
 auto_scale_lr = dict(enable=True, base_batch_size=4)
 epochs = 12
@@ -56,4 +60,5 @@ train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=epochs, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 default_hooks = dict(checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=2, save_best="coco/segm_mAP"))
+custom_hooks = [dict(type="SyncBuffersHook")]  # batch norms of several GPUs: one network is evaluated, and kept
 find_unused_parameters = True  # a searched network may hold parameters that no output hangs on

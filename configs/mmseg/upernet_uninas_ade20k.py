@@ -56,7 +56,7 @@ optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=1.5e-5, weight_decay=0.05),
     clip_grad=dict(max_norm=1.0),
-    paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0, custom_keys={".table": dict(decay_mult=0.0)}),
+    paramwise_cfg=dict(flat_decay_mult=0.0, custom_keys={".table": dict(decay_mult=0.0)}),  # no norms, biases, tables
 )
 auto_scale_lr = dict(enable=True, base_batch_size=4)
 epochs = 125
@@ -76,4 +76,5 @@ default_hooks = dict(
     visualization=dict(type="SegVisualizationHook"),
 )
 log_processor = dict(by_epoch=True)
+custom_hooks = [dict(type="SyncBuffersHook")]  # batch norms of several GPUs: one network is evaluated, and kept
 find_unused_parameters = True  # a searched network may hold parameters that no output hangs on

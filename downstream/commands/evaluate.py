@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,11 @@ def command(arch: str, data: Path, task: str | None, as_json: bool, **options: A
     if (trained.task if trained is not None else task) in (None, "classify"):
         _classify(arch, data, options, as_json)
     else:
+        for name in ("device", "batch"):
+            if click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                raise InputError(
+                    f"--{name}: expected not to be given for detect and segment: pictures go one by one, on a GPU if any"
+                )
         stack = trained if isinstance(trained, StackSettings) else None
         _stack(arch, data, stack, str(task), options, as_json)
 
@@ -99,7 +104,9 @@ def _stack(arch: str, data: Path, trained: Any, task: str, options: dict[str, An
     from downstream.commands.train import stack_settings
     from downstream.train import mm
 
-    settings = trained or stack_settings(arch, task, size=options["size"])
+    settings = trained or stack_settings(arch, task)
+    if options["size"] is not None:
+        settings = replace(settings, size=options["size"])
     weights = options["weights"] or (Path(arch) / "best.safetensors" if trained is not None else None)
     if weights is None:
         raise InputError("--weights: expected a weights file, or a training's run as ARCH; got neither")

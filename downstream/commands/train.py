@@ -91,8 +91,8 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
     uninas train runs/search --data cifar --size 32 --epochs 20 --batch 128
     uninas train coatnet --task detect --data coco --weights runs/coatnet/best.safetensors
 
-    The run folder holds log.csv and curves.svg, best.safetensors and last.safetensors, and checkpoint.pth for --resume. A killed
-    training loses the epoch that was under way, and ends with the curve that it would have had.
+    The run folder holds log.csv and curves.svg, best.safetensors, and checkpoint.pth for --resume. A killed training loses the
+    epoch that was under way, and ends with the curve that it would have had.
     """
     from downstream.commands.progress import progress
     from downstream.train.settings import Settings, read
@@ -202,10 +202,13 @@ def _local(teacher: str | None) -> str | None:
 
 
 def _stack(arch: str, data: Path, device: str, options: dict[str, Any]) -> Any:
+    from downstream.train.mm_config import class_names
+
+    classes = class_names(data) if options["task"] == "detect" else None
+    kept = ("size", "batch", "epochs", "every", "drop_path", "lr", "checkpointing", "seed")
     return stack_settings(
-        arch, options["task"], size=options["size"], batch=options["batch"], epochs=options["epochs"], every=options["every"],
-        drop_path=options["drop_path"], lr=options["lr"], checkpointing=options["checkpointing"],
-        precision=_precision(options["precision"], device), seed=options["seed"], weights=_absolute(options["weights"]),
+        arch, options["task"], classes=classes, precision=_precision(options["precision"], device),
+        weights=_absolute(options["weights"]), **{name: options[name] for name in kept},
     )  # fmt: skip
 
 

@@ -59,6 +59,8 @@ def export(subject: Subject, to: str, out: Path) -> list[Path]:
         raise InputError(f"--to: expected one of {', '.join(FORMATS)}; got '{to}'")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: expected a new or empty folder; it is a file or holds files: give another --out")
+    if subject.stack is not None and to != (own := _OWN[subject.stack.task]):
+        raise InputError(f"--to: expected {own}, for {subject.name} is the training of such a model; got {to}")
     model = subject.model()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -110,12 +112,23 @@ def _onnx(model: UniNASNet, subject: Subject, out: Path) -> None:
 
 def _mm(task: str, model: UniNASNet, subject: Subject, out: Path) -> None:
     """The protocol's configuration with this network in it; what lies beside it is found wherever the folder goes."""
-    trained = subject.weights is not None
+    stack = subject.stack
+    trained = subject.weights is not None and stack is None
     here = "{{ fileDirname }}"  # mmengine puts the file's own folder there
     text = config_file(task).read_text(encoding="utf-8")
-    for name, value in (("arch", f"{here}/architecture.json"), ("weights", f"{here}/model.safetensors" if trained else None)):
+    values = {"arch": f"{here}/architecture.json", "weights": f"{here}/model.safetensors" if trained else None}
+    for name, value in values.items():
         text, found = re.subn(rf"(?m)^{name} = .*$", f"{name} = {json.dumps(value) if value else None}", text)
         assert found == 1, name
+    if stack is not None and subject.weights is not None:  # of the whole model: a plain state dict, which the stack's tools load
+        weights.save_checkpoint({"state_dict": weights.read(subject.weights, whole=True)}, out / "model.pth")
+        text += f'\n# The trained weights of the whole model, and the classes of its data.\nload_from = "{here}/model.pth"\n'
+        if stack.classes is not None:
+            count = f"dict(num_classes={len(stack.classes)})"
+            text += f"classes = {stack.classes!r}\n"
+            text += f'model["roi_head"].update(bbox_head={count}, mask_head={count})\n'
+            for loader in ("train_dataloader", "val_dataloader"):  # the test's is the validation's
+                text += f'{loader}["dataset"]["metainfo"] = dict(classes=classes)\n'
     write_text(out / "config.py", text)
     if trained:
         weights.save(model.state_dict(), out / "model.safetensors", {"format": "pt"})
@@ -151,6 +164,9 @@ def _check(model: UniNASNet, subject: Subject, run: Callable[[Tensor], Tensor], 
                 f"{path.name}: expected the module's logits within {TOLERANCE:g}; they differ by {error:.2g} at batch {batch}"
             )
 
+
+_OWN = {"detect": "mmdet", "segment": "mmseg"}
+"""Task of a training with the stack -> the one format that its weights go to."""
 
 FORMATS: dict[str, Callable[[UniNASNet, Subject, Path], None]] = {
     "timm": _timm, "mmdet": partial(_mm, "detect"), "mmseg": partial(_mm, "segment"), "torch": _torch, "onnx": _onnx,

@@ -3,23 +3,25 @@
     train(settings, Path("data/coco"), Path("runs/mask-rcnn"), workers=4)
 
 RUN/settings.json, architecture.json     what was asked for
-RUN/epoch_12.pth, last_checkpoint        mmengine's own, for --resume
+RUN/checkpoint.pth                       the last epoch: all that a resume needs, tensors and plain data alone
 RUN/best.safetensors                     weights with the best mask AP or mIoU
 RUN/log.csv, curves.svg                  the epochs
 RUN/<time>/                              mmengine's log
-
-mmengine's checkpoints are pickles. Ours are read only if they hold nothing but tensors and plain data; whatever else is refused.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import logging
+import math
 import os
 import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,17 +39,23 @@ from uninas.files import write_json
 __all__ = ["evaluate", "train"]
 
 BEST = {"detect": "mask_ap", "segment": "miou"}
-_PANELS: dict[str, dict[str, tuple[str, ...]]] = {
+PANELS: dict[str, dict[str, tuple[str, ...]]] = {
     "detect": {"loss": ("train_loss",), "AP, %": ("box_ap", "mask_ap"), "learning rate": ("lr",)},
     "segment": {"loss": ("train_loss",), "mIoU, %": ("miou",), "learning rate": ("lr",)},
 }
+OVERFLOWS = 0.1
+"""Share of an epoch's steps whose loss may overflow in float16: the scaler skips them."""
+
+WARM = 3
+"""Batches of an evaluation before its clock starts, where there are more."""
+
 _number = itertools.count()
 
 
 def train(
     settings: StackSettings, data: Path, run: Path, *, workers: int = 2, resume: bool = False, watch: Watch | None = None
 ) -> Result:
-    """Train, or take a training up where its last checkpoint was written.
+    """Train, or take a training up where its last epoch ended.
 
     Args:
         settings: what to do.
@@ -57,34 +65,28 @@ def train(
         watch: told of the progress.
 
     Raises:
-        InputError: of the stack, the data, the settings, the weights, the folder or the disk.
+        InputError: of the stack, the data, the settings, the weights, the folder or the disk; a loss that is no number any more.
     """
-    config = configured(settings, data, run, workers=workers)
-    first = int(os.environ.get("RANK", "0")) == 0
     if int(os.environ.get("WORLD_SIZE", "1")) != settings.processes:
         raise InputError(
             f"expected {settings.processes} processes, as the training began with; there are {os.environ.get('WORLD_SIZE', '1')}"
         )
-    if resume:
-        config.load_from, config.resume = _last(run), True
-    elif first:
-        try:
-            run.mkdir(parents=True)
-        except FileExistsError:
-            raise InputError(
-                f"{run}: expected a new folder; it exists: go on with --resume {run}, or give another --out"
-            ) from None
-        except OSError as error:
-            raise InputError(f"{run}: cannot create the folder: {error.strerror}") from None
-        settings.write(run)
-        write_json(run / "architecture.json", dict(settings.arch))
-    config.launcher = "pytorch" if settings.processes > 1 else "none"
-    report = _report(settings, run if first else None, watch or Watch())
-    with _readable_checkpoints(), _told():
+    begun = resume and (run / "checkpoint.pth").is_file()  # else it was killed within the first epoch
+    asked = replace(settings, weights=None) if begun else settings  # a checkpoint has all weights: the file may be gone
+    with _processes(settings.processes), _quiet():
+        config = configured(asked, data, run, workers=workers)
+        first = int(os.environ.get("RANK", "0")) == 0
+        if first and not resume:
+            _create(settings, run)
+        if settings.processes > 1:
+            torch.distributed.barrier()  # mmengine makes the folder too, and whoever came first would find it there
+        course = _course(settings, run, begun, watch or Watch())
         runner = _runner(config)
-        runner.register_hook(report, "LOWEST")
-        runner.train()
-    rows, metric = tuple(report.rows), BEST[settings.task]
+        runner.course = course
+        runner.register_hook(course, "LOWEST")
+        with _told():
+            runner.train()
+    rows, metric = tuple(course.rows), BEST[settings.task]
     scored = [row for row in rows if metric in row]
     best = max(scored, key=lambda row: row[metric], default={metric: 0.0, "epoch": 0})
     return Result(rows, metric, best[metric], int(best["epoch"]))
@@ -95,36 +97,73 @@ def evaluate(settings: StackSettings, data: Path, run: Path, file: Path, *, work
 
     Args:
         settings: of the model.
-        data: folder in the layout of COCO or ADE20K.
+        data: folder in the layout of COCO or ADE20K; the training pictures need not be there.
         run: where mmengine writes its log.
         file: weights of the whole model, read safely.
         workers: processes that read pictures.
 
     Returns:
-        Box and mask AP, or mIoU and pixel accuracy, in percent; and ``pictures_per_second``, loading included.
+        Box and mask AP, or mIoU and pixel accuracy, in percent; ``pictures``; and ``pictures_per_second``, loading included,
+        without the first few and without the scoring at the end.
 
     Raises:
         InputError: of the stack, the data or the weights.
     """
-    config = configured(settings, data, run, workers=workers)
-    for name in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler"):
-        config[name] = None
-    config.model.backbone.weights = None
-    with _told():
+    with _quiet():
+        config = configured(replace(settings, weights=None), data, run, workers=workers, training=False)
+        for name in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "auto_scale_lr"):
+            config[name] = None
+        clock = _clock()
         runner = _runner(config)
         weights.load(runner.model, file)
-        clock = time.perf_counter()
-        found = runner.test()
-        seconds = time.perf_counter() - clock
+        runner.register_hook(clock, "LOWEST")
+        with _told():
+            found = runner.test()
     pictures = len(runner.test_dataloader.dataset)
-    return {**_percent(settings.task, found), "pictures": pictures, "pictures_per_second": pictures / seconds}
+    return {**_percent(settings.task, found), "pictures": pictures, "pictures_per_second": clock.rate()}
+
+
+def _create(settings: StackSettings, run: Path) -> None:
+    try:
+        run.mkdir(parents=True)
+    except FileExistsError:
+        raise InputError(f"{run}: expected a new folder; it exists: go on with --resume {run}, or give another --out") from None
+    except OSError as error:
+        raise InputError(f"{run}: cannot create the folder: {error.strerror}") from None
+    settings.write(run)
+    write_json(run / "architecture.json", dict(settings.arch))
+
+
+@contextmanager
+def _processes(count: int) -> Iterator[None]:
+    """Join the processes of one training before any of them touches a folder; leave them in the end."""
+    if count == 1 or torch.distributed.is_initialized():
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the stack prints off stdout, which is the command's own; mmengine's log file has it."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 def _runner(config: Any) -> Any:
-    from mmengine.runner import Runner
+    from downstream.train.mm_runner import LOOP, StackRunner
 
-    config.experiment_name = f"uninas-{os.getpid()}-{next(_number)}"  # a name is for one runner of a process
-    runner = Runner.from_cfg(config)
+    name = f"uninas-{os.getpid()}-{next(_number)}"  # a name is for one runner of a process
+    config.experiment_name = config.visualizer.name = name
+    if config.train_cfg is not None:
+        config.train_cfg.type = LOOP
+    runner = StackRunner.from_cfg(config)
     for handler in runner.logger.handlers:
         if not isinstance(handler, logging.FileHandler):  # the file keeps everything
             handler.setLevel(logging.ERROR)
@@ -132,97 +171,108 @@ def _runner(config: Any) -> Any:
 
 
 def _percent(task: str, found: Mapping[str, Any]) -> dict[str, float]:
-    """The stack's metrics under our names; AP comes as a share, mIoU in percent."""
-    scale = 100.0 if task == "detect" else 1.0
-    return {ours: scale * float(found[theirs]) for theirs, ours in METRICS[task].items() if theirs in found}
+    """The stack's metrics under our names; AP comes as a share, mIoU in percent. No AP at all is that of no detection: 0."""
+    scale, usual = (100.0, 0.0) if task == "detect" else (1.0, math.nan)
+    return {ours: scale * float(found.get(theirs, usual)) for theirs, ours in METRICS[task].items()}
 
 
-def _report(settings: StackSettings, run: Path | None, watch: Watch) -> Any:
-    """A hook of mmengine that keeps the rows, the best weights and the person informed; without a run folder only the rows."""
+def _clock() -> Any:
+    """A hook of mmengine that says how many pictures a second a test takes."""
     from mmengine.hooks import Hook
+
+    class Clock(Hook):
+        def __init__(self) -> None:
+            self._pictures, self._begin, self._end, self._seen = 0, 0.0, 0.0, 0
+
+        def before_test_epoch(self, runner: Any) -> None:
+            self._first = min(WARM, len(runner.test_dataloader) - 1)
+            self._begin = time.perf_counter()
+
+        def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self._end = time.perf_counter()
+            if batch_idx < self._first:
+                self._begin = self._end
+            else:
+                self._pictures += len(outputs)
+
+        def rate(self) -> float:
+            return self._pictures / (self._end - self._begin)
+
+    return Clock()
+
+
+def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> Any:
+    """A hook of mmengine that keeps the rows, the best weights and the person informed; see `mm_runner.Course`."""
+    from mmengine.hooks import Hook
+
+    from downstream.train.mm_runner import model_of
 
     task, metric = settings.task, BEST[settings.task]
 
-    class Report(Hook):
+    class Training(Hook):
         def __init__(self) -> None:
+            self.seed, self.run, self.resume = settings.seed, run, resume
             self.rows: list[dict[str, float]] = []
-            self._losses, self._clock = torch.zeros(()), 0.0
+            self._losses: list[float] = []
+            self._begin = 0.0
 
-        def before_train(self, runner: Any) -> None:
-            kept = [] if run is None else read_history(run)
-            self.rows = [dict(row) for row in kept if row["epoch"] <= runner.epoch]
+        def kept(self) -> Mapping[str, Any]:
+            return {"rows": self.rows}
+
+        def restore(self, kept: Mapping[str, Any]) -> bool:
+            self.rows = [dict(row) for row in kept["rows"]]
+            logged = {row["epoch"]: row for row in read_history(run)}
+            for row in self.rows[-1:]:  # validated after its checkpoint was written, if it came to that
+                row |= {name: value for name, value in logged.get(row["epoch"], {}).items() if name not in row}
+            return bool(self.rows) and metric not in self.rows[-1]
 
         def before_train_epoch(self, runner: Any) -> None:
-            self._losses, self._clock = torch.zeros((), dtype=torch.float64), time.perf_counter()
+            self._losses, self._begin = [], time.perf_counter()
 
         def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
             loss = outputs["loss"]
-            self._losses += float(loss)
+            self._losses.append(float(loss))
             watch.step(runner.epoch, settings.epochs, batch_idx, len(runner.train_dataloader), partial(float, loss))
 
         def after_train_epoch(self, runner: Any) -> None:
-            steps = len(runner.train_dataloader)
-            seconds = time.perf_counter() - self._clock
+            steps, seconds = len(self._losses), time.perf_counter() - self._begin
+            finite = [loss for loss in self._losses if math.isfinite(loss)]
+            if len(finite) < steps * (1 - OVERFLOWS if settings.precision == "float16" else 1):
+                raise InputError(
+                    f"epoch {runner.epoch + 1}: expected a loss; in {steps - len(finite)} of {steps} steps it is no number: "
+                    "try a smaller learning rate, or --precision float32"
+                )
             self.rows.append({
-                "epoch": runner.epoch + 1, "lr": runner.optim_wrapper.get_lr()["lr"][0],
-                "train_loss": float(self._losses) / steps, "seconds": seconds,
-                "pictures_per_second": steps * settings.batch * settings.processes / seconds,
+                "epoch": runner.epoch + 1, "lr": runner.optim_wrapper.get_lr()["lr"][0], "train_loss": sum(finite) / len(finite),
+                "seconds": seconds, "pictures_per_second": steps * settings.batch * settings.processes / seconds,
             })  # fmt: skip
-            self._write()
+            self._write(runner)
             if (runner.epoch + 1) % settings.every and runner.epoch + 1 != settings.epochs:
                 watch.epoch(self.rows[-1])
 
         def after_val_epoch(self, runner: Any, metrics: Mapping[str, Any] | None = None) -> None:
-            row = self.rows[-1]
-            row |= _percent(task, metrics or {})
-            if run is not None and metric in row and row[metric] >= max(other.get(metric, -1.0) for other in self.rows):
-                model = getattr(runner.model, "module", runner.model)
-                about = {"epoch": str(row["epoch"]), metric: f"{row[metric]:.4f}"}
-                weights.save(model.state_dict(), run / "best.safetensors", about)
-            self._write()
+            row, before = self.rows[-1], [other[metric] for other in self.rows[:-1] if metric in other]
+            row |= {name: float(f"{value:.6g}") for name, value in _percent(task, metrics or {}).items()}  # as log.csv has it
+            if runner.rank == 0 and row[metric] > max(before, default=-1.0):
+                about = {"epoch": str(int(row["epoch"])), metric: f"{row[metric]:.4f}"}
+                weights.save(model_of(runner).state_dict(), run / "best.safetensors", about)
+            self._write(runner)
             watch.epoch(row)
 
-        def _write(self) -> None:
-            if run is not None:
-                write_history(run, self.rows, _PANELS[task])
+        def _write(self, runner: Any) -> None:
+            if runner.rank == 0:
+                write_history(run, self.rows, PANELS[task])
 
-    return Report()
-
-
-def _last(run: Path) -> str | None:
-    """The checkpoint to go on from; None, so from the beginning, where a training was killed before the first."""
-    note = run / "last_checkpoint"
-    if not note.is_file():
-        return None
-    path = run / Path(note.read_text(encoding="utf-8").strip()).name  # the run may have been moved
-    if not path.is_file():
-        raise InputError(f"{note}: expected the name of a checkpoint in {run}; there is no {path.name}")
-    weights.read_checkpoint(path)  # what mmengine unpickles is data alone
-    return str(path)
-
-
-@contextmanager
-def _readable_checkpoints() -> Iterator[None]:
-    """Let torch's restricted reader pass what mmengine puts beside tensors: buffers of logged numbers."""
-    import numpy
-    from mmengine.logging.history_buffer import HistoryBuffer
-
-    core = numpy._core.multiarray  # type: ignore[attr-defined]
-    kinds = {type(numpy.dtype(kind)) for kind in ("float64", "float32", "int64", "int32")}
-    names: list[Any] = [HistoryBuffer, getattr, core._reconstruct, core.scalar, numpy.ndarray, numpy.dtype, *kinds]
-    with torch.serialization.safe_globals(names):
-        yield
+    return Training()
 
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Give a clear error for a picture that cannot be read; what was trained is kept."""
+    """Give what a process that reads pictures said, without the frames that the loader wraps it in."""
     try:
         yield
-    except (AssertionError, OSError, ValueError) as error:
-        found = re.search(r"failed to load image: (\S+)|cannot identify image file '([^']+)'", str(error))
-        if found is None:
-            raise
-        raise InputError(
-            f"{found[1] or found[2]}: expected a picture; it cannot be read: repair it or take it from the annotations"
-        ) from None
+    except InputError as error:
+        said = re.search(r"InputError: (.*)\s*$", str(error))
+        raise (InputError(said[1]) if said else error) from None

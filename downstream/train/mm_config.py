@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import json
 import sysconfig
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from downstream.backbone import stage_widths
+from downstream.backbone import architecture_of, stage_widths
 from downstream.mm_stack import require
 from downstream.train.settings import StackSettings
 from uninas.errors import InputError
 
-__all__ = ["METRICS", "config_file", "configured"]
+__all__ = ["FILES", "METRICS", "class_names", "config_file", "configured"]
 
-_FILES = {"detect": "mmdet/mask_rcnn_uninas_coco.py", "segment": "mmseg/upernet_uninas_ade20k.py"}
+FILES = {"detect": "mmdet/mask_rcnn_uninas_coco.py", "segment": "mmseg/upernet_uninas_ade20k.py"}
 _LAYOUT = {
     "detect": (
         "annotations/instances_train2017.json", "annotations/instances_val2017.json", "train2017", "val2017",
@@ -39,13 +40,13 @@ METRICS = {
 def config_file(task: str) -> Path:
     """Where the configuration of a task lies: in the sources, or where an installation puts it."""
     places = [Path(__file__).parents[2] / "configs", Path(sysconfig.get_path("data")) / "share" / "uninas" / "configs"]
-    found = next((place / _FILES[task] for place in places if (place / _FILES[task]).is_file()), None)
+    found = next((place / FILES[task] for place in places if (place / FILES[task]).is_file()), None)
     if found is None:
-        raise InputError(f"expected {_FILES[task]} in {' or '.join(map(str, places))}; there is none: install the project again")
+        raise InputError(f"expected {FILES[task]} in {' or '.join(map(str, places))}; there is none: install the project again")
     return found
 
 
-def configured(settings: StackSettings, data: Path, run: Path, *, workers: int) -> Any:
+def configured(settings: StackSettings, data: Path, run: Path, *, workers: int, training: bool = True) -> Any:
     """Give the configuration of a training or an evaluation.
 
     Args:
@@ -53,28 +54,27 @@ def configured(settings: StackSettings, data: Path, run: Path, *, workers: int) 
         data: folder in the layout of COCO or ADE20K.
         run: where mmengine writes.
         workers: processes that read pictures.
+        training: whether the training pictures are needed, too.
 
     Returns:
         A `mmengine.Config`.
 
     Raises:
-        InputError: the stack is incomplete, or the data are not there.
+        InputError: the stack is incomplete, the data are not there, or the settings ask for what cannot be.
     """
     task = settings.task
     require(task)
-    _check(task, data)
+    _check(settings, data, training)
     from mmengine.config import Config
 
     config = Config.fromfile(config_file(task))
     widths = stage_widths(settings.arch)
-    if len(widths) != 4:
-        raise InputError(f"--task {task}: expected a network of four stages, strides 4, 8, 16 and 32; got {len(widths)}")
     config.model.backbone.update(
         arch=dict(settings.arch), weights=settings.weights, drop_path_rate=settings.drop_path, with_cp=settings.checkpointing
     )
     if task == "detect":
         config.model.neck.in_channels = widths
-        _classes(config, data)
+        _classes(config, settings, data, training)
     else:
         config.model.decode_head.in_channels = widths
         config.model.auxiliary_head.in_channels = widths[2]
@@ -84,7 +84,7 @@ def configured(settings: StackSettings, data: Path, run: Path, *, workers: int) 
         config.optim_wrapper.type, config.optim_wrapper.dtype = "AmpOptimWrapper", settings.precision
     config.work_dir = str(run)
     config.randomness = {"seed": settings.seed}
-    config.default_hooks.checkpoint.pop("save_best")  # kept as safetensors instead, see `downstream.train.mm`
+    config.default_hooks.checkpoint = None  # ours instead, see `downstream.train.mm_runner`
     config.env_cfg.cudnn_benchmark = False
     return config
 
@@ -92,9 +92,9 @@ def configured(settings: StackSettings, data: Path, run: Path, *, workers: int) 
 def _schedule(config: Any, settings: StackSettings) -> None:
     config.train_cfg.max_epochs = settings.epochs
     config.train_cfg.val_interval = settings.every
-    config.default_hooks.checkpoint.interval = settings.every
     warmup, schedule = config.param_scheduler
-    start = warmup.start_factor * config.optim_wrapper.optimizer.lr
+    start = warmup.start_factor * config.optim_wrapper.optimizer.lr * settings.batch * settings.processes
+    start /= config.auto_scale_lr.base_batch_size
     longest, config.epochs = config.epochs, settings.epochs
     if settings.lr is not None:  # of the whole batch
         config.optim_wrapper.optimizer.lr = settings.lr
@@ -108,13 +108,14 @@ def _schedule(config: Any, settings: StackSettings) -> None:
         else:
             schedule.begin = warmup.end
         schedule.end = settings.epochs
-    config.param_scheduler = [schedule] if warmup.end == 0 else [warmup, schedule]
+    if warmup.end == 0:
+        schedule.begin, config.param_scheduler = 0, [schedule]
 
 
 def _data(config: Any, task: str, data: Path, settings: StackSettings, workers: int) -> None:
     height, width = settings.size
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.num_workers, loader.persistent_workers = workers, workers > 0
+        loader.num_workers, loader.persistent_workers = workers, False  # new ones each epoch know its seeds
         loader.dataset.data_root = f"{data}/"
         for step in loader.dataset.pipeline:
             if step.type in ("Resize", "RandomResize"):
@@ -123,21 +124,37 @@ def _data(config: Any, task: str, data: Path, settings: StackSettings, workers: 
                 step.crop_size = (height, width)
     if task == "segment":
         config.model.data_preprocessor.size = (height, width)
+        config.train_dataloader.drop_last = True  # UperNet's norms cannot train on a last picture that is alone
     else:
         for evaluator in (config.val_evaluator, config.test_evaluator):
             evaluator.ann_file = str(data / _LAYOUT["detect"][1])
     config.train_dataloader.batch_size = settings.batch
 
 
-def _classes(config: Any, data: Path) -> None:
-    """Fit the heads to the classes of the annotations, where these are not COCO's own."""
-    from mmdet.datasets import CocoDataset
+def class_names(data: Path) -> tuple[str, ...]:
+    """Names of the classes of COCO's training annotations, in their order. Raises InputError where they cannot be read."""
+    return _categories(data / _LAYOUT["detect"][0])
 
-    path = data / _LAYOUT["detect"][1]
+
+@cache
+def _categories(path: Path) -> tuple[str, ...]:
     try:
-        names = tuple(category["name"] for category in json.loads(path.read_text(encoding="utf-8"))["categories"])
+        return tuple(category["name"] for category in json.loads(path.read_text(encoding="utf-8"))["categories"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected the annotations of COCO, with categories; {error}") from None
+
+
+def _classes(config: Any, settings: StackSettings, data: Path, training: bool) -> None:
+    """Fit the heads to the classes of the training, which the annotations must have in the same order."""
+    from mmdet.datasets import CocoDataset
+
+    names = settings.classes or _categories(data / _LAYOUT["detect"][1])
+    for file in _LAYOUT["detect"][0 if training else 1 : 2]:
+        found = _categories(data / file)
+        if found != names:  # the stack numbers classes by their order in the file
+            raise InputError(
+                f"{data / file}: expected the {len(names)} classes {_few(names)} in this order; got {len(found)}: {_few(found)}"
+            )
     if set(names) == set(CocoDataset.METAINFO["classes"]):
         return
     config.model.roi_head.bbox_head.num_classes = config.model.roi_head.mask_head.num_classes = len(names)
@@ -145,7 +162,27 @@ def _classes(config: Any, data: Path) -> None:
         loader.dataset.metainfo = {"classes": names}
 
 
-def _check(task: str, data: Path) -> None:
-    missing = [name for name in _LAYOUT[task] if not (data / name).exists()]
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+
+
+def _check(settings: StackSettings, data: Path, training: bool) -> None:
+    import torch
+
+    task = settings.task
+    wanted = [name for name in _LAYOUT[task] if training or "val" in name]
+    missing = [name for name in wanted if not (data / name).exists()]
     if missing:
-        raise InputError(f"--data {data}: expected {', '.join(_LAYOUT[task])} in it; missing: {', '.join(missing)}")
+        raise InputError(f"--data {data}: expected {', '.join(wanted)} in it; missing: {', '.join(missing)}")
+    if task == "segment" and training and settings.batch < 2:
+        raise InputError(f"--batch: expected at least 2 pictures, for UperNet's norms; got {settings.batch}")
+    if settings.precision != "float32" and not torch.cuda.is_available():
+        raise InputError(f"--precision {settings.precision}: expected a GPU for it; torch finds none")
+    architecture = architecture_of(settings.arch)
+    size = architecture.input_size[0]
+    strides = [round(size / flow.place.height) for flow in architecture.flows()[1:]]
+    if strides != [4, 8, 16, 32]:
+        raise InputError(
+            f"--task {task}: expected a network of four stages, strides 4, 8, 16 and 32; got {len(strides)}: "
+            + ", ".join(map(str, strides))
+        )

@@ -26,7 +26,7 @@ from torch.utils.data import Dataset, get_worker_info
 
 from uninas.errors import InputError
 
-__all__ = ["Folder", "Pictures", "crop_share", "loader", "readable", "seed_everything", "true_classes"]
+__all__ = ["Folder", "Pictures", "crop_share", "loader", "own_draws", "readable", "seed_everything", "true_classes"]
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "validation", "valid", "test", "testing")}
 
@@ -110,7 +110,7 @@ class Pictures(Dataset[Any]):
         found = self._read(index)
         if found is None:
             found = self._instead(index) if self._training else (Image.new("RGB", (64, 64)), -1 - index)
-        with _own_draws(*self.seeds, index):
+        with own_draws(*self.seeds, index):
             return self.transform(found[0]), found[1]
 
     def _read(self, index: int) -> tuple[Any, int] | None:
@@ -230,7 +230,7 @@ def _loader(
 
 
 @contextmanager
-def _own_draws(*seeds: int) -> Iterator[None]:
+def own_draws(*seeds: int) -> Iterator[None]:
     """Draw from these seeds inside; in the process that trains, the other streams go on as if nothing had been drawn."""
     drawn = _drawn(seeds)
     if get_worker_info() is not None:

@@ -97,6 +97,7 @@ class StackSettings:
         precision: "float32", "bfloat16" or "float16" of the forward pass.
         seed: of initial weights, order and augmentation.
         weights: file of a classifier that the backbone begins from, or None.
+        classes: names of the objects in the annotations' order; None for those of the data (detect), or ADE20K's 150 (segment).
     """
 
     task: str
@@ -112,6 +113,7 @@ class StackSettings:
     precision: str = "float32"
     seed: int = 0
     weights: str | None = None
+    classes: tuple[str, ...] | None = None
 
     def write(self, folder: Path) -> None:
         """Write RUN/settings.json."""

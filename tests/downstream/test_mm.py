@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +29,14 @@ from downstream.mm_backbone import UniNAS
 from downstream.subject import subject_of
 from downstream.timm_model import UniNASNet
 from downstream.train import mm
-from downstream.train.mm_config import config_file, configured
+from downstream.train.history import read_history
+from downstream.train.mm_config import class_names, config_file, configured
 from downstream.train.protocols import PROTOCOLS
+from downstream.train.result import Watch
 from downstream.train.settings import StackSettings, read
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the stack warns of itself
+ROOT = Path(__file__).resolve().parents[2]
 TASKS = ("detect", "segment")
 SIZES = {"detect": (96, 128), "segment": (64, 64)}
 
@@ -211,12 +218,16 @@ def test_a_classifiers_weights_load(tmp_path: Path) -> None:
     assert all(torch.equal(value, loaded[name]) for name, value in backbone.state_dict().items())
     with pytest.raises(InputError):
         UniNAS(small("resnet"), weights=str(tmp_path / "w.safetensors")).init_weights()
+    shorter = UniNAS(small("coatnet"), out_indices=(0, 1, 2), weights=str(tmp_path / "w.safetensors"))
+    shorter.init_weights()
+    assert all(torch.equal(value, loaded[name]) for name, value in shorter.state_dict().items())
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"out_indices": (0, 4)}, "out_indices: expected some of 0 to 3"),
+        ({"out_indices": 3}, "out_indices: expected a list of stages; got 3"),
         ({"frozen_stages": 5}, "frozen_stages: expected -1 to 4"),
         ({"weights": "nowhere.pth"}, "there is no nowhere.pth"),
         ({"drop_path_rate": 1.0}, "drop_path_rate: expected at least 0 and less than 1"),
@@ -244,45 +255,138 @@ def test_costs_at_the_papers_sizes_are_the_symbolic_ones(size: tuple[int, int], 
 # --- training ---------------------------------------------------------------------------------------------------------------
 
 
+class Stop(Watch):
+    """Ends a training in the middle of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def step(self, epoch: int, epochs: int, step: int, steps: int, loss: Any) -> None:
+        if (epoch, step) == (self._epoch, 1):
+            raise KeyboardInterrupt
+
+
+def rows_of(run: Path) -> list[dict[str, float]]:
+    return [{name: row[name] for name in row if name not in ("seconds", "pictures_per_second")} for row in read_history(run)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_it_trains_evaluates_resumes_and_reloads(
     task: str, data: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = tmp_path / "run"
-    found = mm.train(settings(task), data[task], run, workers=0)
-    assert [row["epoch"] for row in found.rows] == [1, 2]
+    run, broken = tmp_path / "run", tmp_path / "broken"
+    asked = settings(task, epochs=3, classes=scenes.CLASSES if task == "detect" else None)
+    found = mm.train(asked, data[task], run, workers=2)
+    assert [row["epoch"] for row in found.rows] == [1, 2, 3]
     assert all(found.metric in row for row in found.rows)
-    assert read(run) == settings(task)
-    for name in ("log.csv", "curves.svg", "best.safetensors", "last_checkpoint", "architecture.json"):
+    assert read(run) == asked
+    for name in ("log.csv", "curves.svg", "best.safetensors", "checkpoint.pth", "architecture.json"):
         assert (run / name).is_file(), name
+    assert capsys.readouterr().out == ""
     with pytest.raises(SystemExit) as ended:
         cli.main(["evaluate", str(run), "--data", str(data[task]), "--workers", "0", "--json"])
     assert not ended.value.code
-    scored = json.loads(capsys.readouterr().out.splitlines()[-1])
+    scored = json.loads(capsys.readouterr().out)  # one object, and nothing else
     assert scored[found.metric] == pytest.approx(found.best, abs=1e-3)
     assert scored["pictures_per_second"] > 0
 
-    longer = settings(task, epochs=3)  # as if it had been killed in its third epoch
-    longer.write(run)
-    again = mm.train(longer, data[task], run, workers=0, resume=True)
-    assert [row["epoch"] for row in again.rows] == [1, 2, 3]
-    for before, after in zip(found.rows, again.rows, strict=False):  # read back from log.csv
-        assert after == pytest.approx(before, rel=1e-4)
+    with pytest.raises(KeyboardInterrupt):
+        mm.train(asked, data[task], broken, workers=0, watch=Stop(2))
+    again = mm.train(read(broken), data[task], broken, workers=0, resume=True)
+    assert again.best == found.best
+    assert rows_of(broken) == rows_of(run)  # whoever reads the pictures
+    one, other = (weights.read(folder / "best.safetensors", whole=True) for folder in (run, broken))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+    to = {"detect": "mmdet", "segment": "mmseg"}[task]
+    export(subject_of(str(run)), to, tmp_path / "made")
+    check_exported(task, tmp_path / "made", one)
+    with pytest.raises(InputError, match=f"--to: expected {to}"):
+        export(subject_of(str(run)), "timm", tmp_path / "other")
 
 
+def check_exported(task: str, folder: Path, expected: dict[str, torch.Tensor]) -> None:
+    """The stack's own way to a model gives the trained one."""
+    if task == "detect":
+        from mmdet.apis import init_detector as init
+    else:
+        from mmseg.apis import init_model as init
+    model = init(str(folder / "config.py"), str(folder / "model.pth"), device="cpu")
+    found = model.state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
-def test_a_hostile_checkpoint_is_refused(task: str, data: dict[str, Path], tmp_path: Path) -> None:
+def test_what_dies_in_its_validation_is_validated_by_the_resume(task: str, data: dict[str, Path], tmp_path: Path) -> None:
+    """Here for a broken picture; the last epoch, and the first weights, are not lost."""
+    asked, run, start = settings(task, epochs=1), tmp_path / "run", tmp_path / "start.safetensors"
+    weights.save(UniNASNet(small("coatnet"), num_classes=7).state_dict(), start)
+    folder = {"detect": scenes.make_coco, "segment": scenes.make_ade}[task](tmp_path / "data")
+    picture = next(path for path in sorted(folder.rglob("*.jpg")) if "val" in path.parent.name)
+    whole = picture.read_bytes()
+    picture.write_bytes(whole[:50])
+    with pytest.raises(InputError, match=rf"^{re.escape(str(picture))}: expected a picture; it cannot be read"):
+        mm.train(dataclasses.replace(asked, weights=str(start)), folder, run, workers=2)
+    assert [set(row) & {"mask_ap", "miou"} for row in rows_of(run)] == [set()]
+    picture.write_bytes(whole)
+    start.unlink()
+    found = mm.train(read(run), folder, run, workers=0, resume=True)
+    assert found.best_epoch == 1
+    assert (run / "best.safetensors").is_file()
+    assert found.metric in rows_of(run)[0]
+    mm.train(read(run), folder, run, workers=0, resume=True)  # nothing is left to do
+    assert len(rows_of(run)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_two_processes_have_one_curve(task: str, data: dict[str, Path], tmp_path: Path) -> None:
+    """Under torchrun, without GPUs; the rates are those of the whole batch."""
+    (tmp_path / "a.json").write_text(to_text(small("coatnet")))
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint",
+        "127.0.0.1:0", "-m", "uninas.cli", "train", str(tmp_path / "a.json"), "--task", task, "--data", str(data[task]),
+        "--size", "x".join(map(str, SIZES[task])), "--batch", "2", "--epochs", "1", "--workers", "0",
+        "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    kept = read(tmp_path / "run")
+    assert kept.processes == 2
+    (row,) = rows_of(tmp_path / "run")
+    assert row["lr"] == pytest.approx(PROTOCOLS[task].rates(4).lr, rel=0.2)  # at the end of an epoch of few steps
+    assert done.stdout.count("best m") == 1
+
+
+def test_a_hostile_checkpoint_runs_nothing(data: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Neither as a pickle, nor as the configuration that mmengine would run as Python."""
+
     class Trap:
         def __reduce__(self) -> Any:
-            return (print, ("a pickle ran",))
+            return (print, ("a trap ran",))
 
-    run = tmp_path / "run"
-    run.mkdir()
-    torch.save({"state_dict": {}, "meta": Trap()}, run / "epoch_1.pth")
-    (run / "last_checkpoint").write_text(str(run / "epoch_1.pth"))
-    with pytest.raises(InputError):
-        mm.train(settings(task), data[task], run, resume=True)
+    run, path = tmp_path / "run", tmp_path / "run" / "checkpoint.pth"
+    mm.train(settings("segment", epochs=1), data["segment"], run, workers=0)
+    dataclasses.replace(settings("segment"), epochs=2).write(run)
+    kept = weights.read_checkpoint(path)
+    for meta in (Trap(), {"epoch": 1, "iter": 1, "config": "print('a trap ran')"}):
+        torch.save({**kept, "meta": meta}, path)
+        if isinstance(meta, Trap):
+            with pytest.raises(InputError, match="which is refused"):
+                mm.train(read(run), data["segment"], run, workers=0, resume=True)
+        else:
+            mm.train(read(run), data["segment"], run, workers=0, resume=True)
+    torch.save({"state_dict": {}, "meta": {"epoch": 1, "iter": 1, "config": "print('a trap ran')"}}, path)
+    with pytest.raises(InputError, match="expected the checkpoint of this training"):
+        mm.train(read(run), data["segment"], run, workers=0, resume=True)
+    captured = capfd.readouterr()
+    assert "a trap ran" not in captured.out + captured.err
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -290,11 +394,93 @@ def test_missing_data_and_broken_pictures(task: str, data: dict[str, Path], tmp_
     with pytest.raises(InputError, match="missing: "):
         configured(settings(task), tmp_path, tmp_path / "run", workers=0)
     make = {"detect": scenes.make_coco, "segment": scenes.make_ade}[task]
-    folder = make(tmp_path / "data", train=2, val=1)
-    picture = next(path for path in sorted(folder.rglob("*.jpg")) if "train" in str(path))
-    picture.write_bytes(b"no picture")
-    with pytest.raises(InputError, match=f"{picture.name}: expected a picture"):
-        mm.train(settings(task), folder, tmp_path / "run", workers=0)
+    folder = make(tmp_path / "some data", train=2, val=1)
+    train = [path for path in sorted(folder.rglob("*.*")) if "train" in path.parent.name and path.suffix in (".jpg", ".png")]
+    for number, path in enumerate(train):
+        whole = path.read_bytes()
+        path.unlink() if number == 0 else path.write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(InputError, match=rf"^{re.escape(str(path))}: expected a picture; it cannot be read"):
+            mm.train(settings(task), folder, tmp_path / f"run{number}", workers=number % 2)
+        path.write_bytes(whole)
+
+
+def test_annotations_that_do_not_fit(data: dict[str, Path], tmp_path: Path) -> None:
+    folder = scenes.make_coco(tmp_path / "data", train=2, val=1)
+    path = folder / "annotations" / "instances_train2017.json"
+    document = json.loads(path.read_text())
+    assert class_names(folder) == scenes.CLASSES
+    other = scenes.make_coco(tmp_path / "other", train=2, val=1) / "annotations" / "instances_train2017.json"
+    other.write_text(json.dumps({**document, "categories": document["categories"][::-1]}))
+    with pytest.raises(InputError, match="expected the 3 classes red, green, blue in this order; got 3: blue, green, red"):
+        configured(settings("detect"), tmp_path / "other", tmp_path / "run", workers=0)
+    empty = scenes.make_coco(tmp_path / "empty", train=2, val=1)
+    (empty / "annotations" / "instances_train2017.json").write_text(json.dumps({**document, "annotations": []}))
+    with pytest.raises(InputError, match="expected pictures, and objects on some; there are none"):
+        mm.train(settings("detect"), empty, tmp_path / "run", workers=0)
+    half = scenes.make_coco(tmp_path / "half", train=2, val=1)
+    (half / "annotations" / "instances_train2017.json").write_text('{"images": [')
+    with pytest.raises(InputError, match="expected the annotations of COCO, with categories"):
+        class_names(half)
+    with pytest.raises(InputError, match="--batch: expected at least 2 pictures"):
+        configured(settings("segment", batch=1), data["segment"], tmp_path / "run", workers=0)
+    with pytest.raises(InputError, match="expected at least one batch of pictures to train on; got 6"):
+        mm.train(settings("segment", batch=7), data["segment"], tmp_path / "few", workers=0)
+
+
+@pytest.mark.parametrize(("task", "size"), [("detect", (799, 1333)), ("segment", (511, 513))])
+def test_whole_models_run_at_odd_sizes(task: str, size: tuple[int, int], data: dict[str, Path], tmp_path: Path) -> None:
+    """Heads and compiled operators included."""
+    from mmengine.registry import MODELS, DefaultScope
+
+    config = configured(settings(task, size=size), data[task], tmp_path / "run", workers=0)
+    DefaultScope.get_instance(f"odd-{task}", scope_name={"detect": "mmdet", "segment": "mmseg"}[task])
+    with DefaultScope.overwrite_default_scope({"detect": "mmdet", "segment": "mmseg"}[task]):
+        model = MODELS.build(config.model).eval()
+        picture = torch.randint(0, 255, (3, *size), dtype=torch.uint8)
+        about = {"img_shape": size, "ori_shape": size, "scale_factor": (1.0, 1.0), "pad_shape": size}
+        if task == "detect":
+            from mmdet.structures import DetDataSample as Sample
+        else:
+            from mmseg.structures import SegDataSample as Sample
+        with torch.no_grad():
+            (found,) = model.test_step({"inputs": [picture], "data_samples": [Sample(metainfo=about)]})
+    if task == "detect":
+        assert found.pred_instances.masks.shape[1:] == size
+    else:
+        assert found.pred_sem_seg.data.shape == (1, *size)
+
+
+def test_regions_are_read_in_float32() -> None:
+    """In mixed precision, where mmcv's operator knows no bfloat16."""
+    from downstream.mm_roi import Float32RoIExtractor
+
+    extractor = Float32RoIExtractor(
+        roi_layer={"type": "RoIAlign", "output_size": 3, "sampling_ratio": 0}, out_channels=2, featmap_strides=[4, 8]
+    )
+    maps = [torch.rand(1, 2, 32, 32, requires_grad=True), torch.rand(1, 2, 16, 16, requires_grad=True)]
+    rois = torch.tensor([[0.0, 3.3, 5.7, 40.1, 61.9], [0.0, 0.2, 0.1, 127.0, 127.0]])
+    exact = extractor(tuple(maps), rois)
+    for precision in (torch.bfloat16, torch.float16):
+        found = extractor(tuple(one.to(precision) for one in maps), rois)
+        assert found.dtype == torch.float32
+        assert torch.allclose(found, exact, atol=0.01)
+        found.sum().backward()
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", ["coatnet", "vit", "resnet"])
+def test_norms_biases_and_tables_do_not_decay(task: str, name: str) -> None:
+    """By the stack's own constructor, from the file as it is."""
+    from mmengine.config import Config
+    from mmengine.optim import build_optim_wrapper
+
+    backbone = UniNAS(small(name))
+    config = Config.fromfile(config_file(task))
+    optimiser = build_optim_wrapper(backbone, config.optim_wrapper).optimizer
+    decays = {id(parameter): group["weight_decay"] for group in optimiser.param_groups for parameter in group["params"]}
+    for key, parameter in backbone.named_parameters():
+        expected = 0.0 if parameter.ndim <= 1 or key.endswith(".table") else 0.05
+        assert decays[id(parameter)] == expected, key
 
 
 def test_a_network_of_three_stages_is_refused(data: dict[str, Path], tmp_path: Path) -> None:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from downstream import mm_stack
+from downstream.train import mm_config
 from tests.downstream import scenes
 from uninas import InputError, cli
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -21,6 +28,46 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
         importlib.util, "find_spec", lambda name, *rest: (name in there) or None if name.startswith("mm") else real(name, *rest)
     )
     return there
+
+
+@pytest.mark.skipif("UNINAS_STACK" not in os.environ, reason="the stack may be absent; make test says that it is not")
+def test_the_stack_that_make_test_builds_is_complete() -> None:
+    """Else every test of it would be passed over in silence."""
+    for task in ("detect", "segment"):
+        mm_stack.require(task)
+
+
+WITHOUT_OPERATORS = """
+import sys
+sys.modules["mmcv._ext"] = None
+from proxies.torchvision_repair import repair
+repair()
+from downstream import mm_stack
+assert not mm_stack.operators()
+mm_stack.require("segment")
+import mmseg.models
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, MODELS
+from downstream.train.mm_config import config_file
+DefaultScope.get_instance("here", scope_name="mmseg")
+MODELS.build(Config.fromfile(config_file("segment")).model)
+print("built")
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mmseg") is None, reason="the mm stack is not installed: make test builds it")
+def test_segmentation_is_built_without_operators() -> None:
+    """In a process where mmcv's library cannot be imported."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_OPERATORS], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1:] == ["built"], done.stderr
+
+
+def test_an_installation_finds_the_configurations() -> None:
+    """What the wheel brings is what the sources hold."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
+    assert {f"{folder}/{path.name}" for folder, (glob,) in table.items() for path in ROOT.glob(glob)} == {
+        f"share/uninas/configs/{file}" for file in mm_config.FILES.values()
+    }
 
 
 def test_absent_packages_are_named_with_the_extra(installed: set[str]) -> None:
