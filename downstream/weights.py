@@ -183,6 +183,9 @@ def _whole(path: Path, write: Callable[[Path], None]) -> None:
         write(part)
         with part.open("rb") as file:
             os.fsync(file.fileno())  # else a failing disk could leave half of it under the final name
+        mask = os.umask(0o077)
+        os.umask(mask)
+        part.chmod(0o666 & ~mask)  # safetensors lets nobody but the owner read
         part.replace(path)
     except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer says that the disk is full by a RuntimeError
         part.unlink(missing_ok=True)
