@@ -34,6 +34,8 @@ def test_safetensors(tmp_path: Path) -> None:
     weights.load(model, tmp_path / "a.safetensors")
     assert same(model, network(1))
     assert os.listdir(tmp_path) == ["a.safetensors"]
+    (tmp_path / "other").touch()
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 @pytest.mark.parametrize("key", [None, "state_dict", "model", "state_dict_ema"])
