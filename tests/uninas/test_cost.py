@@ -168,6 +168,24 @@ def test_fvcore_counts_the_same_on_the_unfused_form(name: str) -> None:
         assert sum(macs for kind, macs in counted.items() if kind in products) == cost(network, size).macs
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("size", [(800, 1280), (512, 512)])
+@pytest.mark.parametrize("name", ["resnet", "efficientnet", "coatnet"])
+def test_fvcore_counts_the_same_backbones_at_the_sizes_of_detection_and_segmentation(name: str, size: tuple[int, int]) -> None:
+    from fvcore.nn import FlopCountAnalysis
+
+    network = preset(name)
+    module = build(network, classes=0, fused=False).eval()
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        analysis = FlopCountAnalysis(module, torch.zeros(1, 3, *size))
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        counted = analysis.by_operator()
+    products = {"conv", "linear", "matmul", "bmm", "addmm", "einsum", "baddbmm"}
+    assert sum(macs for kind, macs in counted.items() if kind in products) == cost(network, size, 0).macs
+
+
 # --- activation bytes --------------------------------------------------------------------------------------------------------
 
 
