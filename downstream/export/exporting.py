@@ -120,8 +120,9 @@ def _mm(task: str, model: UniNASNet, subject: Subject, out: Path) -> None:
     for name, value in values.items():
         text, found = re.subn(rf"(?m)^{name} = .*$", f"{name} = {json.dumps(value) if value else None}", text)
         assert found == 1, name
-    if stack is not None and subject.weights is not None:  # of the whole model: a plain state dict, which the stack's tools load
-        weights.save_checkpoint({"state_dict": weights.read(subject.weights, whole=True)}, out / "model.pth")
+    if stack is not None and subject.weights is not None:  # of the whole model, as the stack's tools load them
+        named = {} if stack.classes is None else {"dataset_meta": {"classes": list(stack.classes)}}
+        weights.save_checkpoint({"meta": named, "state_dict": weights.read(subject.weights, whole=True)}, out / "model.pth")
         text += f'\n# The trained weights of the whole model, and the classes of its data.\nload_from = "{here}/model.pth"\n'
         if stack.classes is not None:
             count = f"dict(num_classes={len(stack.classes)})"

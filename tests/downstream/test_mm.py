@@ -312,7 +312,10 @@ def check_exported(task: str, folder: Path, expected: dict[str, torch.Tensor]) -
         from mmdet.apis import init_detector as init
     else:
         from mmseg.apis import init_model as init
+        from mmseg.utils import get_classes
     model = init(str(folder / "config.py"), str(folder / "model.pth"), device="cpu")
+    classes = scenes.CLASSES if task == "detect" else get_classes("ade20k")
+    assert list(model.dataset_meta["classes"]) == list(classes)
     found = model.state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
