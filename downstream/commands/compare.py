@@ -76,11 +76,9 @@ def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_
 def _device(given: str | None) -> str | None:
     if given == "none":
         return None
-    if given is not None:
-        return given
-    import torch
+    from downstream.device import device_of
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    return str(device_of(given))
 
 
 HEADINGS = ("network", "task", "size", "params", "2 x MACs", "pictures/s", "memory", "accuracy")

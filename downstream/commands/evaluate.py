@@ -65,8 +65,7 @@ def command(arch: str, data: Path, task: str | None, as_json: bool, **options: A
 
 
 def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> None:
-    import torch
-
+    from downstream.device import device_of
     from downstream.evaluate import accuracy
     from downstream.subject import subject_of
     from downstream.train.pictures import Folder, Pictures, loader
@@ -78,7 +77,7 @@ def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> 
     names = subject.labels or folder.classes
     if subject.labels is None and len(names) != subject.classes:
         subject = subject_of(arch, weights=options["weights"], size=options["size"], classes=len(names))
-    device = torch.device(options["device"] or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = device_of(options["device"])
     model = subject.model().to(device)
     pictures = Pictures(folder, names)
     batches = loader(

@@ -95,6 +95,7 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
     epoch that was under way, and ends with the curve that it would have had.
     """
     from downstream.commands.progress import progress
+    from downstream.device import device_of
     from downstream.train.settings import Settings, read
 
     workers = options.pop("workers")
@@ -115,7 +116,7 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
             if name in (_STACK if options["task"] == "classify" else _CLASSIFY):
                 raise InputError(f"{_flag(name)}: expected not to be given with --task {options['task']}, which has no such part")
         make = _classification if options["task"] == "classify" else _stack
-        settings = make(arch, data, device or _device(), options)
+        settings = make(arch, data, str(device_of(device)), options)
         task = "" if settings.task == "classify" else f"{settings.task}-"
         run = options["out"] or Path("runs") / f"train-{task}{_stem(arch)}-{settings.seed}"
     first = int(os.environ.get("RANK", "0")) == 0
@@ -124,7 +125,7 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
             from downstream.train import classify
 
             found = classify.train(
-                settings, data, run, device=device or _device(), workers=workers, resume=resume is not None, watch=watch
+                settings, data, run, device=str(device_of(device)), workers=workers, resume=resume is not None, watch=watch
             )
         else:
             from downstream.train import mm
@@ -156,12 +157,6 @@ def _stem(arch: str) -> str:
 def _absolute(given: str | None) -> str | None:
     """A file that a resume reads from another folder."""
     return None if given is None else str(Path(given).absolute())
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _classification(arch: str, data: Path, device: str, options: dict[str, Any]) -> Any:

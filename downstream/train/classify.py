@@ -34,14 +34,15 @@ from timm.utils.distributed import init_distributed_device_so
 from torch import Tensor, distributed, nn
 
 from downstream import weights
+from downstream.device import device_of
 from downstream.evaluate import Accuracy, accuracy
 from downstream.train.history import write_history
 from downstream.train.pictures import Folder, Pictures, loader, seed_everything, true_classes
 from downstream.train.result import Result, Watch
+from downstream.train.run_folder import alone, create
 from downstream.train.settings import Settings
 from downstream.train.teacher import taught, teacher_of
 from uninas.errors import InputError
-from uninas.files import write_json
 
 __all__ = ["train"]
 
@@ -87,8 +88,7 @@ def train(
             Also where the loss is no number any more: the last checkpoint stays.
     """
     watch = watch or Watch()
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"--device: expected a device that torch can use; got {device}, and it finds no GPU")
+    device_of(device)
     place = init_distributed_device_so(device)
     if place["world_size"] != settings.processes:
         raise InputError(
@@ -97,28 +97,20 @@ def train(
     begun = resume and (run / CHECKPOINT).exists()  # else it was killed within the first epoch
     work = _Work(settings, data, torch.device(place["device"]), place["global_rank"], workers, watch, fresh=not begun)
     first = place["global_rank"] == 0
-    if begun:
-        work.load(run / CHECKPOINT)
-        if first:  # a kill may have come between the checkpoint and these
-            write_history(run, work.state.rows, PANELS)
-    elif first and not resume:
-        try:
-            run.mkdir(parents=True)
-        except FileExistsError:
-            raise InputError(
-                f"{run}: expected a new folder; it exists: go on with --resume {run}, or give another --out"
-            ) from None
-        except OSError as error:
-            raise InputError(f"{run}: cannot create the folder: {error.strerror}") from None
-        settings.write(run)
-        write_json(run / "architecture.json", dict(settings.arch))
+    if first and not resume:
+        create(settings, run)
+    with alone(run) if first else nullcontext():
+        if begun:
+            work.load(run / CHECKPOINT)
+            if first:  # a kill may have come between the checkpoint and these
+                write_history(run, work.state.rows, PANELS)
+        while work.state.epoch < settings.epochs:
+            row = work.epoch()
+            if first:
+                work.save(run)
+                write_history(run, work.state.rows, PANELS)
+                watch.epoch(row)
     state = work.state
-    while state.epoch < settings.epochs:
-        row = work.epoch()
-        if first:
-            work.save(run)
-            write_history(run, state.rows, PANELS)
-            watch.epoch(row)
     return Result(tuple(state.rows), "top1", state.best, state.best_epoch, tuple(sorted(state.unreadable)))
 
 

@@ -32,9 +32,9 @@ from downstream import weights
 from downstream.train.history import read_history, write_history
 from downstream.train.mm_config import METRICS, configured
 from downstream.train.result import Result, Watch
+from downstream.train.run_folder import alone, create
 from downstream.train.settings import StackSettings
 from uninas.errors import InputError
-from uninas.files import write_json
 
 __all__ = ["evaluate", "train"]
 
@@ -77,15 +77,16 @@ def train(
         config = configured(asked, data, run, workers=workers)
         first = int(os.environ.get("RANK", "0")) == 0
         if first and not resume:
-            _create(settings, run)
+            create(settings, run)
         if settings.processes > 1:
             torch.distributed.barrier()  # mmengine makes the folder too, and whoever came first would find it there
-        course = _course(settings, run, begun, watch or Watch())
-        runner = _runner(config)
-        runner.course = course
-        runner.register_hook(course, "LOWEST")
-        with _told():
-            runner.train()
+        with alone(run) if first else contextlib.nullcontext():
+            course = _course(settings, run, begun, watch or Watch())
+            runner = _runner(config)
+            runner.course = course
+            runner.register_hook(course, "LOWEST")
+            with _told():
+                runner.train()
     rows, metric = tuple(course.rows), BEST[settings.task]
     scored = [row for row in rows if metric in row]
     best = max(scored, key=lambda row: row[metric], default={metric: 0.0, "epoch": 0})
@@ -121,17 +122,6 @@ def evaluate(settings: StackSettings, data: Path, run: Path, file: Path, *, work
             found = runner.test()
     pictures = len(runner.test_dataloader.dataset)
     return {**_percent(settings.task, found), "pictures": pictures, "pictures_per_second": clock.rate()}
-
-
-def _create(settings: StackSettings, run: Path) -> None:
-    try:
-        run.mkdir(parents=True)
-    except FileExistsError:
-        raise InputError(f"{run}: expected a new folder; it exists: go on with --resume {run}, or give another --out") from None
-    except OSError as error:
-        raise InputError(f"{run}: cannot create the folder: {error.strerror}") from None
-    settings.write(run)
-    write_json(run / "architecture.json", dict(settings.arch))
 
 
 @contextmanager

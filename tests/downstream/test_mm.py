@@ -33,6 +33,7 @@ from downstream.train.history import read_history
 from downstream.train.mm_config import class_names, config_file, configured
 from downstream.train.protocols import PROTOCOLS
 from downstream.train.result import Watch
+from downstream.train.run_folder import alone
 from downstream.train.settings import StackSettings, read
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the stack warns of itself
@@ -340,6 +341,8 @@ def test_what_dies_in_its_validation_is_validated_by_the_resume(task: str, data:
     assert found.best_epoch == 1
     assert (run / "best.safetensors").is_file()
     assert found.metric in rows_of(run)[0]
+    with alone(run), pytest.raises(InputError, match="expected to be the only training"):
+        mm.train(read(run), folder, run, workers=0, resume=True)
     mm.train(read(run), folder, run, workers=0, resume=True)  # nothing is left to do
     assert len(rows_of(run)) == 1
 

@@ -21,6 +21,7 @@ from PIL import Image
 from timm.scheduler import create_scheduler_v2
 
 from downstream import weights
+from downstream.device import device_of
 from downstream.evaluate import accuracy
 from downstream.export import export
 from downstream.subject import subject_of
@@ -125,6 +126,36 @@ def test_killed_in_the_first_epoch(data: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(settings(epochs=1), data, tmp_path / "run", workers=0, watch=Stop())
     assert train(read(tmp_path / "run"), data, tmp_path / "run", workers=0, resume=True).best_epoch == 1
+
+
+def test_a_folder_has_one_training_at_a_time(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    said: list[str] = []
+
+    class Twice(Watch):
+        def epoch(self, row: Mapping[str, float]) -> None:
+            with pytest.raises(InputError) as refused:
+                train(read(run), data, run, workers=0, resume=True)
+            said.append(str(refused.value))
+
+    found = train(settings(epochs=2), data, run, workers=0, watch=Twice())
+    assert said == [f"{run}: expected to be the only training of this run; another process is writing it"] * 2
+    assert len(rows_of(run)) == len(found.rows) == 2
+
+
+def test_a_folder_that_a_kill_left_without_settings_is_begun_again(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.settings.json.part").write_text("{")
+    assert len(train(settings(epochs=1), data, tmp_path / "run", workers=0).rows) == 1
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="expected a new folder; it is a file"):
+        train(settings(epochs=1), data, tmp_path / "file", workers=0)
+
+
+@pytest.mark.parametrize(("name", "said"), [("gpu", "such as cpu, cuda or cuda:1; got gpu: "), ("cuda:99", "got cuda:99, and")])
+def test_a_device_that_is_not_there(name: str, said: str) -> None:
+    with pytest.raises(InputError, match=f"^--device: expected a device .*{said}"):
+        device_of(name)
 
 
 def test_unreadable_pictures_are_counted_and_skipped(tmp_path: Path) -> None:

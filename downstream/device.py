@@ -1,0 +1,30 @@
+"""The device that a command runs on."""
+
+from __future__ import annotations
+
+import torch
+
+from uninas.errors import InputError
+
+__all__ = ["device_of"]
+
+
+def device_of(asked: str | None) -> torch.device:
+    """Read a device's name; a GPU where there is one and None is asked.
+
+    Raises:
+        InputError: no name of a device, or not one of this machine.
+    """
+    if asked is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(asked)
+        found = torch.cuda.device_count()
+        if device.type != "cuda":
+            torch.empty(1, device=device)
+        elif (device.index or 0) >= found:
+            raise InputError(f"--device: expected a device of this machine; got {asked}, and torch finds {found} GPUs")
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # as torch says it of what it was built without
+        said = str(error).partition("\n")[0]
+        raise InputError(f"--device: expected a device such as cpu, cuda or cuda:1; got {asked}: {said}") from None
+    return device

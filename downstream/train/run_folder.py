@@ -1,0 +1,47 @@
+"""A training's folder: begun once, and written by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from downstream.train.settings import FILE, Settings, StackSettings
+from uninas.errors import InputError
+from uninas.files import write_json
+
+__all__ = ["alone", "create"]
+
+
+def create(settings: Settings | StackSettings, run: Path) -> None:
+    """Make the folder, with what a resume needs.
+
+    Raises:
+        InputError: it exists, or the disk refuses.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        if any(path.suffix != ".part" for path in run.iterdir()):  # those a kill leaves, before anything was written
+            raise InputError(f"{run}: expected a new folder; it exists: go on with --resume {run}, or give another --out")
+    except FileExistsError:
+        raise InputError(f"{run}: expected a new folder; it is a file: give another --out") from None
+    except OSError as error:
+        raise InputError(f"{run}: cannot create the folder: {error.strerror}") from None
+    settings.write(run)
+    write_json(run / "architecture.json", dict(settings.arch))
+
+
+@contextmanager
+def alone(run: Path) -> Iterator[None]:
+    """Hold the folder until the end, of the process at the latest.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    with open(run / FILE, "r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"{run}: expected to be the only training of this run; another process is writing it") from None
+        yield
