@@ -148,7 +148,7 @@ def main() -> None:
         "",
         f"The same training killed (SIGKILL) after epoch {kept} and resumed: its log is {verdict}.",
         "",
-        setting(torch=torch.__version__, timm=timm_version(), **{"scikit-learn": sklearn.__version__}),
+        setting(torch=torch.__version__, timm=timm_version, **{"scikit-learn": sklearn.__version__}),
         "",
         f"    {command().replace(str(options.data), 'FOLDER')}",
     ]

@@ -1,7 +1,8 @@
-"""What a person sees of a training: a live bar in a terminal, a line an epoch elsewhere."""
+"""What a person sees of a training: a live bar in a terminal; elsewhere a line an epoch, and a line a minute in between."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
@@ -27,6 +28,7 @@ _COLUMNS = {
 """Column of log.csv -> title, format and unit in the line of an epoch."""
 
 _EVERY = 10  # batches between two looks at the loss, which wait for the device
+_PAUSE = 60.0  # seconds between two lines where there is no terminal
 
 
 @contextmanager
@@ -48,14 +50,19 @@ class _Live(Watch):
     def __init__(self, console: Console, bar: Progress) -> None:
         self._console, self._bar = console, bar
         self._task = bar.add_task("", loss="")
-        self._epochs = 0
+        self._epochs, self._said = 0, time.monotonic()
 
     def note(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def step(self, epoch: int, epochs: int, step: int, steps: int, loss: Callable[[], float]) -> None:
         self._epochs = epochs
-        if self._bar.disable or step % _EVERY:
+        if self._bar.disable:
+            if time.monotonic() - self._said > _PAUSE:
+                self._said = time.monotonic()
+                self.note(f"epoch {epoch + 1}/{epochs}  batch {step + 1}/{steps}  loss {loss():.3f}")
+            return
+        if step % _EVERY:
             return
         self._bar.update(
             self._task, description=f"epoch {epoch + 1}/{epochs}", total=steps, completed=step + 1, loss=f"loss {loss():.3f}"
@@ -63,4 +70,5 @@ class _Live(Watch):
 
     def epoch(self, row: Mapping[str, float]) -> None:
         parts = [f"{title} {row[name]:{style}}{unit}".lstrip() for name, (title, style, unit) in _COLUMNS.items() if name in row]
-        self._console.print(f"epoch {row['epoch']:.0f}/{self._epochs}  {'  '.join(parts)}", markup=False, highlight=False)
+        self._said = time.monotonic()
+        self.note(f"epoch {row['epoch']:.0f}/{self._epochs}  {'  '.join(parts)}")
