@@ -26,7 +26,7 @@ from uninas.graph import Architecture, Graph
 from uninas.source import load
 from uninas.text import from_document
 
-__all__ = ["Source", "architecture_of", "drop_paths", "stage_outputs", "stage_widths", "with_channels"]
+__all__ = ["Source", "architecture_of", "drop_paths", "of_pictures", "stage_outputs", "stage_widths", "with_channels"]
 
 Source = Architecture | Mapping[str, Any] | str
 """An architecture, the document of an architecture file, or what `uninas.source.load` reads: a preset's name, a path."""
@@ -43,6 +43,16 @@ def architecture_of(source: Source) -> Architecture:
     if isinstance(source, Mapping):
         return from_document(dict(source), "arch")
     return load(source)
+
+
+def of_pictures(architecture: Architecture) -> None:
+    """Refuse a network that does not look at red, green and blue, as a training on files of pictures needs it.
+
+    Raises:
+        InputError: the architecture has another number of input channels.
+    """
+    if architecture.in_channels != 3:
+        raise InputError(f"expected a network of pictures, of 3 input channels; this one has {architecture.in_channels}")
 
 
 def stage_widths(source: Source) -> list[int]:

@@ -26,8 +26,11 @@ METRICS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """Task -> its figures, in percent: the name in our log.csv, and in a table."""
 
-_FOREIGN = {"coco/bbox_mAP": ("box_ap", 100.0), "coco/segm_mAP": ("mask_ap", 100.0), "mIoU": ("miou", 1.0)}
-"""What OpenMMLab's scalars.json calls a figure -> our name, and what makes percent of it."""
+_OTHER_NAMES = {
+    "top1_ema": ("top1", 1.0),  # of averaged weights, which are the best where they are better
+    "coco/bbox_mAP": ("box_ap", 100.0), "coco/segm_mAP": ("mask_ap", 100.0), "mIoU": ("miou", 1.0),
+}  # fmt: skip
+"""What a log, ours or OpenMMLab's scalars.json, calls a figure besides -> our name, and what makes percent of it."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,7 @@ def accuracies(path: Path) -> dict[str, float]:
         InputError: there is none, or it has no figures that we know.
     """
     files = [path] if path.is_file() else [path / "log.csv", *sorted(path.glob("**/vis_data/scalars.json"))]
-    known = {key: (key, 1.0) for names in METRICS.values() for key, _ in names} | _FOREIGN
+    known = {key: (key, 1.0) for names in METRICS.values() for key, _ in names} | _OTHER_NAMES
     best: dict[str, float] = {}
     for file in files:
         if file.is_file():

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from downstream.train.pictures import readable
+from uninas.errors import InputError
 
 __all__ = ["Accuracy", "accuracy"]
 
@@ -45,6 +46,9 @@ def accuracy(model: nn.Module, batches: Iterable[Any], device: torch.device, *, 
         batches: pictures and classes, see `downstream.train.pictures`.
         device: of the model.
         distributed: add up over all processes, each of which has its own part.
+
+    Raises:
+        InputError: no picture can be read.
     """
     model.eval()
     clock = time.perf_counter()
@@ -62,8 +66,9 @@ def accuracy(model: nn.Module, batches: Iterable[Any], device: torch.device, *, 
     if distributed:
         torch.distributed.all_reduce(sums)
     top1, top5, loss, count = sums.tolist()
-    share = max(count, 1.0)
+    if not count:
+        raise InputError("expected pictures to evaluate on; none can be read")
     return Accuracy(
-        100 * top1 / share, 100 * top5 / share, loss / share, int(count),
+        100 * top1 / count, 100 * top5 / count, loss / count, int(count),
         tuple(torch.cat(bad).tolist()) if bad else (), seen / seconds,
     )  # fmt: skip

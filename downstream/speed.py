@@ -91,8 +91,9 @@ def _answer(pipe: Any, text: str, size: tuple[int, int], classes: int, batch: in
         torch.set_num_threads(threads)
     try:
         place = torch.device(device)
-        module = build(parse(text), classes=classes).eval().to(place)
-        pictures = torch.randn(batch, 3, *size, device=place)
+        architecture = parse(text)
+        module = build(architecture, classes=classes).eval().to(place)
+        pictures = torch.randn(batch, architecture.in_channels, *size, device=place)
         before = _peak(place, reset=True)
         weights = sum(value.numel() * value.element_size() for value in module.state_dict().values())
         rates = _rates(module, pictures, place, precision, classes)

@@ -6,6 +6,7 @@ Feature maps are (B, C, H, W), attention maps (B, heads, N, N) with one row for 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -94,6 +95,17 @@ def scores(q: Tensor, k: Tensor, head_dim: int) -> Tensor:
     return made
 
 
+def weighted(attention: Tensor, v: Tensor) -> Tensor:
+    """Attention times v for every head: (B, heads, N, N), (B, heads * D, H, W) -> (B, heads * D, H, W)."""
+    return untokens(attention @ tokens(v, attention.shape[1]), (v.shape[2], v.shape[3]))
+
+
+def zeros(x: Tensor, channels: int, stride: int | None) -> Tensor:
+    """(B, channels, ...) of zeros at the size of x, strided; one pixel where `stride` is None."""
+    sides = (1, 1) if stride is None else strided_size((x.shape[2], x.shape[3]), stride)
+    return x.new_zeros(x.shape[0], channels, *sides)
+
+
 class Downsample(nn.Module):
     """Average pool of 2 (odd sizes round up), then a 1x1 convolution where the width changes."""
 
@@ -134,17 +146,16 @@ def _table(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
 
 def _slice(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
     start, length = op.values["index"] * made[0], made[0]
-    return lambda x: x.narrow(1, start, length)
+    return partial(torch.narrow, dim=1, start=start, length=length)
 
 
 def _zero(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
-    channels, pooled, stride = made[0], made.pooled, op.values["stride"]
-    return lambda x: x.new_zeros(x.shape[0], channels, *((1, 1) if pooled else [-(-side // stride) for side in x.shape[2:]]))
+    return partial(zeros, channels=made[0], stride=None if made.pooled else op.values["stride"])
 
 
 def _max_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
     kernel, stride = op.values["kernel"], op.values["stride"]
-    return lambda x: F.max_pool2d(x, kernel, stride, padding=kernel // 2)
+    return partial(torch.max_pool2d, kernel_size=kernel, stride=stride, padding=kernel // 2)
 
 
 def _average_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
@@ -152,15 +163,15 @@ def _average_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> 
     kernel, stride = op.values["kernel"], op.values["stride"]
     tiles = kernel % 2 == 0
     padding = 0 if tiles else kernel // 2
-    return lambda x: F.avg_pool2d(x, kernel, stride, padding=padding, ceil_mode=tiles, count_include_pad=False)
+    return partial(F.avg_pool2d, kernel_size=kernel, stride=stride, padding=padding, ceil_mode=tiles, count_include_pad=False)
 
 
 def _matmul_qk(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
-    return lambda q, k: scores(q, k, op.values["head_dim"])
+    return partial(scores, head_dim=op.values["head_dim"])
 
 
-def _matmul_av(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
-    return lambda attention, v: untokens(attention @ tokens(v, attention.shape[1]), v.shape[2:])
+def _mask(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    return partial(band, width=op.values["band"])
 
 
 def _sum(*inputs: Tensor) -> Tensor:
@@ -177,6 +188,22 @@ def _product(*inputs: Tensor) -> Tensor:
     return total
 
 
+def _concat(*inputs: Tensor) -> Tensor:
+    return torch.cat(inputs, 1)
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+def _mean(x: Tensor) -> Tensor:
+    return x.mean((2, 3), keepdim=True)
+
+
+def _broadcast(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return x.expand(-1, -1, *size)
+
+
 def _always(layer: Layer) -> Callable[[Op, tuple[Type, ...], Type, Place], Layer]:
     return lambda op, given, made, place: layer
 
@@ -188,24 +215,27 @@ LAYERS: dict[str, Callable[[Op, tuple[Type, ...], Type, Place], Layer]] = {
     "gelu": _always(F.gelu),
     "relu": _always(F.relu),
     "sigmoid": _always(torch.sigmoid),
-    "softmax": _always(lambda x: x.softmax(-1)),
-    "mask": lambda op, given, made, place: lambda x: band(x, op.values["band"]),
+    "softmax": _always(partial(torch.softmax, dim=-1)),
+    "mask": _mask,
     "relative_position_bias": _table,
     "max_pool": _max_pool,
     "average_pool": _average_pool,
     "dropout": lambda op, given, made, place: nn.Dropout(op.values["p"]),
-    "identity": _always(lambda x: x),
+    "identity": _always(_identity),
     "zero": _zero,
     "slice": _slice,
-    "concat": _always(lambda *inputs: torch.cat(inputs, 1)),
+    "concat": _always(_concat),
     "add": _always(_sum),
     "multiply": _always(_product),
-    "global_average_pool": _always(lambda x: x.mean((2, 3), keepdim=True)),
-    "broadcast": _always(lambda x, size: x.expand(-1, -1, *size)),
+    "global_average_pool": _always(_mean),
+    "broadcast": _always(_broadcast),
     "matmul_qk": _matmul_qk,
-    "matmul_av": _matmul_av,
+    "matmul_av": _always(weighted),
 }
-"""Operation -> builder of the callable that computes it; builders of operations with parameters return modules."""
+"""Operation -> builder of the callable that computes it; builders of operations with parameters return modules.
+
+No callable is a lambda or a local function: a module holds them, and must pass through pickle to other processes.
+"""
 
 NEEDS_SIZE = frozenset({"broadcast", "relative_position_bias"})
 """Operations whose layer also takes `size`: (height, width) of its output, or of the feature maps behind an attention map."""

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from uninas.commands.options import Size
+from uninas.errors import InputError
 
 
 @click.command("export")
@@ -38,5 +39,10 @@ def command(arch: str, to: str, out: Path, **options: Any) -> None:
     from downstream.export import export
     from downstream.subject import subject_of
 
+    for name in ("classes", "size"):
+        if to in ("mmdet", "mmseg") and options[name] is not None:
+            raise InputError(
+                f"--{name}: expected not to be given for {to}, whose configuration has the data's and the protocol's"
+            )
     for path in export(subject_of(arch, **options), to, out):
         click.echo(f"{path}")

@@ -231,4 +231,4 @@ def _precision(asked: str, device: str) -> str:
 
     if asked != "auto":
         return asked
-    return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float32"
+    return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False) else "float32"

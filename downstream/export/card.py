@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from timm.models._hub import generate_readme
 
 from downstream.timm_model import UniNASNet
-from uninas.cost import cost
+from downstream.train.protocols import PROTOCOLS
+from uninas.cost import Cost, cost
 from uninas.files import write_text
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["write_card"]
 
 _TASKS = {"mmdet": "object-detection", "mmseg": "image-segmentation"}
+"""Format -> what the Hugging Face Hub calls its task, where that is not classification."""
+
+_PROTOCOLS = {"mmdet": ("detect", 80), "mmseg": ("segment", 150)}
+"""Format -> whose protocol it is, and the classes of its data."""
 
 _USAGE = {
     "timm": """### Image classification
@@ -52,6 +57,18 @@ config = Config.fromfile("config.py")  # pip install 'uninas-ray[mm]': UperNet w
 config.work_dir = "runs/upernet"
 Runner.from_cfg(config).train()  # on data/ade/ADEChallengeData2016
 ```""",
+    "trained mmdet": """```python
+from mmdet.apis import inference_detector, init_detector
+
+model = init_detector("config.py", "model.pth", device="cuda")  # pip install 'uninas-ray[mm]'
+found = inference_detector(model, "picture.jpg")
+```""",
+    "trained mmseg": """```python
+from mmseg.apis import inference_model, init_model
+
+model = init_model("config.py", "model.pth", device="cuda")  # pip install 'uninas-ray[mm]'
+found = inference_model(model, "picture.jpg")
+```""",
     "torch": """```python
 import torch
 
@@ -69,18 +86,9 @@ session = onnxruntime.InferenceSession("model.onnx")
 
 def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
     """Write README.md, in the layout of timm's models on the Hugging Face Hub."""
-    found = cost(subject.architecture.replace(classes=subject.classes), size=subject.size)
     height, width = subject.size
     details: dict[str, Any] = {
-        "Model Type": "Image classification / feature backbone",
-        "Model Stats": {
-            "Params (M)": f"{found.params / 1e6:.3g}",
-            "GMACs": f"{found.macs / 1e9:.3g}",
-            "Activations (MB, float32)": f"{found.activation_bytes / 1e6:.3g}",
-            "Convolutions and linear layers": str(found.layers),
-            "Image size": f"{height} x {width}",
-            "Classes": str(subject.classes),
-        },
+        **(_stack(subject, to) if to in _PROTOCOLS else _classifier(subject)),
         "Weights": "fresh, not trained" if subject.weights is None else subject.weights.name,
         "Architecture": {"Digest": subject.architecture.digest, "File": "architecture.json"},
     }
@@ -88,7 +96,8 @@ def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
         details["Training"] = dict(subject.training)
     details |= _origin(subject.metadata)
     details["Made by"] = f"uninas-ray {_version('uninas-ray')}, torch {_version('torch')}, timm {_version('timm')}"
-    usage = _USAGE[to].format(
+    whole = to in _PROTOCOLS and subject.stack is not None and subject.weights is not None
+    usage = _USAGE[f"trained {to}" if whole else to].format(
         shape=f"{model.in_chans}, {height}, {width}",
         strides=", ".join(str(info["reduction"]) for info in model.feature_info),
     )
@@ -100,7 +109,41 @@ def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
         "license": "unknown",  # the owner of the weights decides
         "tags": [_TASKS.get(to, "image-classification"), "neural-architecture-search", *(["timm"] if to == "timm" else [])],
     }
-    write_text(out / "README.md", generate_readme(card, subject.name))
+    write_text(out / "README.md", generate_readme(card, subject.name, _TASKS.get(to, "image-classification")))
+
+
+def _classifier(subject: Subject) -> dict[str, Any]:
+    found = cost(subject.architecture.replace(classes=subject.classes), size=subject.size)
+    return {
+        "Model Type": "Image classification / feature backbone",
+        "Model Stats": {**_counts(found), "Image size": _pixels(subject.size), "Classes": str(subject.classes)},
+    }
+
+
+def _stack(subject: Subject, to: str) -> dict[str, Any]:
+    """A detector or a segmenter: what is counted is the network that was found, not the heads on it."""
+    task, usual = _PROTOCOLS[to]
+    protocol, stack = PROTOCOLS[task], subject.stack
+    size = protocol.size if stack is None else stack.size
+    classes = usual if stack is None or stack.classes is None else len(stack.classes)
+    return {
+        "Model Type": f"{protocol.head} with this network as its backbone",
+        "Stats of the backbone": {**_counts(cost(subject.architecture, size, 0)), "Image size": _pixels(size)},
+        "Classes": str(classes),
+    }
+
+
+def _counts(found: Cost) -> dict[str, str]:
+    return {
+        "Params (M)": f"{found.params / 1e6:.3g}",
+        "GMACs": f"{found.macs / 1e9:.3g}",
+        "Activations (MB, float32)": f"{found.activation_bytes / 1e6:.3g}",
+        "Convolutions and linear layers": str(found.layers),
+    }
+
+
+def _pixels(size: tuple[int, int]) -> str:
+    return f"{size[0]} x {size[1]}"
 
 
 def _origin(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -116,9 +117,11 @@ def _mm(task: str, model: UniNASNet, subject: Subject, out: Path) -> None:
     trained = subject.weights is not None and stack is None
     here = "{{ fileDirname }}"  # mmengine puts the file's own folder there
     text = config_file(task).read_text(encoding="utf-8")
-    values = {"arch": f"{here}/architecture.json", "weights": f"{here}/model.safetensors" if trained else None}
+    values: dict[str, Any] = {"arch": f"{here}/architecture.json", "weights": f"{here}/model.safetensors" if trained else None}
+    if stack is not None:  # as it was trained; MMDetection counts (width, height)
+        values["size"] = stack.size[::-1] if task == "detect" else stack.size
     for name, value in values.items():
-        text, found = re.subn(rf"(?m)^{name} = .*$", f"{name} = {json.dumps(value) if value else None}", text)
+        text, found = re.subn(rf"(?m)^{name} = [^#\n]*", f"{name} = {value!r}  ", text)
         assert found == 1, name
     if stack is not None and subject.weights is not None:  # of the whole model, as the stack's tools load them
         named = {} if stack.classes is None else {"dataset_meta": {"classes": list(stack.classes)}}

@@ -34,10 +34,11 @@ from timm.utils.distributed import init_distributed_device_so
 from torch import Tensor, distributed, nn
 
 from downstream import weights
+from downstream.backbone import architecture_of, of_pictures
 from downstream.device import device_of
 from downstream.evaluate import Accuracy, accuracy
 from downstream.train.history import write_history
-from downstream.train.pictures import Folder, Pictures, loader, seed_everything, true_classes
+from downstream.train.pictures import Folder, Pictures, loader, seed_everything, told_plainly, true_classes
 from downstream.train.result import Result, Watch
 from downstream.train.run_folder import alone, create
 from downstream.train.settings import Settings
@@ -99,7 +100,7 @@ def train(
     first = place["global_rank"] == 0
     if first and not resume:
         create(settings, run)
-    with alone(run) if first else nullcontext():
+    with alone(run) if first else nullcontext(), told_plainly():
         if begun:
             work.load(run / CHECKPOINT)
             if first:  # a kill may have come between the checkpoint and these
@@ -131,6 +132,8 @@ class _Work:
         self._val, self._val_loader = self._loader(data, "val", workers)
         self._mixup = None
         if settings.mixup:
+            if settings.batch % 2:
+                raise InputError(f"--batch: expected an even number, for --mixup joins pictures in pairs; got {settings.batch}")
             self._mixup = Mixup(settings.mixup, label_smoothing=settings.smoothing, num_classes=len(settings.classes))
         self._optimiser = create_optimizer_v2(
             self._trainable, opt=settings.optimiser, lr=settings.lr, weight_decay=settings.weight_decay, momentum=0.9
@@ -296,6 +299,7 @@ class _Work:
 
 
 def _model(settings: Settings, fresh: bool) -> Any:
+    of_pictures(architecture_of(settings.arch))
     model = create_model("uninas", arch=dict(settings.arch), num_classes=len(settings.classes), drop_path_rate=settings.drop_path)
     if settings.norm_momentum is not None:
         for module in model.modules():

@@ -17,7 +17,6 @@ import itertools
 import logging
 import math
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ import torch
 from downstream import weights
 from downstream.train.history import read_history, write_history
 from downstream.train.mm_config import METRICS, configured
+from downstream.train.pictures import told_plainly
 from downstream.train.result import Result, Watch
 from downstream.train.run_folder import alone, create
 from downstream.train.settings import StackSettings
@@ -77,6 +77,7 @@ def train(
         config = configured(asked, data, run, workers=workers)
         first = int(os.environ.get("RANK", "0")) == 0
         if first and not resume:
+            _try_weights(config)
             create(settings, run)
         if settings.processes > 1:
             torch.distributed.barrier()  # mmengine makes the folder too, and whoever came first would find it there
@@ -85,7 +86,7 @@ def train(
             runner = _runner(config)
             runner.course = course
             runner.register_hook(course, "LOWEST")
-            with _told():
+            with told_plainly():
                 runner.train()
     rows, metric = tuple(course.rows), BEST[settings.task]
     scored = [row for row in rows if metric in row]
@@ -118,10 +119,18 @@ def evaluate(settings: StackSettings, data: Path, run: Path, file: Path, *, work
         runner = _runner(config)
         weights.load(runner.model, file)
         runner.register_hook(clock, "LOWEST")
-        with _told():
+        with told_plainly():
             found = runner.test()
     pictures = len(runner.test_dataloader.dataset)
     return {**_percent(settings.task, found), "pictures": pictures, "pictures_per_second": clock.rate()}
+
+
+def _try_weights(config: Any) -> None:
+    """Load the weights that the training begins from once: a file that does not fit shall leave no folder."""
+    if config.model.backbone.weights is not None:
+        from mmengine.registry import MODELS
+
+        MODELS.build(config.model.backbone).init_weights()
 
 
 @contextmanager
@@ -221,6 +230,9 @@ def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> A
         def before_train_epoch(self, runner: Any) -> None:
             self._losses, self._begin = [], time.perf_counter()
 
+        def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+            self._lr = runner.optim_wrapper.get_lr()["lr"][0]  # of this step; the schedule moves on before the row is made
+
         def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
             loss = outputs["loss"]
             self._losses.append(float(loss))
@@ -235,7 +247,7 @@ def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> A
                     "try a smaller learning rate, or --precision float32"
                 )
             self.rows.append({
-                "epoch": runner.epoch + 1, "lr": runner.optim_wrapper.get_lr()["lr"][0], "train_loss": sum(finite) / len(finite),
+                "epoch": runner.epoch + 1, "lr": self._lr, "train_loss": sum(finite) / len(finite),
                 "seconds": seconds, "pictures_per_second": steps * settings.batch * settings.processes / seconds,
             })  # fmt: skip
             self._write(runner)
@@ -256,13 +268,3 @@ def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> A
                 write_history(run, self.rows, PANELS[task])
 
     return Training()
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Give what a process that reads pictures said, without the frames that the loader wraps it in."""
-    try:
-        yield
-    except InputError as error:
-        said = re.search(r"InputError: (.*)\s*$", str(error))
-        raise (InputError(said[1]) if said else error) from None

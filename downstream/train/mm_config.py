@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from downstream.backbone import architecture_of, stage_widths
+from downstream.backbone import architecture_of, of_pictures, stage_widths
 from downstream.mm_stack import require
 from downstream.train.settings import StackSettings
 from uninas.errors import InputError
@@ -82,6 +82,7 @@ def configured(settings: StackSettings, data: Path, run: Path, *, workers: int, 
     _schedule(config, settings)
     if settings.precision != "float32":
         config.optim_wrapper.type, config.optim_wrapper.dtype = "AmpOptimWrapper", settings.precision
+    config.launcher = "pytorch" if settings.processes > 1 else "none"
     config.work_dir = str(run)
     config.randomness = {"seed": settings.seed}
     config.default_hooks.checkpoint = None  # ours instead, see `downstream.train.mm_runner`
@@ -179,6 +180,7 @@ def _check(settings: StackSettings, data: Path, training: bool) -> None:
     if settings.precision != "float32" and not torch.cuda.is_available():
         raise InputError(f"--precision {settings.precision}: expected a GPU for it; torch finds none")
     architecture = architecture_of(settings.arch)
+    of_pictures(architecture)
     size = architecture.input_size[0]
     strides = [round(size / flow.place.height) for flow in architecture.flows()[1:]]
     if strides != [4, 8, 16, 32]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from mmengine.device import get_device
 from mmengine.dist import is_distributed
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import LOOPS
@@ -126,17 +127,23 @@ class _Epochs(EpochBasedTrainLoop):
 
 
 class StackRunner(Runner):
-    """mmengine's Runner with a course; on processes without GPUs too."""
+    """mmengine's Runner with a course; several processes train one network with GPUs or without."""
 
     course: Course
 
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
-        """As mmengine, and over CPUs."""
-        if is_distributed() and not torch.cuda.is_available():
-            unused = bool(self.cfg.get("find_unused_parameters", False))
-            model = revert_sync_batchnorm(model)  # which CPUs do not know
-            model = MMDistributedDataParallel(module=model, broadcast_buffers=False, find_unused_parameters=unused)
-        found: nn.Module = super().wrap_model(model_wrapper_cfg, model)  # gives back what is wrapped
+        """As mmengine, and over CPUs: gradients are averaged wherever there are several processes, whoever launched them."""
+        found: nn.Module
+        if not is_distributed():
+            found = super().wrap_model(model_wrapper_cfg, model)
+            return found
+        gpus = torch.cuda.is_available()
+        found = MMDistributedDataParallel(
+            module=model.to(get_device()) if gpus else revert_sync_batchnorm(model),  # CPUs do not know synchronised norms
+            device_ids=[torch.cuda.current_device()] if gpus else None,
+            broadcast_buffers=False,
+            find_unused_parameters=bool(self.cfg.get("find_unused_parameters", False)),
+        )
         return found
 
     def build_param_scheduler(self, scheduler: Any) -> Any:

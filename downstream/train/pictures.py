@@ -8,7 +8,9 @@ pictures with their true classes. In evaluation its place counts nothing.
 
 from __future__ import annotations
 
+import os
 import random
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +28,9 @@ from torch.utils.data import Dataset, get_worker_info
 
 from uninas.errors import InputError
 
-__all__ = ["Folder", "Pictures", "crop_share", "loader", "own_draws", "readable", "seed_everything", "true_classes"]
+__all__ = [
+    "Folder", "Pictures", "crop_share", "loader", "own_draws", "readable", "seed_everything", "told_plainly", "true_classes",
+]  # fmt: skip
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "validation", "valid", "test", "testing")}
 
@@ -73,7 +77,7 @@ class Pictures(Dataset[Any]):
         part: (r, n): only every n-th picture from the r-th on.
 
     Raises:
-        InputError: no pictures, or a folder that is no class; in training a class without pictures.
+        InputError: no pictures, a folder that is no class, a folder within a class; in training a class without pictures.
     """
 
     def __init__(
@@ -85,6 +89,11 @@ class Pictures(Dataset[Any]):
                 f"{folder.path}: expected folders named by the {len(class_names)} classes of the training; "
                 f"{len(unknown)} are not, the first is {unknown[0]}"
             )
+        for name in folder.classes:
+            with os.scandir(folder.path / name) as entries:
+                inner = next((entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")), None)
+            if inner is not None:
+                raise InputError(f"{folder.path / name}: expected the pictures of a class; it holds a folder, {inner}")
         places = {name: place for place, name in enumerate(class_names)}
         try:
             self.reader = create_reader("", root=str(folder.path), class_map=places)
@@ -227,6 +236,16 @@ def _loader(
         persistent_workers=False,  # new ones each epoch know its seeds
         pin_memory=device.type == "cuda",
     )
+
+
+@contextmanager
+def told_plainly() -> Iterator[None]:
+    """Give what a process that reads pictures said, without the frames that the loader wraps it in."""
+    try:
+        yield
+    except InputError as error:
+        said = re.search(r"InputError: (.*)\s*$", str(error))
+        raise (InputError(said[1]) if said else error) from None
 
 
 @contextmanager

@@ -69,6 +69,8 @@ def test_accuracies_are_the_best_of_a_log(tmp_path: Path) -> None:
     write_history(tmp_path, [{"epoch": 1, "top1": 40.0}, {"epoch": 2, "top1": 60.0}], PANELS)
     assert accuracies(tmp_path) == {"top1": 60.0}
     assert read_history(tmp_path) == [{"epoch": 1.0, "top1": 40.0}, {"epoch": 2.0, "top1": 60.0}]
+    write_history(tmp_path, [{"epoch": 1, "top1": 40.0, "top1_ema": 65.0}, {"epoch": 2, "top1": 60.0, "top1_ema": 64.0}], PANELS)
+    assert accuracies(tmp_path) == {"top1": 65.0}  # averaged weights are kept where they are the best
     foreign = tmp_path / "mm" / "20260101" / "vis_data"
     foreign.mkdir(parents=True)
     lines = [

@@ -18,6 +18,7 @@ from downstream import mm_stack
 from tests.downstream import scenes
 from tests.uninas.networks import small
 from uninas import InputError, cli, preset
+from uninas.cost import cost
 from uninas.text import to_text
 
 pytest.importorskip("mmengine", reason="the mm stack is not installed: make test builds it")
@@ -168,7 +169,17 @@ def test_an_exported_folder_is_a_configuration_wherever_it_lies(to: str, task: s
     assert torch.equal(next(backbone.parameters()), next(classifier.parameters()))
     widths = config.model.neck.in_channels if task == "detect" else config.model.decode_head.in_channels
     assert tuple(widths) == backbone.out_channels
-    assert "Config.fromfile" in (tmp_path / "moved" / "README.md").read_text()
+    card = (tmp_path / "moved" / "README.md").read_text()
+    assert "Config.fromfile" in card
+    backbone_cost = cost(small("coatnet"), PROTOCOLS[task].size, 0)
+    for said in (f"pipeline_tag: {'object-detection' if task == 'detect' else 'image-segmentation'}",
+                 f"Params (M): {backbone_cost.params / 1e6:.3g}", f"GMACs: {backbone_cost.macs / 1e9:.3g}",
+                 f"**Classes:** {80 if task == 'detect' else 150}"):  # fmt: skip
+        assert said in card
+    for option in ("--size", "--classes"):
+        with pytest.raises(SystemExit):
+            cli.main(["export", "coatnet", "--to", to, "--out", str(tmp_path / "no"), option, "64"])
+    assert not (tmp_path / "no").exists()
 
 
 # --- the backbone -----------------------------------------------------------------------------------------------------------
@@ -320,6 +331,12 @@ def check_exported(task: str, folder: Path, expected: dict[str, torch.Tensor]) -
     found = model.state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
+    height, width = SIZES[task]
+    scales = [tuple(step.scale) for step in model.cfg.test_dataloader.dataset.pipeline if step.type == "Resize"]
+    assert scales == [(width, height) if task == "detect" else (4 * width, height)]  # as it was trained
+    card = (folder / "README.md").read_text()
+    for said in (f"{init.__name__}(", f"**Classes:** {3 if task == 'detect' else 150}", f"Image size: {height} x {width}"):
+        assert said in card
 
 
 @pytest.mark.slow
@@ -347,14 +364,53 @@ def test_what_dies_in_its_validation_is_validated_by_the_resume(task: str, data:
     assert len(rows_of(run)) == 1
 
 
+def test_several_gpus_train_one_network(data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What wraps the network for them, on a machine that has none."""
+    from downstream.train import mm_runner
+
+    config = configured(settings("segment", processes=2), data["segment"], tmp_path / "run", workers=0)
+    assert config.launcher == "pytorch"
+    calls: list[dict[str, Any]] = []
+    monkeypatch.setattr(mm_runner, "MMDistributedDataParallel", lambda **given: calls.append(given) or given["module"])
+    monkeypatch.setattr(mm_runner, "is_distributed", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
+    runner = object.__new__(mm_runner.StackRunner)
+    runner.cfg = config
+    norm = torch.nn.SyncBatchNorm(4)
+    assert runner.wrap_model(None, norm) is norm
+    assert calls == [{"module": norm, "device_ids": [3], "broadcast_buffers": False, "find_unused_parameters": True}]
+
+
+TOLD = """
+import sys
+from pathlib import Path
+from downstream.train import mm_runner
+from uninas import cli
+
+run = mm_runner._Epochs.run
+
+def told(self):
+    model = run(self)
+    total = sum(float(one.detach().double().abs().sum()) for one in model.parameters())
+    Path(sys.argv[1] + str(self.runner.rank)).write_text(repr(total))
+    return model
+
+mm_runner._Epochs.run = told
+cli.main(sys.argv[2:])
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_two_processes_have_one_curve(task: str, data: dict[str, Path], tmp_path: Path) -> None:
     """Under torchrun, without GPUs; the rates are those of the whole batch."""
     (tmp_path / "a.json").write_text(to_text(small("coatnet")))
+    (tmp_path / "told.py").write_text(TOLD)
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint",
-        "127.0.0.1:0", "-m", "uninas.cli", "train", str(tmp_path / "a.json"), "--task", task, "--data", str(data[task]),
+        "127.0.0.1:0", str(tmp_path / "told.py"), str(tmp_path / "rank"), "train",
+        str(tmp_path / "a.json"), "--task", task, "--data", str(data[task]),
         "--size", "x".join(map(str, SIZES[task])), "--batch", "2", "--epochs", "1", "--workers", "0",
         "--out", str(tmp_path / "run"),
     ]  # fmt: skip
@@ -367,6 +423,8 @@ def test_two_processes_have_one_curve(task: str, data: dict[str, Path], tmp_path
     assert kept.processes == 2
     (row,) = rows_of(tmp_path / "run")
     assert row["lr"] == pytest.approx(PROTOCOLS[task].rates(4).lr, rel=0.2)  # at the end of an epoch of few steps
+    one, other = ((tmp_path / f"rank{rank}").read_text() for rank in (0, 1))
+    assert one == other  # gradients are averaged: one network, not two
     assert done.stdout.count("best m") == 1
 
 
@@ -408,6 +466,16 @@ def test_missing_data_and_broken_pictures(task: str, data: dict[str, Path], tmp_
         with pytest.raises(InputError, match=rf"^{re.escape(str(path))}: expected a picture; it cannot be read"):
             mm.train(settings(task), folder, tmp_path / f"run{number}", workers=number % 2)
         path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_weights_that_do_not_fit_leave_no_folder(task: str, data: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other.safetensors"
+    weights.save(UniNASNet(small("resnet"), num_classes=7).state_dict(), other)
+    for file in (other, tmp_path / "typo.pth"):
+        with pytest.raises(InputError, match=file.name):
+            mm.train(settings(task, weights=str(file)), data[task], tmp_path / "run", workers=0)
+        assert not (tmp_path / "run").exists()
 
 
 def test_annotations_that_do_not_fit(data: dict[str, Path], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
 import random
 from typing import Any
 
@@ -235,6 +236,13 @@ def test_exports(name: str) -> None:
     assert distance(program.module()(inputs), expected) < 1e-5
     three = noise(3, 3, *NETWORKS[name].input_size, seed=4)
     assert distance(program.module()(three), model(three)) < 1e-5
+
+
+@every_network
+def test_another_process_can_have_it(name: str) -> None:
+    model = model_of(name).eval()
+    again = pickle.loads(pickle.dumps(model))
+    assert torch.equal(again(picture(name)), model(picture(name)))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")  # tracing is on its way out

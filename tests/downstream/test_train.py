@@ -21,6 +21,8 @@ from PIL import Image
 from timm.scheduler import create_scheduler_v2
 
 from downstream import weights
+from downstream.commands.train import _classification as asked_for
+from downstream.commands.train import command
 from downstream.device import device_of
 from downstream.evaluate import accuracy
 from downstream.export import export
@@ -34,7 +36,7 @@ from downstream.train.settings import Settings, read
 from downstream.train.teacher import taught, teacher_of
 from tests.downstream import pictures
 from tests.uninas.networks import tiny
-from uninas import InputError
+from uninas import InputError, preset
 from uninas.text import to_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,6 +206,29 @@ def test_the_next_picture_takes_the_place_of_an_unreadable_one(tmp_path: Path) -
         found[0]
 
 
+def test_where_no_picture_can_be_read_there_is_no_score(tmp_path: Path) -> None:
+    """Nor the words of the process that read them."""
+    for split, said in (
+        ("val", "expected pictures to evaluate on; none can be read"),
+        ("train", "none of the 48 files can be read"),
+    ):
+        data = pictures.make(tmp_path / split)
+        for path in (data / split).glob("*/*.png"):
+            path.write_bytes(b"")
+        with pytest.raises(InputError, match=f"{said}$"):
+            train(settings(epochs=1), data, tmp_path / "run" / split, workers=1)
+        assert not (tmp_path / "run" / split / "best.safetensors").exists()
+
+
+def test_a_folder_within_a_class_is_no_silent_loss(tmp_path: Path) -> None:
+    data = pictures.make(tmp_path / "data")
+    (data / "train/red/.cache").mkdir()
+    Pictures(Folder.of(data, "train"), pictures.CLASSES)
+    (data / "train/red/more").mkdir()
+    with pytest.raises(InputError, match="train/red: expected the pictures of a class; it holds a folder, more"):
+        Pictures(Folder.of(data, "train"), pictures.CLASSES)
+
+
 def test_classes_are_in_the_order_of_timm(tmp_path: Path) -> None:
     for name in ("10", "2", "1", ".hidden"):
         (tmp_path / "train" / name).mkdir(parents=True)
@@ -223,6 +248,11 @@ def test_mistakes(data: Path, tmp_path: Path) -> None:
         train(settings(batch=100), data, tmp_path / "run", workers=0)
     with pytest.raises(InputError, match="expected 4 processes"):
         train(settings(processes=4), data, tmp_path / "run", workers=0)
+    with pytest.raises(InputError, match="--batch: expected an even number, for --mixup joins pictures in pairs; got 3"):
+        train(settings(batch=3, mixup=0.2), data, tmp_path / "run", workers=0)
+    grey = json.loads(to_text(preset("resnet").replace(in_channels=1)))
+    with pytest.raises(InputError, match="expected a network of pictures, of 3 input channels; this one has 1"):
+        train(settings(arch=grey), data, tmp_path / "run", workers=0)
     assert not (tmp_path / "run").exists()
     train(settings(epochs=1), data, tmp_path / "run", workers=0)
     with pytest.raises(InputError, match="go on with --resume"):
@@ -391,6 +421,36 @@ def test_the_protocol_number_by_number() -> None:
         assert [rate.lr for rate in rates] == pytest.approx([gpus * 1e-4, gpus * 2.5e-5, gpus * 1.5e-5])
         assert [rate.warmup_lr for rate in rates] == pytest.approx([gpus * 1e-7] * 3)
         assert [rate.min_lr for rate in rates] == pytest.approx([gpus * 1e-6, gpus * 2.5e-6, 0])
+
+
+RECIPES: dict[tuple[str, int], dict[str, Any]] = {
+    ("protocol", 8): {
+        "epochs": 150, "warmup_epochs": 5, "batch": 48, "processes": 8, "optimiser": "adamw", "weight_decay": 0.05,
+        "schedule": "cosine", "lr": 8e-4, "warmup_lr": 8e-7, "min_lr": 8e-6, "augment": "rand-m15-n2-mstd0.5", "clip": 1.0,
+        "drop_path": 0.2, "size": (224, 224), "ema": 0.0, "smoothing": 0.0, "mixup": 0.0, "erase": 0.0, "norm_momentum": None,
+        "teacher": None, "precision": "float32",
+    },
+    ("mobilenetv2", 8): {
+        "epochs": 480, "warmup_epochs": 5, "batch": 64, "processes": 8, "optimiser": "sgd", "weight_decay": 4e-5,
+        "schedule": "cosine", "lr": 0.2, "warmup_lr": 0.0, "min_lr": 0.0, "augment": "original", "clip": None, "drop_path": 0.0,
+        "size": (224, 224), "smoothing": 0.1, "mixup": 0.2, "erase": 0.25, "norm_momentum": 0.01,
+        "teacher": "tf_efficientnet_b3.ns_jft_in1k", "teacher_size": (320, 320), "teacher_logits": 1.0, "teacher_features": 1.0,
+    },
+}  # fmt: skip
+RECIPES["protocol", 1] = {**RECIPES["protocol", 8], "processes": 1, "lr": 1e-4, "warmup_lr": 1e-7, "min_lr": 1e-6}
+RECIPES["mobilenetv2", 1] = {**RECIPES["mobilenetv2", 8], "processes": 1, "lr": 0.025}
+
+
+@pytest.mark.parametrize(("recipe", "gpus"), RECIPES)
+def test_what_the_command_sets_number_by_number(recipe: str, gpus: int, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of nothing but a network, a recipe and data, as under torchrun."""
+    monkeypatch.setenv("WORLD_SIZE", str(gpus))
+    context = command.make_context("train", ["coatnet", "--data", str(data), "--recipe", recipe])
+    options = {name: value for name, value in context.params.items() if name not in ("arch", "data", "resume")}
+    made = dataclasses.asdict(asked_for("coatnet", data, "cpu", options))
+    expected = RECIPES[recipe, gpus]
+    for name, value in expected.items():
+        assert made[name] == (pytest.approx(value) if isinstance(value, float) else value), name
 
 
 def test_the_schedule_runs_from_warm_up_to_its_minimum() -> None:
