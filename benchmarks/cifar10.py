@@ -5,8 +5,8 @@
 
 FOLDER holds train/ and test/ (or val/), a folder of pictures a class, such as CIFAR-10's. The linear classifier is scikit-learn's
 logistic regression on standardised pixels; its penalty is chosen on a tenth of the training pictures. The network's training is
-done twice: once undisturbed, once killed (SIGKILL) in the middle of an epoch and resumed. Another log, or a margin below 15 points,
-ends with an error.
+done twice: once undisturbed, once killed (SIGKILL) in the middle of an epoch and resumed. Another log, or a
+margin below 15 points, ends with an error.
 """
 
 from __future__ import annotations
