@@ -39,8 +39,16 @@ def operators() -> bool:
     return True
 
 
+def _segmentation_imports() -> bool:
+    try:
+        importlib.import_module("mmseg.models")
+    except ImportError:
+        return False
+    return True
+
+
 def require(task: str) -> None:
-    """Make sure that a task can run; segmentation does without operators.
+    """Make sure that a task can run; segmentation of the maintained line does without operators, of the originals it does not.
 
     Raises:
         InputError: what is missing, and how to get it.
@@ -51,7 +59,7 @@ def require(task: str) -> None:
             f"--task {task}: expected the packages {', '.join(_PACKAGES[task])}; missing: {', '.join(absent)}: "
             f"pip install 'uninas-ray[mm]', where docs/guides/train.md says how mmcv is built with its operators"
         )
-    if task == "detect" and not operators():
+    if not operators() and (task == "detect" or not _segmentation_imports()):
         raise InputError(
-            f"--task detect: expected mmcv with its compiled operators (mmcv._ext); this mmcv was built without them: {_BUILD}"
+            f"--task {task}: expected mmcv with its compiled operators (mmcv._ext); this mmcv was built without them: {_BUILD}"
         )
