@@ -76,7 +76,7 @@ def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_
 def _device(given: str | None) -> str | None:
     if given == "none":
         return None
-    from downstream.device import device_of
+    from uninas.device import device_of
 
     return str(device_of(given))
 

@@ -95,8 +95,8 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
     epoch that was under way, and ends with the curve that it would have had.
     """
     from downstream.commands.progress import progress
-    from downstream.device import device_of
     from downstream.train.settings import Settings, read
+    from uninas.device import device_of
 
     workers = options.pop("workers")
     workers = min(8, os.cpu_count() or 1) if workers is None else workers

@@ -35,7 +35,6 @@ from torch import Tensor, distributed, nn
 
 from downstream import weights
 from downstream.backbone import architecture_of, of_pictures
-from downstream.device import device_of
 from downstream.evaluate import Accuracy, accuracy
 from downstream.train.history import write_history
 from downstream.train.pictures import Folder, Pictures, loader, seed_everything, told_plainly, true_classes
@@ -43,6 +42,7 @@ from downstream.train.result import Result, Watch
 from downstream.train.run_folder import alone, create
 from downstream.train.settings import Settings
 from downstream.train.teacher import taught, teacher_of
+from uninas.device import device_of
 from uninas.errors import InputError
 
 __all__ = ["train"]

@@ -84,9 +84,8 @@ def _wanted(names: str) -> tuple[str, ...]:
 
 def _check(wanted: tuple[str, ...], device: str) -> None:
     """Refuse unknown proxies and devices before any work."""
-    import torch
-
     from proxies import PROXIES
+    from uninas.device import device_of
 
     if not wanted:
         raise InputError("--proxies: expected at least one name; got none")
@@ -95,13 +94,7 @@ def _check(wanted: tuple[str, ...], device: str) -> None:
             near = difflib.get_close_matches(name, PROXIES, 1, cutoff=0.4)
             hint = f", nearest is '{near[0]}'" if near else ""
             raise InputError(f"--proxies: expected some of {', '.join(PROXIES)}; got '{name}'{hint}")
-    try:
-        # torch has three kinds of exception for a device that it does not know, lacks or cannot fill.
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(
-            f"--device: expected a device that torch can use here; got '{device}': {str(error).splitlines()[0]}"
-        ) from None
+    device_of(device)
 
 
 def _evaluate(job: Any, device: str) -> Any:

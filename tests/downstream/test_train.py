@@ -23,7 +23,6 @@ from timm.scheduler import create_scheduler_v2
 from downstream import weights
 from downstream.commands.train import _classification as asked_for
 from downstream.commands.train import command
-from downstream.device import device_of
 from downstream.evaluate import accuracy
 from downstream.export import export
 from downstream.subject import subject_of
@@ -37,6 +36,7 @@ from downstream.train.teacher import taught, teacher_of
 from tests.downstream import pictures
 from tests.uninas.networks import tiny
 from uninas import InputError, preset
+from uninas.device import device_of
 from uninas.text import to_text
 
 ROOT = Path(__file__).resolve().parents[2]

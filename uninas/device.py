@@ -1,4 +1,4 @@
-"""The device that a command runs on."""
+"""The device that a command runs on, as a person names it. The one of our files with torch that the compiler has no part in."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ def device_of(asked: str | None) -> torch.device:
             torch.empty(1, device=device)
         elif (device.index or 0) >= found:
             raise InputError(f"--device: expected a device of this machine; got {asked}, and torch finds {found} GPUs")
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # as torch says it of what it was built without
+    except (
+        RuntimeError,
+        AssertionError,
+        NotImplementedError,
+    ) as error:  # torch has three kinds for what it does not know or was built without
         said = str(error).partition("\n")[0]
-        raise InputError(f"--device: expected a device such as cpu, cuda or cuda:1; got {asked}: {said}") from None
+        raise InputError(
+            f"--device: expected a device that torch can use here, such as cpu, cuda or cuda:1; got {asked}: {said}"
+        ) from None
     return device
