@@ -6,18 +6,9 @@ import platform
 import sys
 from pathlib import Path
 
+from uninas.machine import processor
+
 FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
-
-
-def processor() -> str:
-    """The processor's model; no host name."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def setting(**versions: str) -> str:

@@ -9,11 +9,11 @@ import multiprocessing
 import statistics
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from uninas.errors import InputError
 from uninas.graph import Architecture
+from uninas.machine import peak_bytes, processor
 from uninas.text import parse, to_text
 
 __all__ = ["Speed", "measure"]
@@ -145,13 +145,7 @@ def _peak(place: Any, *, reset: bool = False) -> int | None:
             torch.cuda.reset_peak_memory_stats(place)
             return int(torch.cuda.memory_allocated(place))
         return int(torch.cuda.max_memory_allocated(place))
-    try:
-        if reset:
-            Path("/proc/self/clear_refs").write_text("5")
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+    return peak_bytes(reset=reset)
 
 
 def _name(place: Any) -> str:
@@ -159,9 +153,4 @@ def _name(place: Any) -> str:
 
     if place.type == "cuda":
         return torch.cuda.get_device_name(place)
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "cpu")
-    return f"{model}, {torch.get_num_threads()} threads"
+    return f"{processor()}, {torch.get_num_threads()} threads"

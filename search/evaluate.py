@@ -16,6 +16,7 @@ import proxies
 import uninas
 import uninas.compile
 from search.job import Job, Outcome, outcome_of
+from uninas.machine import processor
 
 _Job = TypeVar("_Job")
 
@@ -110,10 +111,4 @@ def _malloc_trim() -> Any:
 
 def _processor() -> str:
     """Name the processor's model and the instruction set torch uses, which decides rounding."""
-    model = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    except OSError:
-        pass  # not Linux: the architecture's name has to do
-    return f"{model} ({torch.backends.cpu.get_cpu_capability()})"
+    return f"{processor()} ({torch.backends.cpu.get_cpu_capability()})"

@@ -18,6 +18,7 @@ from search.bench.job import Job
 from search.bench.plan import Network, Plan
 from uninas.errors import InputError
 from uninas.files import write_json
+from uninas.machine import peak_bytes
 
 FILE = "costs.json"
 
@@ -35,7 +36,7 @@ def measure(folder: Path, plan: Plan, network: Network, *, note: Note = lambda t
 
     Returns:
         What costs.json holds. `seconds`: CPU-seconds of the process, None where the proxy failed. `memory`: bytes by which the
-        process grew at its peak, parameters and activations included; None where the system does not tell (see `_peak`).
+        process grew at its peak, parameters and activations included; None where the system does not tell.
 
     Raises:
         InputError: a process ended without an answer (out of memory), or the disk is full.
@@ -93,11 +94,11 @@ def _answer(pipe: Any, data: Mapping[str, Any]) -> None:
     environment = evaluate.prepare()
     job = Job.from_dict(data)
     evaluate.evaluate(job)
-    before = _peak(reset=True)
+    before = peak_bytes(reset=True)
     clock = time.process_time()
     outcome = evaluate.evaluate(job)
     spent = time.process_time() - clock
-    after = _peak()
+    after = peak_bytes()
     whole = outcome.reason is None
     pipe.send(
         {
@@ -106,14 +107,3 @@ def _answer(pipe: Any, data: Mapping[str, Any]) -> None:
             "environment": environment,
         }
     )
-
-
-def _peak(*, reset: bool = False) -> int | None:
-    """The most memory this process has held, in bytes; with `reset` from now on. None where the system is not Linux."""
-    try:
-        if reset:
-            Path("/proc/self/clear_refs").write_text("5")
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
