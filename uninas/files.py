@@ -31,3 +31,24 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write JSON at once; NaN and infinities are refused, JSON has none."""
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def read_run_json(folder: Path, name: str, *, place: str, content: str) -> Any:
+    """Read the JSON of a file that a run's folder holds.
+
+    Args:
+        folder: of the run.
+        name: of the file in it.
+        place: what the folder should be, for the message: "the folder of a training".
+        content: what the file should hold, for the message: "the settings of a training".
+
+    Raises:
+        InputError: no such file, or no JSON in it.
+    """
+    path = folder / name
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{folder}: expected {place}, with a {name}; there is none") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected {content} (JSON); {error}") from None

@@ -195,47 +195,31 @@ def loader(
     if training and len(pictures) < batch * processes:
         raise InputError(f"expected at least one batch of {batch * processes} pictures to train on; got {len(pictures)}")
     try:
-        made = _loader(pictures, batch, size, training, augment, mean, std, workers, device, erase, processes > 1)
+        made = create_loader(
+            pictures,  # type: ignore[arg-type]  # any dataset of pictures does
+            input_size=(3, *size),
+            batch_size=batch,
+            is_training=training,
+            auto_augment=augment or None,
+            color_jitter=0.4 if augment else None,  # type: ignore[arg-type]  # for the augmentations that want it
+            re_prob=erase,
+            re_mode="pixel",
+            interpolation="random" if training else "bicubic",
+            crop_pct=crop_share(size),
+            mean=tuple(mean),
+            std=tuple(std),
+            num_workers=workers,
+            distributed=training and processes > 1,
+            device=device,
+            use_prefetcher=device.type == "cuda",
+            persistent_workers=False,  # new ones each epoch know its seeds
+            pin_memory=device.type == "cuda",
+        )
     except AssertionError:  # timm's word for a policy that it does not know
         raise InputError(f"--augment: expected one of timm's, such as rand-m9-mstd0.5, augmix-m3 or v0; got {augment}") from None
     if training and processes > 1:
         made.sampler.seed = seed
     return made
-
-
-def _loader(
-    pictures: Pictures,
-    batch: int,
-    size: tuple[int, int],
-    training: bool,
-    augment: str,
-    mean: Sequence[float],
-    std: Sequence[float],
-    workers: int,
-    device: torch.device,
-    erase: float,
-    shared: bool,
-) -> Any:
-    return create_loader(
-        pictures,  # type: ignore[arg-type]  # any dataset of pictures does
-        input_size=(3, *size),
-        batch_size=batch,
-        is_training=training,
-        auto_augment=augment or None,
-        color_jitter=0.4 if augment else None,  # type: ignore[arg-type]  # for the augmentations that want it
-        re_prob=erase,
-        re_mode="pixel",
-        interpolation="random" if training else "bicubic",
-        crop_pct=crop_share(size),
-        mean=tuple(mean),
-        std=tuple(std),
-        num_workers=workers,
-        distributed=shared and training,
-        device=device,
-        use_prefetcher=device.type == "cuda",
-        persistent_workers=False,  # new ones each epoch know its seeds
-        pin_memory=device.type == "cuda",
-    )
 
 
 @contextmanager

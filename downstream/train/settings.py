@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from uninas.errors import InputError
-from uninas.files import write_json
+from uninas.files import read_run_json, write_json
 
 __all__ = ["Settings", "read"]
 
@@ -131,12 +130,7 @@ def read(folder: Path) -> Settings | StackSettings:
         InputError: no such file, or not one that this version wrote.
     """
     path = folder / FILE
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder}: expected the folder of a training, with a {FILE}; there is none") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected the settings of a training (JSON); {error}") from None
+    data = read_run_json(folder, FILE, place="the folder of a training", content="the settings of a training")
     if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != VERSION:
         raise InputError(f"{path}: expected the settings of a training, version {VERSION}; got something else")
     kind = Settings if data.get("task") == "classify" else StackSettings

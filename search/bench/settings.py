@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from uninas.errors import InputError
-from uninas.files import write_json
+from uninas.files import read_run_json, write_json
 
 FILE = "settings.json"
 _EXTENSIBLE = ("sample", "proxies", "top", "resamples")
@@ -94,12 +94,7 @@ def read(folder: Path) -> Settings:
         InputError: no such file, or not one that this version wrote.
     """
     path = folder / FILE
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder}: expected the folder of a bench run, with a {FILE}; there is none") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected the settings of a bench run (JSON); {error}") from None
+    data = read_run_json(folder, FILE, place="the folder of a bench run", content="the settings of a bench run")
     names = {field.name for field in fields(Settings)}
     if not isinstance(data, dict) or data.get("format") != "uninas-bench" or data.get("version") != 1:
         raise InputError(f"{path}: expected the settings of a bench run, version 1; got something else")

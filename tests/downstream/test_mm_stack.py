@@ -36,6 +36,8 @@ def test_the_stack_that_make_test_builds_is_complete() -> None:
     """Else every test of it would be passed over in silence."""
     for task in ("detect", "segment"):
         mm_stack.require(task)
+        assert not mm_stack.missing(task)
+    assert mm_stack.operators()
 
 
 WITHOUT_OPERATORS = """
@@ -102,8 +104,12 @@ def test_without_operators_detection_is_refused_and_segmentation_is_not(
 
 def test_a_complete_stack_is_enough(installed: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mm_stack, "operators", lambda: True)
-    mm_stack.require("detect")
-    mm_stack.require("segment")
+    for task in ("detect", "segment"):
+        mm_stack.require(task)
+        installed.discard("mmcv")
+        with pytest.raises(InputError, match="missing: mmcv"):
+            mm_stack.require(task)
+        installed.add("mmcv")
 
 
 def test_the_command_says_so_in_one_line(installed: set[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

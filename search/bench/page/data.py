@@ -18,6 +18,7 @@ from search.bench.costs import slowest
 from search.bench.papers import ABLATIONS, METRICS, Figure, paper_figures
 from search.metrics import Estimate
 from uninas.errors import InputError
+from uninas.files import read_run_json
 
 RESULTS, SCORES, COSTS = "results.json", "scores.csv", "costs.json"
 KINDS: dict[str, str] = {
@@ -164,12 +165,7 @@ def read_bench(folder: Path) -> Bench:
         InputError: no results.json, or one of the two files is not what a bench writes; the message says where.
     """
     path = folder / RESULTS
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{folder}: expected the folder of a bench run, with a {RESULTS}; there is none") from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected the results of a bench (JSON); {error}") from None
+    data = read_run_json(folder, RESULTS, place="the folder of a bench run", content="the results of a bench")
     try:
         return _bench(data, folder)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
