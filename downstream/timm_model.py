@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.fx
 from timm.layers import SelectAdaptivePool2d
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
@@ -174,6 +175,14 @@ class UniNASNet(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Trade time for memory in training, see `downstream.backbone.stage_outputs`."""
         self.grad_checkpointing = enable
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """What `torch.jit.script` compiles in our place: the steps written out by symbolic tracing, in our mode."""
+        traced = torch.fx.symbolic_trace(self)
+        for node in traced.graph.nodes:
+            node.type = None  # annotations that are strings, which the compiler cannot look up
+        traced.recompile()
+        return traced
 
     def _checkpointed(self) -> bool:
         return self.grad_checkpointing and self.training and torch.is_grad_enabled()

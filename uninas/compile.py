@@ -61,7 +61,7 @@ class GraphModule(nn.Module):
                 del values[value]
             if step.kind == "split":
                 assert step.op is not None
-                values.update(enumerate(inputs[0].chunk(step.op.values["count"], 1), step.output))
+                values.update(enumerate(fused.pieces(inputs[0], step.op.values["count"]), step.output))
             else:
                 values[step.output] = self._run(step, inputs, size)
         return values[self.plan.output]

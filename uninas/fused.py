@@ -81,9 +81,14 @@ def batch(op: Op, layers: Sequence[Layer], inputs: Sequence[Tensor], size: tuple
         if len({(d.training, d.p) for d in dropouts}) == 1:
             dropped: Tensor = dropouts[0](x)
             return dropped
-    pieces = x.chunk(len(layers), 1)
     extra = {"size": size} if op.name in NEEDS_SIZE else {}
-    return torch.cat([layer(piece, **extra) for layer, piece in zip(layers, pieces, strict=True)], 1)
+    return torch.cat([layer(piece, **extra) for layer, piece in zip(layers, pieces(x, len(layers)), strict=True)], 1)
+
+
+def pieces(x: Tensor, count: int, axis: int = 1) -> list[Tensor]:
+    """Cut into so many equal parts. Counted out: symbolic tracing cannot ask a value how many it holds."""
+    parts = x.chunk(count, axis)
+    return [parts[number] for number in range(count)]
 
 
 def _convolution(convs: Sequence[nn.Conv2d], x: Tensor, groups: int) -> Tensor:
@@ -112,7 +117,8 @@ def _batch_norm(norms: Sequence[nn.BatchNorm2d], x: Tensor) -> Tensor:
         first.momentum or 0.0, first.eps,
     )  # fmt: skip
     if first.training:
-        for norm, new_mean, new_variance in zip(norms, mean.chunk(len(norms)), variance.chunk(len(norms)), strict=True):
+        means, variances = (pieces(moved, len(norms), 0) for moved in (mean, variance))
+        for norm, new_mean, new_variance in zip(norms, means, variances, strict=True):
             assert norm.running_mean is not None
             assert norm.running_var is not None
             assert norm.num_batches_tracked is not None
@@ -124,7 +130,7 @@ def _batch_norm(norms: Sequence[nn.BatchNorm2d], x: Tensor) -> Tensor:
 
 def _layer_norm(norms: Sequence[LayerNorm2d], x: Tensor) -> Tensor:
     count = len(norms)
-    grouped = x.reshape(x.shape[0], count, -1, *x.shape[2:]).movedim(2, -1)  # (B, count, H, W, C)
+    grouped = x.reshape(x.shape[0], count, -1, x.shape[2], x.shape[3]).movedim(2, -1)  # (B, count, H, W, C)
     made = F.layer_norm(grouped, grouped.shape[-1:], eps=EPSILON).movedim(-1, 2).flatten(1, 2)
     weight, bias = (_cat(parameters)[:, None, None] for parameters in ([n.weight for n in norms], [n.bias for n in norms]))
     return made * weight + bias

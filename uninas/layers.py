@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -58,9 +59,9 @@ def expand_table(table: Tensor, size: tuple[int, int]) -> Tensor:
     """
     height, width = size
     rows, columns = 2 * height - 1, 2 * width - 1
-    if table.shape[1:] != (rows, columns):
-        wide = table if table.dtype in (torch.float32, torch.float64) else table.float()
-        resized = F.interpolate(wide[None], (rows, columns), mode="bilinear", align_corners=True)
+    if table.shape[1] != rows or table.shape[2] != columns:
+        wide = table if table.dtype == torch.float32 or table.dtype == torch.float64 else table.float()
+        resized = F.interpolate(wide[None], [rows, columns], mode="bilinear", align_corners=True)
         table = resized[0].to(table.dtype)
     y, x = torch.arange(height, device=table.device), torch.arange(width, device=table.device)
     down = (y[:, None] - y + height - 1)[:, None, :, None]
@@ -69,10 +70,12 @@ def expand_table(table: Tensor, size: tuple[int, int]) -> Tensor:
     return table.flatten(1).index_select(1, index).view(-1, height * width, height * width)
 
 
+torch.fx.wrap("expand_table")  # symbolic tracing keeps it whole: it looks at sizes
+
+
 def band(x: Tensor, width: int) -> Tensor:
-    """x times 1 where its last two indices differ by at most `width`, 0 elsewhere."""
-    ones = torch.ones(x.shape[-2:], dtype=x.dtype, device=x.device)
-    return x * ones.tril(width).triu(-width)
+    """x where its last two indices differ by at most `width`, 0 elsewhere."""
+    return x.tril(width).triu(-width)
 
 
 def tokens(x: Tensor, heads: int) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.fx
 from torch import nn
 
 import downstream  # registers the model
@@ -236,6 +237,50 @@ def test_exports(name: str) -> None:
     assert distance(program.module()(inputs), expected) < 1e-5
     three = noise(3, 3, *NETWORKS[name].input_size, seed=4)
     assert distance(program.module()(three), model(three)) < 1e-5
+
+
+@every_network
+@pytest.mark.parametrize("training", [False, True])
+def test_symbolic_tracing(name: str, training: bool) -> None:
+    """Forward, backward and running statistics; at sizes and batches that the trace has not seen."""
+    model = model_of(name).train(training)
+    traced = torch.fx.symbolic_trace(copy.deepcopy(model))
+    for inputs in (picture(name), noise(3, 3, 77, 51)):
+        found = []
+        for one in (model, traced):
+            one.zero_grad()
+            torch.manual_seed(3)
+            outputs = one(inputs)
+            outputs.square().sum().backward()
+            grads = {key: parameter.grad for key, parameter in one.named_parameters() if parameter.grad is not None}
+            found.append({"": outputs.detach(), **grads, **dict(one.named_buffers())})
+        assert found[0].keys() == found[1].keys()
+        assert all(distance(found[1][key].double(), value.double()) < 1e-5 for key, value in found[0].items())
+
+
+@every_network
+def test_node_names_of_timms_own_tracer(name: str) -> None:
+    from timm.models import get_notrace_functions, get_notrace_modules
+    from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+    kept_whole = {"leaf_modules": get_notrace_modules(), "autowrap_functions": get_notrace_functions()}
+    options = {**kept_whole, "param_shapes_constant": True}
+    model, inputs = model_of(name).eval(), picture(name)
+    _, names = get_graph_node_names(model, tracer_kwargs=options)
+    features = create_feature_extractor(model, {names[-1]: "end"}, tracer_kwargs=options)
+    assert torch.equal(features(inputs)["end"], model(inputs))
+
+
+@every_network
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The TorchScript type system")  # it is on its way out
+def test_scripting(name: str) -> None:
+    model = model_of(name).eval()
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(model), buffer)
+    buffer.seek(0)
+    scripted = torch.jit.load(buffer)
+    for inputs in (picture(name), noise(3, 3, 77, 51)):
+        assert torch.equal(scripted(inputs), model(inputs))
 
 
 @every_network
