@@ -55,10 +55,12 @@ def begin(
     space: Space | None = None,
     pool_maker: PoolMaker = make_pool,
     name: str = "search",
+    address: str | None = None,
 ) -> dict[str, Any]:
     """Run a search in a new folder, to its end. Gives what run.json holds.
 
-    Nothing is created before the space and the pool have shown that the configuration can run.
+    Nothing is created before the space and the pool have shown that the configuration can run. `address` is what a person calls
+    the folder, where it is the copy of one at a URL.
 
     Raises:
         InputError: the folder exists, a start breaks the budget, the pool cannot be had, the disk is full, ...
@@ -79,7 +81,7 @@ def begin(
             results.write_config(folder, config)
             if config.space.architecture is not None:
                 write_text(folder / START, space.text(space.starts()[0]))
-            run = _Run(config, folder, space, view, interrupts, name)
+            run = _Run(config, folder, space, view, interrupts, name, address)
             with journals.create(folder / "journal.jsonl", _header(config)) as journal:
                 return run.finish(journal, lambda: (pool, environment))
         finally:
@@ -95,6 +97,7 @@ def resume(
     space: Space | None = None,
     pool_maker: PoolMaker = make_pool,
     name: str | None = None,
+    address: str | None = None,
 ) -> dict[str, Any]:
     """Take a run up where its journal ends, and bring it to its end; `overrides` may raise `evaluations`.
 
@@ -114,7 +117,7 @@ def resume(
     extended = dataclasses.replace(config, evaluations=wanted)
     space = space or from_config(config, folder / START if config.space.architecture is not None else None)
     with Interrupts() as interrupts:
-        run = _Run(extended, folder, space, view, interrupts, name)
+        run = _Run(extended, folder, space, view, interrupts, name, address)
         pool: Pool | None = None
 
         def start() -> tuple[Pool, dict[str, str]]:
@@ -147,7 +150,14 @@ class _Run:
     """The state of one run in this process."""
 
     def __init__(
-        self, config: SearchConfig, folder: Path, space: Space, view: View, interrupts: Interrupts, name: str | None
+        self,
+        config: SearchConfig,
+        folder: Path,
+        space: Space,
+        view: View,
+        interrupts: Interrupts,
+        name: str | None,
+        address: str | None,
     ) -> None:
         self._config = config
         self._folder = folder
@@ -155,6 +165,7 @@ class _Run:
         self._view = view
         self._interrupts = interrupts
         self._name = name
+        self._address = address or str(folder)
         self._objective: Objective = find(config.objective)
         self._state = State()
         self._search = self._phase("search", config.algorithm)
@@ -257,7 +268,7 @@ class _Run:
         except KeyboardInterrupt:
             self._write(sessions, "interrupted")
             done = len(self._search.entries) + len(self._random.entries)
-            self._view.note(f"stopped: {done} candidates are in the journal; go on with: uninas search --resume {self._folder}")
+            self._view.note(f"stopped: {done} candidates are in the journal; go on with: uninas search --resume {self._address}")
             raise
 
     def _known(self) -> dict[str, Mapping[str, float]]:

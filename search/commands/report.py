@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 
 @click.command(name="report")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
 @click.option(
     "--spectra/--no-spectra",
     default=None,
     help="Compute the Fisher spectra that are not stored yet. Default: for finished runs only.",
 )
-def command(run: Path, spectra: bool | None) -> None:
+def command(run: str, spectra: bool | None) -> None:
     """Make the HTML report of a run, also of one that is still going.
 
-    RUN is a run folder made by `uninas search`. The page, RUN/report.html, needs nothing beside itself.
+    RUN is a run folder made by `uninas search`, or its URL. The page, RUN/report.html, needs nothing beside itself.
     """
     from search.report import write_report
+    from search.storage import snapshot
 
-    click.echo(f"wrote {write_report(run, spectra=spectra)}")
+    with snapshot(run) as folder:
+        page = write_report(folder, spectra=spectra)
+    click.echo(f"wrote {run.rstrip('/')}/{page.name}")

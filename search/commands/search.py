@@ -12,9 +12,9 @@ from uninas.errors import InputError
 
 @click.command("search")
 @click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=VALUE]...")
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder to create. Default: runs/<config name>-<seed>.")
-@click.option("--resume", "folder", type=click.Path(path_type=Path), help="Run folder to take up; only evaluations=N may follow.")
-def command(words: tuple[str, ...], out: Path | None, folder: Path | None) -> None:
+@click.option("--out", help="Run folder to create, or a URL such as s3://bucket/run. Default: runs/<config name>-<seed>.")
+@click.option("--resume", "folder", help="Run folder, or URL, to take up; only evaluations=N may follow.")
+def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None:
     """Search the space as CONFIG.yaml says, and leave a network, its cost, its scores and a report.
 
     KEY=VALUE replaces a key of the configuration; dots lead into sections.
@@ -23,37 +23,41 @@ def command(words: tuple[str, ...], out: Path | None, folder: Path | None) -> No
     uninas search configs/search/demo.yaml
     uninas search configs/search/uninas_30m.yaml seed=1 pool.workers=8 pool.gpus_per_worker=0.5 --out runs/mine
     uninas search --resume runs/mine evaluations=2000
+    uninas search configs/search/uninas_30m.yaml --out s3://bucket/run
 
     The run folder holds config.yaml, journal.jsonl (every candidate), best.json, finalists/, run.json and report.html. Ctrl-C
-    stops in good order, and the run can be resumed; so can it after a crash.
+    stops in good order, and the run can be resumed; so can it after a crash. At a URL it is mirrored every few seconds.
     """
     if folder is not None:
         if out is not None:
             raise InputError("--out: expected no other folder beside --resume; a run stays where it is")
-        _finish(folder, _resume(folder, words))
+        _resume(folder, words)
         return
     if not words:
         raise InputError("expected a configuration file, such as configs/search/demo.yaml, or --resume RUN; got neither")
-    _finish(*_begin(words[0], words[1:], out))
+    _begin(words[0], words[1:], out)
 
 
-def _begin(source: str, overrides: tuple[str, ...], out: Path | None) -> tuple[Path, dict[str, Any]]:
+def _begin(source: str, overrides: tuple[str, ...], out: str | None) -> None:
     from rich.console import Console
 
     from search import config, driver
     from search.progress import view_for
+    from search.storage import run_folder
 
     settings = config.load(source, overrides)
     name = Path(source).stem
-    folder = out or Path("runs") / f"{name}-{settings.seed}"
-    return folder, driver.begin(settings, folder, view=view_for(Console(stderr=True)), name=name)
+    place, view = out or f"runs/{name}-{settings.seed}", view_for(Console(stderr=True))
+    with run_folder(place, fresh=True, note=view.note) as folder:
+        _finish(folder, driver.begin(settings, folder, view=view, name=name, address=place), place)
 
 
-def _resume(folder: Path, words: tuple[str, ...]) -> dict[str, Any]:
+def _resume(place: str, words: tuple[str, ...]) -> None:
     from rich.console import Console
 
     from search import driver
     from search.progress import view_for
+    from search.storage import run_folder
 
     overrides = {}
     for word in words:
@@ -61,10 +65,12 @@ def _resume(folder: Path, words: tuple[str, ...]) -> dict[str, Any]:
         if name != "evaluations" or not value.isdecimal():
             raise InputError(f"--resume: expected at most evaluations=N (a whole number) behind it; got '{word}'")
         overrides[name] = int(value)
-    return driver.resume(folder, overrides, view=view_for(Console(stderr=True)))
+    view = view_for(Console(stderr=True))
+    with run_folder(place, fresh=False, note=view.note) as folder:
+        _finish(folder, driver.resume(folder, overrides, view=view, address=place), place)
 
 
-def _finish(folder: Path, run: dict[str, Any]) -> None:
+def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
     """Say what was found, then write the report: a report that cannot be written hides no result."""
     from search.report import write_report
 
@@ -74,6 +80,6 @@ def _finish(folder: Path, run: dict[str, Any]) -> None:
     done = run["counts"]["search"]["done"]
     click.echo(f"best of {done} (candidate {best['index']}, {best['digest'][:12]}): {cost}")
     click.echo(f"mean over {len(best['rescores'])} fresh seeds: {mean}")
-    click.echo(f"{folder / 'best.json'}")
+    click.echo(f"{place.rstrip('/')}/best.json")
     click.echo("making the report: the Fisher spectra of the best network and the presets, pictures", err=True)
-    click.echo(f"{write_report(folder)}")
+    click.echo(f"{place.rstrip('/')}/{write_report(folder).name}")

@@ -1,7 +1,8 @@
 """A driver in a process of its own, to be killed by tests: python -m tests.search.drive begin|resume FOLDER JSON.
 
 The JSON: config (overrides of a toy configuration), behaviour (of the scorer), salt, overrides (of a resume), die_writing
-(SIGKILL itself in the middle of the n-th record it writes), file_limit (bytes that no file may outgrow).
+(SIGKILL itself in the middle of the n-th record it writes), file_limit (bytes that no file may outgrow), beat_seconds (of the
+mirror, where FOLDER is a URL).
 """
 
 import json
@@ -9,10 +10,9 @@ import os
 import resource
 import signal
 import sys
-from pathlib import Path
 from typing import Any
 
-from search import config, driver, journal
+from search import config, driver, journal, storage
 from search.interrupts import Interrupts
 from search.pool import Pool, SerialPool
 from search.progress import PlainView, View
@@ -79,10 +79,14 @@ def main(action: str, folder: str, options: str) -> None:
     misbehave(wanted)
     space = ToySpace(behaviour=wanted.get("behaviour"), salt=wanted.get("salt", ""))
     view = PlainView(lambda text: print(text, flush=True), clock=lambda: 0.0)
-    if action == "begin":
-        driver.begin(toy_config(*wanted.get("config", ())), Path(folder), view=view, space=space, pool_maker=toy_pool)
-    else:
-        driver.resume(Path(folder), wanted.get("overrides"), view=view, space=space, pool_maker=toy_pool)
+    beat = wanted.get("beat_seconds", storage.BEAT_SECONDS)
+    fresh = action == "begin"
+    with storage.run_folder(folder, fresh=fresh, note=view.note, beat_seconds=beat) as path:
+        common = {"view": view, "space": space, "pool_maker": toy_pool, "address": folder}
+        if fresh:
+            driver.begin(toy_config(*wanted.get("config", ())), path, **common)
+        else:
+            driver.resume(path, wanted.get("overrides"), **common)
 
 
 if __name__ == "__main__":
