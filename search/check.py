@@ -48,6 +48,8 @@ def check(config: SearchConfig, source: str) -> None:
         ("batch", config.batch),
         ("repeats", config.repeats),
         ("pool.workers", config.pool.workers),
+        ("pool.min_workers", config.pool.min_workers),
+        ("pool.batch", config.pool.batch),
         ("finalists.count", config.finalists.count),
         ("finalists.seeds", config.finalists.seeds),
         ("space.nodes_per_subblock", config.space.nodes_per_subblock),
@@ -83,6 +85,8 @@ def check(config: SearchConfig, source: str) -> None:
         refuse("pool.gpus_per_worker", "0, a fraction of one, or a whole number", pool.gpus_per_worker)
     if pool.deadline_s is not None and pool.deadline_s <= 0:
         refuse("pool.deadline_s", "more than 0 seconds, or null", pool.deadline_s)
+    if pool.min_workers is not None and pool.min_workers > pool.workers:
+        refuse("pool.min_workers", f"at most pool.workers, {pool.workers}", pool.min_workers)
     if pool.kind == "serial" and (pool.workers != 1 or pool.gpus_per_worker or pool.address is not None):
         refuse("pool", "kind ray beside workers, gpus_per_worker or address", "kind serial, which has one worker: this process")
     if config.finalists.count > config.evaluations:

@@ -1,43 +1,43 @@
-"""The Ray pool: long-lived actors that score. The only file of `search` that knows Ray.
+"""The Ray pool: long-lived actors that score, on however many nodes there are.
 
 Ray restarts and retries nothing here (with its own retries, a killed task was seen to run twice without notice): this
-pool replaces dead actors and repeats their jobs, and knows how often. One job at a time is with an actor, so a death
-has one suspect. A job whose workers died twice runs alone from then on, on a fresh worker with nothing else under way,
-so that a neighbour's memory cannot be to blame; after three deaths alone it comes back as failed ("quarantined").
+pool replaces dead actors and repeats their jobs, and knows how often. A job whose workers died twice runs alone from
+then on, on a fresh worker with nothing else under way, so that a neighbour's memory cannot be to blame; after three
+deaths alone it comes back as failed ("quarantined"). A worker that was lost with its node is no sign against its job.
+
+Actors for which the cluster has no room wait in Ray's queue: they are the demand that makes a cluster grow, and the
+place of a lost node is taken by the next one. Cheap jobs travel several at a time; where such a batch ends badly, its
+jobs are repeated one by one.
 """
 
 from __future__ import annotations
 
 import importlib
 import itertools
-import math
 import os
-import socket
-import subprocess
-import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, final
 
-from search import guardian, interrupts
 from search.job import Outcome, Work
 from search.pool import EVALUATOR, Done, deadline_outcome
+from search.ray_cluster import RayCluster, first_line
 from search.schema import PoolConfig
 from uninas.errors import InputError
 
 DEATHS_TOGETHER = 2  # deaths after which a job is run alone
 DEATHS_ALONE = 3  # deaths of fresh workers running it alone after which a job is given up
+BATCH_SECONDS = 0.5  # jobs that take less than half of it travel together, as many as make about so much work
+LARGEST_BATCH = 16
+DEATH_SECONDS = 5.0  # until a dead worker or a killed node is noticed: so long a deadline's verdict waits, lest it blame the job
 _FAILED_STARTS = 5  # workers in a row that die before they are ready: something is wrong with all of them
-_CONNECT_SECONDS = 5.0  # patience with the address of a cluster
-_OBJECT_STORE_BYTES = 100 << 20  # jobs and outcomes are a few kilobytes; Ray's default takes 30% of the memory
 
 
 class _Scorer:
-    """The actor. Holds the evaluator's module and the device; one job at a time."""
+    """The actor. Holds the evaluator's module and the device; one batch of jobs at a time."""
 
     def __init__(self, name: str, evaluator: str) -> None:
         self._name = name
@@ -48,16 +48,23 @@ class _Scorer:
     def __repr__(self) -> str:
         return self._name
 
-    def prepare(self) -> dict[str, str]:
+    def prepare(self) -> tuple[str, dict[str, str]]:
+        import ray
+
         # imported here: what fails here comes back as it is, from the constructor it would be the actor's death
         self._module = importlib.import_module(self._evaluator)
         self._device = _device()
-        environment: dict[str, str] = self._module.prepare(self._device)
-        return environment
+        return ray.get_runtime_context().get_node_id(), self._module.prepare(self._device)
 
-    def evaluate(self, job: dict[str, Any]) -> dict[str, Any]:
-        outcome: Outcome = self._module.evaluate(self._module.Job.from_dict(job), self._device)
-        return outcome.as_dict()
+    def evaluate(self, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [self._outcome(job).as_dict() for job in jobs]
+
+    def _outcome(self, job: dict[str, Any]) -> Outcome:
+        try:
+            outcome: Outcome = self._module.evaluate(self._module.Job.from_dict(job), self._device)
+        except Exception as error:  # of the evaluator itself: a failure is a result, and no other job's
+            return Outcome({}, f"{type(error).__name__}: {first_line(error)}")
+        return outcome
 
 
 def _device() -> str:
@@ -71,14 +78,13 @@ def _device() -> str:
     return f"cuda:{visible.index(assigned[0]) if assigned[0] in visible else 0}"
 
 
-@dataclass
+@dataclass(eq=False)
 class _Worker:
     name: str
     handle: Any
-    reference: Any  # of prepare() while it starts, of evaluate() while it works
-    ready: bool = False
+    node: str | None = None  # Ray's id of it; None until the worker is ready
     fresh: bool = True  # no job yet
-    ticket: int | None = None
+    tickets: list[int] = field(default_factory=list)
     since: float = 0.0
 
 
@@ -88,6 +94,7 @@ class _Work:
     attempts: int = 0
     deaths: int = 0
     deaths_alone: int = 0
+    single: bool = False  # it was in a batch that ended badly
 
 
 @final
@@ -95,7 +102,7 @@ class RayPool:
     """Actors `scorer-<n>`, one per slot.
 
     Args:
-        config: workers, GPUs of each, deadline, address.
+        config: workers, GPUs of each, deadline, batch, address.
         evaluator: see `search.pool.EVALUATOR`; importable on every node.
         note: told what a person may want to know (Ray is starting, a worker died).
         interruptible: context in which Ctrl-C may cut Ray's slow start off.
@@ -113,99 +120,61 @@ class RayPool:
         self._evaluator = evaluator
         self._note = note
         self._interruptible = interruptible
+        self._cluster = RayCluster(config, note=note)
         self._numbers = itertools.count()
-        self._workers: list[_Worker] = []
+        self._workers: set[_Worker] = set()
+        self._under_way: dict[Any, _Worker] = {}  # Ray's reference of what a worker does -> the worker
+        self._idle: deque[_Worker] = deque()
+        self._ready = 0
+        self._refreshing = False  # a worker was replaced so that a suspect finds a fresh one
         self._work: dict[int, _Work] = {}
         self._waiting: deque[int] = deque()
         self._suspects: deque[int] = deque()
-        self._environment: dict[str, str] = {}
+        self._environment: dict[str, str] = {}  # of the first worker
+        self._told: set[str] = set()  # values of others that differ
         self._failed_starts = 0
-        self._guardian: subprocess.Popen[bytes] | None = None
-        self._connected_here = False
+        self._mean_seconds: float | None = None  # of a job, recent ones weighing more
 
     def start(self) -> dict[str, str]:
         """Start or join Ray, check that it has what is asked for, and wait for the first worker.
 
-        Where this process is connected to Ray already, that connection is used and left open by `close`.
-
         Raises:
             InputError: too few CPUs or GPUs, no cluster at the address, or workers that cannot start.
         """
-        ray: Any = importlib.import_module("ray")  # untyped in part
         with self._interruptible():
-            if not ray.is_initialized():
-                self._connect(ray)
-            self._check_resources(ray.cluster_resources())
-            self._workers = [self._spawn() for _ in range(self._config.workers)]
+            version = self._cluster.connect()
+            for _ in range(self._config.workers):
+                self._spawn()
             while not self._environment:
                 self._collect(1.0)
-        return {**self._environment, "ray": ray.__version__}
+        return {**self._environment, "ray": version}
 
-    def _connect(self, ray: Any) -> None:
-        # every variable is a default: what the user has set stays
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; silences its warning
-        address = self._config.address or _submitted_address()
-        self._connected_here = True
-        if address is not None:
-            self._note(f"joining Ray at {address}")
-            _refuse_silence(address)
-            try:
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise InputError(f"pool.address: expected a Ray cluster at '{address}'; {_first_line(error)}") from None
-            return
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # else Ray may write a token into the user's home
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        if self._config.workers > cores and not self._config.gpus_per_worker:
-            self._note(f"{self._config.workers} workers share {cores} processor cores: more workers than cores gain nothing")
-        os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: starved by anything else on the machine
-        self._note("starting Ray on this machine (about ten seconds)")
-        folder = tempfile.mkdtemp(prefix="uninas-")  # short: Ray puts sockets into it, whose paths have a limit
-        self._guardian = subprocess.Popen(
-            [sys.executable, guardian.__file__, folder, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
-        )
-        interrupts.SPARED.add(self._guardian.pid)
-        ray.init(
-            address="local",
-            num_cpus=max(cores, self._config.workers),
-            include_dashboard=self._config.dashboard,
-            dashboard_host="127.0.0.1",
-            object_store_memory=_OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _temp_dir=folder,
-            _node_ip_address="127.0.0.1",  # Ray then listens on loopback only
-        )
-
-    def _check_resources(self, resources: dict[str, float]) -> None:
-        """Refuse what Ray would wait for in silence for ever."""
-        workers, gpus = self._config.workers, self._config.gpus_per_worker
-        if gpus > 0:
-            have = int(resources.get("GPU", 0))
-            slots = have * math.floor(1 / gpus + 1e-9) if gpus <= 1 else have // int(gpus)
-            if slots < workers:
-                raise InputError(
-                    f"pool: expected room for {workers} workers with {gpus:g} GPU each; Ray has {have} GPUs, room for {slots}"
-                )
-        if (cpus := int(resources.get("CPU", 0))) < workers:
-            raise InputError(f"pool: expected a CPU slot for each of {workers} workers; Ray has {cpus}")
-
-    def _spawn(self) -> _Worker:
+    def _spawn(self) -> None:
         import ray
 
         name = f"scorer-{next(self._numbers)}"
         options = {"num_cpus": 1, "num_gpus": self._config.gpus_per_worker, "max_restarts": 0, "max_task_retries": 0}
         actor: Any = ray.remote(_Scorer)
-        handle = actor.options(name=name, **options).remote(name, self._evaluator)
-        return _Worker(name, handle, handle.prepare.remote())
+        worker = _Worker(name, actor.options(name=name, **options).remote(name, self._evaluator))
+        self._workers.add(worker)
+        self._under_way[worker.handle.prepare.remote()] = worker
 
     def free(self) -> int:
-        """One job a worker."""
-        return len(self._workers) - len(self._work)
+        """Say for how many more jobs there is work: a batch a worker, of those that are ready or surely will be."""
+        workers = max(self._ready, self._config.min_workers or self._config.workers)
+        return workers * self._batch() - len(self._work)
+
+    def _batch(self) -> int:
+        """So many jobs go to a worker at a time."""
+        if self._config.batch is not None:
+            return self._config.batch
+        if self._mean_seconds is None:
+            return 1
+        patience = BATCH_SECONDS if self._config.deadline_s is None else min(BATCH_SECONDS, self._config.deadline_s / 2)
+        return max(1, min(LARGEST_BATCH, int(patience / max(self._mean_seconds, 1e-3))))
 
     def submit(self, ticket: int, job: Work) -> None:
-        """Queue a job; it starts at the next poll, as soon as a worker is idle."""
+        """Queue a job; it starts at once where a worker is idle."""
         self._work[ticket] = _Work(job)
         self._waiting.append(ticket)
         self._dispatch()
@@ -219,105 +188,174 @@ class RayPool:
 
     def _dispatch(self) -> None:
         """Give waiting jobs to idle workers; a suspect only when nothing else is under way, and then it alone."""
-        busy = [worker for worker in self._workers if worker.ticket is not None]
         if self._suspects:
-            if busy:
-                return
-            worker = next((worker for worker in self._workers if worker.ready and worker.fresh), None)
-            if worker is not None:
-                self._give(worker, self._suspects[0])
-            elif all(worker.ready for worker in self._workers):
-                self._replace(self._workers[0])
+            if len(self._idle) == self._ready:
+                self._dispatch_suspect()
             return
-        for worker in self._workers:
-            if self._waiting and worker.ready and worker.ticket is None:
-                self._give(worker, self._waiting.popleft())
+        while self._waiting and self._idle:
+            self._give(self._idle.popleft(), self._next_batch())
 
-    def _give(self, worker: _Worker, ticket: int) -> None:
-        work = self._work[ticket]
-        work.attempts += 1
-        worker.ticket, worker.fresh, worker.since = ticket, False, time.monotonic()
-        worker.reference = worker.handle.evaluate.remote(work.job.as_dict())
+    def _dispatch_suspect(self) -> None:
+        worker = next((worker for worker in self._idle if worker.fresh), None)
+        if worker is not None:
+            self._idle.remove(worker)
+            self._give(worker, [self._suspects[0]])
+        elif self._idle and not self._refreshing:
+            self._refreshing = True  # once: who is ready next is fresh, be it that one or one that had no room before
+            self._replace(self._idle[0])
+
+    def _next_batch(self) -> list[int]:
+        """Take the next jobs, an even share for each worker at the most."""
+        share = -(-len(self._waiting) // max(1, self._ready))
+        tickets = [self._waiting.popleft()]
+        while len(tickets) < min(self._batch(), share) and not any(
+            self._work[ticket].single for ticket in (tickets[0], self._waiting[0])
+        ):
+            tickets.append(self._waiting.popleft())
+        return tickets
+
+    def _give(self, worker: _Worker, tickets: list[int]) -> None:
+        for ticket in tickets:
+            self._work[ticket].attempts += 1
+        worker.tickets, worker.fresh, worker.since = tickets, False, time.monotonic()
+        reference = worker.handle.evaluate.remote([self._work[ticket].job.as_dict() for ticket in tickets])
+        self._under_way[reference] = worker
 
     def _replace(self, worker: _Worker) -> None:
         import ray
 
         ray.kill(worker.handle, no_restart=True)
-        self._workers[self._workers.index(worker)] = self._spawn()
+        self._drop(worker)
+        self._spawn()
+
+    def _drop(self, worker: _Worker) -> None:
+        self._workers.remove(worker)
+        self._under_way = {reference: other for reference, other in self._under_way.items() if other is not worker}
+        if worker.node is not None:
+            self._ready -= 1
+        if worker in self._idle:
+            self._idle.remove(worker)
 
     def _collect(self, timeout_s: float) -> list[Done]:
         import ray
 
-        under_way = {worker.reference: worker for worker in self._workers if worker.ticket is not None or not worker.ready}
-        if not under_way:
+        if not self._under_way:
             return []
-        ray.wait(list(under_way), num_returns=1, timeout=self._patience(timeout_s))
-        finished, _ = ray.wait(list(under_way), num_returns=len(under_way), timeout=0)
-        done = [self._settle(ray, under_way[reference]) for reference in finished]
-        done += [self._missed(worker) for worker in self._workers if self._overdue(worker)]
-        return [item for item in done if item is not None]
+        references = list(self._under_way)
+        ray.wait(references, num_returns=1, timeout=self._patience(timeout_s))
+        finished, _ = ray.wait(references, num_returns=len(references), timeout=0)
+        done = [item for reference in finished for item in self._settle(ray, reference)]
+        for worker in [worker for worker in self._workers if self._overdue(worker)]:
+            done += self._missed(worker)
+        return done
 
     def _patience(self, timeout_s: float) -> float:
         """Wait no longer than until the next deadline."""
         if self._config.deadline_s is None:
             return timeout_s
-        ends = [worker.since + self._config.deadline_s for worker in self._workers if worker.ticket is not None]
-        return max(0.0, min([timeout_s, *(end - time.monotonic() for end in ends)]))
+        begun = min((worker.since for worker in self._workers if worker.tickets), default=time.monotonic())
+        return max(0.0, min(timeout_s, begun + self._config.deadline_s + DEATH_SECONDS - time.monotonic()))
 
-    def _settle(self, ray: Any, worker: _Worker) -> Done | None:
-        """Read a finished reference: the outcome, the readiness of a worker, or its death."""
+    def _settle(self, ray: Any, reference: Any) -> list[Done]:
+        """Read a finished reference: outcomes, the readiness of a worker, or its death."""
+        worker = self._under_way.pop(reference)
         try:
-            result = ray.get(worker.reference)
+            result = ray.get(reference)
         except ray.exceptions.RayTaskError as error:
-            if worker.ticket is None:
-                raise InputError(f"worker {worker.name}: cannot start: {_first_line(error.cause or error)}") from None
-            result = Outcome({}, f"{type(error.cause).__name__}: {_first_line(error.cause or error)}").as_dict()
+            if not worker.tickets:
+                raise InputError(f"worker {worker.name}: cannot start: {first_line(error.cause or error)}") from None
+            return self._died(ray, worker, error)  # evaluate catches what a job raises: this ended the worker's own work
         except ray.exceptions.RayError as error:
-            return self._died(worker, error)
-        if worker.ticket is None:
-            worker.ready, self._environment, self._failed_starts = True, result, 0
-            return None
-        ticket, worker.ticket = worker.ticket, None
-        return self._done(ticket, Outcome(**result), worker.name)
+            return self._died(ray, worker, error)
+        tickets, worker.tickets = worker.tickets, []
+        self._idle.append(worker)
+        if not tickets:
+            worker.node, environment = result
+            self._ready, self._failed_starts, self._refreshing = self._ready + 1, 0, False
+            self._compare(worker, environment)
+            return []
+        self._note_seconds((time.monotonic() - worker.since) / len(tickets))
+        outcomes = [self._in_time(Outcome(**data)) for data in result]
+        return [self._done(ticket, outcome, worker.name) for ticket, outcome in zip(tickets, outcomes, strict=True)]
+
+    def _in_time(self, outcome: Outcome) -> Outcome:
+        """Hold an outcome against the deadline by the worker's own clock."""
+        limit = self._config.deadline_s
+        spent = outcome.seconds.get("build", 0.0) + outcome.seconds.get("score", 0.0)
+        return outcome if limit is None or spent <= limit else deadline_outcome(limit)
+
+    def _compare(self, worker: _Worker, environment: dict[str, str]) -> None:
+        """Warn where workers run on what makes their scores differ."""
+        self._environment = self._environment or environment
+        for name, value in environment.items():
+            if value != self._environment.get(name) and value not in self._told:
+                self._told.add(value)
+                self._note(
+                    f"warning: {name} of {worker.name} is '{value}', of others '{self._environment.get(name)}': scores may differ"
+                )
+
+    def _note_seconds(self, spent: float) -> None:
+        self._mean_seconds = spent if self._mean_seconds is None else 0.9 * self._mean_seconds + 0.1 * spent
 
     def _done(self, ticket: int, outcome: Outcome, worker: str) -> Done:
         if ticket in self._suspects:
             self._suspects.remove(ticket)
         return Done(ticket, outcome, worker, self._work.pop(ticket).attempts)
 
-    def _died(self, worker: _Worker, error: Exception) -> Done | None:
-        ticket = worker.ticket
-        if ticket is None:
+    def _died(self, ray: Any, worker: _Worker, error: Exception) -> list[Done]:
+        if worker.node is None:
             self._failed_starts += 1
             if self._failed_starts >= _FAILED_STARTS:
-                raise InputError(f"pool: {_FAILED_STARTS} workers in a row died before they were ready: {_first_line(error)}")
+                raise InputError(f"pool: {_FAILED_STARTS} workers in a row died before they were ready: {first_line(error)}")
             self._note(f"{worker.name} died while starting; replaced")
             self._replace(worker)
-            return None
+            return []
+        lost = worker.node not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        tickets = worker.tickets
         self._replace(worker)
+        cause = "was lost with its node" if lost else "died"
+        over = "" if not tickets else f" over candidate {', '.join(self._work[ticket].job.label for ticket in tickets)}"
+        self._note(f"{worker.name} {cause}{over}; replaced{', repeated' if tickets else ''}")
+        if lost:
+            self._repeat(tickets)
+            return []
+        return [done for ticket in tickets if (done := self._blame(ticket, worker, len(tickets) > 1)) is not None]
+
+    def _repeat(self, tickets: list[int], *, single: bool = False) -> None:
+        """Put jobs to the front again; a suspect stands in its own line still."""
+        for ticket in reversed(tickets):
+            self._work[ticket].single |= single
+            if ticket not in self._suspects:
+                self._waiting.appendleft(ticket)
+
+    def _blame(self, ticket: int, worker: _Worker, shared: bool) -> Done | None:
+        """Count a death against a job, and repeat it: first as usual, then alone, and in the end not at all."""
         work = self._work[ticket]
-        self._note(f"{worker.name} died over candidate {work.job.label}; replaced, the candidate is repeated")
         if ticket in self._suspects:
             work.deaths_alone += 1
             if work.deaths_alone == DEATHS_ALONE:
                 reason = f"quarantined: killed {DEATHS_ALONE} fresh workers while running alone"
                 return self._done(ticket, Outcome({}, reason), worker.name)
-        elif (deaths := work.deaths + 1) < DEATHS_TOGETHER:
-            work.deaths = deaths
-            self._waiting.appendleft(ticket)
+            return None
+        work.deaths += 1
+        if work.deaths < DEATHS_TOGETHER:
+            self._repeat([ticket], single=shared)
         else:
             self._suspects.append(ticket)
         return None
 
     def _overdue(self, worker: _Worker) -> bool:
         limit = self._config.deadline_s
-        return limit is not None and worker.ticket is not None and time.monotonic() - worker.since > limit
+        return limit is not None and bool(worker.tickets) and time.monotonic() - worker.since > limit + DEATH_SECONDS
 
-    def _missed(self, worker: _Worker) -> Done:
-        assert worker.ticket is not None
+    def _missed(self, worker: _Worker) -> list[Done]:
         assert self._config.deadline_s is not None
+        tickets = worker.tickets
         self._replace(worker)  # a synchronous method cannot be cancelled, only its process can be ended
-        return self._done(worker.ticket, deadline_outcome(self._config.deadline_s), worker.name)
+        if len(tickets) > 1:
+            self._repeat(tickets, single=True)  # the deadline is each one's own
+            return []
+        return [self._done(tickets[0], deadline_outcome(self._config.deadline_s), worker.name)]
 
     def close(self) -> None:
         """Kill the actors; end Ray, with every process of it, where `start` began it, or leave the joined cluster."""
@@ -326,34 +364,7 @@ class RayPool:
         if ray.is_initialized():
             for worker in self._workers:
                 ray.kill(worker.handle, no_restart=True)
-            if self._connected_here:
-                ray.shutdown()
-        self._workers, self._work, self._connected_here = [], {}, False
-        self._waiting.clear()
-        self._suspects.clear()
-        if self._guardian is not None:
-            assert self._guardian.stdin is not None
-            self._guardian.stdin.close()
-            self._guardian.wait()
-            self._guardian = None
-
-
-def _submitted_address() -> str | None:
-    """Give the cluster a submitted Ray job belongs to; a stray RAY_ADDRESS in a shell is no wish to join it."""
-    return os.environ.get("RAY_ADDRESS") if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ else None
-
-
-def _refuse_silence(address: str) -> None:
-    """Try to reach HOST:PORT for a few seconds; Ray itself would try for minutes."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    if not colon or not port.isdecimal():
-        return  # "auto" and the like, which Ray finds or misses at once
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(f"pool.address: expected a Ray cluster at '{address}'; {error}") from None
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+        self._cluster.close()
+        for kept in (self._workers, self._work, self._under_way, self._waiting, self._suspects, self._idle):
+            kept.clear()
+        self._ready = 0

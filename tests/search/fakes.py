@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import random
+import resource
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -90,8 +91,9 @@ def prepare(device: str) -> dict[str, str]:
 def evaluate(job: Job, device: str) -> Outcome:
     """Score a toy network, misbehaving first as the job's text says. A digest is hit where it starts with a given prefix.
 
-    delay: mean milliseconds, uneven by digest and worker. raise, nan, hang, die: prefixes. die_once: prefixes whose first
-    evaluation kills the worker, remembered by a file in the folder `memory`. log: folder that gets one file a call.
+    delay: mean milliseconds, uneven by digest and worker. raise, nan, hang, die, eat: prefixes; eat takes memory until there is
+    no more, and then plays the system's killer. die_once: prefixes whose first evaluation kills the worker, remembered by a file
+    in the folder `memory`.
     """
     network = json.loads(job.architecture)
     behaviour = network["behaviour"]
@@ -106,6 +108,8 @@ def evaluate(job: Job, device: str) -> Outcome:
     if hit("hang"):
         while True:
             time.sleep(0.01)
+    if hit("eat"):
+        _eat()
     if hit("die"):
         os.kill(os.getpid(), signal.SIGKILL)
     if hit("die_once"):
@@ -116,3 +120,14 @@ def evaluate(job: Job, device: str) -> Outcome:
     scores = toy_scores(network["digits"], job.seed)
     wanted = {name: float("nan") if hit("nan") else scores[name] for name in job.proxies}
     return outcome_of(wanted, {"build": 0.0, "score": 0.0})
+
+
+def _eat() -> None:
+    """Fill half a gigabyte more than there is leave for, then die as under the system's out-of-memory killer."""
+    resource.setrlimit(resource.RLIMIT_DATA, (256 << 20, resource.RLIM_INFINITY))
+    eaten = []
+    try:
+        while True:
+            eaten.append(bytearray(16 << 20))
+    except MemoryError:
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -10,10 +10,11 @@ from typing import Any
 import psutil
 import pytest
 
-from search.job import Job
+from search.job import Job, Outcome
 from search.pool import Done
 from search.progress import State
-from search.ray_pool import RayPool
+from search.ray_cluster import check_resources
+from search.ray_pool import LARGEST_BATCH, RayPool
 from search.schema import PoolConfig
 from tests.search.conftest import ROOT, Notes, records, resume_toy, run_toy, stable
 from tests.search.drive import FAKES
@@ -100,7 +101,7 @@ def run_pool(pool: RayPool, jobs: list[Job]) -> dict[int, Done]:
             for item in pool.poll(1.0):
                 assert item.ticket not in done
                 done[item.ticket] = item
-        assert pool.free() == 2
+        assert pool.free() == 2 * pool._batch()
         assert pool.poll(0.0) == []
     finally:
         pool.close()
@@ -136,6 +137,40 @@ def test_every_vice_at_once(tmp_path: Path) -> None:
     assert any("died over candidate" in note for note in notes)
 
 
+@pytest.mark.parametrize("batch", [None, 1, 3, LARGEST_BATCH])
+def test_every_vice_in_batches_of_any_size(batch: int | None) -> None:
+    """Whoever travels with a vice is scored all the same, and comes back once."""
+    plain = toy_jobs(10, {})
+    vices = {"hang": [plain[1].digest], "raise": [plain[3].digest], "die": [plain[5].digest]}
+    done = run_pool(RayPool(PoolConfig(workers=2, deadline_s=1.0, batch=batch), evaluator=FAKES), toy_jobs(10, vices))
+    reasons = {ticket: str(item.outcome.reason).split(":")[0] for ticket, item in done.items() if item.outcome.reason}
+    assert reasons == {1: "deadline", 3: "ValueError", 5: "quarantined"}
+    assert done[5].attempts == 5
+    for ticket in {0, 2, 4, 6, 7, 8, 9}:
+        assert done[ticket].outcome.scores == {"vkdnw": toy_scores([ticket, 1, 2, 3, 4, 5], 0)["vkdnw"]}
+
+
+def test_a_deadline_is_held_by_the_workers_own_clock() -> None:
+    pool = RayPool(PoolConfig(workers=2, deadline_s=2.0), evaluator=FAKES)
+    assert pool._in_time(Outcome({"vkdnw": 1.0}, None, {"build": 1.0, "score": 1.0})).reason is None
+    assert str(pool._in_time(Outcome({"vkdnw": 1.0}, None, {"build": 1.0, "score": 1.1})).reason).startswith("deadline")
+
+
+def test_cheap_jobs_travel_together_and_dear_ones_alone() -> None:
+    pool = RayPool(PoolConfig(workers=2), evaluator=FAKES)
+    assert pool._batch() == 1  # nothing is known yet
+    for seconds, batch in ((0.3, 1), (0.2, 2), (0.1, 5), (0.01, LARGEST_BATCH), (0.0, LARGEST_BATCH), (3.0, 1)):
+        pool._mean_seconds = seconds
+        assert pool._batch() == batch
+    hasty = RayPool(PoolConfig(workers=2, deadline_s=0.4), evaluator=FAKES)
+    hasty._mean_seconds = 0.01
+    assert hasty._batch() == LARGEST_BATCH
+    hasty._mean_seconds = 0.1
+    assert hasty._batch() == 2  # a batch is well within one job's deadline
+    done = run_pool(RayPool(PoolConfig(workers=2, batch=4), evaluator=FAKES), toy_jobs(40, {}))
+    assert len(done) == 40
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -164,13 +199,16 @@ def test_more_than_ray_has_is_refused_at_once(config: PoolConfig, message: str) 
     ],
 )
 def test_fractions_of_gpus_are_counted_per_gpu(gpus: float, have: int, workers: int, fits: bool) -> None:
-    pool = RayPool(PoolConfig(workers=workers, gpus_per_worker=gpus))
     resources = {"GPU": float(have), "CPU": 99.0}
-    if fits:
-        pool._check_resources(resources)
-    else:
-        with pytest.raises(InputError, match=f"Ray has {have} GPUs"):
-            pool._check_resources(resources)
+    for config in (
+        PoolConfig(workers=workers, gpus_per_worker=gpus),
+        PoolConfig(workers=50, min_workers=workers, gpus_per_worker=gpus),
+    ):
+        if fits:
+            check_resources(config, resources)
+        else:
+            with pytest.raises(InputError, match=f"Ray has {have} GPUs"):
+                check_resources(config, resources)
 
 
 def test_a_worker_that_cannot_start_says_why() -> None:
