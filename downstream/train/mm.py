@@ -112,7 +112,7 @@ def evaluate(settings: StackSettings, data: Path, run: Path, file: Path, *, work
         InputError: of the stack, the data or the weights.
     """
     with _quiet():
-        config = configured(replace(settings, weights=None), data, run, workers=workers, training=False)
+        config = configured(replace(settings, weights=None, processes=1), data, run, workers=workers, training=False)
         for name in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "auto_scale_lr"):
             config[name] = None
         clock = _clock()

@@ -177,7 +177,7 @@ def _check(settings: StackSettings, data: Path, training: bool) -> None:
         raise InputError(f"--data {data}: expected {', '.join(wanted)} in it; missing: {', '.join(missing)}")
     if task == "segment" and training and settings.batch < 2:
         raise InputError(f"--batch: expected at least 2 pictures, for UperNet's norms; got {settings.batch}")
-    if settings.precision != "float32" and not torch.cuda.is_available():
+    if training and settings.precision != "float32" and not torch.cuda.is_available():
         raise InputError(f"--precision {settings.precision}: expected a GPU for it; torch finds none")
     architecture = architecture_of(settings.arch)
     of_pictures(architecture)

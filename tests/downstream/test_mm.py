@@ -426,6 +426,8 @@ def test_two_processes_have_one_curve(task: str, data: dict[str, Path], tmp_path
     one, other = ((tmp_path / f"rank{rank}").read_text() for rank in (0, 1))
     assert one == other  # gradients are averaged: one network, not two
     assert done.stdout.count("best m") == 1
+    scored = mm.evaluate(kept, data[task], tmp_path / "log", tmp_path / "run" / "best.safetensors", workers=0)
+    assert scored[mm.BEST[task]] == pytest.approx(row[mm.BEST[task]], abs=1e-3)  # by one process
 
 
 def test_a_hostile_checkpoint_runs_nothing(data: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -466,6 +468,15 @@ def test_missing_data_and_broken_pictures(task: str, data: dict[str, Path], tmp_
         with pytest.raises(InputError, match=rf"^{re.escape(str(path))}: expected a picture; it cannot be read"):
             mm.train(settings(task), folder, tmp_path / f"run{number}", workers=number % 2)
         path.write_bytes(whole)
+
+
+def test_a_precision_is_of_the_training(data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was trained on a GPU is evaluated anywhere."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    asked = settings("segment", precision="bfloat16")
+    with pytest.raises(InputError, match="--precision bfloat16: expected a GPU for it"):
+        configured(asked, data["segment"], tmp_path / "run", workers=0)
+    configured(asked, data["segment"], tmp_path / "run", workers=0, training=False)
 
 
 @pytest.mark.parametrize("task", TASKS)
