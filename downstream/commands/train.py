@@ -138,7 +138,8 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
     if first:
         skipped = f", {len(found.unreadable)} pictures could not be read" if found.unreadable else ""
         title = {"top1": "top-1", "mask_ap": "mask AP", "miou": "mIoU"}[found.metric]
-        click.echo(f"best {title} {found.best:.2f}% in epoch {found.best_epoch} of {len(found.rows)}{skipped}")
+        best = f"best {title} {found.best:.2f}% in epoch {found.best_epoch}" if found.best_epoch else f"no {title} in any epoch"
+        click.echo(f"{best} of {len(found.rows)}{skipped}")
         for name in ("best.safetensors", "log.csv", "curves.svg"):
             if (run / name).exists():
                 click.echo(f"{run / name}")

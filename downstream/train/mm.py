@@ -90,7 +90,7 @@ def train(
                 runner.train()
     rows, metric = tuple(course.rows), BEST[settings.task]
     scored = [row for row in rows if metric in row]
-    best = max(scored, key=lambda row: row[metric], default={metric: 0.0, "epoch": 0})
+    best = max(scored, key=lambda row: row[metric], default={metric: math.nan, "epoch": 0})
     return Result(rows, metric, best[metric], int(best["epoch"]))
 
 
@@ -109,7 +109,7 @@ def evaluate(settings: StackSettings, data: Path, run: Path, file: Path, *, work
         without the first few and without the scoring at the end.
 
     Raises:
-        InputError: of the stack, the data or the weights.
+        InputError: of the stack, the data or the weights; there is nothing on the pictures to score by.
     """
     with _quiet():
         config = configured(replace(settings, weights=None, processes=1), data, run, workers=workers, training=False)
@@ -121,8 +121,10 @@ def evaluate(settings: StackSettings, data: Path, run: Path, file: Path, *, work
         runner.register_hook(clock, "LOWEST")
         with told_plainly():
             found = runner.test()
-    pictures = len(runner.test_dataloader.dataset)
-    return {**_percent(settings.task, found), "pictures": pictures, "pictures_per_second": clock.rate()}
+    pictures, figures = len(runner.test_dataloader.dataset), _percent(settings.task, found)
+    if BEST[settings.task] not in figures:
+        raise InputError(f"{data}: expected something labelled on the pictures of the validation; there is nothing")
+    return {**figures, "pictures": pictures, "pictures_per_second": clock.rate()}
 
 
 def _try_weights(config: Any) -> None:
@@ -170,9 +172,13 @@ def _runner(config: Any) -> Any:
 
 
 def _percent(task: str, found: Mapping[str, Any]) -> dict[str, float]:
-    """The stack's metrics under our names; AP comes as a share, mIoU in percent. No AP at all is that of no detection: 0."""
+    """The stack's metrics under our names; AP comes as a share, mIoU in percent. No AP at all is that of no detection: 0.
+
+    Left out is what the stack has no figure for: a NaN, or COCO's -1.
+    """
     scale, usual = (100.0, 0.0) if task == "detect" else (1.0, math.nan)
-    return {ours: scale * float(found.get(theirs, usual)) for theirs, ours in METRICS[task].items()}
+    figures = {ours: scale * float(found.get(theirs, usual)) for theirs, ours in METRICS[task].items()}
+    return {name: value for name, value in figures.items() if value >= 0}
 
 
 def _clock() -> Any:
@@ -257,8 +263,8 @@ def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> A
         def after_val_epoch(self, runner: Any, metrics: Mapping[str, Any] | None = None) -> None:
             row, before = self.rows[-1], [other[metric] for other in self.rows[:-1] if metric in other]
             row |= {name: float(f"{value:.6g}") for name, value in _percent(task, metrics or {}).items()}  # as log.csv has it
-            if runner.rank == 0 and row[metric] > max(before, default=-1.0):
-                about = {"epoch": str(int(row["epoch"])), metric: f"{row[metric]:.4f}"}
+            if runner.rank == 0 and (not before or row.get(metric, -math.inf) > max(before)):  # without a figure the latest
+                about = {"epoch": str(int(row["epoch"])), **({metric: f"{row[metric]:.4f}"} if metric in row else {})}
                 weights.save(model_of(runner).state_dict(), run / "best.safetensors", about)
             self._write(runner)
             watch.epoch(row)

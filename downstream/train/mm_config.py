@@ -8,14 +8,13 @@ configs/mmdet/mask_rcnn_uninas_coco.py, configs/mmseg/upernet_uninas_ade20k.py h
 
 from __future__ import annotations
 
-import json
 import sysconfig
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from downstream.backbone import architecture_of, of_pictures, stage_widths
 from downstream.mm_stack import require
+from downstream.train.coco import read_annotations
 from downstream.train.settings import StackSettings
 from uninas.errors import InputError
 
@@ -133,25 +132,17 @@ def _data(config: Any, task: str, data: Path, settings: StackSettings, workers: 
 
 
 def class_names(data: Path) -> tuple[str, ...]:
-    """Names of the classes of COCO's training annotations, in their order. Raises InputError where they cannot be read."""
-    return _categories(data / _LAYOUT["detect"][0])
-
-
-@cache
-def _categories(path: Path) -> tuple[str, ...]:
-    try:
-        return tuple(category["name"] for category in json.loads(path.read_text(encoding="utf-8"))["categories"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected the annotations of COCO, with categories; {error}") from None
+    """Names of the classes of COCO's training annotations, in their order. Raises InputError as `read_annotations`."""
+    return read_annotations(data / _LAYOUT["detect"][0])
 
 
 def _classes(config: Any, settings: StackSettings, data: Path, training: bool) -> None:
     """Fit the heads to the classes of the training, which the annotations must have in the same order."""
     from mmdet.datasets import CocoDataset
 
-    names = settings.classes or _categories(data / _LAYOUT["detect"][1])
+    names = settings.classes or read_annotations(data / _LAYOUT["detect"][1])
     for file in _LAYOUT["detect"][0 if training else 1 : 2]:
-        found = _categories(data / file)
+        found = read_annotations(data / file)
         if found != names:  # the stack numbers classes by their order in the file
             raise InputError(
                 f"{data / file}: expected the {len(names)} classes {_few(names)} in this order; got {len(found)}: {_few(found)}"

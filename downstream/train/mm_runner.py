@@ -54,8 +54,8 @@ def model_of(runner: Any) -> nn.Module:
 class _Steps:
     """The steps between a picture's file and the network, with draws of the picture's own, and errors that name files."""
 
-    def __init__(self, pipeline: Any, seed: int) -> None:
-        self.transforms = pipeline.transforms
+    def __init__(self, pipeline: Any, seed: int, classes: int) -> None:
+        self.transforms, self._classes = pipeline.transforms, classes
         self.seeds: tuple[int, ...] = (seed, 0)
 
     def __call__(self, results: dict[str, Any]) -> Any:
@@ -68,14 +68,25 @@ class _Steps:
         return found
 
     def _read(self, step: Any, results: dict[str, Any]) -> Any:
-        path = results.get("img_path")
-        if "Annotations" in type(step).__name__:
-            path = results.get("seg_map_path") or path
+        path, objects = results.get("img_path"), "Annotations" in type(step).__name__
+        labels = results.get("seg_map_path") if objects else None
         try:
             found = step(results)
-        except Exception as error:  # of Pillow, OpenCV, the system, and mmcv's own
-            raise InputError(f"{path}: expected a picture; it cannot be read ({type(error).__name__})") from None
+        except Exception as error:  # of Pillow, OpenCV, the system, pycocotools, and mmcv's own
+            expected = "annotations of its objects; they" if objects and not labels else "a picture; it"
+            raise InputError(f"{labels or path}: expected {expected} cannot be read ({type(error).__name__})") from None
+        if labels:
+            self._check(found["gt_seg_map"], found["ori_shape"], labels)
         return found
+
+    def _check(self, labels: Any, sides: tuple[int, int], path: str) -> None:
+        """Look at classes, (H, W), as the stack has them: from 0 on, 255 for none."""
+        if labels.shape != tuple(sides):
+            wanted, came = ("x".join(map(str, shape)) for shape in (sides, labels.shape))
+            raise InputError(f"{path}: expected a class a pixel of its picture, {wanted}; got {came}")
+        largest = int(labels.max(where=labels < 255, initial=0))
+        if largest >= self._classes:
+            raise InputError(f"{path}: expected classes 1 to {self._classes}, and 0 or 255 for none; got {largest + 1}")
 
 
 @LOOPS.register_module(name=LOOP)
@@ -165,7 +176,7 @@ class StackRunner(Runner):
         if len(made.dataset) == 0:
             raise InputError(f"{made.dataset.data_root}: expected pictures; there are none")
         if not isinstance(made.dataset.pipeline, _Steps):
-            made.dataset.pipeline = _Steps(made.dataset.pipeline, seed or 0)
+            made.dataset.pipeline = _Steps(made.dataset.pipeline, seed or 0, len(made.dataset.metainfo["classes"]))
         if len(made) == 0:
             raise InputError(
                 f"{made.dataset.data_root}: expected at least one batch of pictures to train on; got {len(made.dataset)} pictures"

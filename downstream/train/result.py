@@ -15,8 +15,8 @@ class Result:
     Attributes:
         rows: of log.csv, an epoch each.
         metric: column of the rows that decided which weights are the best; in percent.
-        best: its largest value.
-        best_epoch: where that was.
+        best: its largest value; NaN where no epoch has one.
+        best_epoch: where that was, or 0.
         unreadable: names of pictures that were skipped.
     """
 

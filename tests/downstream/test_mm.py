@@ -31,7 +31,7 @@ from downstream.subject import subject_of
 from downstream.timm_model import UniNASNet
 from downstream.train import mm
 from downstream.train.history import read_history
-from downstream.train.mm_config import class_names, config_file, configured
+from downstream.train.mm_config import config_file, configured
 from downstream.train.protocols import PROTOCOLS
 from downstream.train.result import Watch
 from downstream.train.run_folder import alone
@@ -455,21 +455,6 @@ def test_a_hostile_checkpoint_runs_nothing(data: dict[str, Path], tmp_path: Path
     assert "a trap ran" not in captured.out + captured.err
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_missing_data_and_broken_pictures(task: str, data: dict[str, Path], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="missing: "):
-        configured(settings(task), tmp_path, tmp_path / "run", workers=0)
-    make = {"detect": scenes.make_coco, "segment": scenes.make_ade}[task]
-    folder = make(tmp_path / "some data", train=2, val=1)
-    train = [path for path in sorted(folder.rglob("*.*")) if "train" in path.parent.name and path.suffix in (".jpg", ".png")]
-    for number, path in enumerate(train):
-        whole = path.read_bytes()
-        path.unlink() if number == 0 else path.write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(InputError, match=rf"^{re.escape(str(path))}: expected a picture; it cannot be read"):
-            mm.train(settings(task), folder, tmp_path / f"run{number}", workers=number % 2)
-        path.write_bytes(whole)
-
-
 def test_a_precision_is_of_the_training(data: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was trained on a GPU is evaluated anywhere."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -487,29 +472,6 @@ def test_weights_that_do_not_fit_leave_no_folder(task: str, data: dict[str, Path
         with pytest.raises(InputError, match=file.name):
             mm.train(settings(task, weights=str(file)), data[task], tmp_path / "run", workers=0)
         assert not (tmp_path / "run").exists()
-
-
-def test_annotations_that_do_not_fit(data: dict[str, Path], tmp_path: Path) -> None:
-    folder = scenes.make_coco(tmp_path / "data", train=2, val=1)
-    path = folder / "annotations" / "instances_train2017.json"
-    document = json.loads(path.read_text())
-    assert class_names(folder) == scenes.CLASSES
-    other = scenes.make_coco(tmp_path / "other", train=2, val=1) / "annotations" / "instances_train2017.json"
-    other.write_text(json.dumps({**document, "categories": document["categories"][::-1]}))
-    with pytest.raises(InputError, match="expected the 3 classes red, green, blue in this order; got 3: blue, green, red"):
-        configured(settings("detect"), tmp_path / "other", tmp_path / "run", workers=0)
-    empty = scenes.make_coco(tmp_path / "empty", train=2, val=1)
-    (empty / "annotations" / "instances_train2017.json").write_text(json.dumps({**document, "annotations": []}))
-    with pytest.raises(InputError, match="expected pictures, and objects on some; there are none"):
-        mm.train(settings("detect"), empty, tmp_path / "run", workers=0)
-    half = scenes.make_coco(tmp_path / "half", train=2, val=1)
-    (half / "annotations" / "instances_train2017.json").write_text('{"images": [')
-    with pytest.raises(InputError, match="expected the annotations of COCO, with categories"):
-        class_names(half)
-    with pytest.raises(InputError, match="--batch: expected at least 2 pictures"):
-        configured(settings("segment", batch=1), data["segment"], tmp_path / "run", workers=0)
-    with pytest.raises(InputError, match="expected at least one batch of pictures to train on; got 6"):
-        mm.train(settings("segment", batch=7), data["segment"], tmp_path / "few", workers=0)
 
 
 @pytest.mark.parametrize(("task", "size"), [("detect", (799, 1333)), ("segment", (511, 513))])
