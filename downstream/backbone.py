@@ -26,7 +26,10 @@ from uninas.graph import Architecture, Graph
 from uninas.source import load
 from uninas.text import from_document
 
-__all__ = ["Source", "architecture_of", "drop_paths", "of_pictures", "stage_outputs", "stage_widths", "with_channels"]
+__all__ = [
+    "Source", "architecture_of", "drop_paths", "of_batches", "of_pictures", "stage_outputs", "stage_strides", "stage_widths",
+    "with_channels",
+]  # fmt: skip
 
 Source = Architecture | Mapping[str, Any] | str
 """An architecture, the document of an architecture file, or what `uninas.source.load` reads: a preset's name, a path."""
@@ -90,6 +93,16 @@ def drop_paths(network: Network, rate: float) -> None:
         raise InputError(f"drop_path_rate: expected at least 0 and less than 1; got {rate}")
     blocks = [block for stage in network.stages for block in _stage(stage).blocks]
     paths = [[name for name, _ in block.named_children() if name.startswith("drop_path")] for block in blocks]
+def stage_strides(source: Source) -> list[int]:
+    """Pixels of the picture's side to one of each stage's map, whose sides are rounded up.
+
+    Raises:
+        InputError: what was expected, what came and where.
+    """
+    side = 1 << 24  # so large that rounding does not show
+    return [round(side / place.height) for place in architecture_of(source).places((side, side))]
+
+
     if rate and not any(paths):
         warnings.warn(f"drop_path_rate {rate} has no effect: the network has no residual paths", stacklevel=2)
     for place, (block, names) in enumerate(zip(blocks, paths, strict=True)):

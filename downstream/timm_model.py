@@ -16,7 +16,15 @@ from timm.layers import SelectAdaptivePool2d
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
-from downstream.backbone import Source, architecture_of, drop_paths, stage_outputs, with_channels
+from downstream.backbone import (
+    Source,
+    architecture_of,
+    drop_paths,
+    stage_outputs,
+    stage_strides,
+    stage_widths,
+    with_channels,
+)
 from uninas.compile import build
 from uninas.errors import InputError
 from uninas.graph import Architecture, Graph, head_channels
@@ -200,10 +208,9 @@ def _places(count: int, indices: int | Sequence[int] | None) -> list[int]:
 
 
 def _feature_info(architecture: Architecture) -> list[dict[str, Any]]:
-    height = architecture.input_size[0]
     return [
-        {"num_chs": flow.channels, "reduction": round(height / flow.place.height), "module": f"stages.{number}"}
-        for number, flow in enumerate(architecture.flows()[1:])
+        {"num_chs": channels, "reduction": stride, "module": f"stages.{number}"}
+        for number, (channels, stride) in enumerate(zip(stage_widths(architecture), stage_strides(architecture), strict=True))
     ]
 
 

@@ -12,7 +12,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from downstream.backbone import architecture_of, of_pictures, stage_widths
+from downstream.backbone import architecture_of, of_pictures, stage_strides, stage_widths
 from downstream.mm_stack import require
 from downstream.train.coco import read_annotations
 from downstream.train.settings import StackSettings
@@ -172,8 +172,7 @@ def _check(settings: StackSettings, data: Path, training: bool) -> None:
         raise InputError(f"--precision {settings.precision}: expected a GPU for it; torch finds none")
     architecture = architecture_of(settings.arch)
     of_pictures(architecture)
-    size = architecture.input_size[0]
-    strides = [round(size / flow.place.height) for flow in architecture.flows()[1:]]
+    strides = stage_strides(architecture)
     if strides != [4, 8, 16, 32]:
         raise InputError(
             f"--task {task}: expected a network of four stages, strides 4, 8, 16 and 32; got {len(strides)}: "

@@ -535,3 +535,12 @@ def test_a_network_of_three_stages_is_refused(data: dict[str, Path], tmp_path: P
     three = json.loads(to_text(arch.replace(stages=arch.stages[:3])))
     with pytest.raises(InputError, match="a network of four stages"):
         configured(settings("detect", arch=three), data["detect"], tmp_path / "run", workers=0)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("size", [(240, 240), (100, 75)])
+def test_a_network_of_any_reference_size_is_a_backbone(
+    size: tuple[int, int], task: str, data: dict[str, Path], tmp_path: Path
+) -> None:
+    arch = json.loads(to_text(small("coatnet", size)))
+    configured(settings(task, arch=arch), data[task], tmp_path / "run", workers=0)

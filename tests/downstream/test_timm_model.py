@@ -129,6 +129,12 @@ def test_features(name: str, size: tuple[int, int] | None) -> None:
     assert torch.equal(early[0], maps[0])
 
 
+@pytest.mark.parametrize("size", [(240, 240), (100, 75), (33, 1000)])
+def test_reductions_are_the_strides_at_any_reference_size(size: tuple[int, int]) -> None:
+    features = timm.create_model("uninas", arch=small("coatnet", size), features_only=True)
+    assert features.feature_info.reduction() == [4, 8, 16, 32]
+
+
 def test_features_of_some_stages_keep_no_others() -> None:
     features = timm.create_model("uninas", arch=NETWORKS["coatnet"], features_only=True, out_indices=(0, 2))
     assert features.feature_info.channels() == [32, 64]
