@@ -86,7 +86,8 @@ def subject_of(
         seed: of fresh weights.
 
     Raises:
-        InputError: no such architecture, or a training without weights yet.
+        InputError: no such architecture, a training without weights yet, or weights of another model than the detector or the
+            segmenter that was trained.
     """
     folder = Path(source)
     if weights is not None and not weights.is_file():
@@ -95,13 +96,16 @@ def subject_of(
     if (folder / "settings.json").is_file() and (folder / "architecture.json").is_file():
         settings = read(folder)
         architecture, size = load(folder / "architecture.json"), size or settings.size
-        weights = weights or folder / "best.safetensors"
-        if not weights.is_file():
-            raise InputError(f"{folder}: expected weights of a finished epoch, best.safetensors; there are none yet")
+        own = folder / "best.safetensors"
         if isinstance(settings, Settings):
             labels = settings.classes
         else:
             stack = settings
+        if not own.is_file() and (weights is None or stack is not None):
+            raise InputError(f"{folder}: expected weights of a finished epoch, best.safetensors; there are none yet")
+        if weights is not None and stack is not None:  # a whole model, which is not built here
+            weights_files.must_fit(weights, own)
+        weights = weights or own
         training = _training(settings, weights)
     architecture = architecture or load(source)
     count = classes or (len(labels) if labels else architecture.classes)

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from uninas.errors import InputError
 
-__all__ = ["load", "metadata", "read", "read_checkpoint", "save", "save_checkpoint"]
+__all__ = ["load", "metadata", "must_fit", "read", "read_checkpoint", "save", "save_checkpoint"]
 
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # keys under which checkpoints keep a state dict, best first
 _ARRAYS = {"_reconstruct": numpy._core.multiarray._reconstruct, "scalar": numpy._core.multiarray.scalar}  # type: ignore[attr-defined]
@@ -135,7 +135,7 @@ def load(module: nn.Module, path: str | Path, *, new_head: bool = False, backbon
         backbone: the module ends at its last stage: later stages, final norm and classifier of the file are passed over.
 
     Raises:
-        InputError: as `read`; names or shapes differ. The module is unchanged then.
+        InputError: as `read`; names or shapes differ, or a value is no number. The module is unchanged then.
     """
     wanted = module.state_dict()
     tensors = read(path, whole=any(name.startswith(_BACKBONE) for name in wanted))
@@ -149,6 +149,20 @@ def load(module: nn.Module, path: str | Path, *, new_head: bool = False, backbon
     classes = [len(where["head.weight"]) for where in (tensors, wanted) if "head.weight" in where]
     if len(classes) == 2 and classes[0] != classes[1]:
         raise InputError(f"{path}: expected a classifier of {classes[1]} classes; it has {classes[0]}")
+    _fit(tensors, wanted, path)
+    module.load_state_dict(tensors)
+
+
+def must_fit(path: str | Path, other: str | Path) -> None:
+    """Make sure that a file has the weights of the same model, all of it, as another one.
+
+    Raises:
+        InputError: as `load`.
+    """
+    _fit(read(path, whole=True), read(other, whole=True), path)
+
+
+def _fit(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: str | Path) -> None:
     missing, foreign = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
     other = sorted(name for name in wanted.keys() & tensors.keys() if wanted[name].shape != tensors[name].shape)
     if missing or foreign or other:
@@ -160,7 +174,9 @@ def load(module: nn.Module, path: str | Path, *, new_head: bool = False, backbon
                 if names
             )
         )
-    module.load_state_dict(tensors)
+    broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise InputError(f"{path}: expected numbers; {len(broken)} tensors hold NaN or infinity, the first is {broken[0]}")
 
 
 def _head(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

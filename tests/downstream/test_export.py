@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import random
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +20,10 @@ import torch
 from downstream import weights
 from downstream.export import export, exporting
 from downstream.subject import Subject, subject_of
+from downstream.train.settings import StackSettings
 from tests.uninas.networks import small, tiny, walked
 from tests.uninas.running import distance, noise, scramble
-from uninas import Architecture, InputError, cost
+from uninas import Architecture, InputError, cli, cost
 from uninas.spaces import nasbench201
 from uninas.text import to_text
 
@@ -133,6 +136,44 @@ def test_mistakes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--weights: expected a weights file; .*none\.safetensors is none"):
         export(subject_of("resnet", weights=tmp_path / "none.safetensors"), "torch", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_only_its_own_kind_of_weights_goes_into_a_trained_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Held against those that the training left, where the stack may be absent."""
+    run, out = tmp_path / "run", tmp_path / "out"
+    run.mkdir()
+    document = json.loads(to_text(small("coatnet")))
+    StackSettings("segment", document, (64, 64), batch=2, processes=1, epochs=1, every=1, drop_path=0.1).write(run)
+    (run / "architecture.json").write_text(json.dumps(document))
+    whole = {"backbone.stem.weight": torch.zeros(4, 3), "decode_head.bias": torch.zeros(2), "count": torch.tensor(3)}
+    files = {
+        "equal": ({name: tensor + 1 for name, tensor in whole.items()}, None),
+        "classifier": (timm.create_model("uninas", arch=small("coatnet"), num_classes=7).state_dict(), r"3 missing, .* unknown"),
+        "backbone": ({"stem.weight": torch.zeros(4, 3)}, "3 missing"),
+        "wider": ({**whole, "decode_head.bias": torch.zeros(3)}, "1 of another shape, the first is decode_head.bias"),
+        "broken": (
+            {**whole, "decode_head.bias": torch.tensor([0, torch.nan])},
+            "1 tensors hold NaN .* the first is decode_head.b",
+        ),
+    }
+    arguments = ["export", str(run), "--to", "mmseg", "--out", str(out), "--weights"]
+    for name, (tensors, message) in files.items():
+        file = tmp_path / f"{name}.safetensors"
+        weights.save(tensors, file)
+        if name == "equal":
+            with pytest.raises(InputError, match=r"expected weights of a finished epoch, best\.safetensors"):
+                subject_of(str(run), weights=file)
+            weights.save(whole, run / "best.safetensors")
+        with pytest.raises(SystemExit) as ended:
+            cli.main([*arguments, str(file)])
+        said = capsys.readouterr().err
+        assert bool(ended.value.code) == (message is not None), said
+        if message is None:
+            assert torch.equal(weights.read(out / "model.pth", whole=True)["count"], torch.tensor(4))
+            shutil.rmtree(out)
+        else:
+            assert re.fullmatch(rf"uninas: {re.escape(str(file))}: expected .*{message}.*\n", said)
+        assert not out.exists()
 
 
 def test_a_program_with_other_logits_is_not_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,21 @@ def test_other_contents(tmp_path: Path) -> None:
     assert same(model, network(2))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(value: float, tmp_path: Path) -> None:
+    """Among tensors of integers, too, which a batch norm counts with."""
+    state = network(1, name="resnet").state_dict()
+    broken = next(name for name in state if name.endswith("running_var"))
+    state[broken][3] = value
+    assert any(not tensor.is_floating_point() for tensor in state.values())
+    weights.save(state, tmp_path / "a.safetensors")
+    model = network(2, name="resnet")
+    said = re.escape(f"expected numbers; 1 tensors hold NaN or infinity, the first is {broken}")
+    with pytest.raises(InputError, match=f"{said}$"):
+        weights.load(model, tmp_path / "a.safetensors")
+    assert same(model, network(2, name="resnet"))
+
+
 def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.safetensors"
     weights.save({"x": torch.ones(2)}, path)
