@@ -17,7 +17,7 @@ from uninas.cost import cost
 from uninas.errors import InputError
 from uninas.graph import Architecture
 
-__all__ = ["METRICS", "Row", "accuracies", "compare", "sizes_of"]
+__all__ = ["METRICS", "Row", "accuracies", "compare", "once", "sizes_of"]
 
 METRICS: dict[str, tuple[tuple[str, str], ...]] = {
     "classify": (("top1", "top-1"),),
@@ -64,14 +64,22 @@ def sizes_of(tasks: Sequence[str], sizes: Sequence[tuple[int, int]] = ()) -> dic
     """Give each task its size: the protocol's, or those given, in order.
 
     Raises:
-        InputError: an unknown task, or another number of sizes than tasks.
+        InputError: an unknown task, one that is there twice, or another number of sizes than tasks.
     """
     unknown = [task for task in tasks if task not in METRICS]
     if unknown or not tasks:
         raise InputError(f"--tasks: expected some of {', '.join(METRICS)}; got {', '.join(unknown) or 'none'}")
+    once("--tasks", tasks)
     if sizes and len(sizes) != len(tasks):
         raise InputError(f"--sizes: expected one for each of {len(tasks)} tasks; got {len(sizes)}")
     return {task: sizes[place] if sizes else PROTOCOLS[task].size for place, task in enumerate(tasks)}
+
+
+def once(what: str, names: Sequence[str]) -> None:
+    """Refuse a name that is there twice: a table would show it once. Raises InputError."""
+    twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
+    if twice is not None:
+        raise InputError(f"{what}: expected each once; got {twice} twice")
 
 
 def compare(
@@ -101,7 +109,7 @@ def compare(
         for task, size in sizes.items():
             outputs = classes if task == "classify" else 0
             found = cost(architecture, size, outputs)
-            figures = {key: logs[name][key] for key, _ in METRICS[task] if key in logs[name]} if logs and name in logs else None
+            figures = {key: logs[name][key] for key, _ in METRICS[task] if key in logs[name]} if logs and logs.get(name) else None
             measured: dict[str, object] = {}
             if device is not None:
                 note(f"measuring {name}, {task} at {size[0]}x{size[1]}, batch {batch} on {device}")
@@ -114,14 +122,15 @@ def compare(
     return rows
 
 
-def accuracies(path: Path) -> dict[str, float]:
+def accuracies(path: Path, *, needed: bool = True) -> dict[str, float]:
     """Read the best figures of a training's log, each by itself.
 
     Args:
         path: a run of `uninas train` (log.csv), a run of MMDetection or MMSegmentation (vis_data/scalars.json), or such a file.
+        needed: False where a training may have no figure yet.
 
     Raises:
-        InputError: there is none, or it has no figures that we know.
+        InputError: there is none, or it has no figures that we know; in any case a log that cannot be read.
     """
     files = [path] if path.is_file() else [path / "log.csv", *sorted(path.glob("**/vis_data/scalars.json"))]
     known = {key: (key, 1.0) for names in METRICS.values() for key, _ in names} | _OTHER_NAMES
@@ -132,7 +141,7 @@ def accuracies(path: Path) -> dict[str, float]:
                 for key in known.keys() & row.keys():
                     name, scale = known[key]
                     best[name] = max(best.get(name, float("-inf")), scale * row[key])
-    if not best:
+    if needed and not best:
         raise InputError(f"{path}: expected a training's log.csv or scalars.json with {', '.join(sorted(known))}; got none")
     return best
 

@@ -40,9 +40,12 @@ def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_
     """
     from rich.console import Console
 
-    from downstream.compare import accuracies, compare, sizes_of
+    from downstream.compare import accuracies, compare, once, sizes_of
     from uninas.source import load
 
+    once("ARCHS", archs)
+    if out is not None:
+        _check(out)
     tasks = [task.strip() for task in options["tasks"].split(",") if task.strip()]
     sizes = [Size().convert(size, None, None) for size in (options["sizes"] or "").split(",") if size.strip()]
     known = {}
@@ -53,24 +56,23 @@ def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_
         known[name] = accuracies(Path(path))
     for name in archs:
         if name not in known and (Path(name) / "log.csv").is_file():
-            known[name] = accuracies(Path(name))
+            known[name] = accuracies(Path(name), needed=False)
     err = Console(stderr=True)
     rows = compare(
         {name: load(name) for name in archs}, sizes_of(tasks, sizes), device=_device(options["device"]), batch=options["batch"],
         precision=options["precision"], classes=options["classes"], logs=known,
         note=lambda text: err.print(text, markup=False, highlight=False),
     )  # fmt: skip
-    if out is not None:
-        _write(rows, out)
     if as_json:
-        click.echo(
-            json.dumps({"rows": [asdict(row) for row in rows], "batch": options["batch"], "precision": options["precision"]})
-        )
-        return
-    _show(rows, Console(width=None if sys.stdout.isatty() else 130))
-    for row in rows:
-        if row.failed:
-            click.echo(f"{row.name}, {row.task}: {row.failed}")
+        found = {"rows": [asdict(row) for row in rows], "batch": options["batch"], "precision": options["precision"]}
+        click.echo(json.dumps(found, allow_nan=False))
+    else:
+        _show(rows, Console(width=None if sys.stdout.isatty() else 130))
+        for row in rows:
+            if row.failed:
+                click.echo(f"{row.name}, {row.task}: {row.failed}")
+    if out is not None:  # last: what was measured is not lost where the disk refuses
+        _write(rows, out)
 
 
 def _device(given: str | None) -> str | None:
@@ -107,6 +109,16 @@ def _show(rows: Sequence[Any], console: Any) -> None:
     console.print(table)
 
 
+def _check(out: Path) -> None:
+    """Refuse a file that could not be written after all is measured."""
+    if out.suffix not in (".csv", ".json", ".md"):
+        raise InputError(f"--out: expected a file that ends in .csv, .json or .md; got {out}")
+    if out.is_dir():
+        raise InputError(f"--out: expected a file; got a folder, {out}")
+    if not out.parent.is_dir():
+        raise InputError(f"--out: expected a file in a folder that is there; got {out}")
+
+
 def _write(rows: Sequence[Any], out: Path) -> None:
     from uninas.files import write_text
 
@@ -120,9 +132,7 @@ def _write(rows: Sequence[Any], out: Path) -> None:
         table.writeheader()
         table.writerows(flat)
         text = stream.getvalue()
-    elif out.suffix == ".md":
+    else:
         lines = [HEADINGS, tuple("---" if place in (0, 1, 7) else "---:" for place in range(len(HEADINGS))), *map(_cells, rows)]
         text = "".join("| " + " | ".join(line) + " |\n" for line in lines)
-    else:
-        raise InputError(f"--out: expected a file that ends in .csv, .json or .md; got {out}")
     write_text(out, text)

@@ -11,12 +11,12 @@ import pytest
 
 from downstream import weights
 from downstream.compare import accuracies, compare, sizes_of
-from downstream.speed import measure
+from downstream.speed import Speed, measure
 from downstream.timm_model import UniNASNet
 from downstream.train.history import read_history, write_history
 from tests.downstream import pictures
 from tests.uninas.networks import small, tiny
-from uninas import InputError, cli, preset
+from uninas import Architecture, InputError, cli, preset
 from uninas.cost import cost
 from uninas.text import to_text
 
@@ -106,6 +106,80 @@ def test_the_table_in_the_terminal_and_in_files(capsys: pytest.CaptureFixture[st
     code, _, err = run(capsys, "compare", "resnet", "--device", "none", "--log", "vit=x")
     assert code == 2
     assert "--log: expected ARCH=RUN with one of resnet; got vit=x" in err
+
+
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is measured from now on, or would be."""
+    asked: list[str] = []
+
+    def one(architecture: Architecture, *, device: str, **options: Any) -> Speed:
+        asked.append(device)
+        return Speed(1.0, 0.0, None, device)
+
+    monkeypatch.setattr("downstream.compare.measure", one)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("table.txt", "--out: expected a file that ends in .csv, .json or .md; got "),
+        ("nowhere/table.md", "--out: expected a file in a folder that is there; got "),
+        ("folder.md", "--out: expected a file; got a folder, "),
+    ],
+)
+def test_a_table_that_cannot_be_written_is_refused_before_anything_is_measured(
+    name: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = measured(monkeypatch)
+    (tmp_path / "folder.md").mkdir()
+    code, out, err = run(capsys, "compare", "resnet", "--tasks", "classify", "--device", "cpu", "--out", str(tmp_path / name))
+    assert (code, out, asked) == (2, "", [])
+    assert f"{message}{tmp_path / name}" in err
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_what_was_measured_is_shown_where_the_disk_refuses(
+    form: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise InputError("table.md: cannot write: No space left on device")
+
+    asked = measured(monkeypatch)
+    monkeypatch.setattr("uninas.files.write_text", full)
+    arguments = ("compare", "resnet", "--tasks", "classify", "--device", "cpu", "--out", str(tmp_path / "table.md"))
+    code, out, err = run(capsys, *arguments, *form)
+    assert (code, asked) == (2, ["cpu"])
+    assert "resnet" in out
+    assert "No space left" in err
+
+
+def test_what_is_there_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (("resnet", "--tasks", "classify,classify", "--sizes", "64,32"), "--tasks: expected each once; got classify twice"),
+        (("resnet", "vit", "resnet"), "ARCHS: expected each once; got resnet twice"),
+    ):
+        code, _, err = run(capsys, "compare", *arguments, "--device", "none")
+        assert code == 2
+        assert message in err
+
+
+def test_a_training_without_a_figure_yet_has_an_empty_accuracy(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """As a segmenter's before its fifth epoch; a log that was asked for has one."""
+    (tmp_path / "architecture.json").write_text(to_text(tiny("E", (32, 32))))
+    write_history(tmp_path, [{"epoch": 1, "train_loss": 4.0}], {"loss": ("train_loss",)})
+    arguments = ("compare", str(tmp_path), "--tasks", "segment", "--device", "none")
+    code, out, err = run(capsys, *arguments, "--json")
+    assert code == 0, err
+    assert json.loads(out)["rows"][0]["accuracy"] is None
+    assert run(capsys, *arguments)[0] == 0
+    code, _, err = run(capsys, *arguments, "--log", f"{tmp_path}={tmp_path}")
+    assert code == 2
+    assert "expected a training's log.csv or scalars.json with" in err
+    (tmp_path / "log.csv").write_text("epoch,miou\n1,much\n")
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert "expected the log of a training" in err
 
 
 def test_evaluate_says_what_the_weights_are_worth(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
