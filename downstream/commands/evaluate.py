@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -87,7 +89,7 @@ def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> 
     found = accuracy(model, batches, device)
     bad = [pictures.name(number) for number in found.unreadable]
     if as_json:
-        click.echo(json.dumps({**asdict(found), "unreadable": bad}))
+        _print_json({**asdict(found), "unreadable": bad})
         return
     click.echo(
         f"top-1 {found.top1:.2f}%  top-5 {found.top5:.2f}%  cross-entropy {found.loss:.4f}  of {found.pictures:,} pictures"
@@ -112,9 +114,15 @@ def _stack(arch: str, data: Path, trained: Any, task: str, options: dict[str, An
     with tempfile.TemporaryDirectory() as log:
         found = mm.evaluate(settings, data, Path(log), weights, workers=options["workers"])
     if as_json:
-        click.echo(json.dumps(found))
+        _print_json(found)
         return
     titles = {"box_ap": "box AP", "mask_ap": "mask AP", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
     shown = "  ".join(f"{title} {found[name]:.2f}%" for name, title in titles.items() if name in found)
     click.echo(f"{shown}  of {found['pictures']:,} pictures")
     click.echo(f"{found['pictures_per_second']:.1f} pictures/s, loading included")
+
+
+def _print_json(found: Mapping[str, Any]) -> None:
+    """As one object; what is no number (an infinite loss) is null, for JSON has none."""
+    bad = [name for name, value in found.items() if isinstance(value, float) and not math.isfinite(value)]
+    click.echo(json.dumps({**found, **dict.fromkeys(bad)}, allow_nan=False))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from uninas.commands.options import Size
+from uninas.commands.options import Number, Size
 from uninas.errors import InputError
 
 _FOLDER = click.Path(path_type=Path)
@@ -49,17 +49,15 @@ _KEPT = ("task", "epochs", "batch", "size", "lr", "drop_path", "precision", "see
 @click.option("--epochs", type=click.IntRange(1), help="Default: the protocol's 150, 12, 125.")
 @click.option("--batch", type=click.IntRange(1), help="Of each process. Default: the protocol's 48, 4, 4; mobilenetv2: 64.")
 @click.option("--size", type=Size(), help="Pixels. Default: the protocol's 224, 800x1280, 512.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Default: the protocol's, in proportion to the whole batch.")
+@click.option("--lr", type=Number(0, min_open=True), help="Default: the protocol's, in proportion to the whole batch.")
 @click.option("--augment", help="timm's auto-augment, \"\" for none. Default: the protocol's rand-m15-n2-mstd0.5.")
-@click.option("--smoothing", type=click.FloatRange(0, 1, max_open=True), help="Of the labels. Default: the recipe's 0; 0.1.")
-@click.option("--mixup", type=click.FloatRange(0), help="Beta's parameter of mixup; 0: none. Default: the recipe's 0; 0.2.")
-@click.option("--erase", type=click.FloatRange(0, 1), help="Probability of an erased rectangle. Default: the recipe's 0; 0.25.")
-@click.option(
-    "--drop-path", type=click.FloatRange(0, 1, max_open=True), help="Stochastic depth. Default: the protocol's 0.2, 0.1, 0.3."
-)
+@click.option("--smoothing", type=Number(0, 1, max_open=True), help="Of the labels. Default: the recipe's 0; 0.1.")
+@click.option("--mixup", type=Number(0), help="Beta's parameter of mixup; 0: none. Default: the recipe's 0; 0.2.")
+@click.option("--erase", type=Number(0, 1), help="Probability of an erased rectangle. Default: the recipe's 0; 0.25.")
+@click.option("--drop-path", type=Number(0, 1, max_open=True), help="Stochastic depth. Default: the protocol's 0.2, 0.1, 0.3.")
 @click.option(
     "--ema",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=Number(0, 1, max_open=True),
     default=0.0,
     show_default=True,
     help="Decay of averaged weights, evaluated beside the others, and the best where they are better; 0: none.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from downstream import weights
 from downstream.compare import accuracies, compare, sizes_of
+from downstream.evaluate import Accuracy
 from downstream.speed import Speed, measure
 from downstream.timm_model import UniNASNet
 from downstream.train.history import read_history, write_history
@@ -182,7 +184,9 @@ def test_a_training_without_a_figure_yet_has_an_empty_accuracy(capsys: pytest.Ca
     assert "expected the log of a training" in err
 
 
-def test_evaluate_says_what_the_weights_are_worth(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_evaluate_says_what_the_weights_are_worth(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = pictures.make(tmp_path / "data", train=1, val=3)
     (tmp_path / "a.json").write_text(to_text(tiny("E", (32, 32))))
     weights.save(UniNASNet(tiny("E", (32, 32)), num_classes=3).state_dict(), tmp_path / "w.safetensors")
@@ -197,6 +201,10 @@ def test_evaluate_says_what_the_weights_are_worth(capsys: pytest.CaptureFixture[
     code, out, _ = run(capsys, *arguments, "--weights", str(tmp_path / "w.safetensors"))
     assert "of 9 pictures" in out
     assert "1 pictures could not be read" in out
+    monkeypatch.setattr("downstream.evaluate.accuracy", lambda *_: Accuracy(50.0, 60.0, math.nan, 9, (), math.inf))
+    code, out, _ = run(capsys, *arguments, "--weights", str(tmp_path / "w.safetensors"), "--json")
+    found = json.loads(out, parse_constant=pytest.fail)  # JSON has no NaN
+    assert (found["top1"], found["loss"], found["pictures_per_second"]) == (50.0, None, None)
     for given, message in ((), "--weights: expected a weights file"), (("--weights", "nowhere.pth"), "nowhere.pth is none"):
         code, _, err = run(capsys, *arguments, *given)
         assert code == 2

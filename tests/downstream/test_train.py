@@ -35,7 +35,7 @@ from downstream.train.settings import Settings, read
 from downstream.train.teacher import taught, teacher_of
 from tests.downstream import pictures
 from tests.uninas.networks import tiny
-from uninas import InputError, preset
+from uninas import InputError, cli, preset
 from uninas.device import device_of
 from uninas.text import to_text
 
@@ -451,6 +451,19 @@ def test_what_the_command_sets_number_by_number(recipe: str, gpus: int, data: Pa
     expected = RECIPES[recipe, gpus]
     for name, value in expected.items():
         assert made[name] == (pytest.approx(value) if isinstance(value, float) else value), name
+
+
+@pytest.mark.parametrize("option", ["--lr", "--smoothing", "--mixup", "--erase", "--drop-path", "--ema"])
+@pytest.mark.parametrize("value", ["nan", "inf", "1e999", "-inf"])
+def test_options_are_finite_numbers(
+    option: str, value: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "coatnet", "--data", str(data), "--out", str(tmp_path / "run"), option, value])
+    assert ended.value.code == 2
+    assert option in (said := capsys.readouterr().err)
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_schedule_runs_from_warm_up_to_its_minimum() -> None:

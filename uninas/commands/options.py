@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -21,3 +22,14 @@ class Size(click.ParamType):  # type: ignore[type-arg]
         if match is None or not int(match[1]) or not int(match[2] or match[1]):
             self.fail(f"expected a size such as 224 or 800x1280 (height x width), came {str(value)[:40]!r}", param, ctx)
         return int(match[1]), int(match[2] or match[1])
+
+
+class Number(click.FloatRange):
+    """A number within a range; NaN and infinities are none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number; fails with what was expected and what came."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, came {str(value)[:40]!r}", param, ctx)
+        return number
