@@ -15,12 +15,13 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import torch
 from timm.layers import DropPath
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
-from uninas.compile import Network, StageModule
+from uninas.compile import Network, StageModule, build
 from uninas.errors import InputError
 from uninas.graph import Architecture, Graph
 from uninas.source import load
@@ -58,6 +59,31 @@ def of_pictures(architecture: Architecture) -> None:
         raise InputError(f"expected a network of pictures, of 3 input channels; this one has {architecture.in_channels}")
 
 
+def of_batches(architecture: Architecture, batch: int, size: tuple[int, int]) -> None:
+    """Refuse to train where a batch norm would see a single value a channel: one picture, whose map is one pixel there.
+
+    Args:
+        architecture: of the network.
+        batch: pictures at a time, of one process.
+        size: (H, W) of the pictures.
+
+    Raises:
+        InputError: torch would refuse a step.
+    """
+    if batch > 1:
+        return
+    with torch.device("meta"), torch.no_grad():
+        try:
+            build(architecture).train()(torch.empty(batch, architecture.in_channels, *size))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):  # torch's words
+                raise
+            raise InputError(
+                f"--batch: expected at least 2 pictures, for at {size[0]}x{size[1]} a norm sees one value a channel of each; "
+                f"got {batch}"
+            ) from None
+
+
 def stage_widths(source: Source) -> list[int]:
     """Channels of each stage's map, for a neck or a head that is built on them.
 
@@ -65,6 +91,16 @@ def stage_widths(source: Source) -> list[int]:
         InputError: what was expected, what came and where.
     """
     return [stage.width for stage in architecture_of(source).stages]
+
+
+def stage_strides(source: Source) -> list[int]:
+    """Pixels of the picture's side to one of each stage's map, whose sides are rounded up.
+
+    Raises:
+        InputError: what was expected, what came and where.
+    """
+    side = 1 << 24  # so large that rounding does not show
+    return [round(side / place.height) for place in architecture_of(source).places((side, side))]
 
 
 def with_channels(architecture: Architecture, channels: int) -> Architecture:
@@ -93,16 +129,6 @@ def drop_paths(network: Network, rate: float) -> None:
         raise InputError(f"drop_path_rate: expected at least 0 and less than 1; got {rate}")
     blocks = [block for stage in network.stages for block in _stage(stage).blocks]
     paths = [[name for name, _ in block.named_children() if name.startswith("drop_path")] for block in blocks]
-def stage_strides(source: Source) -> list[int]:
-    """Pixels of the picture's side to one of each stage's map, whose sides are rounded up.
-
-    Raises:
-        InputError: what was expected, what came and where.
-    """
-    side = 1 << 24  # so large that rounding does not show
-    return [round(side / place.height) for place in architecture_of(source).places((side, side))]
-
-
     if rate and not any(paths):
         warnings.warn(f"drop_path_rate {rate} has no effect: the network has no residual paths", stacklevel=2)
     for place, (block, names) in enumerate(zip(blocks, paths, strict=True)):

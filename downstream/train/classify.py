@@ -34,7 +34,7 @@ from timm.utils.distributed import init_distributed_device_so
 from torch import Tensor, distributed, nn
 
 from downstream import weights
-from downstream.backbone import architecture_of, of_pictures
+from downstream.backbone import architecture_of, of_batches, of_pictures
 from downstream.evaluate import Accuracy, accuracy
 from downstream.train.history import write_history
 from downstream.train.pictures import Folder, Pictures, loader, seed_everything, told_plainly, true_classes
@@ -299,7 +299,9 @@ class _Work:
 
 
 def _model(settings: Settings, fresh: bool) -> Any:
-    of_pictures(architecture_of(settings.arch))
+    architecture = architecture_of(settings.arch)
+    of_pictures(architecture)
+    of_batches(architecture, settings.batch, settings.size)
     model = create_model("uninas", arch=dict(settings.arch), num_classes=len(settings.classes), drop_path_rate=settings.drop_path)
     if settings.norm_momentum is not None:
         for module in model.modules():

@@ -466,6 +466,18 @@ def test_options_are_finite_numbers(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_norm_that_would_see_one_value_is_refused(data: Path, tmp_path: Path) -> None:
+    """Of one picture whose last maps are one pixel, as torch says; larger maps, or a network without such norms, train."""
+    small = {"batch": 1, "epochs": 1, "augment": ""}
+    arch = json.loads(to_text(tiny("RRRR", (64, 64))))
+    with pytest.raises(InputError, match=r"^--batch: expected at least 2 pictures, .* at 32x32 .* got 1$"):
+        train(settings(arch=arch, **small), data, tmp_path / "run", workers=0)
+    assert not (tmp_path / "run").exists()
+    assert train(settings(arch=arch, **small, size=(64, 64)), data, tmp_path / "large", workers=0).best_epoch == 1
+    plain = json.loads(to_text(tiny("TTTT", (64, 64))))
+    assert train(settings(arch=plain, **small), data, tmp_path / "plain", workers=0).best_epoch == 1
+
+
 def test_the_schedule_runs_from_warm_up_to_its_minimum() -> None:
     optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-4)
     schedule, epochs = create_scheduler_v2(
