@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -111,22 +110,26 @@ def _onnx(model: UniNASNet, subject: Subject, out: Path) -> None:
     _describe(model, subject, out)
 
 
+_HERE = 'here = __import__("os").path.dirname(__import__("sys")._getframe().f_code.co_filename)  # this file\'s folder'
+"""mmengine runs a configuration under its file's name; its own `{{ fileDirname }}` ends a text at a quote in the path."""
+
+
 def _mm(task: str, model: UniNASNet, subject: Subject, out: Path) -> None:
     """The protocol's configuration with this network in it; what lies beside it is found wherever the folder goes."""
     stack = subject.stack
     trained = subject.weights is not None and stack is None
-    here = "{{ fileDirname }}"  # mmengine puts the file's own folder there
     text = config_file(task).read_text(encoding="utf-8")
-    values: dict[str, Any] = {"arch": f"{here}/architecture.json", "weights": f"{here}/model.safetensors" if trained else None}
+    values = {"arch": 'f"{here}/architecture.json"', "weights": 'f"{here}/model.safetensors"' if trained else "None"}
     if stack is not None:  # as it was trained; MMDetection counts (width, height)
-        values["size"] = stack.size[::-1] if task == "detect" else stack.size
+        values["size"] = repr(stack.size[::-1] if task == "detect" else stack.size)
     for name, value in values.items():
-        text, found = re.subn(rf"(?m)^{name} = [^#\n]*", f"{name} = {value!r}  ", text)
+        text, found = re.subn(rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", text)
         assert found == 1, name
+    text = text.replace("\narch = ", f"\n{_HERE}\narch = ")
     if stack is not None and subject.weights is not None:  # of the whole model, as the stack's tools load them
         named = {} if stack.classes is None else {"dataset_meta": {"classes": list(stack.classes)}}
         weights.save_checkpoint({"meta": named, "state_dict": weights.read(subject.weights, whole=True)}, out / "model.pth")
-        text += f'\n# The trained weights of the whole model, and the classes of its data.\nload_from = "{here}/model.pth"\n'
+        text += '\n# The trained weights of the whole model, and the classes of its data.\nload_from = f"{here}/model.pth"\n'
         if stack.classes is not None:
             count = f"dict(num_classes={len(stack.classes)})"
             text += f"classes = {stack.classes!r}\n"

@@ -153,7 +153,8 @@ def test_the_schedule_is_the_protocols(task: str, gpus: int) -> None:
 
 
 @pytest.mark.parametrize(("to", "task"), [("mmdet", "detect"), ("mmseg", "segment")])
-def test_an_exported_folder_is_a_configuration_wherever_it_lies(to: str, task: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["moved", "John's", 'the "best"', "two words", "a\\b", "{{ x }}"])
+def test_an_exported_folder_is_a_configuration_wherever_it_lies(to: str, task: str, folder: str, tmp_path: Path) -> None:
     from mmengine.config import Config
     from mmengine.registry import MODELS
 
@@ -162,14 +163,14 @@ def test_an_exported_folder_is_a_configuration_wherever_it_lies(to: str, task: s
     (tmp_path / "a.json").write_text(to_text(small("coatnet")))
     subject = subject_of(str(tmp_path / "a.json"), weights=tmp_path / "w.safetensors")
     export(subject, to, tmp_path / "made")
-    (tmp_path / "made").rename(tmp_path / "moved")
-    config = Config.fromfile(tmp_path / "moved" / "config.py")
+    (tmp_path / "made").rename(tmp_path / folder)
+    config = Config.fromfile(tmp_path / folder / "config.py")
     backbone = MODELS.build(config.model.backbone)
     backbone.init_weights()
     assert torch.equal(next(backbone.parameters()), next(classifier.parameters()))
     widths = config.model.neck.in_channels if task == "detect" else config.model.decode_head.in_channels
     assert tuple(widths) == backbone.out_channels
-    card = (tmp_path / "moved" / "README.md").read_text()
+    card = (tmp_path / folder / "README.md").read_text()
     assert "Config.fromfile" in card
     backbone_cost = cost(small("coatnet"), PROTOCOLS[task].size, 0)
     for said in (f"pipeline_tag: {'object-detection' if task == 'detect' else 'image-segmentation'}",
@@ -312,8 +313,8 @@ def test_it_trains_evaluates_resumes_and_reloads(
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
     to = {"detect": "mmdet", "segment": "mmseg"}[task]
-    export(subject_of(str(run)), to, tmp_path / "made")
-    check_exported(task, tmp_path / "made", one)
+    export(subject_of(str(run)), to, tmp_path / "it's made")
+    check_exported(task, tmp_path / "it's made", one)
     with pytest.raises(InputError, match=f"--to: expected {to}"):
         export(subject_of(str(run)), "timm", tmp_path / "other")
 
