@@ -93,6 +93,7 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
     epoch that was under way, and ends with the curve that it would have had.
     """
     from downstream.commands.progress import progress
+    from downstream.train.run_folder import ToldElsewhere
     from downstream.train.settings import Settings, read
     from uninas.device import device_of
 
@@ -118,21 +119,24 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
         task = "" if settings.task == "classify" else f"{settings.task}-"
         run = options["out"] or Path("runs") / f"train-{task}{_stem(arch)}-{settings.seed}"
     first = int(os.environ.get("RANK", "0")) == 0
-    with progress(first) as watch:
-        if isinstance(settings, Settings):
-            from downstream.train import classify
+    try:
+        with progress(first) as watch:
+            if isinstance(settings, Settings):
+                from downstream.train import classify
 
-            found = classify.train(
-                settings, data, run, device=str(device_of(device)), workers=workers, resume=resume is not None, watch=watch
-            )
-        else:
-            from downstream.train import mm
-
-            if device is not None:
-                raise InputError(
-                    "--device: expected not to be given for detect and segment: the stack takes a GPU where there is one"
+                found = classify.train(
+                    settings, data, run, device=str(device_of(device)), workers=workers, resume=resume is not None, watch=watch
                 )
-            found = mm.train(settings, data, run, workers=workers, resume=resume is not None, watch=watch)
+            else:
+                from downstream.train import mm
+
+                if device is not None:
+                    raise InputError(
+                        "--device: expected not to be given for detect and segment: the stack takes a GPU where there is one"
+                    )
+                found = mm.train(settings, data, run, workers=workers, resume=resume is not None, watch=watch)
+    except ToldElsewhere:  # by the first of several processes
+        context.exit(2)
     if first:
         skipped = f", {len(found.unreadable)} pictures could not be read" if found.unreadable else ""
         title = {"top1": "top-1", "mask_ap": "mask AP", "miou": "mIoU"}[found.metric]

@@ -39,7 +39,7 @@ from downstream.evaluate import Accuracy, accuracy
 from downstream.train.history import write_history
 from downstream.train.pictures import Folder, Pictures, loader, seed_everything, told_plainly, true_classes
 from downstream.train.result import Result, Watch
-from downstream.train.run_folder import alone, create
+from downstream.train.run_folder import held
 from downstream.train.settings import Settings
 from downstream.train.teacher import taught, teacher_of
 from uninas.device import device_of
@@ -98,9 +98,7 @@ def train(
     begun = resume and (run / CHECKPOINT).exists()  # else it was killed within the first epoch
     work = _Work(settings, data, torch.device(place["device"]), place["global_rank"], workers, watch, fresh=not begun)
     first = place["global_rank"] == 0
-    if first and not resume:
-        create(settings, run)
-    with alone(run) if first else nullcontext(), told_plainly():
+    with held(settings, run, resume=resume), told_plainly():
         if begun:
             work.load(run / CHECKPOINT)
             if first:  # a kill may have come between the checkpoint and these

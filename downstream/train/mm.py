@@ -32,7 +32,7 @@ from downstream.train.history import read_history, write_history
 from downstream.train.mm_config import METRICS, configured
 from downstream.train.pictures import told_plainly
 from downstream.train.result import Result, Watch
-from downstream.train.run_folder import alone, create
+from downstream.train.run_folder import held
 from downstream.train.settings import StackSettings
 from uninas.errors import InputError
 
@@ -75,13 +75,9 @@ def train(
     asked = replace(settings, weights=None) if begun else settings  # a checkpoint has all weights: the file may be gone
     with _processes(settings.processes), _quiet():
         config = configured(asked, data, run, workers=workers)
-        first = int(os.environ.get("RANK", "0")) == 0
-        if first and not resume:
+        if not resume:
             _try_weights(config)
-            create(settings, run)
-        if settings.processes > 1:
-            torch.distributed.barrier()  # mmengine makes the folder too, and whoever came first would find it there
-        with alone(run) if first else contextlib.nullcontext():
+        with held(settings, run, resume=resume):
             course = _course(settings, run, begun, watch or Watch())
             runner = _runner(config)
             runner.course = course

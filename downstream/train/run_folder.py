@@ -4,14 +4,45 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+
+from torch import distributed
 
 from downstream.train.settings import FILE, Settings, StackSettings
 from uninas.errors import InputError
 from uninas.files import write_json
 
-__all__ = ["alone", "create"]
+__all__ = ["ToldElsewhere", "alone", "create", "held"]
+
+
+class ToldElsewhere(InputError):
+    """What the first of several processes has run into, raised in the others too, which need not say it again."""
+
+
+@contextmanager
+def held(settings: Settings | StackSettings, run: Path, *, resume: bool) -> Iterator[None]:
+    """Make the folder, or with `resume` take it up, and hold it until the end; of several processes the first one does.
+
+    Raises:
+        InputError: as `create` and `alone`; in every process.
+    """
+    several = distributed.is_initialized()
+    first = not several or distributed.get_rank() == 0
+    said: list[str | None] = [None]
+    with ExitStack() as stack:
+        if first:
+            try:
+                if not resume:
+                    create(settings, run)
+                stack.enter_context(alone(run))
+            except InputError as error:
+                said = [str(error)]
+        if several:  # the others wait: mmengine makes the folder too, and the first would find it there
+            distributed.broadcast_object_list(said)
+        if said[0] is not None:
+            raise (InputError if first else ToldElsewhere)(said[0])
+        yield
 
 
 def create(settings: Settings | StackSettings, run: Path) -> None:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from downstream.train.history import write_history
 from downstream.train.pictures import Folder, Pictures, loader, true_classes
 from downstream.train.protocols import PROTOCOLS
 from downstream.train.result import Watch
+from downstream.train.run_folder import alone
 from downstream.train.settings import Settings, read
 from downstream.train.teacher import taught, teacher_of
 from tests.downstream import pictures
@@ -518,13 +520,44 @@ cli.main(sys.argv[1:])
 """
 
 
-def torchrun(*arguments: str, script: Path | None = None) -> subprocess.CompletedProcess[str]:
+def torchrun(*arguments: str, script: Path | None = None, logs: Path | None = None) -> subprocess.CompletedProcess[str]:
+    kept = [] if logs is None else ["--log-dir", str(logs), "--redirects", "3"]
+    program = ["-m", "uninas.cli"] if script is None else [str(script)]
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d",
-        "--rdzv-endpoint", "127.0.0.1:0", *(["-m", "uninas.cli"] if script is None else [str(script)]), "train", *arguments,
+        "--rdzv-endpoint", "127.0.0.1:0", *kept, *program, "train", *arguments,
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment, start_new_session=True)
+
+
+def told(logs: Path) -> dict[str, str]:
+    """What each process has said on stderr, by its rank."""
+    return {path.parent.name: path.read_text() for path in logs.glob("*/attempt_0/*/stderr.log")}
+
+
+@pytest.mark.slow
+def test_what_the_first_process_refuses_is_said_once(data: Path, tmp_path: Path) -> None:
+    """A folder that is there, or that another training holds."""
+    path = tmp_path / "net.json"
+    path.write_text(to_text(tiny("ET", (32, 32))))
+    place = ("--data", str(data), "--workers", "0", "--device", "cpu")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").touch()
+    done = torchrun(str(path), *place, "--batch", "4", "--size", "32", "--out", str(tmp_path / "run"), logs=tmp_path / "there")
+    assert done.returncode
+    said = told(tmp_path / "there")
+    assert said.keys() == {"0", "1"}
+    assert re.fullmatch(r"uninas: .*/run: expected a new folder; it exists: .*\n", said["0"])
+    assert said["1"] == ""
+    (tmp_path / "run" / "notes.txt").unlink()
+    settings(processes=2, epochs=1, batch=4).write(tmp_path / "run")
+    with alone(tmp_path / "run"):
+        done = torchrun("--resume", str(tmp_path / "run"), *place, logs=tmp_path / "held")
+    assert done.returncode
+    said = told(tmp_path / "held")
+    assert re.fullmatch(r"uninas: .*/run: expected to be the only training of this run; .*\n", said["0"])
+    assert said["1"] == ""
 
 
 @pytest.mark.slow
