@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import statistics
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ def _answer(pipe: Any, text: str, size: tuple[int, int], classes: int, batch: in
         pictures = torch.randn(batch, architecture.in_channels, *size, device=place)
         before = _peak(place, reset=True)
         weights = sum(value.numel() * value.element_size() for value in module.state_dict().values())
-        rates = _rates(module, pictures, place, precision, classes)
+        rates = _rates(module, pictures, precision, classes)
         after = _peak(place)
     except (RuntimeError, AssertionError, MemoryError) as error:  # no memory; no such device, or torch built without it
         pipe.send({"error": str(error).partition("\n")[0]})
@@ -112,28 +112,14 @@ def _answer(pipe: Any, text: str, size: tuple[int, int], classes: int, batch: in
     )
 
 
-def _rates(module: Any, pictures: Any, place: Any, precision: str, classes: int) -> list[float]:
-    import torch
+def _rates(module: Any, pictures: Any, precision: str, classes: int) -> list[float]:
+    from proxies import pass_seconds
+
+    def enough(seconds: Sequence[float]) -> bool:
+        return len(seconds) == ROUNDS or (len(seconds) >= 3 and sum(seconds) >= ENOUGH_SECONDS)
 
     run = module if classes else module.forward_features
-    rates = list[float]()
-    with torch.inference_mode(), torch.autocast(place.type, getattr(torch, precision), enabled=precision != "float32"):
-        run(pictures)
-        _wait(place)
-        begun = time.perf_counter()
-        while len(rates) < 3 or (len(rates) < ROUNDS and time.perf_counter() - begun < ENOUGH_SECONDS):
-            clock = time.perf_counter()
-            run(pictures)
-            _wait(place)
-            rates.append(len(pictures) / (time.perf_counter() - clock))
-    return rates
-
-
-def _wait(place: Any) -> None:
-    import torch
-
-    if place.type == "cuda":
-        torch.cuda.synchronize(place)
+    return [len(pictures) / seconds for seconds in pass_seconds(run, pictures, enough=enough, precision=precision)]
 
 
 def _peak(place: Any, *, reset: bool = False) -> int | None:

@@ -5,6 +5,7 @@
 
 One network, several proxies:  score, score_repeats, PROXIES
 Variants, pictures, timing:    measure (Request, Images -> Measurement), REAL_INPUT, REVISIONS
+How long an inference takes:   inference_seconds, pass_seconds, PRECISIONS
 One network, by hand:          prepared (fresh weights and batch), initialise, input_batch, repeat_seeds
 The whole Fisher spectrum:     fisher_spectrum -> FisherSpectrum
 What counts as layer or block: scoring_layers, block_outputs (a module may offer methods of these names)
@@ -20,9 +21,11 @@ from .layers import scoring_layers
 from .scoring import PROXIES, REAL_INPUT, REVISIONS, Images, Measurement, Proxy, Request, measure, score, score_repeats
 from .seeds import input_batch, repeat_seeds
 from .state import prepared
+from .timing import PRECISIONS, inference_seconds, pass_seconds
 from .vkdnw import FisherSpectrum, fisher_spectrum
 
 __all__ = [
+    "PRECISIONS",
     "PROXIES",
     "REAL_INPUT",
     "REVISIONS",
@@ -35,10 +38,12 @@ __all__ = [
     "Request",
     "block_outputs",
     "fisher_spectrum",
+    "inference_seconds",
     "initialise",
     "input_batch",
     "measure",
     "out_of_memory",
+    "pass_seconds",
     "prepared",
     "repeat_seeds",
     "score",

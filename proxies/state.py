@@ -17,7 +17,7 @@ from .errors import ProxyFailure, ProxyUsageError
 from .initialise import initialise
 from .seeds import derive_seed, input_batch
 
-__all__ = ["exact_arithmetic", "placed", "prepared", "run", "scoring"]
+__all__ = ["exact_arithmetic", "in_mode", "placed", "prepared", "run", "scoring"]
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def scoring(module: nn.Module, *, train: bool, seed: int = 0) -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(_own_buffers(module))
         stack.enter_context(_frozen(module))
-        stack.enter_context(_mode(module, train))
+        stack.enter_context(in_mode(module, train=train))
         yield
 
 
@@ -116,7 +116,8 @@ def _frozen(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _mode(module: nn.Module, train: bool) -> Iterator[None]:
+def in_mode(module: nn.Module, *, train: bool) -> Iterator[None]:
+    """Hold every submodule in training or in evaluation mode, nothing dropped in either; modes and rates come back at the end."""
     # Flags are set one by one: an overridden train() may fold weights or freeze statistics as a side effect.
     modes = [(submodule, submodule.training) for submodule in module.modules()]
     rates: list[tuple[nn.Module, str, object]] = []

@@ -9,11 +9,13 @@ from typing import NoReturn
 
 from search import objective
 from search.algorithms import ALGORITHMS
-from search.schema import SearchConfig, SpaceConfig
+from search.objective import COSTS, LATENCY, SCORE
+from search.schema import LatencyConfig, SearchConfig, SpaceConfig
 from uninas.errors import InputError
 
 ORDERS = ("ask", "completion")
 POOLS = ("serial", "ray")
+PRECISIONS = ("float32", "bfloat16", "float16")  # of proxies.timing, which only a worker imports
 SMALLEST_SIZE = 32  # pixels: the presets halve the resolution five times
 
 
@@ -34,6 +36,7 @@ def check(config: SearchConfig, source: str) -> None:
             refuse(where, f"at least {least}", value)
 
     known("algorithm", config.algorithm, ALGORITHMS)
+    known("latency.precision", config.latency.precision, PRECISIONS)
     known("order", config.order, ORDERS)
     known("pool.kind", config.pool.kind, POOLS)
     try:
@@ -56,10 +59,15 @@ def check(config: SearchConfig, source: str) -> None:
         ("space.random_edits", config.space.random_edits),
         ("proxies.micro_batch", config.proxies.micro_batch),
         ("proxies.probes", config.proxies.probes),
+        ("latency.batch", config.latency.batch),
+        ("latency.runs", config.latency.runs),
     ):
         at_least(name, value, 1)
     at_least("seed", config.seed, 0)
+    at_least("latency.warmup", config.latency.warmup, 0)
     for name, value in asdict(config.budget).items():
+        if name == LATENCY and value is not None and value <= 0:
+            refuse(f"budget.{name}", "more than 0 milliseconds, or null", value)
         if value is not None and value <= 0:
             refuse(f"budget.{name}", "at least 1 (no network fits into less)", value)
     for name in ("widths", "depths", "stem"):
@@ -92,6 +100,30 @@ def check(config: SearchConfig, source: str) -> None:
     if config.finalists.count > config.evaluations:
         refuse("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
     _check_options(config, source)
+    _check_objectives(config, source)
+
+
+def _check_objectives(config: SearchConfig, source: str) -> None:
+    def refuse(expected: str, got: object) -> NoReturn:
+        raise InputError(f"{source}: objectives: expected {expected}; got {got}")
+
+    names, known = config.objectives, (SCORE, *COSTS)
+    if names is None:
+        names = list(ALGORITHMS[config.algorithm].objectives)
+    elif not ALGORITHMS[config.algorithm].objectives:
+        refuse(f"none beside algorithm {config.algorithm} (pareto has several)", ", ".join(names))
+    elif SCORE not in names or len(names) < 2:
+        refuse(f"{SCORE} (the objective) and at least one of {', '.join(COSTS)}", ", ".join(names) or "none")
+    for place, name in enumerate(names):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, cutoff=0.4)
+            refuse(f"names among {', '.join(known)}", f"'{name}'" + (f", nearest is '{near[0]}'" if near else ""))
+        if name in names[:place]:
+            refuse("each name once", f"{name} twice")
+    if config.latency != LatencyConfig() and LATENCY not in names and config.budget.latency_ms is None:
+        raise InputError(
+            f"{source}: latency: expected {LATENCY} among objectives, or budget.{LATENCY}, else nothing is measured; got neither"
+        )
 
 
 def _check_options(config: SearchConfig, source: str) -> None:

@@ -69,12 +69,24 @@ def to_yaml(config: SearchConfig) -> str:
     return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
 
 
+_YOUNGER = (("latency",), ("objectives",), ("budget", "latency_ms"))
+"""Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
+
+
 def digest(config: SearchConfig) -> str:
     """Give the SHA-256 of all that decides what a run finds.
 
-    Left out are `evaluations`, which a resumed run may extend, and `pool`, which says who scores but not what.
+    Left out are `evaluations`, which a resumed run may extend, and `pool`, which says who scores but not what. So is a key of
+    `_YOUNGER` at its default: a run that began before there was such a key found what it would find now.
     """
     decisive = {name: value for name, value in dataclasses.asdict(config).items() if name not in ("evaluations", "pool")}
+    defaults = dataclasses.asdict(SearchConfig())
+    for *path, last in _YOUNGER:
+        section, default = decisive, defaults
+        for name in path:
+            section, default = section[name], default[name]
+        if section[last] == default[last]:
+            del section[last]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -176,6 +188,10 @@ def _value(value: Any, hint: Any, where: str, source: str) -> Any:
         return _integer(value, where, source)
     if hint is float:
         return _number(value, where, source)
+    if hint == list[str]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise InputError(f"{source}: {where}: expected a list of names; got {_describe(value)}")
+        return value
     if hint == list[int]:
         if not isinstance(value, list):
             raise InputError(f"{source}: {where}: expected a list of whole numbers; got {_describe(value)}")

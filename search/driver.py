@@ -5,6 +5,7 @@ RUN/journal.jsonl   the truth; everything below follows from it
 RUN/run.json        status, versions, device, counts, times, finalists with all their scores
 RUN/best.json       the best network, an architecture file
 RUN/finalists/      the others, best first: 01.json is best.json
+RUN/front/          the Pareto front, best score first, where the search has several objectives
 RUN/report.html     for people
 """
 
@@ -17,15 +18,17 @@ from typing import Any, final
 
 from search import config as configuration
 from search import journal as journals
-from search import results
+from search import latency, results
 from search.algorithms import ALGORITHMS, make
 from search.candidate import Space
-from search.finalists import Rescore, choose, fresh_seeds, rebuild, settle
+from search.finalists import Rescore, fresh_seeds, rebuild, settle
+from search.front import costs_wanted, front, leaders, spread_over
 from search.interrupts import Interrupts
-from search.job import Job, numbers
+from search.job import Job, Timing, numbers
 from search.journal import JournalError
+from search.latency import objectives_of
 from search.objective import SPECTRA, Objective, find
-from search.phase import POLL_SECONDS, Event, Phase
+from search.phase import POLL_SECONDS, Entry, Event, Phase, costs_of
 from search.pool import Pool, SerialPool
 from search.progress import State, View
 from search.schema import SearchConfig
@@ -33,6 +36,7 @@ from search.space import from_config
 from uninas.errors import InputError
 from uninas.files import write_text
 
+FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 START = "start.json"  # the architecture file a run started from, kept with it
 
 PoolMaker = Callable[[SearchConfig, View, Interrupts], Pool]
@@ -167,6 +171,9 @@ class _Run:
         self._name = name
         self._address = address or str(folder)
         self._objective: Objective = find(config.objective)
+        self._objectives = objectives_of(config)
+        self._costs = costs_wanted(config)
+        self._timing = latency.timing_of(config)
         self._state = State()
         self._search = self._phase("search", config.algorithm)
         self._random = self._phase("random", "random")
@@ -183,21 +190,24 @@ class _Run:
         engine = make(
             algorithm, self._space, self._objective,
             seed=config.seed, phase=name, window=window, order=config.order, options=options,
+            objectives=self._objectives if name == "search" else None,
         )  # fmt: skip
         return Phase(
             name, engine,
             total=config.evaluations, order=config.order, objective=self._objective,
-            job=lambda proposal: self._job(proposal.candidate.digest, self._space.text(proposal.candidate), config.seed),
-            state=self._state,
+            job=lambda proposal: self._job(
+                proposal.candidate.digest, self._space.text(proposal.candidate), config.seed, self._timing
+            ),
+            state=self._state, costs=self._costs,
         )  # fmt: skip
 
-    def _job(self, digest: str, text: str, seed: int) -> Job:
+    def _job(self, digest: str, text: str, seed: int, timing: Timing | None = None) -> Job:
         config = self._config
         known = {name: value for name, value in dataclasses.asdict(config.proxies).items() if value is not None}
         options = {name: known for name in self._objective.proxies if name in SPECTRA}
         return Job(
             digest, text, (config.size[0], config.size[1]), config.classes, config.batch, config.repeats, seed,
-            self._objective.proxies, options,
+            self._objective.proxies, options, timing,
         )  # fmt: skip
 
     def read(self, record: dict[str, Any]) -> None:
@@ -212,7 +222,8 @@ class _Run:
         elif kind == "candidate":
             phase = self._search if record["phase"] == "search" else self._random
             phase.tally.add(record)
-            self._events[phase.name].append(Event(record["index"], record["digest"], numbers(record["scores"])))
+            scores, costs = numbers(record["scores"]), costs_of(record, self._costs)
+            self._events[phase.name].append(Event(record["index"], record["digest"], scores, costs, record.get("device")))
         elif kind == "rescore":
             self._keep(record)
         else:
@@ -249,10 +260,17 @@ class _Run:
             phases = [self._search, self._random] if self._config.baseline else [self._search]
             for phase in phases:
                 if not phase.complete:
-                    known = self._known() if phase is self._random else {}
+                    known = {}
+                    if phase is self._random:
+                        scores, limit = len(self._objective.proxies), self._config.budget.latency_ms
+                        known = latency.reusable(self._search.entries, scores, limit)
                     phase.run(workers(), journal, self._view, self._interrupts, known)
-            chosen = choose(self._search.entries, self._objective, self._config.finalists.count)
-            candidates = rebuild(self._folder / "journal.jsonl", self._space, [entry.digest for entry in chosen])
+            for warning in latency.mixed(self._entries()):
+                self._view.note(warning)
+            chosen = leaders(self._config, self._search.entries, self._objective)
+            members = front(self._search.entries, self._objective, self._objectives) if self._objectives else []
+            wanted = [*chosen, *(member.entry for member in spread_over(members, FRONT_FILES))]
+            candidates = rebuild(self._folder / "journal.jsonl", self._space, [entry.digest for entry in wanted])
             missing = [
                 (entry.digest, repeat, seed)
                 for entry in chosen
@@ -260,21 +278,20 @@ class _Run:
                 if (entry.digest, repeat) not in self._rescores
             ]
             if missing:
-                texts = {digest: self._space.text(candidate) for digest, candidate in candidates.items()}
+                texts = {entry.digest: self._space.text(candidates[entry.digest]) for entry in chosen}
                 self._rescore(missing, texts, workers(), journal)
             finalists = settle(self._search.entries, chosen, self._rescores.values(), self._objective)
             results.write_finalists(self._folder, finalists, candidates, self._space, self._objective)
-            return self._write(sessions, "complete", results.finalist_rows(finalists, candidates))
+            rows = results.finalist_rows(finalists, candidates)
+            if not self._objectives:
+                return self._write(sessions, "complete", rows)
+            trade_off = results.write_front(self._folder, members, candidates, self._space, self._objectives)
+            return self._write(sessions, "complete", rows, trade_off)
         except KeyboardInterrupt:
             self._write(sessions, "interrupted")
             done = len(self._search.entries) + len(self._random.entries)
             self._view.note(f"stopped: {done} candidates are in the journal; go on with: uninas search --resume {self._address}")
             raise
-
-    def _known(self) -> dict[str, Mapping[str, float]]:
-        """Scores that another phase need not compute again: those of networks on which no proxy failed."""
-        wanted = len(self._objective.proxies)
-        return {entry.digest: entry.scores for entry in self._search.entries if len(entry.scores) == wanted}
 
     def _warnings(self) -> list[str]:
         config, warnings = self._config, []
@@ -288,7 +305,10 @@ class _Run:
             warnings.append(
                 f"warning: a population of {population} holds all {config.evaluations} candidates: nothing is ever selected"
             )
-        return warnings
+        return warnings + latency.warnings(config)
+
+    def _entries(self) -> list[Entry]:
+        return [*self._search.entries, *self._random.entries]
 
     def _rescore(
         self, missing: list[tuple[str, int, int]], texts: Mapping[str, str], pool: Pool, journal: journals.Journal
@@ -319,7 +339,13 @@ class _Run:
             self._state.done, self._state.in_flight = written, asked - written
             self._view.update(self._state)
 
-    def _write(self, sessions: results.Sessions, status: str, finalists: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    def _write(
+        self,
+        sessions: results.Sessions,
+        status: str,
+        finalists: list[dict[str, Any]] | None = None,
+        trade_off: list[dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:
         config = self._config
         sessions.note_time()
         data = {
@@ -329,6 +355,8 @@ class _Run:
             "counts": {phase.name: phase.tally.as_dict() for phase in (self._search, self._random)},
             "rescored": len(self._rescores), "sessions": sessions.rows,
             "best": finalists[0] if finalists else None, "finalists": finalists or [],
+            **latency.described(config, self._entries()),
+            **({} if trade_off is None else {"objectives": list(self._objectives), "front": trade_off}),
         }  # fmt: skip
         results.write_run(self._folder, data)
         return data

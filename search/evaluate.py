@@ -6,8 +6,10 @@ import ctypes
 import functools
 import gc
 import platform
+import statistics
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -15,7 +17,7 @@ import torch
 import proxies
 import uninas
 import uninas.compile
-from search.job import Job, Outcome, outcome_of
+from search.job import Job, Outcome, outcome_of, too_slow
 from uninas.machine import processor
 
 _Job = TypeVar("_Job")
@@ -34,14 +36,19 @@ def prepare(device: str = "cpu") -> dict[str, str]:
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
-    model = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
     return {
         "torch": torch.__version__,
-        "device": f"{torch.device(device).type}: {model}",
+        "device": model_of(device),
         "precision": "float32 network, TF32 off; float64 spectra",
         "threads": str(torch.get_num_threads()),
         "python": platform.python_version(),
     }
+
+
+def model_of(device: str) -> str:
+    """Name the device's kind and model, and no machine: what decides a score's rounding, and a latency."""
+    model = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
+    return f"{torch.device(device).type}: {model}"
 
 
 def evaluate(job: Job, device: str = "cpu") -> Outcome:
@@ -65,6 +72,11 @@ def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
     clock = time.perf_counter()
     module = uninas.compile.build(uninas.parse(job.architecture, f"candidate {job.digest[:12]}"), classes=job.classes)
     seconds["build"] = time.perf_counter() - clock
+    latency_ms: float | None = None
+    if job.timing is not None:  # before the scores, which a network over the budget does not need
+        latency_ms = _latency(module, job, device, seconds)
+        if job.timing.limit_ms is not None and latency_ms > job.timing.limit_ms:
+            return too_slow(latency_ms, model_of(device), job.timing.limit_ms, seconds)
     clock = time.perf_counter()
     values = proxies.score(
         module,
@@ -77,7 +89,25 @@ def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
         options=job.options,
     )
     seconds["score"] = time.perf_counter() - clock
-    return outcome_of({name: _plain(value) for name, value in values.items()}, seconds)
+    outcome = outcome_of({name: _plain(value) for name, value in values.items()}, seconds)
+    return outcome if latency_ms is None else replace(outcome, latency_ms=latency_ms, device=model_of(device))
+
+
+def _latency(module: torch.nn.Module, job: Job, device: str, seconds: dict[str, float]) -> float:
+    """Measure one inference in milliseconds, to the microsecond: the median of several."""
+    assert job.timing is not None
+    clock = time.perf_counter()
+    passes = proxies.inference_seconds(
+        module,
+        input_shape=(3, *job.size),
+        batch=job.timing.batch,
+        runs=job.timing.runs,
+        warmup=job.timing.warmup,
+        precision=job.timing.precision,
+        device=device,
+    )
+    seconds["latency"] = time.perf_counter() - clock
+    return round(1e3 * statistics.median(passes), 3)
 
 
 def _plain(value: Any) -> float | Mapping[str, str]:

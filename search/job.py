@@ -22,6 +22,25 @@ class Work(Protocol):
 
 
 @dataclass(frozen=True)
+class Timing:
+    """A wish for the latency of one inference, measured on the worker's own device before anything is scored.
+
+    Attributes:
+        batch: images at a time.
+        runs: timed passes, whose median counts.
+        warmup: passes before them.
+        precision: one of `proxies.PRECISIONS`.
+        limit_ms: a network slower than this is over the budget, and not scored; None for no bound.
+    """
+
+    batch: int
+    runs: int
+    warmup: int
+    precision: str
+    limit_ms: float | None = None
+
+
+@dataclass(frozen=True)
 class Job:
     """One scoring. The outcome is a function of this alone, on one device model, torch build and precision.
 
@@ -35,6 +54,7 @@ class Job:
         seed: from which input and initial weights are derived.
         proxies: names of the raw scores wanted.
         options: options of the proxies.
+        timing: how to measure the latency; None where nobody asked for it.
     """
 
     digest: str
@@ -46,6 +66,7 @@ class Job:
     seed: int
     proxies: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    timing: Timing | None = None
 
     @property
     def label(self) -> str:
@@ -59,7 +80,8 @@ class Job:
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Job:
         """Read what `as_dict` gave."""
-        return Job(**{**data, "size": tuple(data["size"]), "proxies": tuple(data["proxies"])})
+        timing = None if data["timing"] is None else Timing(**data["timing"])
+        return Job(**{**data, "size": tuple(data["size"]), "proxies": tuple(data["proxies"]), "timing": timing})
 
 
 @dataclass(frozen=True)
@@ -69,19 +91,26 @@ class Outcome:
     Attributes:
         scores: by proxy, a finite number or the mapping {"failed": reason}.
         reason: why the whole job failed; None where at least one score came out.
-        seconds: wall time by stage: build, score.
+        seconds: wall time by stage: build, latency, score.
         details: by proxy, what it found beside its score, as JSON-able data; only the jobs of a bench ask for it.
+        latency_ms: milliseconds of one inference, the median of the timed passes, where the job asked for it. Wall-clock
+            time: another measurement gives another number.
+        device: the model of the device it was measured on; latencies of two models are not comparable.
+        over_budget: whether it is slower than the job allows, which is why it has no scores.
     """
 
     scores: Mapping[str, float | Mapping[str, str]] = field(default_factory=dict)
     reason: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    latency_ms: float | None = None
+    device: str | None = None
+    over_budget: bool = False
 
     @property
     def status(self) -> str:
-        """ "ok" or "failed", as the journal writes it."""
-        return "ok" if self.reason is None else "failed"
+        """ "ok", "over_budget" or "failed", as the journal writes it."""
+        return "ok" if self.reason is None else "over_budget" if self.over_budget else "failed"
 
     def as_dict(self) -> dict[str, Any]:
         """Give the outcome as JSON-able data."""
@@ -90,6 +119,9 @@ class Outcome:
             "reason": self.reason,
             "seconds": dict(self.seconds),
             "details": dict(self.details),
+            "latency_ms": self.latency_ms,
+            "device": self.device,
+            "over_budget": self.over_budget,
         }
 
 
@@ -110,6 +142,12 @@ def outcome_of(
     if len(failures) == len(scores):
         reason = "; ".join(f"{name}: {why}" for name, why in failures.items()) or "no score was asked for"
     return Outcome(scores, reason, dict(seconds), dict(details or {}))
+
+
+def too_slow(latency_ms: float, device: str, limit_ms: float, seconds: Mapping[str, float]) -> Outcome:
+    """Make the outcome of a network over the latency budget: no scores, so an algorithm sees what may not be had."""
+    reason = f"latency {latency_ms:.4g} ms > {limit_ms:g} ms on {device}"
+    return Outcome({}, reason, dict(seconds), latency_ms=latency_ms, device=device, over_budget=True)
 
 
 def numbers(scores: Mapping[str, float | Mapping[str, str]]) -> dict[str, float]:

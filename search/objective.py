@@ -22,6 +22,15 @@ from numpy.typing import NDArray
 from search.ranking import Floats, Key, combined, key, lexicographic_ranks, ranks
 from uninas.errors import InputError
 
+SCORE = "score"
+"""What the configured objective is called among the objectives of a multi-objective search; all others are costs."""
+
+LATENCY = "latency_ms"
+"""The one cost that is measured and not counted: milliseconds of one inference on the worker's own device."""
+
+COSTS = ("params", "macs", "layers", "attention_tokens", LATENCY)
+"""What a multi-objective search can minimise."""
+
 Scores = Mapping[str, float | None]
 """Raw scores of one candidate by proxy; None where the proxy failed."""
 

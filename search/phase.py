@@ -7,15 +7,15 @@ itself, asks included, so that a replay sees every tell at the ask that saw it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, final
 
 from search.algorithms import AskTell, Proposal
 from search.interrupts import Interrupts
 from search.job import Job, Outcome, numbers
 from search.journal import Journal, JournalError
-from search.objective import Objective
+from search.objective import LATENCY, Objective
 from search.pool import Done, Pool
 from search.progress import State, View
 from search.ranking import TIE, HistoryRanks
@@ -25,20 +25,24 @@ POLL_SECONDS = 0.2  # how long a Ctrl-C may go unnoticed while nothing finishes
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a replay needs of a journal line: an ask (scores None) or a scored candidate."""
+    """What a replay needs of a journal line: an ask (scores None) or a scored candidate, whose latency is not measured again."""
 
     index: int
     digest: str
     scores: Mapping[str, float] | None
+    costs: Mapping[str, float] = field(default_factory=dict)
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the end of a run needs of a candidate."""
+    """What the end of a run needs of a candidate: of its costs those that are objectives, and the latency where measured."""
 
     index: int
     digest: str
     scores: Mapping[str, float]
+    costs: Mapping[str, float] = field(default_factory=dict)
+    device: str | None = None
 
 
 @dataclass
@@ -47,6 +51,7 @@ class Tally:
 
     ok: int = 0
     failed: int = 0
+    over_budget: int = 0  # slower than budget.latency_ms; what is over a counted budget is rejected, and no candidate
     duplicates: int = 0
     rejected: dict[str, int] | None = None
     seconds: dict[str, float] | None = None
@@ -55,6 +60,8 @@ class Tally:
         """Count one candidate's journal record."""
         if record["status"] == "ok":
             self.ok += 1
+        elif record["status"] == "over_budget":
+            self.over_budget += 1
         else:
             self.failed += 1
         self.duplicates += record["duplicates"]
@@ -68,8 +75,10 @@ class Tally:
         """Give the counts as JSON-able data."""
         seconds = {stage: round(spent, 3) for stage, spent in sorted((self.seconds or {}).items())}
         rejected = dict(sorted((self.rejected or {}).items()))
-        counts = {"done": self.ok + self.failed, "ok": self.ok, "failed": self.failed, "duplicates": self.duplicates}
-        return {**counts, "rejected": rejected, "seconds": seconds}
+        counts = {"ok": self.ok, "failed": self.failed, "over_budget": self.over_budget}
+        return {
+            "done": sum(counts.values()), **counts, "duplicates": self.duplicates, "rejected": rejected, "seconds": seconds
+        }  # fmt: skip
 
 
 class Best:
@@ -108,6 +117,7 @@ class Phase:
         objective: orders the candidates for the progress display.
         job: makes a candidate's job.
         state: figures for the progress display.
+        costs: names of the costs that the end of the run needs of each candidate.
     """
 
     def __init__(
@@ -120,6 +130,7 @@ class Phase:
         objective: Objective,
         job: Callable[[Proposal], Job],
         state: State,
+        costs: Sequence[str] = (),
     ) -> None:
         self.name = name
         self.entries: list[Entry] = []
@@ -128,7 +139,8 @@ class Phase:
         self._total = total
         self._order = order
         self._job = job
-        self._known: Mapping[str, Mapping[str, float]] = {}
+        self._costs = costs
+        self._known: Mapping[str, Outcome] = {}
         self._state = state
         self._best = Best(objective)
         self._proposals: dict[int, Proposal] = {}
@@ -153,9 +165,9 @@ class Phase:
                     raise JournalError(
                         f"{self.name} {event.index}: expected its ask before its result in the journal; there is none"
                     )
-                self._engine.tell(event.index, event.scores)
+                self._engine.tell(event.index, event.scores, event.costs)
                 del self._proposals[event.index]
-                self._enter(event.index, event.digest, event.scores)
+                self._enter(Entry(event.index, event.digest, event.scores, event.costs, event.device))
 
     def _repeat_ask(self, event: Event) -> None:
         if event.index != self._engine.asked:
@@ -170,16 +182,14 @@ class Phase:
             )
         self._proposals[event.index] = proposal
 
-    def _enter(self, index: int, digest: str, scores: Mapping[str, float]) -> None:
-        self.entries.append(Entry(index, digest, scores))
-        self._best.add(scores)
+    def _enter(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._best.add(entry.scores)
 
-    def run(
-        self, pool: Pool, journal: Journal, view: View, interrupts: Interrupts, known: Mapping[str, Mapping[str, float]]
-    ) -> None:
+    def run(self, pool: Pool, journal: Journal, view: View, interrupts: Interrupts, known: Mapping[str, Outcome]) -> None:
         """Go on until the phase is complete. `KeyboardInterrupt` leaves it resumable.
 
-        `known` holds raw scores of networks scored before, by digest; those are not scored again.
+        `known` holds what came out of networks scored before, by digest; those are neither scored nor timed again.
         """
         self._known = known
         self._state.begin(self.name, len(self.entries), self._total)
@@ -216,11 +226,12 @@ class Phase:
         if known is None:
             pool.submit(proposal.index, self._job(proposal))
         else:
-            self._finish(Done(proposal.index, Outcome(dict(known)), "reused", attempts=0), journal)
+            self._finish(Done(proposal.index, known, "reused", attempts=0), journal)
 
     def _finish(self, done: Done, journal: Journal) -> None:
         proposal = self._proposals.pop(done.ticket)
-        self._engine.tell(proposal.index, numbers(done.outcome.scores))
+        latency = done.outcome.latency_ms
+        self._engine.tell(proposal.index, numbers(done.outcome.scores), {} if latency is None else {LATENCY: latency})
         record = candidate_record(self.name, proposal, done)
         if self._order == "completion":
             self._write(record, journal)
@@ -232,19 +243,28 @@ class Phase:
     def _write(self, record: dict[str, Any], journal: Journal) -> None:
         journal.append(record)
         self.tally.add(record)
-        self._enter(record["index"], record["digest"], numbers(record["scores"]))
+        costs = costs_of(record, self._costs)
+        self._enter(Entry(record["index"], record["digest"], numbers(record["scores"]), costs, record.get("device")))
 
     def _show(self, view: View) -> None:
         state, tally = self._state, self.tally
         state.done, state.in_flight, state.failed = len(self.entries), len(self._proposals), tally.failed
         state.duplicates, state.rejected = tally.duplicates, sum((tally.rejected or {}).values())
+        state.over_budget = tally.over_budget
         state.best = self._best.text()
         view.update(state)
+
+
+def costs_of(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
+    """Read costs of a candidate's journal record by name; a latency that was not measured is left out."""
+    found = {**record["cost"], LATENCY: record.get(LATENCY)}
+    return {name: found[name] for name in names if found[name] is not None}
 
 
 def candidate_record(phase: str, proposal: Proposal, done: Done) -> dict[str, Any]:
     """Make the journal's line of a scored candidate."""
     candidate, outcome = proposal.candidate, done.outcome
+    measured = {} if outcome.latency_ms is None else {LATENCY: outcome.latency_ms, "device": outcome.device}
     return {
         "kind": "candidate",
         "phase": phase,
@@ -256,6 +276,7 @@ def candidate_record(phase: str, proposal: Proposal, done: Done) -> dict[str, An
         "status": outcome.status,
         "reason": outcome.reason,
         "scores": dict(outcome.scores),
+        **measured,
         "rejected": dict(proposal.rejected),
         "duplicates": proposal.duplicates,
         "seconds": {stage: round(spent, 4) for stage, spent in outcome.seconds.items()},

@@ -31,6 +31,7 @@ class State:
     rejected: int = 0
     duplicates: int = 0
     failed: int = 0
+    over_budget: int = 0  # slower than the latency budget
     in_flight: int = 0
     best: str = ""
     fixed: bool = False  # the candidates are given, not searched: there is no best so far
@@ -39,7 +40,7 @@ class State:
     def begin(self, phase: str, done: int, total: int) -> None:
         """Begin a phase of which `done` candidates are in the journal already."""
         self.phase, self.done, self.total, self.done_before = phase, done, total, done
-        self.in_flight = self.rejected = self.duplicates = self.failed = 0
+        self.in_flight = self.rejected = self.duplicates = self.failed = self.over_budget = 0
         self.best = ""
         self.started = time.monotonic()
 
@@ -60,6 +61,8 @@ class State:
         counts = {"rejected": self.rejected, "duplicates": self.duplicates, "failed": self.failed, "in flight": self.in_flight}
         if self.fixed:
             counts = {"failed": self.failed, "in flight": self.in_flight}
+        if self.over_budget:
+            counts["too slow"] = self.over_budget
         return "   ".join(f"{name} {count}" for name, count in counts.items())
 
 

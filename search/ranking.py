@@ -146,6 +146,11 @@ class BoundedRanks:
         """Give the member's combined rank within the population."""
         return float(combined(self.ranks(name), self._combine))
 
+    def scores(self, names: Sequence[int]) -> Floats:
+        """Give the combined ranks of several members within the population, in their order."""
+        slots = [self._slot[name] for name in names]
+        return combined(self._below[:, slots] + self._equal[:, slots] / 2.0 + 1.0, self._combine)
+
     def worst(self) -> int:
         """Name the member with the lowest combined rank; among equals the youngest (largest name), so the older stays."""
         total = combined(self._below + self._equal / 2.0 + 1.0, self._combine)

@@ -14,7 +14,9 @@ from typing import Any, final
 from search import config as configuration
 from search.candidate import Candidate, Space
 from search.finalists import Finalist
-from search.objective import Objective
+from search.front import Member
+from search.objective import LATENCY, Objective
+from search.phase import Entry
 from search.progress import View
 from search.schema import SearchConfig
 from uninas.errors import InputError
@@ -43,6 +45,7 @@ def finalist_rows(finalists: Sequence[Finalist], candidates: Mapping[str, Candid
             "place": finalist.place,
             "value": finalist.value,
             "cost": dict(candidates[finalist.entry.digest].cost),
+            **_measured(finalist.entry),
             "scores": dict(finalist.entry.scores),
             "mean": dict(finalist.mean),
             "spread": dict(finalist.spread),
@@ -73,7 +76,8 @@ def write_finalists(
     (folder / "finalists").mkdir(exist_ok=True)
     written = set()
     for row, finalist in zip(finalist_rows(finalists, candidates), finalists, strict=True):
-        metadata = {name: row[name] for name in ("digest", "index", "place", "cost", "scores", "mean", "spread")}
+        names = ("digest", "index", "place", "cost", LATENCY, "device", "scores", "mean", "spread")
+        metadata = {name: row[name] for name in names if name in row}
         text = space.document(candidates[finalist.entry.digest], {"objective": objective.name, **metadata})
         write_text(folder / row["file"], text)
         written.add(folder / row["file"])
@@ -81,6 +85,43 @@ def write_finalists(
             write_text(folder / "best.json", text)
     for stale in set((folder / "finalists").glob("[0-9]*.json")) - written:  # of before an extension
         stale.unlink()
+
+
+def _measured(entry: Entry) -> dict[str, Any]:
+    """Give the latency with its device, where it was measured."""
+    return {LATENCY: entry.costs[LATENCY], "device": entry.device} if LATENCY in entry.costs else {}
+
+
+def write_front(
+    folder: Path,
+    members: Sequence[Member],
+    candidates: Mapping[str, Candidate],
+    space: Space,
+    objectives: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Write architecture files of the front's members that are among `candidates`; give all members as run.json has them.
+
+    front/ stands beside finalists/: the finalists are few, rescored on fresh seeds and best first, the front is the whole
+    trade-off as the search saw it, best score first. A member without a file can be made again from the journal.
+    """
+    (folder / "front").mkdir(exist_ok=True)
+    digits = max(2, len(str(len(members))))
+    rows, written = [], set()
+    for number, member in enumerate(members, start=1):
+        entry, candidate = member.entry, candidates.get(member.entry.digest)
+        file = None if candidate is None else f"front/{number:0{digits}}.json"
+        row = {
+            "digest": entry.digest, "index": entry.index, "place": member.place, "value": member.value,
+            "costs": {name: entry.costs[name] for name in objectives if name in entry.costs},
+            **({"device": entry.device} if LATENCY in entry.costs else {}), "scores": dict(entry.scores),
+        }  # fmt: skip
+        if candidate is not None and file is not None:
+            write_text(folder / file, space.document(candidate, {"objectives": list(objectives), **row}))
+            written.add(folder / file)
+        rows.append({"file": file, **row})
+    for stale in set((folder / "front").glob("[0-9]*.json")) - written:  # of before an extension
+        stale.unlink()
+    return rows
 
 
 @final

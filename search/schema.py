@@ -27,6 +27,7 @@ class BudgetConfig:
     macs: int | None = None  # multiply-accumulates of convolutions, linear layers and attention products, one image
     layers: int | None = None  # convolution and linear nodes
     attention_tokens: int | None = None  # side of the largest attention map
+    latency_ms: float | None = None  # milliseconds of one inference, measured by the worker on its own device, see LatencyConfig
 
 
 @dataclass
@@ -53,6 +54,16 @@ class ProxyConfig:
 
 
 @dataclass
+class LatencyConfig:
+    """How latency is measured where it is an objective or has a budget: the median of `runs` passes, in evaluation mode."""
+
+    batch: int = 1  # images at a time
+    runs: int = 10  # timed passes
+    warmup: int = 3  # passes before them
+    precision: str = "float32"  # float32 (TF32 off, as for scores), or bfloat16 or float16 by autocast
+
+
+@dataclass
 class FinalistsConfig:
     """The best of the search are scored again on seeds that the search has not seen, then ranked anew."""
 
@@ -69,6 +80,7 @@ class SearchConfig:
     algorithm: str = "walk"
     algorithm_options: dict[str, Any] = field(default_factory=dict)  # see ALGORITHMS: what each one knows
     objective: str = "vkdnw_agg"
+    objectives: list[str] | None = None  # of pareto: "score" (the objective above) and COSTS of search.objective
     evaluations: int = 1000  # candidates scored by the algorithm
     window: int | None = None  # ask k sees the tells 0 .. k - window; default: the algorithm's
     order: str = "ask"  # ask: reproducible with any workers; completion: no waiting for stragglers, order is logged
@@ -79,5 +91,6 @@ class SearchConfig:
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     proxies: ProxyConfig = field(default_factory=ProxyConfig)
+    latency: LatencyConfig = field(default_factory=LatencyConfig)
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     baseline: bool = False  # a random search of equal budget, run after the search and shown beside it

@@ -8,13 +8,15 @@ while True:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from search.algorithms.aging import AgingEvolution
 from search.algorithms.asktell import AskTell, OrderError, Proposal, SpaceExhaustedError, Strategy, Told, derive
 from search.algorithms.evolution import Evolution
 from search.algorithms.independent import Independent
+from search.algorithms.pareto import Pareto
 from search.algorithms.walk import Walk
 from search.candidate import Space
 from search.objective import Objective
@@ -35,11 +37,16 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Algorithm:
-    """A known algorithm: how to make it, its default window, its options with their defaults (whole numbers >= 1)."""
+    """A known algorithm: how to make it, its default window, its options with their defaults (whole numbers >= 1).
 
-    make: Callable[[Space, Objective, Mapping[str, int]], Strategy]
+    `objectives` are the default ones of a multi-objective algorithm, which is made with them as one more option; any other
+    algorithm has none.
+    """
+
+    make: Callable[[Space, Objective, Mapping[str, Any]], Strategy]
     window: int
     options: Mapping[str, int] = field(default_factory=dict)
+    objectives: tuple[str, ...] = ()
 
 
 ALGORITHMS: dict[str, Algorithm] = {
@@ -50,6 +57,12 @@ ALGORITHMS: dict[str, Algorithm] = {
         lambda space, objective, options: AgingEvolution(space, objective, **options),
         128,
         {"population": 100, "tournament": 25},
+    ),
+    "pareto": Algorithm(
+        lambda space, objective, options: Pareto(space, objective, **options),
+        128,
+        {"population": 128},
+        ("score", "params", "macs"),
     ),
 }
 """Every algorithm by the name a configuration gives it."""
@@ -65,11 +78,17 @@ def make(
     window: int | None = None,
     order: str = "ask",
     options: Mapping[str, int] | None = None,
+    objectives: Sequence[str] | None = None,
     tries: int = 10_000,
 ) -> AskTell:
-    """Make one run of the algorithm `name`. See `AskTell` for the arguments; `options` replace the defaults."""
+    """Make one run of the algorithm `name`. See `AskTell` for the arguments; `options` and `objectives` replace the defaults."""
     algorithm = ALGORITHMS[name]
-    strategy = algorithm.make(space, objective, {**algorithm.options, **(options or {})})
+    chosen: dict[str, Any] = {**algorithm.options, **(options or {})}
+    if algorithm.objectives:
+        chosen["objectives"] = tuple(objectives or algorithm.objectives)
+    elif objectives:
+        raise ValueError(f"objectives: expected none beside {name}, which has one objective; got {', '.join(objectives)}")
+    strategy = algorithm.make(space, objective, chosen)
     return AskTell(
         strategy,
         objective,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from search.candidate import Candidate, Rejected
@@ -29,11 +29,12 @@ class SpaceExhaustedError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A candidate and what came out: its key in each column of the objective."""
+    """A candidate and what came out: its key in each column of the objective, and its costs, counted and measured."""
 
     index: int
     candidate: Candidate
     keys: tuple[Key, ...]
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -172,8 +173,10 @@ class AskTell:
             f"(rejected: {counts or 'none'}; duplicates: {duplicates}): loosen the budget, or search for fewer evaluations"
         )
 
-    def tell(self, index: int, scores: Scores) -> None:
-        """Say what the candidate of ask `index` scored; an empty mapping says that it failed.
+    def tell(self, index: int, scores: Scores, measured: Mapping[str, float] | None = None) -> None:
+        """Say what the candidate of ask `index` scored; an empty mapping says that it failed, or may not be had.
+
+        `measured` are its costs that cannot be counted (latency_ms), beside those that the candidate has.
 
         Raises:
             OrderError: that ask never was, or has been told before.
@@ -182,7 +185,7 @@ class AskTell:
         if candidate is None:
             what = f"ask {index} has been told before" if index < self._asked else f"only {self._asked} asks have been made"
             raise OrderError(f"tell {index}: expected the index of a candidate under way; {what}")
-        told = Told(index, candidate, self._objective.keys(scores))
+        told = Told(index, candidate, self._objective.keys(scores), {**candidate.cost, **(measured or {})})
         self._told += 1
         if self._order == "completion":
             self._strategy.learn(told)

@@ -12,7 +12,11 @@ from tests.search.fakes import ToySpace, toy_scores
 from uninas.errors import InputError
 
 OBJECTIVE = OBJECTIVES["vkdnw_agg"]
-OPTIONS = {"evolution": {"population": 8}, "aging_evolution": {"population": 8, "tournament": 3}}
+OPTIONS = {
+    "evolution": {"population": 8},
+    "aging_evolution": {"population": 8, "tournament": 3},
+    "pareto": {"population": 8},
+}
 every = pytest.mark.parametrize("name", sorted(ALGORITHMS))
 
 

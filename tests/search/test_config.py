@@ -1,5 +1,8 @@
 """Configurations: what is read, what is refused and how the refusal reads."""
 
+import dataclasses
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -67,6 +70,21 @@ def test_the_digest_leaves_out_what_a_resume_may_change() -> None:
         assert config.digest(config.parse("space: vit", [change])) != config.digest(base), change
 
 
+def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() -> None:
+    """A run that began before there were latency, objectives and budget.latency_ms still resumes."""
+    settings = config.parse("space: vit")
+    old = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("evaluations", "pool")}
+    del old["latency"], old["objectives"], old["budget"]["latency_ms"]
+    digest = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()
+    assert digest == "fe4ba375772aae39cb7b032c1063b81a74f64d9ac023435f8f684980340a6f24", "as the program before those keys had it"
+    assert config.digest(settings) == digest
+    assert config.digest(config.parse("space: vit", ["budget.latency_ms=5"])) != digest
+    timed = config.parse("space: vit", ["budget.latency_ms=5", "latency.runs=20"])
+    assert config.digest(timed) != config.digest(config.parse("space: vit", ["budget.latency_ms=5"]))
+    pareto = config.parse("space: vit", ["algorithm=pareto"])
+    assert config.digest(config.parse("space: vit", ["algorithm=pareto", "objectives=[score, macs]"])) != config.digest(pareto)
+
+
 def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.yaml: .*no such file"):
         config.load(tmp_path / "none.yaml")
@@ -108,7 +126,7 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ("space: vit\nseed: -1", "seed: expected at least 0; got -1"),
         ("space: vit\nbudget: {params: 0}", "budget.params: expected at least 1 (no network fits into less); got 0"),
         ("space: vit\nbudget: {macs: -5}", "budget.macs: expected at least 1"),
-        ("space: vit\nalgorithm: wlak", "algorithm: expected one of aging_evolution, evolution, random, walk; got 'wlak'"),
+        ("space: vit\nalgorithm: wlak", "expected one of aging_evolution, evolution, pareto, random, walk; got 'wlak'"),
         ("space: vit\norder: sorted", "order: expected one of ask, completion"),
         ("space: vit\nobjective: vkdwn", "nearest is 'vkdnw'"),
         ("space: vit\npool: {kind: slurm}", "pool.kind: expected one of ray, serial"),
@@ -121,6 +139,22 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ("space: {preset: vit, architecture: a.json}", "space: expected one of preset and architecture; got both"),
         ("space: {architecture: a.json, depths: [1]}", "widths, depths and stem beside a preset only"),
         ("space: vit\nalgorithm_options: {population: 3}", "algorithm_options.population: walk knows no options"),
+        ("space: vit\nobjectives: [score, params]", "objectives: expected none beside algorithm walk (pareto has several)"),
+        ("space: vit\nalgorithm: pareto\nobjectives: score", "objectives: expected a list of names; got text 'score'"),
+        ("space: vit\nalgorithm: pareto\nobjectives: [score, 3]", "objectives: expected a list of names; got a list of 2"),
+        ("space: vit\nalgorithm: pareto\nobjectives: [score]", "objectives: expected score (the objective) and at least one of"),
+        ("space: vit\nalgorithm: pareto\nobjectives: []", "objectives: expected score (the objective) and at least one of"),
+        ("space: vit\nalgorithm: pareto\nobjectives: [params, macs]", "expected score (the objective) and at least one of"),
+        ("space: vit\nalgorithm: pareto\nobjectives: [score, latency]", "got 'latency', nearest is 'latency_ms'"),
+        ("space: vit\nalgorithm: pareto\nobjectives: [score, macs, macs]", "objectives: expected each name once; got macs twice"),
+        ("space: vit\nalgorithm: pareto\nalgorithm_options: {tournament: 3}", "pareto knows population; got 'tournament'"),
+        ("space: vit\nbudget: {latency_ms: 0}", "budget.latency_ms: expected more than 0 milliseconds, or null; got 0"),
+        ("space: vit\nbudget: {latency_ms: fast}", "budget.latency_ms: expected a number; got text 'fast'"),
+        ("space: vit\nlatency: {batch: 8}", "latency: expected latency_ms among objectives, or budget.latency_ms, else nothing"),
+        ("space: vit\nlatency: {runs: 0}", "latency.runs: expected at least 1; got 0"),
+        ("space: vit\nlatency: {batch: 0}", "latency.batch: expected at least 1; got 0"),
+        ("space: vit\nlatency: {warmup: -1}", "latency.warmup: expected at least 0; got -1"),
+        ("space: vit\nlatency: {precision: int8}", "latency.precision: expected one of bfloat16, float16, float32; got 'int8'"),
         (
             "space: vit\nalgorithm: evolution\nalgorithm_options: {population: 0}",
             "algorithm_options.population: expected a whole number of at least 1; got 0",

@@ -95,7 +95,12 @@ def test_a_search_by_mean_ranks_differs_from_one_by_products_and_finds_good_ones
     asked = {}
     for combine in ("mean", "product"):
         objective = Objective(combine, (("aleph",), ("vkdnw",), ("jacov",)), combine)
-        options = {"evolution": {"population": 8}, "aging_evolution": {"population": 8, "tournament": 4}}.get(name)
+        sizes = {
+            "evolution": {"population": 8},
+            "aging_evolution": {"population": 8, "tournament": 4},
+            "pareto": {"population": 8},
+        }
+        options = sizes.get(name)
         run = make(name, ToySpace(), objective, seed=0, window=1, options=options)
         told = []
         for _ in range(200):
