@@ -49,6 +49,11 @@ class Pareto:
         self._survivors: dict[int, tuple[Candidate, tuple[float, ...]]] = {}
         self._order: dict[int, tuple[int, float, int]] = {}  # by member: what the tournament compares, lower is better
 
+    @property
+    def survivors(self) -> list[int]:
+        """The asks whose candidates may become parents, oldest first."""
+        return sorted(self._survivors)
+
     def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
         """Give a start, then neighbours of tournament winners."""
         if index < len(self._starts):

@@ -12,12 +12,12 @@ import resource
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from search.candidate import Candidate, Rejected
-from search.job import Job, Outcome, outcome_of
+from search.job import Job, Outcome, outcome_of, too_slow
 
 PLACES, BASE = 6, 10
 
@@ -84,6 +84,11 @@ def toy_scores(digits: Sequence[int], seed: int) -> dict[str, float]:
     }
 
 
+def toy_latency(digits: Sequence[int]) -> float:
+    """Milliseconds, grown with the larger digits."""
+    return 1.0 + sum(digit * digit for digit in digits) / 10
+
+
 def prepare(device: str) -> dict[str, str]:
     return {"torch": "none", "device": device, "precision": "toy"}
 
@@ -93,7 +98,8 @@ def evaluate(job: Job, device: str) -> Outcome:
 
     delay: mean milliseconds, uneven by digest and worker. raise, nan, hang, die, eat: prefixes; eat takes memory until there is
     no more, and then plays the system's killer. die_once: prefixes whose first evaluation kills the worker, remembered by a file
-    in the folder `memory`.
+    in the folder `memory`. jitter: milliseconds, no two measured latencies are the same. slow_device: prefixes whose latency
+    another device measured.
     """
     network = json.loads(job.architecture)
     behaviour = network["behaviour"]
@@ -117,9 +123,16 @@ def evaluate(job: Job, device: str) -> Outcome:
         if not mark.exists():
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+    latency_ms, model = None, "toy: quick"
+    if job.timing is not None:
+        latency_ms = toy_latency(network["digits"]) + random.uniform(0, behaviour.get("jitter", 0.0))
+        model = "toy: slow" if hit("slow_device") else model
+        if job.timing.limit_ms is not None and latency_ms > job.timing.limit_ms:
+            return too_slow(latency_ms, model, job.timing.limit_ms, {"build": 0.0})
     scores = toy_scores(network["digits"], job.seed)
     wanted = {name: float("nan") if hit("nan") else scores[name] for name in job.proxies}
-    return outcome_of(wanted, {"build": 0.0, "score": 0.0})
+    outcome = outcome_of(wanted, {"build": 0.0, "score": 0.0})
+    return outcome if latency_ms is None else replace(outcome, latency_ms=latency_ms, device=model)
 
 
 def _eat() -> None:
