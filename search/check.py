@@ -15,7 +15,7 @@ from uninas.errors import InputError
 
 ORDERS = ("ask", "completion")
 POOLS = ("serial", "ray")
-PRECISIONS = ("float32", "bfloat16", "float16")  # of proxies.timing, which only a worker imports
+PRECISIONS = ("float32", "bfloat16", "float16")  # those of proxies.timing, which only a worker imports
 SMALLEST_SIZE = 32  # pixels: the presets halve the resolution five times
 
 

@@ -10,7 +10,8 @@ import torch
 import proxies
 import uninas
 from search import evaluate
-from search.job import Job, Outcome, numbers, outcome_of
+from search.check import PRECISIONS
+from search.job import Job, Outcome, Timing, numbers, outcome_of
 
 NAMES = ("aleph", "vkdnw", "jacov", "expressivity", "trainability", "flops")
 
@@ -44,6 +45,49 @@ def test_scores_agree_with_exact_costs_and_depend_on_the_job_alone() -> None:
     assert again.scores == first.scores
     assert evaluate.evaluate(job(seed=1)).scores["vkdnw"] != first.scores["vkdnw"]
     assert evaluate.evaluate(job(options={"vkdnw": {"smoothing": 0.5}})).scores["vkdnw"] != first.scores["vkdnw"]
+
+
+def test_latency_is_measured_where_asked_for_and_changes_no_score() -> None:
+    environment = evaluate.prepare()
+    plain = evaluate.evaluate(job())
+    assert (plain.latency_ms, plain.device) == (None, None)
+    timing = Timing(batch=2, runs=3, warmup=1, precision="float32")
+    timed = evaluate.evaluate(Job.from_dict(job(timing=timing).as_dict()))
+    assert timed.status == "ok"
+    assert timed.latency_ms is not None
+    assert timed.latency_ms > 0
+    assert timed.device == environment["device"]
+    assert timed.scores == plain.scores, "the network is scored as if nobody had timed it"
+    assert set(timed.seconds) == {"build", "latency", "score"}
+    assert Outcome(**timed.as_dict()) == timed
+    assert Job.from_dict(job().as_dict()) == job()
+
+
+def test_a_network_over_the_latency_budget_is_not_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def seconds(module: Any, **options: Any) -> list[float]:
+        asked.update(options)
+        return [0.5, 0.0123456, 0.001]
+
+    monkeypatch.setattr(proxies, "inference_seconds", seconds)
+    monkeypatch.setattr(proxies, "score", lambda *arguments, **options: pytest.fail("scored"))
+    outcome = evaluate.evaluate(job(timing=Timing(8, 3, 2, "bfloat16", limit_ms=12)))
+    assert asked == {
+        "input_shape": (3, 64, 64), "batch": 8, "runs": 3, "warmup": 2, "precision": "bfloat16", "device": "cpu"
+    }  # fmt: skip
+    assert outcome.status == "over_budget"
+    assert outcome.latency_ms == 12.346, "the median"
+    assert outcome.reason == f"latency 12.35 ms > 12 ms on {evaluate.model_of('cpu')}"
+    assert outcome.scores == {}
+    monkeypatch.setattr(proxies, "score", lambda *arguments, **options: {"flops": 1.0})
+    at_the_bound = evaluate.evaluate(job(timing=Timing(8, 3, 2, "bfloat16", limit_ms=12.346)))
+    assert (at_the_bound.status, at_the_bound.latency_ms) == ("ok", 12.346), "the bound is inclusive"
+
+
+def test_the_driver_knows_the_precisions_without_torch() -> None:
+    """search.check repeats the names of proxies.timing, which only a worker imports."""
+    assert PRECISIONS == proxies.PRECISIONS
 
 
 def test_other_sizes_and_classes_than_the_stored_ones() -> None:
