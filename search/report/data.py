@@ -14,10 +14,13 @@ from typing import Any
 import uninas
 from search import config as config_file
 from search import journal
-from search.finalists import Finalist, Rescore, choose, rebuild, settle
+from search.finalists import Finalist, Rescore, rebuild, settle
+from search.front import Member, costs_wanted, front, leaders
 from search.job import numbers
-from search.objective import Objective, find
+from search.latency import objectives_of
+from search.objective import LATENCY, Objective, find
 from search.phase import Entry as Scored
+from search.phase import costs_of
 from search.schema import SearchConfig
 from search.space import from_config
 from uninas.errors import InputError
@@ -38,6 +41,12 @@ class Entry:
     seconds: Mapping[str, float]
     worker: str
     attempts: int
+    latency_ms: float | None = None
+    device: str | None = None
+
+    def costs(self, names: Sequence[str]) -> dict[str, float]:
+        """Costs by name, counted or measured; a latency that was not measured is left out."""
+        return costs_of({"cost": self.cost, LATENCY: self.latency_ms}, names)
 
 
 @dataclass
@@ -60,6 +69,7 @@ class Run:
         baseline: candidates of the random search of equal budget; empty without one.
         tallies: by phase, "search" and "random".
         finalists: the best of the search after their rescoring so far, best first.
+        front: the Pareto front of the search so far, best score first; empty where there is one objective.
         best: the chosen network, or the leader so far; None where no candidate has a score yet.
         chosen: whether `best` is what best.json holds, and all that decides it is in the journal.
     """
@@ -72,6 +82,7 @@ class Run:
     baseline: tuple[Entry, ...]
     tallies: Mapping[str, Tally]
     finalists: tuple[Finalist, ...]
+    front: tuple[Member, ...]
     best: uninas.Architecture | None
     chosen: bool
 
@@ -79,6 +90,17 @@ class Run:
     def objective(self) -> Objective:
         """What the search maximises."""
         return find(self.config.objective)
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """The objectives of a multi-objective search; empty for any other."""
+        return objectives_of(self.config)
+
+    @property
+    def devices(self) -> list[str]:
+        """The device models on which latencies were measured, the most frequent first."""
+        counts = Counter(entry.device for entry in (*self.entries, *self.baseline) if entry.device is not None)
+        return [device for device, _ in counts.most_common()]
 
     @cached_property
     def scored(self) -> tuple[Entry, ...]:
@@ -162,18 +184,20 @@ def read_run(folder: Path) -> Run:
             raise InputError(f"{where}: expected a record of this version; {type(error).__name__}: {error}") from None
     search = tuple(entries["search"])
     objective = find(config.objective)
-    population = [Scored(entry.index, entry.digest, entry.scores) for entry in search]
-    leaders = choose(population, objective, config.finalists.count)
+    names = costs_wanted(config)
+    population = [Scored(entry.index, entry.digest, entry.scores, entry.costs(names), entry.device) for entry in search]
+    leading = leaders(config, population, objective)
+    objectives = objectives_of(config)
     counts = Counter(rescore.digest for rescore in rescores)
-    rescored = [leader for leader in leaders if counts[leader.digest] >= config.finalists.seeds]
+    rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
     finalists = tuple(settle(population, rescored, rescores, objective))
-    whole = len(search) >= config.evaluations and 0 < len(leaders) == len(rescored)
+    whole = len(search) >= config.evaluations and 0 < len(leading) == len(rescored)
     chosen = whole and (folder / "best.json").is_file()
     best = None
     if chosen:
         best = uninas.load(folder / "best.json")
-    elif leaders:
-        best = _rebuild(folder, config, finalists[0].entry.digest if whole else leaders[0].digest)
+    elif leading:
+        best = _rebuild(folder, config, finalists[0].entry.digest if whole else leading[0].digest)
     return Run(
         name=folder.resolve().name,
         config=config,
@@ -183,6 +207,7 @@ def read_run(folder: Path) -> Run:
         baseline=tuple(entries["random"]),
         tallies=tallies,
         finalists=finalists,
+        front=tuple(front(population, objective, objectives)) if objectives else (),
         best=best,
         chosen=chosen,
     )
@@ -214,6 +239,8 @@ def _entry(record: Mapping[str, Any]) -> Entry:
         seconds=record["seconds"],
         worker=str(record["worker"]),
         attempts=record["attempts"],
+        latency_ms=record.get(LATENCY),
+        device=record.get("device"),
     )
 
 

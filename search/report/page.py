@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 import uninas
 from search.report import figures
+from search.report import front as trade_off
 from search.report.data import Entry, Run
 from search.report.spectra import Spectra, presets_of
 from search.report.template import PAGE
@@ -50,6 +51,8 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         "seed": run.config.seed,
         "scaled": ", presets scaled as this run’s start" if scaled else "",
         "seeds": run.config.finalists.seeds,
+        "front": trade_off.section(run, run.objective.proxies),
+        "latency_note": trade_off.latency_note(run),
         "costs": _costs(run, presets, left_out) if run.best is not None else None,
         "charts": {
             "scores": Markup(figures.scores_over_time(run)) if scored else "",
@@ -75,7 +78,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         "timing": list(_timing(run)),
         "workers": _workers(run),
         "rejected": _rejected(run),
-        "failed": Counter(_short(entry.reason) for entry in _all(run) if entry.status != "ok").most_common(),
+        "failed": Counter(_short(entry.reason) for entry in _all(run) if entry.status == "failed").most_common(),
         "config_text": run.config_text,
         "commands": [f"uninas search --resume {run.name}", *_extension(run)],
         "resume_note": (
@@ -108,6 +111,7 @@ def _best(run: Run) -> dict[str, Any]:
         share = None if bound is None else min(100.0, round(100 * cost[name] / bound, 1))
         under = "no budget" if bound is None else f"{share:.0f} % of the budget of {quantity(bound)}"
         cards.append({"name": _BUDGET_NAMES[name], "value": quantity(cost[name]), "share": share, "under": under})
+    cards += _latency_card(run, run.best.digest)
     return {
         "digest": run.best.digest,
         "cards": cards,
@@ -116,6 +120,17 @@ def _best(run: Run) -> dict[str, Any]:
         "overview": Markup(draw_overview(run.best)),
         "blocks": Markup(draw_blocks(run.best)),
     }
+
+
+def _latency_card(run: Run, digest: str) -> list[dict[str, Any]]:
+    """The latency of a network and its device, where it was measured."""
+    entry = next((one for one in run.entries if one.digest == digest and one.latency_ms is not None), None)
+    if entry is None or entry.latency_ms is None:
+        return []
+    bound = run.config.budget.latency_ms
+    share = None if bound is None else min(100.0, round(100 * entry.latency_ms / bound, 1))
+    under = f"on {entry.device}" if bound is None else f"{share:.0f} % of the budget of {bound:g} ms, on {entry.device}"
+    return [{"name": "latency", "value": f"{entry.latency_ms:.4g} ms", "share": share, "under": under}]
 
 
 def _sentence(run: Run, digest: str) -> str:
@@ -191,12 +206,14 @@ def _events(run: Run) -> list[tuple[str, list[str]]]:
     columns = []
     for name, entries in _phases(run):
         tally = run.tallies[name]
-        failed = sum(entry.status != "ok" for entry in entries)
+        failed = sum(entry.status == "failed" for entry in entries)
+        slow = sum(entry.status == "over_budget" for entry in entries)
         partly = sum(entry.status == "ok" and any(p not in entry.scores for p in run.objective.proxies) for entry in entries)
         retried = sum(entry.attempts > 1 for entry in entries)
-        columns.append([len(entries), len(entries) - failed, failed, partly, tally.duplicates, tally.rejected.total(), retried])
-    labels = ["scored or tried", "ok", "failed", "ok, but a score is missing", "duplicates drawn again"]
-    labels += ["rejected before scoring", "tried more than once"]
+        ok = len(entries) - failed - slow
+        columns.append([len(entries), ok, failed, slow, partly, tally.duplicates, tally.rejected.total(), retried])
+    labels = ["scored or tried", "ok", "failed", "over the latency budget", "ok, but a score is missing"]
+    labels += ["duplicates drawn again", "rejected before scoring", "tried more than once"]
     return [(label, [f"{column[row]:,}" for column in columns]) for row, label in enumerate(labels)]
 
 
@@ -238,7 +255,7 @@ def _extension(run: Run) -> list[str]:
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """run.json as rows: nested keys joined, lists in one line; what the page shows elsewhere is left out."""
     for key, value in data.items():
-        if not prefix and key in ("best", "finalists", "counts"):
+        if not prefix and key in ("best", "finalists", "front", "counts"):
             continue
         name = f"{prefix}{key}".replace("_", " ")
         if isinstance(value, Mapping):

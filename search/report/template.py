@@ -17,6 +17,7 @@ PAGE = """<!DOCTYPE html>
 <h1>{{ name }}</h1>
 <p class="soft">{{ lead }}</p>
 <nav aria-label="Sections">
+{%- if front %}<a href="#front">Front</a>{% endif -%}
 {%- if best %}<a href="#network">Network</a><a href="#blocks">Blocks</a><a href="#cost">Cost</a>{% endif -%}
 {%- if charts.scores %}<a href="#scores">Scores</a><a href="#population">Population</a>{% endif -%}
 {%- if best %}<a href="#spectrum">Spectrum</a>{% endif -%}
@@ -42,6 +43,7 @@ What follows is what its journal says so far.</p></div>
 <div class="under">{{ card.under }}</div></div>
 {% endfor %}
 </div>
+{% if latency_note and not front %}<p class="note">{{ latency_note }}</p>{% endif %}
 <p>{{ best.sentence }}</p>
 <div class="wide"><table>
 <thead><tr><th>scores</th>{% for name in best.scores.columns %}<th scope="col">{{ name }}</th>{% endfor %}</tr></thead>
@@ -55,6 +57,30 @@ What follows is what its journal says so far.</p></div>
 seen; ticks: each seed; ring: the score during the search. The best network stands on top.</figcaption></figure>
 {% endif %}
 </section>
+
+{% if front %}
+<section id="front">
+<h2>The Pareto front: {{ front.size }} network{{ "s" if front.size != 1 }}</h2>
+<p>No other candidate of the search is at least as good in all of: {{ front.objectives }}; and better in one.
+{{ front.latency }}</p>
+<figure class="chart">{{ front.chart }}
+<figcaption>{{ front.height_note }} Line: the best of the search at or below a cost, looking at this cost alone; a member of the
+front off the line is better in another objective. Rings: finalists, spread over the front.</figcaption></figure>
+<div class="wide"><table class="dense">
+<thead><tr><th scope="col">network</th><th scope="col"></th><th scope="col">candidate</th>
+{% for column in front.table.columns %}<th scope="col">{{ column }}</th>{% endfor %}
+{% if front.table.devices %}<th scope="col">device</th>{% endif %}<th scope="col">file</th></tr></thead>
+<tbody>{% for row in front.table.rows %}
+<tr><td class="mono {{ "chosen" if row.role == "best" }}" title="{{ row.digest }}">{{ row.digest[:8] }}</td>
+<td class="soft">{{ row.role }}</td><td>{{ row.index }}</td>
+{% for cell in row.cells %}<td>{{ cell }}</td>{% endfor %}
+{% if front.table.devices %}<td>{{ row.device }}</td>{% endif %}<td class="mono">{{ row.file }}</td></tr>
+{% endfor %}</tbody></table></div>
+<p class="note">Place: by the objective among all candidates of the search. Scores as the search saw them, on one seed.
+{% if front.shown < front.size %}{{ front.shown }} of {{ front.size }} are shown, spread over the front; run.json lists
+all.{% endif %}</p>
+</section>
+{% endif %}
 
 <section id="network">
 <h2>The network, from overview to block</h2>
