@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -35,7 +37,7 @@ def section(run: Run, page_scores: Sequence[str]) -> dict[str, Any] | None:
     return {
         "size": len(run.front),
         "objectives": _sentence(run),
-        "chart": charts(run),
+        "chart": Markup(charts(run)),
         "height_note": (
             "Height: the raw score."
             if len(run.objective.columns) == 1
@@ -130,8 +132,9 @@ def _draw(axes: Axes, run: Run, cost: str, height: Mapping[tuple[str, int], floa
     axes.scatter(*every, s=size, color=BLUE, linewidths=0, alpha=0.22, label="search", rasterized=len(run.entries) > RASTER_FROM)
     axes.step(*_envelope(*every), where="post", color=TEAL, linewidth=1.1, alpha=0.8, label="best at a cost")
     by_digest = {one.digest: one for one in run.entries}
+    marked = [by_digest[member.entry.digest] for member in run.front]
     axes.scatter(
-        *points([by_digest[member.entry.digest] for member in run.front]), s=24, color=TEAL, edgecolors=PAPER, linewidths=0.5,
+        *points(marked), s=24, color=TEAL, edgecolors=PAPER, linewidths=0.5,
         zorder=4, label="front",
     )  # fmt: skip
     rings = [by_digest[one.entry.digest] for one in run.finalists]
@@ -142,9 +145,22 @@ def _draw(axes: Axes, run: Run, cost: str, height: Mapping[tuple[str, int], floa
             *points([by_digest[run.best.digest]]), s=150, marker="*", color=AMBER, edgecolors=INK, linewidths=0.8, zorder=6,
             label="best",
         )  # fmt: skip
+    _cut(axes, [*every[0], *points(run.baseline)[0]], points(marked)[0])
     axes.set_xlabel(NAMES[cost])
     axes.locator_params(axis="x", nbins=5)
     quantities(axes.xaxis)
+
+
+def _cut(axes: Axes, costs: Sequence[float], front: Sequence[float]) -> None:
+    """End the axis of costs where 97% and the whole front are on it: a few huge networks would press all others into one line."""
+    least, greatest = min(costs), max(costs)
+    end = max(float(np.percentile(costs, 97)), *front)
+    if least < end and end + 0.25 * (end - least) < greatest:
+        beyond = sum(cost > end for cost in costs)
+        axes.set_xlim(least - 0.05 * (end - least), end + 0.05 * (end - least))
+        axes.annotate(
+            f"{beyond} farther right", (0.99, 0.97), xycoords="axes fraction", ha="right", va="top", color=SOFT, fontsize=7.5
+        )
 
 
 def _envelope(costs: Sequence[float], heights: Sequence[float]) -> tuple[list[float], list[float]]:
@@ -174,7 +190,7 @@ def _table(run: Run, scores: Sequence[str]) -> dict[str, Any]:
         rows.append(
             {
                 "digest": digest, "role": role, "index": f"{entry.index:,}", "cells": cells,
-                "file": files.get(digest) or "–", "device": entry.device if several else None,
+                "file": str(files.get(digest) or "–").removeprefix("front/"), "device": entry.device if several else None,
             }
         )  # fmt: skip
     return {"columns": ["place", *(NAMES[name] for name in costs), *scores], "rows": rows, "devices": several}

@@ -232,6 +232,8 @@ def _timing(run: Run) -> Iterator[tuple[str, ...]]:
     if len(stages) > 1:
         rows["together"] = [sum(entry.seconds.values()) for entry in _all(run) if len(entry.seconds) == len(stages)]
     for stage, values in rows.items():
+        if not values:  # no candidate came through every stage
+            continue
         figures_of = (np.median(values), np.percentile(values, 95), max(values), sum(values))
         yield (stage, *(f"{value:,.3f}" if value < 10 else f"{value:,.1f}" for value in figures_of))
 

@@ -61,15 +61,15 @@ seen; ticks: each seed; ring: the score during the search. The best network stan
 {% if front %}
 <section id="front">
 <h2>The Pareto front: {{ front.size }} network{{ "s" if front.size != 1 }}</h2>
-<p>No other candidate of the search is at least as good in all of: {{ front.objectives }}; and better in one.
-{{ front.latency }}</p>
+<p>What no other candidate of the search beats: none is at least as good in every objective and better in one. The objectives:
+{{ front.objectives }}. {{ front.latency }}</p>
 <figure class="chart">{{ front.chart }}
 <figcaption>{{ front.height_note }} Line: the best of the search at or below a cost, looking at this cost alone; a member of the
 front off the line is better in another objective. Rings: finalists, spread over the front.</figcaption></figure>
 <div class="wide"><table class="dense">
 <thead><tr><th scope="col">network</th><th scope="col"></th><th scope="col">candidate</th>
 {% for column in front.table.columns %}<th scope="col">{{ column }}</th>{% endfor %}
-{% if front.table.devices %}<th scope="col">device</th>{% endif %}<th scope="col">file</th></tr></thead>
+{% if front.table.devices %}<th scope="col">device</th>{% endif %}<th scope="col">front/</th></tr></thead>
 <tbody>{% for row in front.table.rows %}
 <tr><td class="mono {{ "chosen" if row.role == "best" }}" title="{{ row.digest }}">{{ row.digest[:8] }}</td>
 <td class="soft">{{ row.role }}</td><td>{{ row.index }}</td>

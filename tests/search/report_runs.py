@@ -3,12 +3,13 @@
 So a folder has exactly the files that a search writes, and no torch is needed to make it.
 """
 
+import dataclasses
 import random
 from pathlib import Path
 
 from search import config, driver
 from search.interrupts import Interrupts
-from search.job import Job, Outcome, outcome_of
+from search.job import Job, Outcome, outcome_of, too_slow
 from search.pool import Done, Pool
 from search.progress import PlainView, View
 from search.schema import SearchConfig
@@ -30,18 +31,24 @@ baseline: true
 """
 
 
+DEVICES = ("cpu: paper <and> pencil", "cpu: abacus")
+
+
 class FakePool:
     """Scores at once, by a rule of digest and seed; every `fail_every`-th digest fails, and `stop_after` jobs Ctrl-C comes."""
 
-    def __init__(self, fail_every: int = 0, stop_after: int | None = None, reason: str = "out of memory") -> None:
+    def __init__(
+        self, fail_every: int = 0, stop_after: int | None = None, reason: str = "out of memory", devices: int = 1
+    ) -> None:
         self.fail_every = fail_every
+        self.devices = devices
         self.stop_after = stop_after
         self.reason = reason
         self.waiting: list[tuple[int, Job]] = []
         self.done = 0
 
     def start(self) -> dict[str, str]:
-        return {"torch": "9.9", "device": "cpu: paper <and> pencil", "precision": "float32"}
+        return {"torch": "9.9", "device": DEVICES[0], "precision": "float32"}
 
     def free(self) -> int:
         return 1 - len(self.waiting)
@@ -62,6 +69,11 @@ class FakePool:
         if self.fail_every and int(job.digest[:8], 16) % self.fail_every == 0:
             return Outcome({}, self.reason, {"build": 0.01})
         base, noise = random.Random(job.digest), random.Random(f"{job.digest}{job.seed}")
+        latency, device = None, DEVICES[int(job.digest[8:], 16) % self.devices]
+        if job.timing is not None:
+            latency = round(2 + 8 * base.random(), 3)
+            if job.timing.limit_ms is not None and latency > job.timing.limit_ms:
+                return too_slow(latency, device, job.timing.limit_ms, {"build": 0.01, "latency": 0.1})
         values: dict[str, float] = {}
         for name in job.proxies:
             values[name] = 10 * base.random() + noise.random()
@@ -69,7 +81,10 @@ class FakePool:
             values["vkdnw"] = min(values["vkdnw"] / 5, 2.19)
         if "aleph" in values:
             values["aleph"] = float(round(30 + values["aleph"]))
-        return outcome_of(values, {"build": 0.01 + noise.random() / 100, "score": 0.2 + noise.random()})
+        outcome = outcome_of(values, {"build": 0.01 + noise.random() / 100, "score": 0.2 + noise.random()})
+        if latency is None:
+            return outcome
+        return dataclasses.replace(outcome, latency_ms=latency, device=device, seconds={**outcome.seconds, "latency": 0.1})
 
     def close(self) -> None:
         self.waiting.clear()
@@ -82,11 +97,12 @@ def make_run(
     stop_after: int | None = None,
     reason: str = "out of memory",
     text: str = CONFIG,
+    devices: int = 1,
 ) -> Path:
     """Make a run folder; with `stop_after` an interrupted one."""
 
     def pool_maker(settings: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
-        return FakePool(fail_every, stop_after, reason)
+        return FakePool(fail_every, stop_after, reason, devices)
 
     view = PlainView(lambda text: None, clock=lambda: 0.0)
     try:
