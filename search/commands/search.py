@@ -25,8 +25,9 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None
     uninas search --resume runs/mine evaluations=2000
     uninas search configs/search/uninas_30m.yaml --out s3://bucket/run
 
-    The run folder holds config.yaml, journal.jsonl (every candidate), best.json, finalists/, run.json and report.html. Ctrl-C
-    stops in good order, and the run can be resumed; so can it after a crash. At a URL it is mirrored every few seconds.
+    The run folder holds config.yaml, journal.jsonl (every candidate), best.json, finalists/, run.json and report.html, and
+    front/ where there are several objectives. Ctrl-C stops in good order, and the run can be resumed; so can it after a crash. At
+    a URL it is mirrored every few seconds.
     """
     if folder is not None:
         if out is not None:
@@ -81,5 +82,7 @@ def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
     click.echo(f"best of {done} (candidate {best['index']}, {best['digest'][:12]}): {cost}")
     click.echo(f"mean over {len(best['rescores'])} fresh seeds: {mean}")
     click.echo(f"{place.rstrip('/')}/best.json")
+    if run.get("front"):
+        click.echo(f"front of {len(run['front'])} networks ({', '.join(run['objectives'])}): {place.rstrip('/')}/front/")
     click.echo("making the report: the Fisher spectra of the best network and the presets, pictures", err=True)
     click.echo(f"{place.rstrip('/')}/{write_report(folder).name}")
