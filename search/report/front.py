@@ -186,7 +186,7 @@ def _table(run: Run, scores: Sequence[str]) -> dict[str, Any]:
         digest = entry.digest
         role = "best" if run.best is not None and digest == run.best.digest else "finalist" if digest in finalists else ""
         cells = [f"{member.place:,}", *(_cost(name, entry.costs[name]) for name in costs)]
-        cells += [f"{entry.scores[name]:.4g}" if name in entry.scores else "–" for name in scores]
+        cells += [_score(entry.scores[name]) if name in entry.scores else "–" for name in scores]
         rows.append(
             {
                 "digest": digest, "role": role, "index": f"{entry.index:,}", "cells": cells,
@@ -194,6 +194,10 @@ def _table(run: Run, scores: Sequence[str]) -> dict[str, Any]:
             }
         )  # fmt: skip
     return {"columns": ["place", *(NAMES[name] for name in costs), *scores], "rows": rows, "devices": several}
+
+
+def _score(value: float) -> str:
+    return quantity(value) if value >= 10_000 else f"{value:.4g}"
 
 
 def _cost(name: str, value: float) -> str:

@@ -61,7 +61,7 @@ a { color: var(--blue); text-decoration: none; } a:hover { text-decoration: unde
 .meter i { display: block; height: 100%; border-radius: 3px; background: var(--blue); }
 table { border-collapse: collapse; margin: 10px 0 4px; font-size: 14px; }
 .wide { overflow-x: auto; }
-.dense { font-size: 13px; } .dense th, .dense td { padding: 3px 0 3px 18px; white-space: nowrap; }
+.dense { font-size: 13px; } .dense th, .dense td { padding: 3px 0 3px 15px; white-space: nowrap; }
 .dense th:first-child, .dense td:first-child { padding-left: 0; }
 th, td { text-align: right; padding: 5px 0 5px 26px; border-bottom: 1px solid var(--rule); vertical-align: baseline; }
 th { font-weight: 560; color: var(--soft); } thead th { border-bottom-color: var(--soft); }
