@@ -28,7 +28,8 @@ from search.job import Job, Timing, numbers
 from search.journal import JournalError
 from search.latency import objectives_of
 from search.objective import SPECTRA, Objective, find
-from search.phase import POLL_SECONDS, Entry, Event, Phase, costs_of
+from search.observer import NOBODY, Observer
+from search.phase import POLL_SECONDS, Entry, Event, Phase, costs_of, memory
 from search.pool import Pool, SerialPool
 from search.progress import State, View
 from search.schema import SearchConfig
@@ -49,6 +50,15 @@ def make_pool(config: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
     from search.ray_pool import RayPool
 
     return RayPool(config.pool, note=view.note, interruptible=interrupts.interruptible)
+
+
+def make_observer(config: SearchConfig, run: str, view: View) -> Observer:
+    """Make who is told of all that happens once the pool has started: Ray's metrics where the pool is Ray's."""
+    if config.pool.kind != "ray":
+        return NOBODY
+    from search.ray_metrics import observe
+
+    return observe(run, view.note)
 
 
 def begin(
@@ -179,6 +189,7 @@ class _Run:
         self._random = self._phase("random", "random")
         self._events: dict[str, list[Event]] = {"search": [], "random": []}
         self._rescores: dict[tuple[str, int], Rescore] = {}
+        self._observer: Observer = NOBODY
         self.has_header = False
 
     def _phase(self, name: str, algorithm: str) -> Phase:
@@ -250,6 +261,7 @@ class _Run:
             nonlocal pool
             if pool is None:
                 pool, environment = start()
+                self._observer = make_observer(self._config, self._folder.resolve().name, self._view)
                 sessions.begin(environment)
                 self._write(sessions, "running")
             return pool
@@ -264,7 +276,8 @@ class _Run:
                     if phase is self._random:
                         scores, limit = len(self._objective.proxies), self._config.budget.latency_ms
                         known = latency.reusable(self._search.entries, scores, limit)
-                    phase.run(workers(), journal, self._view, self._interrupts, known)
+                    pool = workers()
+                    phase.run(pool, journal, self._view, self._interrupts, known, self._observer)
             for warning in latency.mixed(self._entries()):
                 self._view.note(warning)
             chosen = leaders(self._config, self._search.entries, self._objective)
@@ -329,15 +342,17 @@ class _Run:
                     "kind": "rescore", "digest": digest, "repeat": repeat, "seed": seed, "status": done.outcome.status,
                     "reason": done.outcome.reason, "scores": dict(done.outcome.scores),
                     "seconds": {stage: round(spent, 4) for stage, spent in done.outcome.seconds.items()},
-                    "worker": done.worker, "attempts": done.attempts,
+                    "worker": done.worker, "attempts": done.attempts, **memory(done.outcome),
                 }  # fmt: skip
             while written in records:
                 record = records.pop(written)
                 journal.append(record)
                 self._keep(record)
+                self._observer.recorded(record)
                 written += 1
             self._state.done, self._state.in_flight = written, asked - written
             self._view.update(self._state)
+            self._observer.updated(self._state)
 
     def _write(
         self,

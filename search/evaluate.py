@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import functools
 import gc
 import platform
@@ -59,12 +60,17 @@ def evaluate(job: Job, device: str = "cpu") -> Outcome:
 def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, device: str) -> Outcome:
     """Run `score(job, device, seconds)`; what it raises becomes a failed outcome, and its memory is given back either way."""
     seconds: dict[str, float] = {}
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
     try:
-        return score(job, device, seconds)
+        outcome = score(job, device, seconds)
     except Exception as error:  # a failure is a result, with its reason
-        return Outcome({}, _reason(error), seconds)
+        outcome = Outcome({}, _reason(error), seconds)
     finally:
         _release(device)
+    if device.startswith("cuda"):
+        return dataclasses.replace(outcome, peak_bytes=int(torch.cuda.max_memory_allocated(device)))
+    return outcome
 
 
 def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:

@@ -97,6 +97,7 @@ class Outcome:
             time: another measurement gives another number.
         device: the model of the device it was measured on; latencies of two models are not comparable.
         over_budget: whether it is slower than the job allows, which is why it has no scores.
+        peak_bytes: the most memory that torch's tensors held on the GPU meanwhile; None without a GPU.
     """
 
     scores: Mapping[str, float | Mapping[str, str]] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class Outcome:
     latency_ms: float | None = None
     device: str | None = None
     over_budget: bool = False
+    peak_bytes: int | None = None
 
     @property
     def status(self) -> str:
@@ -122,6 +124,7 @@ class Outcome:
             "latency_ms": self.latency_ms,
             "device": self.device,
             "over_budget": self.over_budget,
+            "peak_bytes": self.peak_bytes,
         }
 
 

@@ -16,6 +16,7 @@ from search.interrupts import Interrupts
 from search.job import Job, Outcome, numbers
 from search.journal import Journal, JournalError
 from search.objective import LATENCY, Objective
+from search.observer import NOBODY, Observer
 from search.pool import Done, Pool
 from search.progress import State, View
 from search.ranking import TIE, HistoryRanks
@@ -98,6 +99,11 @@ class Best:
         if self._scores is None or self._history.score(keys) > self._history.score(self._objective.keys(self._scores)) + TIE:
             self._scores = scores
 
+    @property
+    def scores(self) -> Mapping[str, float]:
+        """Its raw scores; empty while no candidate has one."""
+        return self._scores or {}
+
     def text(self) -> str:
         """Its raw scores in words."""
         if self._scores is None:
@@ -145,6 +151,7 @@ class Phase:
         self._best = Best(objective)
         self._proposals: dict[int, Proposal] = {}
         self._records: dict[int, dict[str, Any]] = {}  # finished, waiting for an older one
+        self._observer: Observer = NOBODY
 
     @property
     def complete(self) -> bool:
@@ -186,12 +193,20 @@ class Phase:
         self.entries.append(entry)
         self._best.add(entry.scores)
 
-    def run(self, pool: Pool, journal: Journal, view: View, interrupts: Interrupts, known: Mapping[str, Outcome]) -> None:
+    def run(
+        self,
+        pool: Pool,
+        journal: Journal,
+        view: View,
+        interrupts: Interrupts,
+        known: Mapping[str, Outcome],
+        observer: Observer = NOBODY,
+    ) -> None:
         """Go on until the phase is complete. `KeyboardInterrupt` leaves it resumable.
 
         `known` holds what came out of networks scored before, by digest; those are neither scored nor timed again.
         """
-        self._known = known
+        self._known, self._observer = known, observer
         self._state.begin(self.name, len(self.entries), self._total)
         for index in sorted(self._proposals):  # asked before an earlier session ended, never finished
             self._submit(self._proposals[index], pool, journal)
@@ -199,6 +214,7 @@ class Phase:
             while self._engine.asked < self._total and pool.free() > 0 and self._engine.ready():
                 interrupts.check()
                 self._ask(pool, journal)
+            self._state.workers = pool.free() + len(self._proposals)
             self._show(view)
             if self.complete:
                 return
@@ -245,14 +261,16 @@ class Phase:
         self.tally.add(record)
         costs = costs_of(record, self._costs)
         self._enter(Entry(record["index"], record["digest"], numbers(record["scores"]), costs, record.get("device")))
+        self._observer.recorded(record)
 
     def _show(self, view: View) -> None:
         state, tally = self._state, self.tally
         state.done, state.in_flight, state.failed = len(self.entries), len(self._proposals), tally.failed
         state.duplicates, state.rejected = tally.duplicates, sum((tally.rejected or {}).values())
         state.over_budget = tally.over_budget
-        state.best = self._best.text()
+        state.best, state.best_scores = self._best.text(), self._best.scores
         view.update(state)
+        self._observer.updated(state)
 
 
 def costs_of(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
@@ -282,4 +300,10 @@ def candidate_record(phase: str, proposal: Proposal, done: Done) -> dict[str, An
         "seconds": {stage: round(spent, 4) for stage, spent in outcome.seconds.items()},
         "worker": done.worker,
         "attempts": done.attempts,
+        **memory(outcome),
     }
+
+
+def memory(outcome: Outcome) -> dict[str, int]:
+    """Give what a journal's line says of a GPU's memory; nothing where there was no GPU."""
+    return {} if outcome.peak_bytes is None else {"peak_bytes": outcome.peak_bytes}

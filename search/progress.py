@@ -7,11 +7,11 @@ best vkdnw_agg: aleph 41, vkdnw 1.207, jacov -1.02e+05    rejected 840   duplica
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, final
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -33,7 +33,9 @@ class State:
     failed: int = 0
     over_budget: int = 0  # slower than the latency budget
     in_flight: int = 0
+    workers: int = 0
     best: str = ""
+    best_scores: Mapping[str, float] = field(default_factory=dict)  # raw ones, of the candidate that `best` names
     fixed: bool = False  # the candidates are given, not searched: there is no best so far
     started: float = field(default_factory=time.monotonic)
 
@@ -41,7 +43,7 @@ class State:
         """Begin a phase of which `done` candidates are in the journal already."""
         self.phase, self.done, self.total, self.done_before = phase, done, total, done
         self.in_flight = self.rejected = self.duplicates = self.failed = self.over_budget = 0
-        self.best = ""
+        self.best, self.best_scores = "", {}
         self.started = time.monotonic()
 
     def rate(self) -> float:
@@ -82,6 +84,24 @@ class View(Protocol):
         ...
 
 
+def panel(state: State) -> RenderableType:
+    """Draw a state: bar, counts, best so far."""
+    bar = Table.grid(padding=(0, 2))
+    bar.add_row(
+        Text(state.phase, style="bold"),
+        ProgressBar(total=max(state.total, 1), completed=state.done, width=30),
+        f"{state.done}/{state.total}",
+        f"{state.rate():.2f}/s",
+        f"{state.left()} left",
+    )
+    rows = Table.grid()
+    rows.add_row(bar)
+    rows.add_row(Text(state.figures(), style="dim"))
+    if not state.fixed:
+        rows.add_row(Text(f"best  {state.best or 'none yet'}", style="green"))
+    return rows
+
+
 @final
 class LiveView:
     """One panel that is redrawn in place."""
@@ -95,20 +115,7 @@ class LiveView:
         if not self._running:
             self._live.start()
             self._running = True
-        bar = Table.grid(padding=(0, 2))
-        bar.add_row(
-            Text(state.phase, style="bold"),
-            ProgressBar(total=max(state.total, 1), completed=state.done, width=30),
-            f"{state.done}/{state.total}",
-            f"{state.rate():.2f}/s",
-            f"{state.left()} left",
-        )
-        panel = Table.grid()
-        panel.add_row(bar)
-        panel.add_row(Text(state.figures(), style="dim"))
-        if not state.fixed:
-            panel.add_row(Text(f"best  {state.best or 'none yet'}", style="green"))
-        self._live.update(panel)
+        self._live.update(panel(state))
 
     def note(self, text: str) -> None:
         """Print above the panel."""
