@@ -84,6 +84,12 @@ class View(Protocol):
         ...
 
 
+def line(state: State) -> str:
+    """Give a state in a line."""
+    text = f"{state.phase} {state.done}/{state.total}  {state.rate():.2f}/s  {state.left()} left  {state.figures()}"
+    return text + (f"  best {state.best}" if state.best else "")
+
+
 def panel(state: State) -> RenderableType:
     """Draw a state: bar, counts, best so far."""
     bar = Table.grid(padding=(0, 2))
@@ -145,10 +151,7 @@ class PlainView:
         if here == self._shown or not (edge or self._clock() - self._last >= _PLAIN_SECONDS):
             return
         self._last, self._shown = self._clock(), here
-        self._write(
-            f"{state.phase} {state.done}/{state.total}  {state.rate():.2f}/s  {state.left()} left  {state.figures()}"
-            + (f"  best {state.best}" if state.best else "")
-        )
+        self._write(line(state))
 
     def note(self, text: str) -> None:
         """Write the line."""

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("downstream.commands.evaluate", "How good trained weights are: accuracy, pictures a second."),
     "compare": ("downstream.commands.compare", "Networks side by side: costs, speed and memory here, accuracy from logs."),
     "export": ("downstream.commands.export", "A network as a folder for timm, torch.export or ONNX, with a model card."),
+    "watch": ("search.commands.watch", "Show a search while it runs, from its files alone, on any machine."),
     "report": ("search.commands.report", "Make the HTML report of a run."),
 }
 """Name -> (module that holds a click command called `command`, one line of help)."""

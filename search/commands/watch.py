@@ -1,0 +1,86 @@
+"""`uninas watch`: a search seen from its files."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@click.command("watch")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--once", is_flag=True, help="Show how the run stands now, and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print that as one JSON object and nothing else.")
+@click.option(
+    "--every",
+    "seconds",
+    type=click.FloatRange(0.1),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks at the files.",
+)
+def command(run: Path, once: bool, as_json: bool, seconds: float) -> None:
+    """Show a search while it runs: progress, rate, failures, refusals, the best so far, recent candidates, workers.
+
+    RUN is a run folder made by `uninas search`. All that is shown comes from its files, so the search may run in another
+    process or on another machine that shares the folder; nothing is written there. A terminal shows a panel that is
+    redrawn, a log gets lines.
+
+    \b
+    uninas watch runs/demo-0
+    uninas watch runs/demo-0 --once
+    uninas watch runs/demo-0 --json
+
+    It ends when the run is complete, or on Ctrl-C, which the search does not notice.
+    """
+    from search.follow import RunFollower
+
+    follower = RunFollower(run)
+    if as_json:
+        click.echo(json.dumps(follower.look().as_dict(), allow_nan=False))
+    elif once:
+        for line in follower.look().lines():
+            click.echo(line)
+    else:
+        _follow(follower, seconds)
+
+
+def _follow(follower: Any, seconds: float) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if console.is_terminal:
+        _follow_on_screen(follower, seconds, console)
+    else:
+        _follow_in_lines(follower, seconds)
+
+
+def _follow_on_screen(follower: Any, seconds: float, console: Any) -> None:
+    from rich.live import Live
+
+    from search.watch_screen import screen
+
+    picture = follower.look()
+    with Live(screen(picture, console.width), console=console, auto_refresh=False) as live:
+        while picture.status != "complete":
+            time.sleep(seconds)
+            picture = follower.look()
+            live.update(screen(picture, console.width), refresh=True)
+
+
+def _follow_in_lines(follower: Any, seconds: float) -> None:
+    """Write a line for each phase's begin and end and every ten seconds between, then all that there is to say."""
+    from search.progress import PlainView
+
+    view = PlainView(click.echo)
+    picture = follower.look()
+    view.note(picture.heading)
+    while picture.status != "complete":
+        view.update(picture.state)
+        time.sleep(seconds)
+        picture = follower.look()
+    for line in picture.lines():
+        view.note(line)
