@@ -45,7 +45,7 @@ GAUGES = {
 """Name -> (what it shows, labels beside run and phase)."""
 
 _REASONS = 24  # labels that the reasons of a space may take; further ones are counted together as "other"
-_GAUGE_SECONDS = 1.0  # between two settings of the gauges, which Ray collects more rarely than that
+_GAUGE_SECONDS = 1.0  # between two settings of the gauges; one that is not set for a while is dropped by Ray
 
 
 def observe(run: str, note: Callable[[str], None]) -> Observer:
