@@ -6,9 +6,11 @@ best vkdnw_agg: aleph 41, vkdnw 1.207, jacov -1.02e+05    rejected 840   duplica
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Protocol, final
 
 from rich.console import Console, RenderableType
@@ -17,7 +19,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-_PLAIN_SECONDS = 10.0  # between two lines of a log
+_PLAIN_SECONDS = 10.0  # between two lines of a log, at first
+_CALM_SECONDS = 60.0  # and after an hour: a search of a week leaves ten thousand lines, not sixty thousand
 
 
 @dataclass
@@ -136,21 +139,24 @@ class LiveView:
 
 @final
 class PlainView:
-    """Lines for a log: at a phase's begin and end, and at most one in ten seconds between."""
+    """Lines for a log: at a phase's begin and end, and at most one in ten seconds between, after an hour one in a minute."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write
         self._clock = clock
         self._last = float("-inf")
+        self._began: float | None = None
         self._shown = ("", -1)
 
     def update(self, state: State) -> None:
         """Write a line if it is time for one."""
-        here = (state.phase, state.done)
+        now, here = self._clock(), (state.phase, state.done)
+        self._began = now if self._began is None else self._began
+        pause = min(max(_PLAIN_SECONDS, (now - self._began) / 60), _CALM_SECONDS)
         edge = state.phase != self._shown[0] or state.done == state.total
-        if here == self._shown or not (edge or self._clock() - self._last >= _PLAIN_SECONDS):
+        if here == self._shown or not (edge or now - self._last >= pause):
             return
-        self._last, self._shown = self._clock(), here
+        self._last, self._shown = now, here
         self._write(line(state))
 
     def note(self, text: str) -> None:
@@ -162,7 +168,18 @@ class PlainView:
 
 
 def view_for(console: Console) -> View:
-    """Choose by where the output goes."""
+    """Choose by where the output goes.
+
+    A log has neither colours nor other control characters, whatever an error brought along. That of a job submitted to Ray is
+    read in the dashboard, days later and from another place: its lines begin with the time in UTC.
+    """
     if console.is_terminal:
         return LiveView(console)
-    return PlainView(lambda text: console.print(text, markup=False, highlight=False, soft_wrap=True))
+    submitted = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+
+    def write(text: str) -> None:
+        plain = Text.from_ansi(text).plain
+        stamped = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z  {plain}" if submitted else plain
+        console.print(stamped, markup=False, highlight=False, soft_wrap=True)
+
+    return PlainView(write)
