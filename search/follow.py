@@ -102,11 +102,22 @@ class RunFollower:
     Args:
         folder: of the run.
         now: seconds since the epoch.
+        refresh: brings the folder up to date, where it is the copy of one elsewhere.
+        name: of the run; None for the folder's.
     """
 
-    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        now: Callable[[], float] = time.time,
+        *,
+        refresh: Callable[[], None] = lambda: None,
+        name: str | None = None,
+    ) -> None:
         self._folder = folder
         self._now = now
+        self._refresh = refresh
+        self._name = name or folder.resolve().name
         self._config_file = folder / "config.yaml"
         if not self._config_file.is_file():
             raise InputError(f"{folder}: expected a run folder (made by uninas search), with a config.yaml; there is none")
@@ -121,6 +132,7 @@ class RunFollower:
         Raises:
             InputError: a file of the run is gone, or not what a search writes; the message says which and where.
         """
+        self._refresh()
         info = self._info()  # before the journal: of a run that is complete here, all records are there
         self._follow_config()
         if self._follower.shrunk():
@@ -137,7 +149,7 @@ class RunFollower:
         rate = self._rate() if info.get("status") == "running" else None
         if rate is None:
             rate = session_rate(info, self._figures.done, changed)
-        return self._figures.picture(self._folder.resolve().name, info, rate, max(self._now() - changed, 0.0))
+        return self._figures.picture(self._name, info, rate, max(self._now() - changed, 0.0))
 
     def _info(self) -> Mapping[str, Any]:
         if not (self._folder / "run.json").is_file():

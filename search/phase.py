@@ -214,7 +214,7 @@ class Phase:
             while self._engine.asked < self._total and pool.free() > 0 and self._engine.ready():
                 interrupts.check()
                 self._ask(pool, journal)
-            self._state.workers = pool.free() + len(self._proposals)
+            self._state.workers = pool.workers()
             self._show(view)
             if self.complete:
                 return

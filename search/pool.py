@@ -54,6 +54,10 @@ class Pool(Protocol):
         """Say how many more jobs can be submitted now."""
         ...
 
+    def workers(self) -> int:
+        """Say how many workers there are now, busy or not."""
+        ...
+
     def submit(self, ticket: int, job: Work) -> None:
         """Take a job in. `ticket` is unique among the jobs under way."""
         ...
@@ -108,6 +112,10 @@ class SerialPool:
     def free(self) -> int:
         """One job at a time."""
         return 1 - len(self._waiting)
+
+    def workers(self) -> int:
+        """This process."""
+        return 1
 
     def submit(self, ticket: int, job: Work) -> None:
         """Keep the job for the next poll."""

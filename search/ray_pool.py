@@ -164,6 +164,10 @@ class RayPool:
         workers = max(self._ready, self._config.min_workers or self._config.workers)
         return workers * self._batch() - len(self._work)
 
+    def workers(self) -> int:
+        """Those that are ready: fewer than asked for where the cluster has no room, or lost a node."""
+        return self._ready
+
     def _batch(self) -> int:
         """So many jobs go to a worker at a time."""
         if self._config.batch is not None:

@@ -37,7 +37,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from uninas.errors import InputError
 
-__all__ = ["Mirror", "Store", "is_url", "run_folder", "snapshot"]
+__all__ = ["Mirror", "Store", "followed", "is_url", "run_folder", "snapshot"]
 
 BEAT_SECONDS = 5.0
 """Between two passes of a mirror: what a lost machine takes along."""
@@ -400,6 +400,22 @@ def snapshot(place: str) -> Iterator[Path]:
         mirror.pull()
         yield Path(folder)
         mirror.push_files()
+
+
+@contextmanager
+def followed(place: str) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """Give a folder to watch a run in, and what brings it up to date: nothing to do for a path, a fresh look for a URL.
+
+    Raises:
+        InputError: of the store, or nothing is there; so does a fresh look.
+    """
+    if not is_url(place):
+        yield Path(place), lambda: None
+        return
+    with tempfile.TemporaryDirectory(prefix="uninas-") as folder:
+        mirror = Mirror(Path(folder), Store(place), note=lambda text: None)
+        mirror.pull()
+        yield Path(folder), mirror.pull
 
 
 def _working_folder(url: str) -> Path:

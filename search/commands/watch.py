@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 
 
 @click.command("watch")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run")
 @click.option("--once", is_flag=True, help="Show how the run stands now, and end.")
 @click.option("--json", "as_json", is_flag=True, help="Print that as one JSON object and nothing else.")
 @click.option(
@@ -22,12 +21,12 @@ import click
     show_default=True,
     help="Seconds between two looks at the files.",
 )
-def command(run: Path, once: bool, as_json: bool, seconds: float) -> None:
+def command(run: str, once: bool, as_json: bool, seconds: float) -> None:
     """Show a search while it runs: progress, rate, failures, refusals, the best so far, recent candidates, workers.
 
-    RUN is a run folder made by `uninas search`. All that is shown comes from its files, so the search may run in another
-    process or on another machine that shares the folder; nothing is written there. A terminal shows a panel that is
-    redrawn, a log gets lines.
+    RUN is a run folder made by `uninas search`, or its URL. All that is shown comes from its files, so the search may run
+    in another process or on another machine that shares the folder; nothing is written there. A terminal shows a panel that
+    is redrawn, a log gets lines.
 
     \b
     uninas watch runs/demo-0
@@ -37,15 +36,17 @@ def command(run: Path, once: bool, as_json: bool, seconds: float) -> None:
     It ends when the run is complete, or on Ctrl-C, which the search does not notice.
     """
     from search.follow import RunFollower
+    from search.storage import BEAT_SECONDS, followed, is_url
 
-    follower = RunFollower(run)
-    if as_json:
-        click.echo(json.dumps(follower.look().as_dict(), allow_nan=False))
-    elif once:
-        for line in follower.look().lines():
-            click.echo(line)
-    else:
-        _follow(follower, seconds)
+    with followed(run) as (folder, refresh):
+        follower = RunFollower(folder, refresh=refresh, name=run.rstrip("/").rpartition("/")[2] if is_url(run) else None)
+        if as_json:
+            click.echo(json.dumps(follower.look().as_dict(), allow_nan=False))
+        elif once:
+            for line in follower.look().lines():
+                click.echo(line)
+        else:
+            _follow(follower, max(seconds, BEAT_SECONDS) if is_url(run) else seconds)
 
 
 def _follow(follower: Any, seconds: float) -> None:

@@ -48,6 +48,9 @@ class PatientPool:
     def free(self) -> int:
         return self.pool.free()
 
+    def workers(self) -> int:
+        return self.pool.workers()
+
     def submit(self, ticket: int, job: object) -> None:
         self.pool.submit(ticket, job)  # type: ignore[arg-type]
 

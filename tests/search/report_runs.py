@@ -53,6 +53,9 @@ class FakePool:
     def free(self) -> int:
         return 1 - len(self.waiting)
 
+    def workers(self) -> int:
+        return 1
+
     def submit(self, ticket: int, job: Job) -> None:
         self.waiting.append((ticket, job))
 

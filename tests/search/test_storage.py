@@ -13,8 +13,8 @@ import fsspec
 import pytest
 
 from search import storage
-from search.storage import Mirror, Store, is_url, run_folder, snapshot
-from tests.search.conftest import run_toy, stable
+from search.storage import Mirror, Store, followed, is_url, run_folder, snapshot
+from tests.search.conftest import resume_toy, run_toy, stable
 from tests.search.test_kill import finish, start, wait_for_lines
 from uninas.errors import InputError
 
@@ -295,6 +295,19 @@ def test_a_search_at_a_url_is_the_search_in_a_folder(tmp_path: Path) -> None:
         run_folder("memory://bucket/whole", fresh=True, note=print),
     ):
         pass
+
+
+def test_a_search_at_a_url_is_watched_from_there() -> None:
+    from search.follow import RunFollower
+
+    with run_folder("memory://bucket/watched", fresh=True, note=print) as folder:
+        run_toy(folder, "evaluations=40")
+    with followed("memory://bucket/watched") as (copy, refresh):
+        follower = RunFollower(copy, refresh=refresh, name="watched")
+        assert "watched" in follower.look().heading
+        with run_folder("memory://bucket/watched", fresh=False, note=print) as folder:
+            resume_toy(folder, evaluations=60)
+        assert follower.look().state.done == 60
 
 
 def test_a_head_lost_again_and_again(tmp_path: Path, python: list[str], cache: Path) -> None:
