@@ -1,0 +1,95 @@
+"""A Ray of one process's own: on this machine, on loopback alone, gone with the process however it ends.
+
+local = start(cpus=2)           Ray runs, and this process is connected to it
+local.folder                    of its logs and sockets; what lies in it goes with it
+local.close()
+
+The one of our files with Ray that the space has no part in: search and downstream start it alike.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, final
+
+from uninas import guardian
+
+__all__ = ["LocalRay", "cores", "defaults", "start"]
+
+_OBJECT_STORE_BYTES = 100 << 20  # what travels is a few kilobytes; Ray's default takes 30% of the memory
+
+
+def cores() -> int:
+    """Count the processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def defaults() -> None:
+    """Set the environment of any Ray; every variable is a default: what the user has set stays."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; silences its warning
+
+
+@final
+class LocalRay:
+    """A running Ray. Use `start`.
+
+    Attributes:
+        folder: Ray's own, removed at the end.
+    """
+
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
+        self.folder = folder
+        self._guardian = process
+
+    def close(self) -> None:
+        """End Ray with every process of it, and remove its folder; a second call does nothing."""
+        import ray
+
+        if ray.is_initialized():
+            ray.shutdown()
+        assert self._guardian.stdin is not None
+        self._guardian.stdin.close()
+        self._guardian.wait()
+
+
+def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = lambda process: None) -> LocalRay:
+    """Start Ray, which takes about ten seconds, and connect this process to it.
+
+    Args:
+        cpus: slots; GPUs are those of the machine.
+        dashboard: with Ray's dashboard, on loopback, too.
+        spare: told the id of the process that cleans up behind this one, before Ray starts: who kills all children spares it.
+    """
+    ray: Any = importlib.import_module("ray")  # untyped in part
+    defaults()
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # else Ray may write a token into the user's home
+    os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: starved by anything else on the machine
+    folder = tempfile.mkdtemp(prefix="uninas-")  # short: Ray puts sockets into it, whose paths have a limit
+    process = subprocess.Popen(
+        [sys.executable, guardian.__file__, folder, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
+    )
+    spare(process.pid)
+    local = LocalRay(Path(folder), process)
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            object_store_memory=_OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _temp_dir=folder,
+            _node_ip_address="127.0.0.1",  # Ray then listens on loopback only
+        )
+    except BaseException:
+        local.close()
+        raise
+    return local
