@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("search.commands.score", "Training-free scores of one architecture."),
     "search": ("search.commands.search", "Search the space from a configuration file; resume a run."),
     "bench": ("search.commands.bench", "Judge proxies on networks whose accuracies are known."),
+    "refine": ("downstream.commands.refine", "Short trainings of a search's finalists: proxy rank against trained rank."),
     "train": ("downstream.commands.train", "Train an architecture by the papers' protocols."),
     "evaluate": ("downstream.commands.evaluate", "How good trained weights are: accuracy, pictures a second."),
     "compare": ("downstream.commands.compare", "Networks side by side: costs, speed and memory here, accuracy from logs."),

@@ -187,7 +187,7 @@ def _classification(arch: str, data: Path, device: str, options: dict[str, Any])
         warmup_lr=rates.warmup_lr, min_lr=min(rates.min_lr, lr), clip=protocol.clip,
         augment=protocol.augment if options["augment"] is None else options["augment"],
         drop_path=protocol.drop_path if options["drop_path"] is None else options["drop_path"], ema=options["ema"],
-        precision=_precision(options["precision"], device), seed=options["seed"], weights=_absolute(options["weights"]),
+        precision=precision_of(options["precision"], device), seed=options["seed"], weights=_absolute(options["weights"]),
         **{name: getattr(protocol, name) if options[name] is None else options[name] for name in ("smoothing", "mixup", "erase")},
         norm_momentum=protocol.norm_momentum, teacher=_local(teacher), teacher_weights=_absolute(options["teacher_weights"]),
         teacher_size=options["teacher_size"] or protocol.teacher_size, teacher_features=protocol.teacher_features,
@@ -205,7 +205,7 @@ def _stack(arch: str, data: Path, device: str, options: dict[str, Any]) -> Any:
     classes = class_names(data) if options["task"] == "detect" else None
     kept = ("size", "batch", "epochs", "every", "drop_path", "lr", "checkpointing", "seed")
     return stack_settings(
-        arch, options["task"], classes=classes, precision=_precision(options["precision"], device),
+        arch, options["task"], classes=classes, precision=precision_of(options["precision"], device),
         weights=_absolute(options["weights"]), **{name: options[name] for name in kept},
     )  # fmt: skip
 
@@ -229,7 +229,8 @@ def stack_settings(arch: str, task: str, **asked: Any) -> Any:
     return StackSettings(task=task, arch=arch_document, processes=processes, epochs=epochs, every=every, **{**usual, **given})
 
 
-def _precision(asked: str, device: str) -> str:
+def precision_of(asked: str, device: str) -> str:
+    """Give the precision that is asked for; "auto" is bfloat16 on a GPU that has it, else float32."""
     import torch
 
     if asked != "auto":

@@ -103,6 +103,7 @@ def train(
             work.load(run / CHECKPOINT)
             if first:  # a kill may have come between the checkpoint and these
                 write_history(run, work.state.rows, PANELS)
+                watch.resumed(work.state.rows)
         while work.state.epoch < settings.epochs:
             row = work.epoch()
             if first:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 __all__ = ["Result", "Watch"]
@@ -32,6 +32,9 @@ class Watch:
 
     def note(self, text: str) -> None:
         """Something that a person should know."""
+
+    def resumed(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """A training is taken up behind these epochs."""
 
     def step(self, epoch: int, epochs: int, step: int, steps: int, loss: Callable[[], float]) -> None:
         """One batch is done; `loss` reads its value, which waits for the device."""

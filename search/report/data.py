@@ -21,6 +21,7 @@ from search.latency import objectives_of
 from search.objective import LATENCY, Objective, find
 from search.phase import Entry as Scored
 from search.phase import costs_of
+from search.report.refined import Refined, read_refined
 from search.schema import SearchConfig
 from search.space import from_config
 from uninas.errors import InputError
@@ -72,6 +73,7 @@ class Run:
         front: the Pareto front of the search so far, best score first; empty where there is one objective.
         best: the chosen network, or the leader so far; None where no candidate has a score yet.
         chosen: whether `best` is what best.json holds, and all that decides it is in the journal.
+        refined: the short trainings of the finalists; None where there were none.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Run:
     front: tuple[Member, ...]
     best: uninas.Architecture | None
     chosen: bool
+    refined: Refined | None = None
 
     @cached_property
     def objective(self) -> Objective:
@@ -210,6 +213,7 @@ def read_run(folder: Path) -> Run:
         front=tuple(front(population, objective, objectives)) if objectives else (),
         best=best,
         chosen=chosen,
+        refined=read_refined(folder / "refine"),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 import uninas
-from search.report import figures
+from search.report import figures, refined
 from search.report import front as trade_off
 from search.report.data import Entry, Run
 from search.report.spectra import Spectra, presets_of
@@ -60,6 +60,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
             "finalists": Markup(figures.finalists(run)) if run.finalists else "",
             "spectra": Markup(figures.spectra(spectra)) if spectra is not None and spectra.of else "",
         },
+        "refined": refined.section(run.refined) if run.refined is not None else "",
         "score_note": (
             "The search compares places in the population, which move as it grows: above, places among all candidates at"
             " the end; below, the raw scores they come from."

@@ -19,6 +19,7 @@ PAGE = """<!DOCTYPE html>
 <nav aria-label="Sections">
 {%- if front %}<a href="#front">Front</a>{% endif -%}
 {%- if best %}<a href="#network">Network</a><a href="#blocks">Blocks</a><a href="#cost">Cost</a>{% endif -%}
+{%- if refined %}<a href="#refined">Trained</a>{% endif -%}
 {%- if charts.scores %}<a href="#scores">Scores</a><a href="#population">Population</a>{% endif -%}
 {%- if best %}<a href="#spectrum">Spectrum</a>{% endif -%}
 <a href="#events">What happened</a><a href="#config">Configuration</a><a href="#provenance">Provenance</a>
@@ -112,6 +113,8 @@ gradient. <span class="over">▲</span> marks what is over this run’s budget.<
 {% else %}
 <section><h2>No network yet</h2><p>No candidate has every score that the objective needs.</p></section>
 {% endif %}
+
+{{ refined }}
 
 {% if charts.scores %}
 <section id="scores">

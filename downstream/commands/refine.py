@@ -1,0 +1,222 @@
+"""`uninas refine`: train the finalists of a search for a few epochs, or take such trainings up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from uninas.commands.options import Size
+from uninas.errors import InputError
+
+_FOLDER = click.Path(path_type=Path)
+_KEPT = (
+    "epochs", "size", "batch", "lr", "top", "reduction", "grace", "seed", "augment", "precision", "device", "gpus_per_trial",
+    "cpus_per_trial", "workers",
+)  # fmt: skip
+"""Options that a refine keeps: none of them with --resume."""
+
+_RATE, _RATE_BATCH = 2e-3, 128
+"""The learning rate of AdamW for short trainings from scratch, and the batch it is for; another batch has it in proportion."""
+
+
+@click.command("refine")
+@click.argument("run", type=_FOLDER, required=False)
+@click.option("--data", type=_FOLDER, help="train/ and val/, one folder of pictures a class in each.")
+@click.option("--resume", type=_FOLDER, metavar="RUN", help="Go on where a refine was left, after a kill too.")
+@click.option("--top", type=click.IntRange(1), help="Only the best N finalists. Default: all.")
+@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Of a training that is not stopped.")
+@click.option("--grace", type=click.IntRange(1), help="Epochs that every finalist gets. Default: a fifth of --epochs.")
+@click.option(
+    "--reduction",
+    type=click.FloatRange(1, min_open=True),
+    default=3.0,
+    show_default=True,
+    help="At each rung (grace, grace x R, ..) only the best 1/R of those that came so far go on.",
+)
+@click.option("--size", type=Size(), help="Pixels. Default: the size that the search scored at.")
+@click.option("--batch", type=click.IntRange(1), default=_RATE_BATCH, show_default=True, help="Pictures at a time.")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Default: 2e-3 for a batch of 128, in proportion to it.")
+@click.option("--augment", default="", help="timm's auto-augment, such as rand-m5-n1-mstd0.5. Default: crops and flips alone.")
+@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same for every finalist.")
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: cuda where there is a GPU, else cpu.")
+@click.option("--gpus-per-trial", type=click.FloatRange(0, 1), help="0.5: two share one. Default: 1 with --device cuda, else 0.")
+@click.option("--cpus-per-trial", type=click.IntRange(1), default=1, show_default=True, help="Also the threads of torch.")
+@click.option("--workers", type=click.IntRange(0), help="Processes that read pictures, of each trial. Default: CPUs - 1.")
+@click.option("--concurrent", type=click.IntRange(1), help="Trials at a time. Default: as many as there is room for.")
+@click.pass_context
+def command(context: click.Context, /, run: Path | None, data: Path | None, resume: Path | None, **options: Any) -> None:
+    """Train the finalists of RUN, the folder of a finished search, on DATA for a few epochs, and rank them by accuracy.
+
+    \b
+    uninas refine runs/demo-0 --data cifar --epochs 6 --top 4
+    uninas refine runs/mine --data imagenet100 --gpus-per-trial 1 --epochs 20 --grace 4
+    uninas refine --resume runs/mine
+
+    Trials run side by side under Ray Tune; ASHA stops those that fall behind. RUN/refine holds a folder a finalist, as uninas
+    train leaves it, and results.json and results.csv; the report then shows proxy rank against trained rank. Killed by whatever,
+    a refine loses the epochs under way: what is done is not trained again, and what was stopped stays stopped.
+    """
+    from rich.console import Console
+
+    from downstream import refine_run
+    from downstream.refine import train_finalists
+
+    console = Console(stderr=True)
+
+    def note(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    if resume is not None:
+        if run is not None:
+            raise InputError("RUN: expected once, behind --resume; got two")
+        _refuse_given(context)
+        run, plan = resume, _moved(refine_run.read(resume), data, options["concurrent"])
+    else:
+        if run is None or data is None:
+            raise InputError("expected the folder of a search and --data FOLDER, or --resume RUN; got neither")
+        plan, trainings = _plan(run, data, options)
+        refine_run.begin(run, plan, trainings)
+    try:
+        decisions = train_finalists(run, plan, note=note)
+    except KeyboardInterrupt:
+        note(f"stopped; go on with: uninas refine --resume {run}")
+        raise
+    found = refine_run.results(plan, decisions)
+    refine_run.write_results(run, found)
+    _show(found)
+    click.echo(f"{run / refine_run.FOLDER / 'results.json'}")
+    _report(run)
+    if all(row["status"] == "failed" for row in found["finalists"]):
+        raise InputError(f"expected at least one finalist that can be trained; all failed: {found['finalists'][0]['reason']}")
+
+
+def _refuse_given(context: click.Context) -> None:
+    for name in _KEPT:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag}: expected not to be given with --resume, which takes --data and --concurrent alone")
+
+
+def _moved(plan: Any, data: Path | None, concurrent: int | None) -> Any:
+    """Take the plan of a resume, whose pictures may lie elsewhere by now, on a machine with more or less room."""
+    import dataclasses
+
+    changes: dict[str, Any] = {} if data is None else {"data": str(data.absolute())}
+    return dataclasses.replace(plan, **changes, **({} if concurrent is None else {"concurrent": concurrent}))
+
+
+def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Make the plan and each training's settings; nothing is written, and every mistake in sight is refused."""
+    import json
+
+    from downstream import refine_run
+    from downstream.commands.train import precision_of
+    from downstream.train.pictures import Folder
+    from downstream.train.protocols import PROTOCOLS
+    from downstream.train.settings import Settings
+    from uninas.device import device_of
+    from uninas.source import load, metadata_of
+    from uninas.text import to_text
+
+    protocol = PROTOCOLS["classify"]
+    finalists = refine_run.finalists_of(run, options["top"])
+    device = str(device_of(options["device"]))
+    epochs, batch = options["epochs"], options["batch"]
+    grace = options["grace"] or max(1, epochs // 5)
+    if grace > epochs:
+        raise InputError(f"--grace: expected at most the {epochs} epochs of a training; got {grace}")
+    lr = options["lr"] or _RATE * batch / _RATE_BATCH
+    common = {
+        "classes": Folder.of(data, "train").classes, "size": options["size"] or _scored_size(run), "batch": batch,
+        "processes": 1, "epochs": epochs, "warmup_epochs": min(protocol.warmup_epochs, epochs // 10),
+        "optimiser": protocol.optimiser, "weight_decay": protocol.weight_decay, "schedule": protocol.schedule, "lr": lr,
+        "warmup_lr": lr / 1000, "min_lr": lr / 100, "augment": options["augment"], "clip": protocol.clip, "drop_path": 0.0,
+        "precision": precision_of(options["precision"], device), "seed": options["seed"],
+    }  # fmt: skip
+    trainings = {}
+    for finalist in finalists:
+        file = str(run / "finalists" / f"{finalist.name}.json")
+        architecture = load(file)
+        if architecture.digest != finalist.digest:
+            raise InputError(f"{file}: expected the network {finalist.digest[:12]} of run.json; got {architecture.digest[:12]}")
+        trainings[finalist.name] = Settings(arch=json.loads(to_text(architecture, metadata_of(file))), **common)
+    _check_pictures(data, trainings[finalists[0].name])
+    gpus, room = _share(device, options["gpus_per_trial"], options["cpus_per_trial"])
+    workers, concurrent = options["workers"], options["concurrent"] or room
+    plan = refine_run.Plan(
+        finalists=finalists, data=str(data.absolute()), epochs=epochs, grace=grace, reduction=options["reduction"],
+        device=device, cpus=options["cpus_per_trial"], gpus=gpus,
+        workers=options["cpus_per_trial"] - 1 if workers is None else workers, concurrent=min(concurrent, len(finalists)),
+    )  # fmt: skip
+    return plan, trainings
+
+
+def _share(device: str, gpus: float | None, cpus: int) -> tuple[float, int]:
+    """Give the share of a GPU of each trial, and how many trials there is room for."""
+    import torch
+
+    from uninas.ray_local import cores
+
+    if device == "cpu":
+        if gpus:
+            raise InputError(f"--gpus-per-trial: expected 0 with --device cpu, where a GPU would stand idle; got {gpus:g}")
+        return 0.0, max(1, cores() // cpus)
+    if gpus == 0:
+        raise InputError("--gpus-per-trial: expected more than 0 with --device cuda; got 0")
+    share = gpus or 1.0
+    return share, torch.cuda.device_count() * int(1 / share + 1e-9)
+
+
+def _check_pictures(data: Path, settings: Any) -> None:
+    """Look at the pictures' folders and the augmentation as a trial will, before Ray starts."""
+    import torch
+
+    from downstream.train.pictures import Folder, Pictures, loader
+
+    for split, training in (("train", True), ("val", False)):
+        pictures = Pictures(Folder.of(data, split), settings.classes, training=training)
+        loader(
+            pictures, batch=settings.batch, size=settings.size, training=training, augment=settings.augment if training else "",
+            mean=(0.5,) * 3, std=(0.5,) * 3, workers=0, device=torch.device("cpu"),
+        )  # fmt: skip
+
+
+def _scored_size(run: Path) -> tuple[int, int]:
+    import yaml
+
+    try:
+        height, width = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["size"]
+        return int(height), int(width)
+    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+        raise InputError(f"{run / 'config.yaml'}: expected the configuration of a search, with its size; {error}") from None
+
+
+def _show(found: dict[str, Any]) -> None:
+    """Print the table, best trained first."""
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("finalist", "network", "epochs", "top-1, %", "proxy place", "trained place", "", box=None, header_style="bold")
+    last = len(found["finalists"])
+    for row in sorted(found["finalists"], key=lambda row: (row["trained_place"] or last + 1, row["proxy_place"])):
+        table.add_row(
+            row["finalist"], row["digest"][:12], f"{row['epochs']}/{found['epochs']}",
+            "–" if row["top1"] is None else f"{row['top1']:.2f}", str(row["proxy_place"]), str(row["trained_place"] or "–"),
+            {"stop": "stopped", "failed": f"failed: {row['reason']}"}.get(row["status"], ""),
+        )  # fmt: skip
+    Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False).print(table)
+
+
+def _report(run: Path) -> None:
+    """Make the run's report again, by its own command; one that cannot be made hides no result."""
+    from uninas.cli import program
+
+    try:
+        program.main(args=["report", str(run)], prog_name="uninas", standalone_mode=False)
+    except InputError as error:
+        click.echo(f"no report: {error}; uninas report {run} makes it", err=True)

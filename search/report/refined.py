@@ -1,0 +1,204 @@
+"""Proxy rank against trained rank: the report's section on the short trainings of the finalists.
+
+Read from RUN/refine/results.json alone, as `uninas refine` leaves it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from search.metrics import estimate, p_value
+from search.report.svg import render_svg
+from search.report.theme import AMBER, BLUE, RULE, SOFT
+from uninas.errors import InputError
+from uninas.files import read_run_json
+
+FEW = 10
+"""Finalists below which the page says that so few prove little."""
+
+_STATUS = {"done": "", "stop": "stopped: behind the others", "failed": "failed", "open": "under way"}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One finalist and its training.
+
+    Attributes:
+        finalist: name of its file: "01".
+        digest: of its network.
+        proxy_place: among the finalists, by the search.
+        trained_place: by epochs reached, then top-1; None where it failed or has not begun.
+        status: "done", "stop", "failed" or "open".
+        reason: of a failure.
+        top1_at_grace: top-1 in percent after the epochs that every finalist gets.
+        curve: top-1 in percent after each epoch.
+    """
+
+    finalist: str
+    digest: str
+    proxy_place: int
+    trained_place: int | None
+    status: str
+    reason: str | None
+    top1_at_grace: float | None
+    curve: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Refined:
+    """All finalists in the order of the search; `epochs` of a training that is not stopped, `grace` that every one gets."""
+
+    epochs: int
+    grace: int
+    complete: bool
+    finalists: tuple[Trained, ...]
+
+
+def read_refined(folder: Path) -> Refined | None:
+    """Read RUN/refine/results.json; None where the finalists have not been trained.
+
+    Raises:
+        InputError: a file that is not as `uninas refine` writes it.
+    """
+    path = folder / "results.json"
+    if not path.exists():
+        return None
+    data = read_run_json(folder, path.name, place="the folder of a refine", content="the results of a refine")
+    try:
+        if data["format"] != "uninas-refine-results" or data["version"] != 1:
+            raise ValueError(f"got {data['format']}, version {data['version']}")
+        return Refined(data["epochs"], data["grace"], data["complete"], tuple(_trained(row) for row in data["finalists"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected the results of a refine, version 1; {type(error).__name__}: {error}") from None
+
+
+def _trained(row: Mapping[str, Any]) -> Trained:
+    curve = tuple(float(top1) for top1 in row["curve"])
+    return Trained(**{field.name: row[field.name] for field in fields(Trained)} | {"curve": curve})
+
+
+def section(refined: Refined) -> Markup:
+    """Write the section."""
+    placed = [one for one in refined.finalists if one.trained_place is not None]
+    rows = [
+        [
+            one.finalist, one.digest[:12], f"{len(one.curve)} of {refined.epochs}", _percent(one.top1_at_grace),
+            _percent(one.curve[-1] if one.curve else None), str(one.proxy_place), str(one.trained_place or "–"),
+            _STATUS[one.status] + (f": {one.reason}" if one.reason else ""),
+        ]
+        for one in sorted(refined.finalists, key=lambda one: (one.trained_place or math.inf, one.proxy_place))
+    ]  # fmt: skip
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    context = {
+        "rows": rows,
+        "chart": Markup(chart(refined)) if len(placed) > 1 else "",
+        "words": agreement(refined),
+        "grace": _epochs(refined.grace),
+        "complete": refined.complete,
+    }
+    return Markup(environment.from_string(_SECTION).render(context))
+
+
+def agreement(refined: Refined) -> list[str]:
+    """Say how far the two orders agree, and what so few networks cannot show."""
+    placed = [(-one.proxy_place, -one.trained_place) for one in refined.finalists if one.trained_place is not None]
+    early = [(-one.proxy_place, one.top1_at_grace) for one in refined.finalists if one.top1_at_grace is not None]
+    words = [_tau("Kendall’s τ of proxy place and trained place", placed)]
+    if refined.grace < refined.epochs:
+        words.append(_tau(f"Of proxy place and top-1 after {_epochs(refined.grace)}, which every finalist got: τ", early))
+    if 2 <= len(placed) < FEW:
+        words.append(
+            f"{len(placed)} networks prove little: one exchange of two neighbours moves τ by"
+            f" {4 / (len(placed) * (len(placed) - 1)):.2f}, and the interval is that wide for a reason."
+        )
+    words.append(
+        "Finalists are the best of the search and differ little in score, so this τ does not measure the proxy over the whole"
+        " space; and a few epochs are a sign of the trained accuracy, not the accuracy."
+    )
+    return words
+
+
+def _tau(what: str, pairs: Sequence[tuple[float, float]]) -> str:
+    if len(pairs) < 2:
+        return f"{what}: needs two networks, there {'is one' if pairs else 'is none'}."
+    scores, truth = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    found = estimate("kendall", scores, truth, seed=0, resamples=1000)
+    if not math.isfinite(found.value):
+        return f"{what}: none, for all {len(pairs)} are equal."
+    bounds = f"95 % bootstrap interval {found.low:.2f} to {found.high:.2f}" if math.isfinite(found.low) else "no interval"
+    chance = p_value("kendall", scores, truth, seed=0)
+    return (
+        f"{what} {found.value:.2f} ({bounds}, {len(pairs)} networks; a random order does as well with probability {chance:.2f})."
+    ).replace("-", "−")
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _epochs(count: int) -> str:
+    return f"{count} epoch{'s' * (count != 1)}"
+
+
+def chart(refined: Refined) -> str:
+    """Places against each other, and every training's top-1 over its epochs."""
+    colours = {"done": BLUE, "stop": AMBER, "failed": SOFT, "open": SOFT}
+
+    def draw(figure: Figure) -> None:
+        left, right = figure.subplots(1, 2)
+        last = max(one.proxy_place for one in refined.finalists)
+        left.plot([1, last], [1, last], color=RULE, linewidth=1, linestyle=(0, (4, 3)))
+        for one in refined.finalists:
+            if one.trained_place is not None:
+                left.scatter(one.proxy_place, one.trained_place, s=34, color=colours[one.status], zorder=3)
+                left.annotate(
+                    f"{one.finalist}  {one.curve[-1]:.1f} %", (one.proxy_place, one.trained_place), xytext=(6, 5),
+                    textcoords="offset points", fontsize=7.5, color=SOFT,
+                )  # fmt: skip
+            if one.curve:
+                epochs = range(1, len(one.curve) + 1)
+                right.plot(epochs, one.curve, color=colours[one.status], linewidth=1.4, marker=".", markersize=5)
+                right.annotate(
+                    one.finalist, (len(one.curve), one.curve[-1]), xytext=(5, -2), textcoords="offset points", fontsize=7.5,
+                    color=SOFT,
+                )  # fmt: skip
+        left.set_title("Places: proxy and trained (dashed: equal)")
+        left.set_xlabel("place by the proxies")
+        left.set_ylabel("place by training")
+        left.set_xlim(last + 0.6, 0.4)  # the best to the right and above
+        left.set_ylim(last + 0.6, 0.4)
+        right.set_title("Top-1, %")
+        right.set_xlabel("epoch")
+        right.set_xlim(0.5, refined.epochs + 0.7)
+        for axis in (left.xaxis, left.yaxis, right.xaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
+
+    return render_svg("refined", "Places by the proxies and by training, and top-1 over the epochs", 3.7, draw)
+
+
+_SECTION = """<section id="refined">
+<h2>Proxy rank against trained rank</h2>
+{% if not complete %}<p class="note">Not every training has ended: this is as far as they got.</p>{% endif %}
+<div class="wide"><table>
+<thead><tr>{% for name in ["finalist", "network", "epochs", "top-1 after " + grace, "top-1, %", "proxy place",
+"trained place"] -%}<th scope="col">{{ name }}</th>{% endfor %}<th scope="col" class="text"></th></tr></thead>
+<tbody>{% for row in rows %}
+<tr><th scope="row">{{ row[0] }}</th><td class="mono">{{ row[1] }}</td>
+{%- for cell in row[2:7] %}<td>{{ cell }}</td>{% endfor %}<td class="text soft">{{ row[7] }}</td></tr>
+{% endfor %}</tbody></table></div>
+{% for line in words %}<p>{{ line }}</p>
+{% endfor %}
+{% if chart %}<figure class="chart">{{ chart }}
+<figcaption>Blue: trained to the end; amber: stopped by ASHA, which lets go on who is ahead of those that came so far before it.
+Trained place: who got further, then who is better there.</figcaption></figure>{% endif %}
+</section>
+"""
