@@ -10,6 +10,7 @@ The API on one screen (names are imported when used, so that asking for help imp
     OBJECTIVES["te_nas"].rank_table(table)         the population ranks of the papers: te_nas, az_nas, vkdnw_agg, rank_average
     estimate("kendall", scores, accuracies, seed=0)    how well scores order networks, with an interval; also paired_difference
     read(journal), rebuild(journal, space, digests)        a run's records; its architectures again
+    ArchitectureSearcher(space, "top1", "max")             the space under ray.tune.Tuner, with any trainable
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _HOMES = {
     "ranks": "search.ranking",
     "read": "search.journal",
     "rebuild": "search.finalists",
+    "ArchitectureSearcher": "search.tune_searcher",
 }
 
 __all__ = list(_HOMES)
