@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("uninas.commands.show", "Read a network: a tree in the terminal, a picture as SVG."),
     "score": ("search.commands.score", "Training-free scores of one architecture."),
     "search": ("search.commands.search", "Search the space from a configuration file; resume a run."),
+    "sweep": ("search.commands.sweep", "Several seeds or budgets of a search, side by side."),
     "bench": ("search.commands.bench", "Judge proxies on networks whose accuracies are known."),
     "refine": ("downstream.commands.refine", "Short trainings of a search's finalists: proxy rank against trained rank."),
     "train": ("downstream.commands.train", "Train an architecture by the papers' protocols."),

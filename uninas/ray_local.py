@@ -19,10 +19,13 @@ from pathlib import Path
 from typing import Any, final
 
 from uninas import guardian
+from uninas.errors import InputError
 
 __all__ = ["LocalRay", "cores", "defaults", "start"]
 
 _OBJECT_STORE_BYTES = 100 << 20  # what travels is a few kilobytes; Ray's default takes 30% of the memory
+
+_ATTEMPTS = 3  # Ray gives up after half a minute, which a busy machine may need, and which cannot be set
 
 
 def cores() -> int:
@@ -66,30 +69,40 @@ def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = 
         cpus: slots; GPUs are those of the machine.
         dashboard: with Ray's dashboard, on loopback, too.
         spare: told the id of the process that cleans up behind this one, before Ray starts: who kills all children spares it.
+
+    Raises:
+        InputError: the machine is so busy that Ray gave up several times.
     """
-    ray: Any = importlib.import_module("ray")  # untyped in part
     defaults()
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # else Ray may write a token into the user's home
     os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: starved by anything else on the machine
-    folder = tempfile.mkdtemp(prefix="uninas-")  # short: Ray puts sockets into it, whose paths have a limit
-    process = subprocess.Popen(
-        [sys.executable, guardian.__file__, folder, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
-    )
-    spare(process.pid)
-    local = LocalRay(Path(folder), process)
-    try:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            include_dashboard=dashboard,
-            dashboard_host="127.0.0.1",
-            object_store_memory=_OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _temp_dir=folder,
-            _node_ip_address="127.0.0.1",  # Ray then listens on loopback only
+    for _ in range(_ATTEMPTS):
+        folder = tempfile.mkdtemp(prefix="uninas-")  # short: Ray puts sockets into it, whose paths have a limit
+        process = subprocess.Popen(
+            [sys.executable, guardian.__file__, folder, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
         )
-    except BaseException:
-        local.close()
-        raise
-    return local
+        spare(process.pid)
+        local = LocalRay(Path(folder), process)
+        try:
+            _init(folder, cpus, dashboard)
+            return local
+        except BaseException as error:
+            local.close()
+            if "timed out during startup" not in str(error):
+                raise
+    raise InputError(f"expected Ray to start on this machine; it gave up {_ATTEMPTS} times: is it overloaded?")
+
+
+def _init(folder: str, cpus: int, dashboard: bool) -> None:
+    ray: Any = importlib.import_module("ray")  # untyped in part
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        include_dashboard=dashboard,
+        dashboard_host="127.0.0.1",
+        object_store_memory=_OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level="ERROR",
+        _temp_dir=folder,
+        _node_ip_address="127.0.0.1",  # Ray then listens on loopback only
+    )

@@ -31,7 +31,7 @@ _RATE, _RATE_BATCH = 2e-3, 128
 @click.option(
     "--reduction",
     type=click.FloatRange(1, min_open=True),
-    default=3.0,
+    default=2.0,
     show_default=True,
     help="At each rung (grace, grace x R, ..) only the best 1/R of those that came so far go on.",
 )

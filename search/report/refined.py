@@ -134,11 +134,10 @@ def _tau(what: str, pairs: Sequence[tuple[float, float]]) -> str:
     found = estimate("kendall", scores, truth, seed=0, resamples=1000)
     if not math.isfinite(found.value):
         return f"{what}: none, for all {len(pairs)} are equal."
-    bounds = f"95 % bootstrap interval {found.low:.2f} to {found.high:.2f}" if math.isfinite(found.low) else "no interval"
+    value, low, high = (f"{number:.2f}".replace("-", "−") for number in (found.value, found.low, found.high))
+    bounds = f"95 % bootstrap interval {low} to {high}" if math.isfinite(found.low) else "no interval"
     chance = p_value("kendall", scores, truth, seed=0)
-    return (
-        f"{what} {found.value:.2f} ({bounds}, {len(pairs)} networks; a random order does as well with probability {chance:.2f})."
-    ).replace("-", "−")
+    return f"{what} {value} ({bounds}, {len(pairs)} networks; a random order does as well with probability {chance:.2f})."
 
 
 def _percent(value: float | None) -> str:

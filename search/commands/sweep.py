@@ -1,0 +1,97 @@
+"""`uninas sweep`: several seeds or budgets of a search."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from uninas.errors import InputError
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@click.command("sweep")
+@click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=V1,V2]...")
+@click.option("--seeds", help="Such as 0..4 or 0,7. Default: 0..2.")
+@click.option("--out", type=_FOLDER, help="Folder to create. Default: runs/sweep-<config name>.")
+@click.option("--resume", type=_FOLDER, metavar="FOLDER", help="Go on where a sweep was left.")
+@click.option("--concurrent", type=click.IntRange(1), help="Searches at a time. Default: one a processor core.")
+def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume: Path | None, concurrent: int | None) -> None:
+    """Run CONFIG.yaml with several seeds, and with every combination of the values of KEY=V1,V2.
+
+    \b
+    uninas sweep configs/search/demo.yaml --seeds 0..4
+    uninas sweep configs/search/demo.yaml --seeds 0,1 budget.params=400000,600000 evaluations=100 --out runs/budgets
+    uninas sweep --resume runs/budgets
+
+    Searches run side by side as trials of Ray Tune, each in a process and a run folder of its own, on one processor core (the
+    serial pool). Several GPUs serve one search better: uninas search with pool.kind ray.
+    """
+    from rich.console import Console
+
+    from search import sweep
+
+    console = Console(stderr=True)
+
+    def note(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    if resume is not None:
+        if words or seeds or out:
+            raise InputError("--resume: expected the folder of a sweep alone; it keeps its configuration, seeds and place")
+        folder = resume
+    else:
+        if not words:
+            raise InputError("expected a configuration file, such as configs/search/demo.yaml, or --resume FOLDER; got neither")
+        folder = out or Path("runs") / f"sweep-{Path(words[0]).stem}"
+        sweep.begin(folder, sweep.expand(words[0], words[1:], _seeds(seeds or "0..2")))
+    try:
+        failed = sweep.run(folder, concurrent=concurrent, note=note)
+    except KeyboardInterrupt:
+        note(f"stopped; go on with: uninas sweep --resume {folder}")
+        raise
+    _show(sweep.write_results(folder), failed)
+    click.echo(f"{folder / 'results.csv'}")
+    if failed:
+        name, reason = next(iter(failed.items()))
+        raise InputError(f"{len(failed)} searches failed, the first is {name}: {reason}")
+
+
+def _seeds(text: str) -> list[int]:
+    """Read 0..4 or 0,7.
+
+    Raises:
+        InputError: neither.
+    """
+    if match := re.fullmatch(r"(\d+)\.\.(\d+)", text):
+        found = list(range(int(match[1]), int(match[2]) + 1))
+    elif re.fullmatch(r"\d+(,\d+)*", text):
+        found = [int(part) for part in text.split(",")]
+    else:
+        found = []
+    if not found or len(set(found)) < len(found):
+        raise InputError(f"--seeds: expected different whole numbers, such as 0..4 or 0,7; got '{text}'")
+    return found
+
+
+def _show(rows: list[dict[str, Any]], failed: dict[str, str]) -> None:
+    import sys
+
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("search", "candidates", "best", "params", "MACs", "scores on fresh seeds", box=None, header_style="bold")
+    costs = ("params", "macs", "layers", "attention_tokens", "live_params", "activation_bytes")
+    plain = {"search", "overrides", "status", "candidates", "digest", "objective", *costs}
+    for row in rows:
+        if row["status"] != "complete":
+            table.add_row(row["search"], failed.get(row["search"], row["status"]))
+            continue
+        scores = ", ".join(f"{name} {value:.5g}" for name, value in row.items() if name not in plain)
+        table.add_row(
+            row["search"], str(row["candidates"]), row["digest"][:12], f"{row['params']:,}", f"{row['macs']:,}", scores
+        )  # fmt: skip
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False).print(table)
