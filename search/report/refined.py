@@ -117,8 +117,8 @@ def agreement(refined: Refined) -> list[str]:
         words.append(_tau(f"Of proxy place and top-1 after {_epochs(refined.grace)}, which every finalist got: τ", early))
     if 2 <= len(placed) < FEW:
         words.append(
-            f"{len(placed)} networks prove little: one exchange of two neighbours moves τ by"
-            f" {4 / (len(placed) * (len(placed) - 1)):.2f}, and the interval is that wide for a reason."
+            f"{len(placed)} networks prove little: where two neighbours change places, τ moves by"
+            f" {4 / (len(placed) * (len(placed) - 1)):.2f}."
         )
     words.append(
         "Finalists are the best of the search and differ little in score, so this τ does not measure the proxy over the whole"

@@ -53,7 +53,7 @@ def test_few(tmp_path: Path) -> None:
     early = kendall([-1, -2, -3], [30.0, 20.0, 40.0])
     assert words[1].startswith("Of proxy place and top-1 after 1 epoch, which every finalist got: τ")
     assert f"{early:.2f}".replace("-", "−") in words[1]
-    assert "3 networks prove little: one exchange of two neighbours moves τ by 0.67" in words[2]
+    assert "3 networks prove little: where two neighbours change places, τ moves by 0.67" in words[2]
     html = str(section(refined))
     assert html.index('<th scope="row">03') < html.index('<th scope="row">01') < html.index('<th scope="row">02')
     assert "failed: epoch 1: &lt;no&gt; number" in html
