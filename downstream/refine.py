@@ -11,7 +11,6 @@ in its checkpoint: known epochs change nothing, and those that a kill kept from 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -86,11 +85,7 @@ def _refuse_silence(plan: Plan) -> None:
 
 
 def _tune(folder: Path, plan: Plan, names: Sequence[str], asha: _Asha, storage: Path) -> None:
-    # Loggers would copy our results into files of their own, the check of metrics would refuse a failure, which has none, and
-    # the newer output writes to stdout however silent it is asked to be.
-    os.environ.update(
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_STRICT_METRIC_CHECKING="1", RAY_AIR_NEW_OUTPUT="0"
-    )  # fmt: skip
+    ray_local.silence_tune()
     tuner = tune.Tuner(
         tune.with_resources(_train, {"cpu": plan.cpus, "gpu": plan.gpus}),
         param_space={
@@ -99,7 +94,8 @@ def _tune(folder: Path, plan: Plan, names: Sequence[str], asha: _Asha, storage: 
         },
         tune_config=tune.TuneConfig(scheduler=asha, max_concurrent_trials=plan.concurrent, reuse_actors=True),
         run_config=tune.RunConfig(
-            name="refine", storage_path=str(storage), failure_config=tune.FailureConfig(max_failures=DEATHS), verbose=0
+            name="refine", storage_path=str(storage), failure_config=tune.FailureConfig(max_failures=DEATHS), verbose=0,
+            callbacks=[_Deaths(asha)],
         ),
     )  # fmt: skip
     tuner.fit()
@@ -206,7 +202,7 @@ class _Asha(schedulers.ASHAScheduler):
         """Decide on an epoch, once."""
         name = trial.config["finalist"]
         if "failed" in result:
-            self._failed(name, result["failed"])
+            self.failed(name, result["failed"])
             return str(self.STOP)
         for text in result["notes"]:
             self._note(f"{name}  {text}")
@@ -228,10 +224,34 @@ class _Asha(schedulers.ASHAScheduler):
         """Do nothing: nothing is forgotten."""
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Keep that a training was given up."""
-        self._failed(trial.config["finalist"], f"its process died {1 + DEATHS} times")
+        """Do nothing: Tune calls this before a repetition, too; see `_Deaths`."""
 
-    def _failed(self, name: str, reason: str) -> None:
+    def failed(self, name: str, reason: str) -> None:
+        """Keep that a training failed."""
         reason = " ".join(reason.split())
         self._decisions.add({"finalist": name, "decision": "failed", "reason": reason})
         self._note(f"{name}  failed: {reason}")
+
+    def died(self, name: str) -> None:
+        """Say that a training goes on at its last epoch."""
+        self._note(f"{name}  its process died: repeated from its last epoch")
+
+
+@final
+class _Deaths(tune.Callback):
+    """Tells ASHA which processes died, and which trainings Tune gave up for it."""
+
+    def __init__(self, asha: _Asha) -> None:
+        self._asha = asha
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing, as of `_Asha`."""
+        return {}
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A repetition is to come."""
+        self._asha.died(trial.config["finalist"])
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """None is to come."""
+        self._asha.failed(trial.config["finalist"], f"its process died {1 + DEATHS} times")

@@ -15,7 +15,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import os
 import re
 import shutil
 import subprocess
@@ -23,7 +22,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from ray import tune
 
@@ -121,23 +120,10 @@ def run(folder: Path, *, concurrent: int | None = None, note: Callable[[str], No
     if not left:
         return {}
     note(f"{len(left)} of {len(plan.searches)} searches to go; starting Ray on this machine (about ten seconds)")
-    os.environ.update(  # as silent as asked, and no files that nobody reads
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_STRICT_METRIC_CHECKING="1", RAY_AIR_NEW_OUTPUT="0"
-    )  # fmt: skip
+    ray_local.silence_tune()
     slots = concurrent or ray_local.cores()
     local = ray_local.start(cpus=max(slots, ray_local.cores()))
-    failed: dict[str, str] = {}
-
-    class Listener(tune.Callback):
-        def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
-            name = result["name"]
-            if result["code"]:
-                failed[name] = result["said"]
-            note(f"{name}  {'failed: ' + result['said'] if result['code'] else 'complete'}")
-
-        def __getstate__(self) -> dict[str, Any]:
-            return {}  # Tune pickles callbacks, into the folder that ends with Ray
-
+    listener = _Listener(note)
     try:
         tuner = tune.Tuner(
             tune.with_resources(_search, {"cpu": 1}),
@@ -146,14 +132,38 @@ def run(folder: Path, *, concurrent: int | None = None, note: Callable[[str], No
                 "searches": plan.searches, "output": str(local.folder),
             },
             tune_config=tune.TuneConfig(max_concurrent_trials=slots, reuse_actors=True),
-            run_config=tune.RunConfig(name="sweep", storage_path=str(local.folder / "tune"), verbose=0, callbacks=[Listener()]),
+            run_config=tune.RunConfig(name="sweep", storage_path=str(local.folder / "tune"), verbose=0, callbacks=[listener]),
         )  # fmt: skip
         tuner.fit()
     finally:
         local.close()
-    if any(name not in failed and not _complete(folder / name) for name in left):
+    if any(name not in listener.failed and not _complete(folder / name) for name in left):
         raise KeyboardInterrupt
-    return failed
+    return listener.failed
+
+
+@final
+class _Listener(tune.Callback):
+    """Hears of every search that ended."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self.failed: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles callbacks, into the folder that ends with Ray, and nobody reads them back."""
+        return {}
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+        """A search ended, well or not."""
+        if result["code"]:
+            self.failed[result["name"]] = result["said"]
+        self._note(f"{result['name']}  {'failed: ' + result['said'] if result['code'] else 'complete'}")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The process that watched a search died."""
+        self.failed[trial.config["name"]] = "its process died"
+        self._note(f"{trial.config['name']}  failed: its process died")
 
 
 def _search(settings: dict[str, Any]) -> None:

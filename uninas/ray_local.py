@@ -10,6 +10,7 @@ The one of our files with Ray that the space has no part in: search and downstre
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from typing import Any, final
 from uninas import guardian
 from uninas.errors import InputError
 
-__all__ = ["LocalRay", "cores", "defaults", "start"]
+__all__ = ["LocalRay", "cores", "defaults", "silence_tune", "start"]
 
 _OBJECT_STORE_BYTES = 100 << 20  # what travels is a few kilobytes; Ray's default takes 30% of the memory
 
@@ -37,6 +38,18 @@ def defaults() -> None:
     """Set the environment of any Ray; every variable is a default: what the user has set stays."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; silences its warning
+
+
+def silence_tune() -> None:
+    """Keep Ray Tune, in this process, from copying results into files, from printing, and from judging what trials report.
+
+    Its newer output writes to stdout however silent it is asked to be, and its check of metrics refuses a trial that reports a
+    failure in place of a score.
+    """
+    os.environ.update(
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_STRICT_METRIC_CHECKING="1", RAY_AIR_NEW_OUTPUT="0"
+    )  # fmt: skip
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a traceback for each process that dies
 
 
 @final

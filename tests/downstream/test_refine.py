@@ -22,7 +22,7 @@ from click.testing import CliRunner
 
 from downstream import refine_run
 from downstream.commands.refine import command
-from downstream.refine import _Asha
+from downstream.refine import _Asha, _Deaths
 from downstream.refine_run import Decisions, Finalist, Plan
 from downstream.train.settings import read as read_training
 from search import metrics
@@ -160,7 +160,12 @@ def test_a_failure_is_kept_and_tried_again_by_a_resume(tmp_path: Path) -> None:
     told(asha, "01", 1, 50.0)
     trial: Any = SimpleNamespace(config={"finalist": "01"})
     assert asha.on_trial_result(None, trial, {"failed": "epoch 2: expected a loss;\nit is no number"}) == asha.STOP
-    asha.on_trial_error(None, SimpleNamespace(config={"finalist": "02"}))
+    asha.on_trial_error(None, SimpleNamespace(config={"finalist": "02"}))  # before a repetition, too
+    deaths = _Deaths(asha)
+    deaths.on_trial_recover(1, [], SimpleNamespace(config={"finalist": "02"}))
+    assert decisions.end("02") is None
+    assert said[-1] == "02  its process died: repeated from its last epoch"
+    deaths.on_trial_error(1, [], SimpleNamespace(config={"finalist": "02"}))
     found = refine_run.results(plan, decisions)["finalists"]
     assert [row["status"] for row in found] == ["failed", "failed"]
     assert [row["reason"] for row in found] == ["epoch 2: expected a loss; it is no number", "its process died 4 times"]
