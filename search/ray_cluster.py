@@ -14,18 +14,15 @@ import importlib
 import math
 import os
 import socket
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable
 from typing import Any, final
 
-from search import guardian, interrupts
+from search import interrupts
 from search.schema import PoolConfig
+from uninas import ray_local
 from uninas.errors import InputError
 
 _CONNECT_SECONDS = 5.0  # patience with the address of a cluster
-_OBJECT_STORE_BYTES = 100 << 20  # jobs and outcomes are a few kilobytes; Ray's default takes 30% of the memory
 
 
 @final
@@ -40,8 +37,8 @@ class RayCluster:
     def __init__(self, config: PoolConfig, *, note: Callable[[str], None]) -> None:
         self._config = config
         self._note = note
-        self._guardian: subprocess.Popen[bytes] | None = None
-        self._connected_here = False
+        self._own: ray_local.LocalRay | None = None
+        self._joined = False
 
     def connect(self) -> str:
         """Start or join Ray, and check that it has what is asked for; gives its version.
@@ -51,63 +48,43 @@ class RayCluster:
         """
         address = self._config.address or _submitted_address()
         if address is None or _is_loopback(address):
-            # Ray's name for staying on loopback, read at import; else it takes 127.0.0.1 for the machine's own address
-            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+            ray_local.stay_on_loopback()
         ray: Any = importlib.import_module("ray")  # untyped in part
         if not ray.is_initialized():
-            self._connect(ray, address)
+            if address is None:
+                self._start()
+            else:
+                self._join(ray, address)
         check_resources(self._config, ray.cluster_resources())
         version: str = ray.__version__
         return version
 
-    def _connect(self, ray: Any, address: str | None) -> None:
-        # every variable is a default: what the user has set stays
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; silences its warning
-        self._connected_here = True
-        if address is not None:
-            self._note(f"joining Ray at {address}")
-            _refuse_silence(address)
-            try:
-                ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise InputError(f"pool.address: expected a Ray cluster at '{address}'; {first_line(error)}") from None
-            return
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # else Ray may write a token into the user's home
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        if self._config.workers > cores and not self._config.gpus_per_worker:
-            self._note(f"{self._config.workers} workers share {cores} processor cores: more workers than cores gain nothing")
-        os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: starved by anything else on the machine
+    def _start(self) -> None:
+        cores, workers = ray_local.cores(), self._config.workers
+        if workers > cores and not self._config.gpus_per_worker:
+            self._note(f"{workers} workers share {cores} processor cores: more workers than cores gain nothing")
         self._note("starting Ray on this machine (about ten seconds)")
-        folder = tempfile.mkdtemp(prefix="uninas-")  # short: Ray puts sockets into it, whose paths have a limit
-        self._guardian = subprocess.Popen(
-            [sys.executable, guardian.__file__, folder, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
-        )
-        interrupts.SPARED.add(self._guardian.pid)
-        ray.init(
-            address="local",
-            num_cpus=max(cores, self._config.workers),
-            include_dashboard=self._config.dashboard,
-            dashboard_host="127.0.0.1",
-            object_store_memory=_OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level="ERROR",
-            _temp_dir=folder,
-            _node_ip_address="127.0.0.1",
-        )
+        self._own = ray_local.start(cpus=max(cores, workers), dashboard=self._config.dashboard, spare=interrupts.SPARED.add)
+
+    def _join(self, ray: Any, address: str) -> None:
+        ray_local.defaults()
+        self._note(f"joining Ray at {address}")
+        _refuse_silence(address)
+        self._joined = True
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(f"pool.address: expected a Ray cluster at '{address}'; {first_line(error)}") from None
 
     def close(self) -> None:
         """End what `connect` began. May be called at any time, also twice."""
         import ray
 
-        if self._connected_here and ray.is_initialized():
+        if self._own is not None:
+            self._own.close()
+        elif self._joined and ray.is_initialized():
             ray.shutdown()
-        self._connected_here = False
-        if self._guardian is not None:
-            assert self._guardian.stdin is not None
-            self._guardian.stdin.close()
-            self._guardian.wait()
-            self._guardian = None
+        self._own, self._joined = None, False
 
 
 def check_resources(config: PoolConfig, resources: dict[str, float]) -> None:

@@ -22,7 +22,7 @@ from typing import Any, final
 from uninas import guardian
 from uninas.errors import InputError
 
-__all__ = ["LocalRay", "cores", "defaults", "silence_tune", "start"]
+__all__ = ["LocalRay", "cores", "defaults", "silence_tune", "start", "stay_on_loopback"]
 
 _OBJECT_STORE_BYTES = 100 << 20  # what travels is a few kilobytes; Ray's default takes 30% of the memory
 
@@ -38,6 +38,11 @@ def defaults() -> None:
     """Set the environment of any Ray; every variable is a default: what the user has set stays."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; silences its warning
+
+
+def stay_on_loopback() -> None:
+    """Let Ray keep to 127.0.0.1, which it else takes for the machine's own address. It reads this where it is imported first."""
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # by this name
 
 
 def silence_tune() -> None:
@@ -87,6 +92,7 @@ def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = 
         InputError: the machine is so busy that Ray gave up several times.
     """
     defaults()
+    stay_on_loopback()
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # else Ray may write a token into the user's home
     os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: starved by anything else on the machine
     for _ in range(_ATTEMPTS):
@@ -117,5 +123,5 @@ def _init(folder: str, cpus: int, dashboard: bool) -> None:
         log_to_driver=False,
         logging_level="ERROR",
         _temp_dir=folder,
-        _node_ip_address="127.0.0.1",  # Ray then listens on loopback only
+        _node_ip_address="127.0.0.1",
     )

@@ -307,7 +307,7 @@ def test_a_search_at_a_url_is_watched_from_there() -> None:
         assert "watched" in follower.look().heading
         with run_folder("memory://bucket/watched", fresh=False, note=print) as folder:
             resume_toy(folder, evaluations=60)
-        assert follower.look().state.done == 60
+        assert follower.look().config.evaluations == 60
 
 
 def test_a_head_lost_again_and_again(tmp_path: Path, python: list[str], cache: Path) -> None:
