@@ -45,6 +45,13 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
     return parse(text, overrides, source=source)
 
 
+def name(path: str | Path) -> str:
+    """Give the name of a configuration file that `load` has read: its cluster's in a cluster file, else the file's own."""
+    document = _mapping(Path(path).read_text(encoding="utf-8"), str(path))
+    cluster = document.get("cluster_name") if "metadata" in document else None
+    return cluster if isinstance(cluster, str) and re.fullmatch(r"[\w.-]+", cluster) else Path(path).stem
+
+
 def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>") -> SearchConfig:
     """Do what `load` does, from the text itself; `source` names it in messages."""
     document = _mapping(text, source)

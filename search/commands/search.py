@@ -12,7 +12,7 @@ from uninas.errors import InputError
 
 @click.command("search")
 @click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=VALUE]...")
-@click.option("--out", help="Run folder to create, or a URL such as s3://bucket/run. Default: runs/<config name>-<seed>.")
+@click.option("--out", help="Run folder to create, or a URL: s3://bucket/run. Default: runs/<name of config or cluster>-<seed>.")
 @click.option("--resume", "folder", help="Run folder, or URL, to take up; only evaluations=N may follow.")
 def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None:
     """Search the space as CONFIG.yaml says, and leave a network, its cost, its scores and a report.
@@ -24,6 +24,8 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None
     uninas search configs/search/uninas_30m.yaml seed=1 pool.workers=8 pool.gpus_per_worker=0.5 --out runs/mine
     uninas search --resume runs/mine evaluations=2000
     uninas search configs/search/uninas_30m.yaml --out s3://bucket/run
+
+    CONFIG.yaml may be a Ray cluster file with the search under metadata, such as configs/cluster/search.yaml.
 
     The run folder holds config.yaml, journal.jsonl (every candidate), best.json, finalists/, run.json and report.html, and
     front/ where there are several objectives. Ctrl-C stops in good order, and the run can be resumed; so can it after a crash. At
@@ -47,7 +49,7 @@ def _begin(source: str, overrides: tuple[str, ...], out: str | None) -> None:
     from search.storage import run_folder
 
     settings = config.load(source, overrides)
-    name = Path(source).stem
+    name = config.name(source)
     place, view = out or f"runs/{name}-{settings.seed}", view_for(Console(stderr=True))
     with run_folder(place, fresh=True, note=view.note) as folder:
         _finish(folder, driver.begin(settings, folder, view=view, name=name, address=place), place)
