@@ -216,6 +216,32 @@ def test_evolution_keeps_the_best_and_the_older_of_equals() -> None:
     assert set(parents("evolution", [5.0, 1.0, 2.0, 2.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0], population=2)[4:]) == {0, 2}
 
 
+@pytest.mark.parametrize("name", ["evolution", "aging_evolution"])
+def test_a_window_beyond_the_population_draws_parents_that_nobody_has_scored_yet(name: str) -> None:
+    """Else all its asks are neighbours of the starts, of which there are only so many."""
+    asked = [(digest, parent) for digest, parent, _ in trace(engine(name, window=300), 400, min)]
+    blind = {parent for _, parent in asked[8:300]}
+    assert blind <= {digest for digest, _ in asked[:300]}
+    assert len(blind) > 100
+    samples = [ToySpace().starts()[0].digest] if name == "aging_evolution" else []  # what its first parents come from
+    assert {parent for _, parent in asked[301:330]} <= {asked[index][0] for index in range(30)} | set(samples)
+    assert trace(engine(name, window=300), 400, max)[:300] == trace(engine(name, window=300), 400, min)[:300]
+
+
+@pytest.mark.parametrize("name", ["evolution", "aging_evolution"])
+@pytest.mark.parametrize("order", ["ask", "completion"])
+def test_a_window_up_to_the_population_never_draws_an_unscored_parent(name: str, order: str) -> None:
+    run, told = engine(name, window=8, order=order), set[str | None]()
+    under_way = []
+    for _ in range(100):
+        while run.ready():
+            under_way.append(run.ask())
+            assert under_way[-1].candidate.parent in told | {None, ToySpace().starts()[0].digest}
+        proposal = under_way.pop(0)
+        told.add(proposal.candidate.digest)
+        run.tell(proposal.index, toy_scores(proposal.candidate.body, 0))
+
+
 def test_evolution_never_draws_a_failed_parent() -> None:
     assert set(parents("evolution", [1.0, None, None, None, None], population=4)[1:]) == {0}
 
