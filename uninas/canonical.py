@@ -31,6 +31,8 @@ EMPTY = Block((None, None))
 
 def canonicalise(architecture: Architecture) -> Architecture:
     """The canonical form. Returns the same object when it is canonical already. Raises GraphError, TooSymmetric."""
+    if "canonical" in architecture.memo:  # asked for several times for each candidate of a search
+        return architecture
     stem, head = architecture.stem, architecture.head
     if isinstance(stem, Graph):
         channels = stem.frame_types(architecture.in_channels)[stem.output][0]
@@ -47,11 +49,15 @@ def canonicalise(architecture: Architecture) -> Architecture:
     if head is not None:
         head = canonical_frame(head, channels)
         changed = changed or head is not architecture.head
-    return architecture.replace(stages=tuple(stages), stem=stem, head=head) if changed else architecture
+    result = architecture.replace(stages=tuple(stages), stem=stem, head=head) if changed else architecture
+    result.memo["canonical"] = True
+    return result
 
 
 def _canonical_stage(stage: Stage, channels: int) -> Stage:
     """The canonical form of a stage that reads a map of so many channels."""
+    if "canonical" in stage.memo:
+        return stage
     entry = stage.entry
     if entry is not None:
         entry_stride(stage, channels)
@@ -63,9 +69,11 @@ def _canonical_stage(stage: Stage, channels: int) -> Stage:
             blocks.append(block if form is EMPTY and block == EMPTY else form)
     if not blocks and stage.blocks:
         blocks.append(stage.blocks[0] if stage.blocks[0] == EMPTY else EMPTY)
-    if entry is stage.entry and len(blocks) == len(stage.blocks) and all(map(is_, blocks, stage.blocks)):
-        return stage
-    return Stage(stage.width, tuple(blocks), entry)
+    unchanged = entry is stage.entry and len(blocks) == len(stage.blocks) and all(map(is_, blocks, stage.blocks))
+    result = stage if unchanged else Stage(stage.width, tuple(blocks), entry)
+    if entry is None:  # then nothing depended on the channels that come in
+        result.memo["canonical"] = True
+    return result
 
 
 def _canonical_block(block: Block, width: int) -> Block:
@@ -91,15 +99,23 @@ def canonical_text(architecture: Architecture) -> str:
     if isinstance(canonical.stem, Graph):
         parts.append(canonical.stem.text)
     for stage in canonical.stages:
-        parts.append(f"stage {stage.width}")
+        parts.append(_stage_text(stage))
+    if canonical.head is not None:
+        parts += ["head", canonical.head.text]
+    return "\n".join(parts)
+
+
+def _stage_text(stage: Stage) -> str:
+    if "text" not in stage.memo:
+        parts = [f"stage {stage.width}"]
         if stage.entry is not None:
             parts += ["entry", stage.entry.text]
         for block in stage.blocks:
             parts.append("block" if block.residual else "plain block")
             parts += ["absent" if graph is None else graph.text for graph in block.subblocks]
-    if canonical.head is not None:
-        parts += ["head", canonical.head.text]
-    return "\n".join(parts)
+        stage.memo["text"] = "\n".join(parts)
+    found: str = stage.memo["text"]
+    return found
 
 
 def digest(architecture: Architecture) -> str:

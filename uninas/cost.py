@@ -6,7 +6,7 @@ The stored form is counted as it was written; `live_params` counts, in the canon
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from uninas.canonical import canonicalise
 from uninas.errors import InputError
@@ -37,7 +37,7 @@ class Cost:
 
     def as_dict(self) -> dict[str, int]:
         """The figures by name, ready for JSON."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 def cost(architecture: Architecture, size: tuple[int, int] | None = None, classes: int | None = None) -> Cost:
@@ -60,7 +60,7 @@ def _network(architecture: Architecture, size: tuple[int, int] | None, classes: 
     flows = architecture.flows(size)
     parts = [_stem(architecture, size, flows[0])]
     for stage, before, after in zip(architecture.stages, flows, flows[1:], strict=False):
-        parts += _stage(stage, before, after)
+        parts.append(_stage(stage, before, after))
     if classes:
         parts += _head(architecture, flows[-1], classes)
     return _total(parts)
@@ -83,8 +83,16 @@ def _stem(architecture: Architecture, size: tuple[int, int] | None, made: Flow) 
     return params, macs, 2, (3 * first + second) * pixels, 0  # activations: convolution, BatchNorm, GELU; convolution
 
 
-def _stage(stage: Stage, before: Flow, after: Flow) -> list[Counts]:
-    """The entry, if there is one, and the blocks."""
+def _stage(stage: Stage, before: Flow, after: Flow) -> Counts:
+    """The entry, if there is one, and the blocks; `after` follows from `before`."""
+    key = ("cost", before)
+    found: Counts | None = stage.memo.get(key)
+    if found is None:
+        found = stage.memo[key] = _total(_stage_parts(stage, before, after))
+    return found
+
+
+def _stage_parts(stage: Stage, before: Flow, after: Flow) -> list[Counts]:
     parts = [] if stage.entry is None else [frame_cost(stage.entry, before)]
     for index, block in enumerate(stage.blocks):
         halved = before if index == 0 and stage.entry is None else None

@@ -174,6 +174,11 @@ class Stage:
     blocks: tuple[Block, ...]
     entry: Graph | None = None
 
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """Results derived from this stage, kept as long as it lives: neighbours share all stages but the edited one."""
+        return {}
+
     def with_blocks(self, blocks: tuple[Block, ...]) -> Stage:
         """The stage with other blocks."""
         return Stage(self.width, blocks, self.entry)
@@ -200,6 +205,11 @@ class Architecture:
     stem: tuple[int, int] | Graph = (32, 64)
     in_channels: int = 3
     head: Graph | None = None
+
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """Results derived from this architecture, kept as long as it lives."""
+        return {}
 
     def replace(self, **changes: Any) -> Architecture:
         """A copy with some fields changed."""

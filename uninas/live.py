@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from uninas.canonical import canonical_frame, canonical_plain
-from uninas.graph import Architecture, Block, Flow, Graph, Node, head_channels
+from uninas.graph import Architecture, Block, Flow, Graph, Node, Stage, head_channels
 from uninas.graph_cost import frame_cost, graph_cost
 from uninas.ops import INPUT, Place, Type, op
 
@@ -24,14 +24,7 @@ def never_trained(canonical: Architecture, classes: int) -> int:
         first, second = canonical.stem
         walk.met = 9 * canonical.in_channels * first + 2 * first + 9 * first * second
     for stage, before, after in zip(canonical.stages, flows, flows[1:], strict=False):
-        if stage.entry is not None:
-            walk.frame(stage.entry, before)
-        for index, block in enumerate(stage.blocks):
-            halved = before.channels if index == 0 and stage.entry is None else None
-            if block.residual:
-                walk.residual(block, after, halved)
-            else:
-                walk.plain(block, after, halved)
+        walk.stage(stage, before, after)
     if classes:
         if canonical.head is not None:
             walk.frame(canonical.head, flows[-1])
@@ -47,6 +40,29 @@ class _Walk:
     def __init__(self) -> None:
         self.met = self.dead = 0
         self.zero = False
+
+    def stage(self, stage: Stage, before: Flow, after: Flow) -> None:
+        """The entry, if there is one, and the blocks; `after` follows from `before`.
+
+        Residual blocks that are given no zero add what they add, whatever came before: kept with the stage.
+        """
+        key = ("never trained", before)
+        if not self.zero and key in stage.memo:
+            dead, met = stage.memo[key]
+            self.dead, self.met = self.dead + dead, self.met + met
+            return
+        keep = not self.zero and stage.entry is None and all(block.residual for block in stage.blocks)
+        dead, met = self.dead, self.met
+        if stage.entry is not None:
+            self.frame(stage.entry, before)
+        for index, block in enumerate(stage.blocks):
+            halved = before.channels if index == 0 and stage.entry is None else None
+            if block.residual:
+                self.residual(block, after, halved)
+            else:
+                self.plain(block, after, halved)
+        if keep:
+            stage.memo[key] = (self.dead - dead, self.met - met)
 
     def frame(self, graph: Graph, given: Flow) -> None:
         self._graph(

@@ -63,8 +63,7 @@ def to_text(architecture: Architecture, metadata: Mapping[str, Any] | None = Non
         lines.append(f' "head": "{head}",')
     lines.append(' "graphs": {')
     for position, (graph, called) in enumerate(names.items()):
-        body = ",\n   ".join(json.dumps(line) for line in graph.text.split("\n"))
-        lines.append(f'  "{called}": [\n   {body}\n  ]{"," if position + 1 < len(names) else ""}')
+        lines.append(f'  "{called}": [\n   {_body(graph)}\n  ]{"," if position + 1 < len(names) else ""}')
     lines.append(" },")
     lines.append(' "stages": [')
     for position, (keys, written) in enumerate(stages):
@@ -83,8 +82,25 @@ def _is_new(architecture: Architecture, graphs: Iterable[Graph]) -> bool:
         or architecture.head is not None
         or any(stage.entry is not None or not all(b.residual for b in stage.blocks) for stage in architecture.stages)
         or any(len(b.subblocks) != 2 for stage in architecture.stages for b in stage.blocks)
-        or any(node.op.name in _NEW_OPERATIONS or node.op.values.get("stride", 1) != 1 for g in graphs for node in g.nodes)
+        or any(_has_new_operations(graph) for graph in graphs)
     )
+
+
+def _body(graph: Graph) -> str:
+    """The graph's lines as they stand in the file, kept with the graph: a search writes each one many times."""
+    if "file" not in graph.memo:
+        graph.memo["file"] = ",\n   ".join(json.dumps(line) for line in graph.text.split("\n"))
+    found: str = graph.memo["file"]
+    return found
+
+
+def _has_new_operations(graph: Graph) -> bool:
+    if "new operations" not in graph.memo:
+        graph.memo["new operations"] = any(
+            node.op.name in _NEW_OPERATIONS or node.op.values.get("stride", 1) != 1 for node in graph.nodes
+        )
+    found: bool = graph.memo["new operations"]
+    return found
 
 
 def read_json(text: str, source: str) -> Any:
