@@ -21,6 +21,7 @@ from search.pool import Done, Pool
 from search.progress import State, View
 from search.ranking import TIE, HistoryRanks
 
+ASKS_AT_ONCE = 64  # then results are looked for, however many more jobs the pool takes
 POLL_SECONDS = 0.2  # how long a Ctrl-C may go unnoticed while nothing finishes
 
 
@@ -211,16 +212,21 @@ class Phase:
         for index in sorted(self._proposals):  # asked before an earlier session ended, never finished
             self._submit(self._proposals[index], pool, journal)
         while True:
-            while self._engine.asked < self._total and pool.free() > 0 and self._engine.ready():
+            asks = 0
+            while asks < ASKS_AT_ONCE and self._may_ask(pool):
                 interrupts.check()
                 self._ask(pool, journal)
+                asks += 1
             self._state.workers = pool.workers()
             self._show(view)
             if self.complete:
                 return
             interrupts.check()
-            for done in pool.poll(POLL_SECONDS):
+            for done in pool.poll(0.0 if self._may_ask(pool) else POLL_SECONDS):
                 self._finish(done, journal)
+
+    def _may_ask(self, pool: Pool) -> bool:
+        return self._engine.asked < self._total and pool.free() > 0 and self._engine.ready()
 
     def _ask(self, pool: Pool, journal: Journal) -> None:
         proposal = self._engine.ask()
