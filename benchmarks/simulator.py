@@ -12,7 +12,6 @@ windows.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,23 +22,20 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from matplotlib.figure import Figure
 from rich.progress import Progress
 
-from benchmarks.page import FOLDER, command, publish, setting, table
+from benchmarks.page import FOLDER, publish
 from benchmarks.virtual import PARTS, Calls, Clock, Numbers, Result, Times, simulate
 from search import config
 from search.objective import find
-from search.report.svg import render_svg
-from search.report.theme import AMBER, BLUE, PURPLE, SOFT, TEAL
 from search.space import from_config
 
 CONFIG = Path(__file__).parents[1] / "configs" / "search" / "uninas_30m_agg.yaml"
 SIGMA = 0.3  # 50 candidates of configs/search/demo.yaml on a processor core: 0.31
-COLOURS = (BLUE, TEAL, AMBER, PURPLE, "#b5475d", SOFT)
 PER_SCORER = 20  # the rule's window in ask order, for stragglers of ten times
 ONE, SIXTEEN = Calls(0.00076, 0.0, 1), Calls(0.00046, 0.0003, 16)
-"""spec: 0.76 ms of the driver a call; with sixteen jobs a call at most 0.33 ms a job: 0.46 ms a call and 0.30 ms a job fit both."""
+"""What calls cost the driver. Ray 2.60 took 0.76 ms of it a call, and 0.33 ms a job with sixteen jobs a call: 0.46 ms a call and
+0.30 ms a job fit both."""
 
 
 @dataclass(frozen=True)
@@ -171,128 +167,7 @@ def _bars(bars: Progress, scenarios: dict[Any, Scenario], queue: Any) -> Iterato
     yield show
 
 
-# --- the page --------------------------------------------------------------------------------------------------------------
-
-
-def share(value: float) -> str:
-    return f"{100 * max(value, 0.0):.1f}%"
-
-
-def main_table(scenarios: dict[str, Scenario], results: dict[str, Result]) -> str:
-    head = ["mean time, order", "scorers", "window", "jobs a call", "measured over, virtual s", "candidates per s", "busy",
-            "idle: window", "idle: driver", "driver's time used"]  # fmt: skip
-    rows = []
-    for name, result in results.items():
-        scenario = scenarios[name]
-        rows.append([
-            name, f"{scenario.scorers:,}", f"{scenario.window:,}", str(scenario.calls.batch), f"{result.seconds:,.1f}",
-            f"{result.asks_per_s:,.1f}", share(result.busy), share(result.held), share(result.late),
-            share(sum(result.driver.values())),
-        ])  # fmt: skip
-    return table(head, rows)
-
-
-def parts_table(results: dict[str, Result]) -> str:
-    rows = [
-        [name, *(f"{result.each_ms[part]:.2f}" for part in PARTS), f"{sum(result.each_ms.values()):.2f}"]
-        for name, result in results.items()
-    ]
-    return table(["milliseconds a candidate", *PARTS, "sum"], rows)
-
-
-def windows_table(tried: dict[tuple[str, float, int], Result]) -> str:
-    rows = []
-    for (order, sigma, each), result in tried.items():
-        estimate = share(Times(3.0, sigma).busy(1000 * each, 1000)) if order == "ask" else ""
-        driver = "as measured" if sigma == SIGMA else "none"
-        rows.append([order, f"{sigma:g}", driver, f"{each}", share(result.busy), estimate])
-    return table(["order", "sigma", "driver's work", "window a scorer", "busy", "by the rule"], rows)
-
-
-def limits_table(batches: dict[str, float]) -> str:
-    """The shortest mean time of all candidates at which the driver alone would allow 95%."""
-    rows = [
-        [name, f"{1000 * seconds:.2f}", f"{1 / seconds:,.0f}", *(f"{0.95 * n * seconds:.2f}" for n in (100, 1000, 10_000))]
-        for name, seconds in batches.items()
-    ]
-    head = ["driver", "ms a candidate", "candidates per s at most", *(f"s for {n} scorers" for n in ("100", "1,000", "10,000"))]
-    return table(head, rows)
-
-
-def picture(results: dict[str, Result], tried: dict[tuple[str, float, int], Result]) -> str:
-    def draw(figure: Figure) -> None:
-        left, right = figure.subplots(1, 2, width_ratios=[1.1, 1])
-        rule = [each / 4 for each in range(4, 129)]
-        times = Times(3.0, SIGMA)
-        left.plot(
-            rule, [times.busy(round(1000 * each), 1000) for each in rule], color=BLUE, linewidth=1, label="the rule, ask order"
-        )
-        for order, colour in (("ask", BLUE), ("completion", AMBER)):
-            points = [(each, r.busy) for (o, sigma, each), r in tried.items() if o == order and sigma == SIGMA]
-            left.plot(*zip(*points, strict=True), "o", color=colour, markersize=4, label=f"simulated, {order} order")
-        left.axhline(0.95, color="#888888", linewidth=0.7, linestyle="--")
-        left.set(
-            xscale="log",
-            xlabel="window a scorer",
-            ylabel="busy",
-            ylim=(0, 1.05),
-            title="1,000 scorers of 3 s: busy share against window",
-        )
-        left.set_xticks([1, 2, 4, 8, 16, 32], labels=["1", "2", "4", "8", "16", "32"])
-        left.legend(loc="lower right")
-        names = list(reversed(results))
-        start = [0.0] * len(names)
-        for part, colour in zip(PARTS, COLOURS, strict=True):
-            values = [results[name].driver[part] for name in names]
-            right.barh(names, values, left=start, color=colour, label=part, height=0.6)
-            start = [a + b for a, b in zip(start, values, strict=True)]
-        right.set(xlim=(0, 1), xlabel="share of the driver's time; the rest is waiting", title="Where the driver's time goes")
-        right.grid(visible=False, axis="y")
-        right.legend(ncols=len(PARTS), loc="upper center", bbox_to_anchor=(0.4, -0.14), handlelength=1, columnspacing=1)
-
-    return render_svg("simulator", "busy scorers against the window, and the driver's time", 3.6, draw, alone=True)
-
-
-def page(scenarios: dict[str, Scenario], results: dict[str, Result], tried: dict[tuple[str, float, int], Result]) -> str:
-    times = Times(3.0, SIGMA)
-    loads = {
-        "one job a call": sum(results["0.3 s, completion"].each_ms.values()) / 1000,
-        "sixteen jobs a call": sum(results["0.3 s, completion, 16 a call"].each_ms.values()) / 1000,
-    }
-    cheap, batched = results["0.3 s, completion"], results["0.3 s, completion, 16 a call"]
-    most = max(PARTS, key=lambda part: cheap.each_ms[part])
-    return "\n".join([
-        "# How busy many scorers are kept", "",
-        "The real asks, tells, ranks, journal and loop of a search (`configs/search/uninas_30m_agg.yaml`: CoAtNet at 224 pixels,",
-        "evolution with a population of 256, VKDNW_agg) on virtual time. The driver's work takes the processor time that it takes here;",
-        f"a call to a scorer takes it {1000 * ONE.call_s:.2f} ms (measured with Ray 2.60), a call with sixteen jobs "
-        f"{1000 * SIXTEEN.call_s:.2f} ms and {1000 * SIXTEEN.job_s:.2f} ms a job. Scorers are",
-        f"simulated: lognormal times (sigma {SIGMA:g}; candidates of the demo have 0.31), 1% of the candidates ten times as long, 0.5% failed.",
-        f"So the mean of all is {times.overall_s / times.mean_s:.2f} of the mean named here. Waiting for the disk (1.5 ms a second) and the way to the",
-        "scorer are left out. Measured from the ask behind the first window (ask order; for what the driver bounds, from a steady state) to",
-        "the last ask.", "",
-        main_table(scenarios, results), "",
-        "![busy scorers against the window; where the driver's time goes](simulator.svg)", "",
-        parts_table(results), "",
-        "In ask order the results that wait for an older one are learnt within the ask; in completion order within the tell.", "",
-        "## How large a window", "",
-        "In completion order a window of as many as there are workers is enough. In ask order W asks cannot pass in less time than the",
-        "longest of W candidates takes, since an ask behind them waits for it; n workers work off n x longest / mean candidates in that",
-        "time. So **W >= workers x longest / mean**. Where `pool.deadline_s` bounds the longest time, it is the longest. The longest of",
-        "thousands with stragglers of ten times is about twenty times the mean at sigma 0.3:", "",
-        table(["workers", "sigma 0.2", "sigma 0.3", "sigma 0.5"],
-              [[f"{n:,}", *(f"{Times(3.0, s).window(n):,}" for s in (0.2, 0.3, 0.5))] for n in (8, 100, 1000, 10_000)]), "",
-        "Simulated for 1,000 scorers of 3 s; the driver's work is what it was measured to be above, or nothing:", "",
-        windows_table(tried), "",
-        "The first W candidates are asked before any result is seen. A search of fewer than several W evaluations in ask order learns",
-        "little: use completion order for it, where W is the number of workers.", "",
-        "## The limit", "",
-        f"At 0.3 s, 1,000 scorers are busy for {share(cheap.busy)} of their time: the driver, one process, serves {cheap.asks_per_s:,.0f} candidates a second",
-        f"and {1000 / (0.3 * times.overall_s / times.mean_s):,.0f} would be needed. Most of its time goes to: {most}. With sixteen jobs a call: {share(batched.busy)}, {batched.asks_per_s:,.0f} a second.",
-        "What the driver takes for a candidate bounds the mean time below which scorers cannot be kept 95% busy, whatever the window:", "",
-        limits_table(loads), "",
-        setting(), f"The machine was shared: load {os.getloadavg()[2]:.0f} on {os.cpu_count()} cores; processor times are longer then.", "", f"    {command()}",
-    ])  # fmt: skip
+# --- the command --------------------------------------------------------------------------------------------------
 
 
 def main() -> None:
@@ -306,6 +181,8 @@ def main() -> None:
     results = run_all(scenarios, options.seed, options.processes)
     costs = costs_of([results["3 s, ask"], results["3 s, completion"]])
     tried = run_all(windows(costs, options.scale), options.seed, options.processes)
+    from benchmarks.simulator_page import page, picture  # it knows this module's scenarios
+
     publish(page(scenarios, results, tried), "simulator", write=options.write)
     if options.write:
         (FOLDER / "simulator.svg").write_text(picture(results, tried) + "\n", encoding="utf-8")
