@@ -27,6 +27,11 @@ that is named. Waiting for the disk (1.5 ms a second) and the way to the scorer 
 from the first ask that has to wait for a result, else from a steady state, to the last ask.
 """
 
+PARTS_READ = """
+In ask order what was told is learnt within the ask that sees it, in completion order within the tell; and lines wait for the
+oldest result, so that a stretch shorter than a straggler may see few of them written.
+"""
+
 RULE = """
 In completion order a window of as many as there are workers is enough. In ask order W asks take at least as long as the
 longest of W candidates, since an ask behind them waits for it; meanwhile n workers could work n x longest / mean candidates
@@ -80,7 +85,7 @@ def page(scenarios: Mapping[str, Scenario], results: Mapping[str, Result], tried
         main_table(scenarios, results),
         "![busy scorers against the window; where the driver's time goes](simulator.svg)",
         parts_table(results),
-        "In ask order what was told is learnt within the ask that sees it, in completion order within the tell.",
+        paragraph(PARTS_READ),
         "## How large a window",
         paragraph(RULE),
         "    window >= workers x longest time / mean time",

@@ -19,7 +19,7 @@ from search.objective import LATENCY, Objective
 from search.observer import NOBODY, Observer
 from search.pool import Done, Pool
 from search.progress import State, View
-from search.ranking import TIE, HistoryRanks
+from search.ranking import TIE, HistoryRanks, Key
 
 ASKS_AT_ONCE = 64  # then results are looked for, however many more jobs the pool takes
 POLL_SECONDS = 0.2  # how long a Ctrl-C may go unnoticed while nothing finishes
@@ -90,6 +90,7 @@ class Best:
         self._objective = objective
         self._history = HistoryRanks(len(objective.columns), objective.combine)
         self._scores: Mapping[str, float] | None = None
+        self._keys: tuple[Key, ...] = ()  # its own
 
     def add(self, scores: Mapping[str, float]) -> None:
         """Take one more candidate in; a tie keeps the older."""
@@ -97,8 +98,8 @@ class Best:
         self._history.add(keys)
         if not scores:
             return
-        if self._scores is None or self._history.score(keys) > self._history.score(self._objective.keys(self._scores)) + TIE:
-            self._scores = scores
+        if self._scores is None or self._history.score(keys) > self._history.score(self._keys) + TIE:
+            self._scores, self._keys = scores, keys
 
     @property
     def scores(self) -> Mapping[str, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,9 +29,11 @@ Floats = NDArray[np.float64]
 
 def key(first: float | None, second: float | None = 0.0) -> Key:
     """Make the key of one column from its one or two numbers; None, NaN and -inf give `LOWEST`."""
-    if any(number is None or math.isnan(number) or number == -math.inf for number in (first, second)):
+    if first is None or second is None:
         return LOWEST
-    return (float(cast(float, first)), float(cast(float, second)))
+    made = (float(first), float(second))
+    # a NaN is not above -inf either
+    return made if made[0] > -math.inf and made[1] > -math.inf else LOWEST
 
 
 def ranks(values: ArrayLike) -> Floats:
