@@ -175,12 +175,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of times, scores and search (default 0)")
     parser.add_argument("--scale", type=float, default=1.0, help="candidates measured, relative to the page's (default 1)")
     parser.add_argument("--processes", type=int, default=2, help="simulations side by side (default 2)")
+    parser.add_argument("--without-windows", action="store_true", help="leave out the windows tried with constant work")
     parser.add_argument("--write", action="store_true", help="keep the page and picture in docs/benchmarks")
     options = parser.parse_args()
     scenarios = real(options.scale)
     results = run_all(scenarios, options.seed, options.processes)
     costs = costs_of([results["3 s, ask"], results["3 s, completion"]])
-    tried = run_all(windows(costs, options.scale), options.seed, options.processes)
+    tried = {} if options.without_windows else run_all(windows(costs, options.scale), options.seed, options.processes)
     from benchmarks.simulator_page import page, picture  # it knows this module's scenarios
 
     publish(page(scenarios, results, tried), "simulator", write=options.write)

@@ -43,6 +43,8 @@ Where `pool.deadline_s` bounds the longest time, it is the longest. With 1% stra
 is the longer, the larger the window and the spread:
 """
 
+TRIED = "Simulated for 1,000 scorers of 3 s. The driver's work is a constant, as measured above, or nothing:"
+
 LEARNING = """
 The first W candidates are asked before any result is seen, and each later one sees nothing of the W before it. Where
 `evaluations` is not several windows, use completion order: it keeps as many workers busy with a window of as many. Evolution
@@ -91,8 +93,7 @@ def page(scenarios: Mapping[str, Scenario], results: Mapping[str, Result], tried
         "    window >= workers x longest time / mean time",
         paragraph(STRAGGLERS),
         table(["workers", "sigma 0.2", "sigma 0.3", "sigma 0.5"], needed),
-        "Simulated for 1,000 scorers of 3 s. The driver's work is a constant, as measured above, or nothing:",
-        windows_table(tried),
+        *([TRIED, windows_table(tried)] if tried else []),
         paragraph(LEARNING),
         "## The limit",
         limit(results),
@@ -189,7 +190,8 @@ def picture(results: Mapping[str, Result], tried: Tried) -> str:
         left.plot(rule, estimate, color=BLUE, linewidth=1, label="estimate of the rule, ask order")
         for order, colour in (("ask", BLUE), ("completion", AMBER)):
             points = [(each, result.busy) for (o, sigma, each), result in tried.items() if o == order and sigma == SIGMA]
-            left.plot(*zip(*points, strict=True), "o", color=colour, markersize=4, label=f"simulated, {order} order")
+            if points:
+                left.plot(*zip(*points, strict=True), "o", color=colour, markersize=4, label=f"simulated, {order} order")
         left.axhline(0.95, color=SOFT, linewidth=0.7, linestyle="--")
         left.set(xscale="log", xlabel="window a scorer", ylabel="busy", ylim=(0, 1.05))
         left.set_title("1,000 scorers of 3 s: busy share against window")
