@@ -85,6 +85,7 @@ def _answer(pipe: Any, text: str, size: tuple[int, int], classes: int, batch: in
             threads: int | None) -> None:  # fmt: skip
     import torch
 
+    import proxies  # noqa: F401 here, so that what its modules take is no part of the memory measured
     from uninas.compile import build
 
     if threads is not None:
