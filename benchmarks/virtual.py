@@ -178,6 +178,9 @@ class VirtualPool:
     def free(self) -> int:
         return self._scorers * self._calls.batch - self.jobs
 
+    def workers(self) -> int:
+        return self._scorers
+
     def submit(self, ticket: int, job: Job) -> None:
         self._clock.within("calls", job.as_dict)  # as a pool does
         self._clock.within(None, self._take_in, ticket, job)

@@ -51,7 +51,6 @@ def check(config: SearchConfig, source: str) -> None:
         ("batch", config.batch),
         ("repeats", config.repeats),
         ("pool.workers", config.pool.workers),
-        ("pool.min_workers", config.pool.min_workers),
         ("pool.batch", config.pool.batch),
         ("finalists.count", config.finalists.count),
         ("finalists.seeds", config.finalists.seeds),
@@ -64,6 +63,7 @@ def check(config: SearchConfig, source: str) -> None:
     ):
         at_least(name, value, 1)
     at_least("seed", config.seed, 0)
+    at_least("pool.min_workers", config.pool.min_workers, 0)
     at_least("latency.warmup", config.latency.warmup, 0)
     for name, value in asdict(config.budget).items():
         if name == LATENCY and value is not None and value <= 0:

@@ -3,7 +3,8 @@
     {"kind": "header", "version": 1, "config_digest": ...}                           the first line
     {"kind": "ask", "phase", "index", "digest", "told"}                              only with order: completion
     {"kind": "candidate", "phase", "index", "digest", "parent", "edit", "cost", "status", "reason", "scores",
-     "rejected", "duplicates", "seconds", "worker", "attempts"}                      one a scored candidate
+     "rejected", "duplicates", "seconds", "worker", "attempts"}                      one a scored candidate; beside them
+                     "latency_ms", "device" where a latency was measured, "peak_bytes" where a GPU scored
     {"kind": "rescore", "digest", "repeat", "seed", "status", "reason", "scores", "seconds", "worker", "attempts"}
 
 A line counts once its newline is on disk: what a crash left without one is dropped on opening. Anything else that is

@@ -93,8 +93,8 @@ def check_resources(config: PoolConfig, resources: dict[str, float]) -> None:
     Raises:
         InputError: too few CPUs or GPUs.
     """
-    workers, gpus = config.min_workers or config.workers, config.gpus_per_worker
-    hint = "" if config.min_workers else " (pool.min_workers=1 begins with what there is, and grows as the cluster does)"
+    workers, gpus = config.workers if config.min_workers is None else config.min_workers, config.gpus_per_worker
+    hint = " (pool.min_workers begins with fewer, and grows as the cluster does)" if config.min_workers is None else ""
     if gpus > 0:
         have = int(resources.get("GPU", 0))
         slots = have * math.floor(1 / gpus + 1e-9) if gpus <= 1 else have // int(gpus)

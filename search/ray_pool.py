@@ -33,6 +33,7 @@ DEATHS_ALONE = 3  # deaths of fresh workers running it alone after which a job i
 BATCH_SECONDS = 0.5  # jobs that take less than half of it travel together, as many as make about so much work
 LARGEST_BATCH = 16
 DEATH_SECONDS = 5.0  # until a dead worker or a killed node is noticed: so long a deadline's verdict waits, lest it blame the job
+_SILENT_SECONDS = 60.0  # of waiting for the first worker, between two words about it
 _FAILED_STARTS = 5  # workers in a row that die before they are ready: something is wrong with all of them
 
 
@@ -145,8 +146,12 @@ class RayPool:
             version = self._cluster.connect()
             for _ in range(self._config.workers):
                 self._spawn()
+            begun = time.monotonic()
             while not self._environment:
                 self._collect(1.0)
+                if time.monotonic() - begun > _SILENT_SECONDS:
+                    self._note("waiting for the first worker: the cluster has no room yet, or is starting")
+                    begun = time.monotonic()
         return {**self._environment, "ray": version}
 
     def _spawn(self) -> None:
@@ -161,7 +166,8 @@ class RayPool:
 
     def free(self) -> int:
         """Say for how many more jobs there is work: a batch a worker, of those that are ready or surely will be."""
-        workers = max(self._ready, self._config.min_workers or self._config.workers)
+        sure = self._config.workers if self._config.min_workers is None else self._config.min_workers
+        workers = max(self._ready, sure)
         return workers * self._batch() - len(self._work)
 
     def workers(self) -> int:
@@ -285,7 +291,7 @@ class RayPool:
     def _in_time(self, outcome: Outcome) -> Outcome:
         """Hold an outcome against the deadline by the worker's own clock."""
         limit = self._config.deadline_s
-        spent = outcome.seconds.get("build", 0.0) + outcome.seconds.get("score", 0.0)
+        spent = sum(outcome.seconds.get(stage, 0.0) for stage in ("build", "latency", "score"))
         return outcome if limit is None or spent <= limit else deadline_outcome(limit)
 
     def _compare(self, worker: _Worker, environment: dict[str, str]) -> None:

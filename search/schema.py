@@ -36,7 +36,9 @@ class PoolConfig:
 
     kind: str = "ray"  # serial: in this process; ray: actors
     workers: int = 1  # actors
-    min_workers: int | None = None  # begin with room for so many and grow as the cluster does; null: all at once or an error
+    min_workers: int | None = (
+        None  # begin with room for so many (0: wait for it) and grow with the cluster; null: all or an error
+    )
     gpus_per_worker: float = 0.0  # 0: a CPU slot each; 1, 2, ..: whole GPUs; a fraction: several actors on one GPU
     deadline_s: float | None = None  # a candidate that takes longer is recorded as failed
     batch: int | None = None  # candidates a worker gets at a time; null: one, or up to 16 where they take less than 0.25 s

@@ -65,7 +65,7 @@ class PhaseFigures:
     @property
     def done(self) -> int:
         """Scorings in the journal."""
-        return self.tally.ok + self.tally.failed
+        return self.tally.ok + self.tally.failed + self.tally.over_budget
 
     def as_dict(self) -> dict[str, Any]:
         """Give the counts as JSON-able data."""
@@ -188,11 +188,11 @@ class Figures:
         phase = self._phases[name]
         phase.tally.add({"duplicates": 0, "rejected": {}, **record})
         phase.repeats += max(record["attempts"] - 1, 0)
-        if record["status"] != "ok":
+        if record["status"] == "failed":
             phase.failures[cause(record["reason"])] += 1
         if record["attempts"]:  # else the score of another phase was reused
             worker = self._workers.pop(record["worker"], None) or {"ok": 0, "failed": 0}
-            worker["ok" if record["status"] == "ok" else "failed"] += 1
+            worker["failed" if record["status"] == "failed" else "ok"] += 1
             self._workers[record["worker"]] = worker  # behind all others: it scored last
         if "peak_bytes" in record:
             self._peak = max(self._peak or 0, record["peak_bytes"])
@@ -208,7 +208,8 @@ class Figures:
         if config.baseline or self._phases["random"].done:
             totals["random"] = config.evaluations
         chosen = min(config.finalists.count, search.tally.ok) if search.done >= config.evaluations else config.finalists.count
-        return {**totals, "finalists": chosen * config.finalists.seeds}
+        rescored = self._phases["finalists"].done  # those of before an extension count too
+        return {**totals, "finalists": max(chosen * config.finalists.seeds, rescored)}
 
     def picture(self, name: str, info: Mapping[str, Any], rate: float | None, silent_seconds: float) -> Picture:
         """Give the run as it stands.
@@ -233,6 +234,7 @@ class Figures:
         return WatchedState(
             phase=name, done=phase.done, total=total, done_before=0 if rate else phase.done,
             rejected=sum((phase.tally.rejected or {}).values()), duplicates=phase.tally.duplicates, failed=phase.tally.failed,
+            over_budget=phase.tally.over_budget,
             in_flight=phase.asked - phase.done if known else 0, workers=len(self._workers),
             best=best.text(), best_scores=best.scores, pace=rate, known_in_flight=known,
         )  # fmt: skip
@@ -266,7 +268,7 @@ def candidate_line(candidate: Mapping[str, Any]) -> str:
     cost = ", ".join(f"{name} {value:,}" for name, value in candidate["cost"].items() if name in ("params", "macs", "layers"))
     spent = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in candidate["seconds"].items())
     scores = ", ".join(f"{name} {value:.5g}" for name, value in numbers(candidate["scores"]).items())
-    result = scores if candidate["status"] == "ok" else f"failed: {candidate['reason']}"
+    result = scores if candidate["status"] == "ok" else f"{candidate['status'].replace('_', ' ')}: {candidate['reason']}"
     return f"{candidate['phase']} {candidate['index']} {candidate['digest'][:12]}  {cost}  {spent}  {result}"
 
 

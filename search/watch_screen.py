@@ -40,7 +40,8 @@ def _recent(candidates: Sequence[Mapping[str, Any]], proxies: Sequence[str], wid
     for candidate in reversed(candidates):
         cost, seconds, scores = candidate["cost"], candidate["seconds"], numbers(candidate["scores"])
         spent = [f"{seconds[stage]:.2f} s" if stage in seconds else "" for stage in ("build", "score")]
-        values = [f"{scores[name]:.5g}" if name in scores else "failed" for name in shown]
+        none = candidate["status"].replace("_", " ") if candidate["status"] != "ok" else "failed"
+        values = [f"{scores[name]:.5g}" if name in scores else none for name in shown]
         table.add_row(
             f"{candidate['phase']} {candidate['index']}",
             *(quantity(cost[name]) if name in cost else "" for name in ("params", "macs", "layers")),

@@ -38,6 +38,7 @@ def defaults() -> None:
     """Set the environment of any Ray; every variable is a default: what the user has set stays."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; silences its warning
+    os.environ.setdefault("RAY_COLOR_PREFIX", "0")  # what it prints of a dead worker is read in logs
 
 
 def stay_on_loopback() -> None:
