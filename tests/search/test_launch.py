@@ -92,6 +92,7 @@ def test_a_cluster_over_ssh_is_started_searches_resumes_and_is_stopped(tmp_path:
         assert any("raylet" in line for line in other.processes())
         machines.run("ray", "down", cluster, "--yes")
         assert not any("raylet" in line or "gcs_server" in line for line in head.processes())
+        wait_until(lambda: not any("raylet" in line for line in other.processes()))  # by itself, when it misses the head
 
 
 @pytest.fixture
