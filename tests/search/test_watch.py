@@ -111,12 +111,21 @@ def test_the_picture_as_data() -> None:
     assert data["best"] == dict.fromkeys(PROXIES, 5.0)
     assert data["phases"] == {
         "search": {
-            "total": 10, "done": 6, "ok": 4, "failed": 2, "duplicates": 6, "rejected": {"no_site": 6, "over budget: macs": 12},
+            "total": 10, "done": 6, "ok": 4, "failed": 2, "over_budget": 0, "duplicates": 6, "rejected": {"no_site": 6, "over budget: macs": 12},
             "seconds": {"build": 0.06, "score": 2.0}, "failures": {"out of memory": 1, "deadline": 1}, "repeats": 2,
         }
     }  # fmt: skip
     assert data["workers"]["scorer-0"] == {"ok": 1, "failed": 1}
     assert [row["index"] for row in data["recent"]] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_network_over_the_latency_budget_is_no_failure() -> None:
+    slow = candidate(0) | {"status": "over_budget", "reason": "latency 12.3 ms > 10 ms on a toy", "scores": {}}
+    picture = figures(of=[HEADER, slow, candidate(1)]).picture("x", {}, None, 0.0)
+    assert (picture.state.done, picture.state.failed, picture.state.over_budget) == (2, 0, 1)
+    assert picture.as_dict()["phases"]["search"]["failures"] == {}
+    assert "over budget: latency 12.3 ms > 10 ms on a toy" in "\n".join(picture.lines())
+    assert "failed:" not in "\n".join(picture.lines())
 
 
 def test_only_the_last_candidates_and_workers_are_shown() -> None:
