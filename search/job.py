@@ -75,7 +75,8 @@ class Job:
 
     def as_dict(self) -> dict[str, Any]:
         """Give the job as JSON-able data."""
-        return asdict(self)
+        timing = None if self.timing is None else asdict(self.timing)
+        return {**vars(self), "options": dict(self.options), "timing": timing}  # asdict would copy deeply, for each candidate
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Job:

@@ -116,15 +116,16 @@ class LiveView:
     """One panel that is redrawn in place."""
 
     def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, refresh_per_second=4, transient=False)
+        self._state = State()
+        self._live = Live(get_renderable=lambda: panel(self._state), console=console, refresh_per_second=4, transient=False)
         self._running = False
 
     def update(self, state: State) -> None:
-        """Redraw."""
+        """Take the state in; it is drawn four times a second, however often it changes."""
+        self._state = state
         if not self._running:
             self._live.start()
             self._running = True
-        self._live.update(panel(state))
 
     def note(self, text: str) -> None:
         """Print above the panel."""

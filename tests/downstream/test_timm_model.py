@@ -120,7 +120,8 @@ def test_features(name: str, size: tuple[int, int] | None) -> None:
     flows = architecture.flows(size)[1:]
     assert [tuple(made.shape[1:]) for made in maps] == [(f.channels, f.place.height, f.place.width) for f in flows]
     assert features.feature_info.channels() == [f.channels for f in flows]
-    assert features.feature_info.reduction() == [architecture.input_size[0] // f.place.height for f in architecture.flows()[1:]]
+    sides = [-(-inputs.shape[2] // stride) for stride in features.feature_info.reduction()]
+    assert sides == [made.shape[2] for made in maps]  # rounded up
     final, found = whole.forward_intermediates(inputs)
     assert all(map(torch.equal, maps, found))
     assert torch.equal(final, whole.forward_features(inputs))

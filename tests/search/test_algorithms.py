@@ -216,7 +216,7 @@ def test_evolution_keeps_the_best_and_the_older_of_equals() -> None:
     assert set(parents("evolution", [5.0, 1.0, 2.0, 2.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0], population=2)[4:]) == {0, 2}
 
 
-@pytest.mark.parametrize("name", ["evolution", "aging_evolution"])
+@pytest.mark.parametrize("name", ["evolution", "aging_evolution", "pareto"])
 def test_a_window_beyond_the_population_draws_parents_that_nobody_has_scored_yet(name: str) -> None:
     """Else all its asks are neighbours of the starts, of which there are only so many."""
     asked = [(digest, parent) for digest, parent, _ in trace(engine(name, window=300), 400, min)]

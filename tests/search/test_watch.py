@@ -111,7 +111,8 @@ def test_the_picture_as_data() -> None:
     assert data["best"] == dict.fromkeys(PROXIES, 5.0)
     assert data["phases"] == {
         "search": {
-            "total": 10, "done": 6, "ok": 4, "failed": 2, "over_budget": 0, "duplicates": 6, "rejected": {"no_site": 6, "over budget: macs": 12},
+            "total": 10, "done": 6, "ok": 4, "failed": 2, "over_budget": 0, "duplicates": 6,
+            "rejected": {"no_site": 6, "over budget: macs": 12},
             "seconds": {"build": 0.06, "score": 2.0}, "failures": {"out of memory": 1, "deadline": 1}, "repeats": 2,
         }
     }  # fmt: skip
