@@ -8,7 +8,6 @@ A line counts once its newline is there, so an unfinished last line waits for th
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any, final
 
 from search import config as configuration
-from search.journal import VERSION, JournalError
+from search.journal import JournalError, parse
 from search.watch import Figures, Picture, session_rate
 from uninas.errors import InputError
 from uninas.files import read_run_json
@@ -72,27 +71,12 @@ class Follower:
                 for line in file:
                     if not line.endswith(b"\n"):
                         return
-                    record = self._parse(line)
+                    record = parse(line, self._lines + 1, self._path)
                     self._offset += len(line)
                     self._lines += 1
                     yield record
         except OSError as error:
             raise JournalError(f"{self._path}: expected the journal of a run; {error.strerror}") from None
-
-    def _parse(self, line: bytes) -> dict[str, Any]:
-        number = self._lines + 1
-        try:
-            record: dict[str, Any] = json.loads(line)
-            kind = record["kind"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            shown = line[:40].decode("utf-8", "replace").strip()
-            raise JournalError(f"{self._path}, line {number}: expected a journal record (a JSON object); got '{shown}'") from None
-        if (number == 1) != (kind == "header"):
-            expected = "a header" if number == 1 else "a record"
-            raise JournalError(f"{self._path}, line {number}: expected {expected}; got '{kind}'")
-        if number == 1 and record.get("version") != VERSION:
-            raise JournalError(f"{self._path}: expected journal version {VERSION}; got {record.get('version')}")
-        return record
 
 
 @final

@@ -54,19 +54,26 @@ def _records(file: Any, path: Path) -> Iterator[tuple[dict[str, Any], int]]:
         if not line.endswith(b"\n"):
             return
         offset += len(line)
-        try:
-            record = json.loads(line)
-            kind = record["kind"]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            shown = line[:40].decode("utf-8", "replace").strip()
-            raise JournalError(f"{path}, line {number}: expected a journal record (a JSON object); got '{shown}'") from None
-        if (number == 1) != (kind == "header"):
-            raise JournalError(f"{path}, line {number}: expected {'a header' if number == 1 else 'a record'}; got '{kind}'")
-        if number == 1 and record.get("version") != VERSION:
-            raise JournalError(
-                f"{path}: expected journal version {VERSION}; got {record.get('version')}, written by another program"
-            )
-        yield record, offset
+        yield parse(line, number, path), offset
+
+
+def parse(line: bytes, number: int, path: Path) -> dict[str, Any]:
+    """Read one complete line, the `number`-th of the journal from 1 on.
+
+    Raises:
+        JournalError: it is no record, no header where one must be, or of another version; the message names path and line.
+    """
+    try:
+        record: dict[str, Any] = json.loads(line)
+        kind = record["kind"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        shown = line[:40].decode("utf-8", "replace").strip()
+        raise JournalError(f"{path}, line {number}: expected a journal record (a JSON object); got '{shown}'") from None
+    if (number == 1) != (kind == "header"):
+        raise JournalError(f"{path}, line {number}: expected {'a header' if number == 1 else 'a record'}; got '{kind}'")
+    if number == 1 and record.get("version") != VERSION:
+        raise JournalError(f"{path}: expected journal version {VERSION}; got {record.get('version')}, written by another program")
+    return record
 
 
 @final
