@@ -32,10 +32,7 @@ class AgingEvolution:
 
     def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
         """Give a start, then samples until the queue may be full, then neighbours of tournament winners."""
-        made = self._make(index, rng)
-        if isinstance(made, Candidate):
-            self._unscored.tried(index, made)
-        return made
+        return self._unscored.noted(index, self._make(index, rng))
 
     def _make(self, index: int, rng: random.Random) -> Candidate | Rejected:
         unscored = self._unscored.parents(index)

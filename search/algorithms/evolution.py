@@ -30,10 +30,7 @@ class Evolution:
 
     def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
         """Give a start, then neighbours of survivors."""
-        made = self._make(index, rng)
-        if isinstance(made, Candidate):
-            self._unscored.tried(index, made)
-        return made
+        return self._unscored.noted(index, self._make(index, rng))
 
     def _make(self, index: int, rng: random.Random) -> Candidate | Rejected:
         unscored = self._unscored.parents(index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import final
 
-from search.candidate import Candidate
+from search.candidate import Candidate, Rejected
 
 
 @final
@@ -33,10 +33,11 @@ class Unscored:
             self._tried = None
         return self._asked if index >= self._population else []
 
-    def tried(self, index: int, candidate: Candidate) -> None:
-        """Take note of a try for ask `index`."""
-        if not self._ended:
-            self._tried = (index, candidate)
+    def noted(self, index: int, made: Candidate | Rejected) -> Candidate | Rejected:
+        """Take note of a try for ask `index`, and give it back."""
+        if not self._ended and isinstance(made, Candidate):
+            self._tried = (index, made)
+        return made
 
     def end(self) -> None:
         """A result is visible: forget everything."""
