@@ -70,6 +70,10 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)  # the same for a Ray that is imported already
     with tempfile.TemporaryDirectory(prefix="uninas-", ignore_cleanup_errors=True) as folder:
+        monkeypatch.setenv(
+            "RAY_TMPDIR", folder
+        )  # where the test cluster notes its address, in a folder that it expects to be there
+        (Path(folder) / "ray").mkdir()
         found = Nodes(Path(folder))
         try:
             yield found
@@ -98,11 +102,11 @@ def test_a_pool_grows_and_shrinks_with_the_cluster(nodes: Nodes, tmp_path: Path,
     """It begins with one node of two, asks for six, gets them, loses a node, gets another."""
     from tests.search.conftest import run_toy
 
-    run_toy(tmp_path / "serial")
+    run_toy(tmp_path / "serial", "evaluations=1500")
     folder = tmp_path / "run"
-    pool = ["pool.kind=ray", "pool.workers=6", "pool.min_workers=1", f"pool.address={nodes.address}"]
+    pool = ["evaluations=1500", "pool.kind=ray", "pool.workers=6", "pool.min_workers=1", f"pool.address={nodes.address}"]
     nodes.add()
-    process = start(python, "begin", folder, config=pool, behaviour={"delay": 150})
+    process = start(python, "begin", folder, config=pool, behaviour={"delay": 200})
     until(lambda: lines(folder) > 20, process)
     assert len(workers(folder)) == 2
     nodes.add()

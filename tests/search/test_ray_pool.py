@@ -123,7 +123,7 @@ def test_every_vice_at_once(tmp_path: Path) -> None:
     memory.mkdir()
     jobs = toy_jobs(10, {"hang": [hang], "raise": [bad], "die": [deadly], "die_once": [once], "memory": str(memory)})
     notes: list[str] = []
-    done = run_pool(RayPool(PoolConfig(workers=2, deadline_s=1.0), evaluator=FAKES, note=notes.append), jobs)
+    done = run_pool(RayPool(PoolConfig(workers=2, deadline_s=1.0, batch=1), evaluator=FAKES, note=notes.append), jobs)
     reasons = {ticket: item.outcome.reason for ticket, item in done.items()}
     assert str(reasons[1]).startswith("deadline: took longer than 1 s")
     assert reasons[3] == "ValueError: this network cannot be scored"
@@ -145,7 +145,7 @@ def test_every_vice_in_batches_of_any_size(batch: int | None) -> None:
     done = run_pool(RayPool(PoolConfig(workers=2, deadline_s=1.0, batch=batch), evaluator=FAKES), toy_jobs(10, vices))
     reasons = {ticket: str(item.outcome.reason).split(":")[0] for ticket, item in done.items() if item.outcome.reason}
     assert reasons == {1: "deadline", 3: "ValueError", 5: "quarantined"}
-    assert done[5].attempts == 5
+    assert done[5].attempts in (5, 6)  # once more where it travelled with the one that hangs
     for ticket in {0, 2, 4, 6, 7, 8, 9}:
         assert done[ticket].outcome.scores == {"vkdnw": toy_scores([ticket, 1, 2, 3, 4, 5], 0)["vkdnw"]}
 
