@@ -36,7 +36,8 @@ def command(run: str, once: bool, as_json: bool, seconds: float) -> None:
     It ends when the run is complete, or on Ctrl-C, which the search does not notice.
     """
     from search.follow import RunFollower
-    from search.storage import BEAT_SECONDS, followed, is_url
+    from search.storage import BEAT_SECONDS, followed
+    from search.store import is_url
 
     with followed(run) as (folder, refresh):
         follower = RunFollower(folder, refresh=refresh, name=run.rstrip("/").rpartition("/")[2] if is_url(run) else None)

@@ -13,7 +13,9 @@ import fsspec
 import pytest
 
 from search import storage
-from search.storage import Mirror, Store, followed, is_url, run_folder, snapshot
+from search import store as stores
+from search.storage import Mirror, followed, run_folder, snapshot
+from search.store import Store, is_url
 from tests.search.conftest import resume_toy, run_toy, stable
 from tests.search.test_kill import finish, start, wait_for_lines
 from uninas.errors import InputError
@@ -35,7 +37,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         return
     found = Store(f"file://{tmp_path}/bucket/run")
     if request.param == "arrow":
-        found._fs, found._root = storage._of_pyarrow(f"file://{tmp_path}/bucket/run", ImportError("none"))
+        found._fs, found._root = stores._of_pyarrow(f"file://{tmp_path}/bucket/run", ImportError("none"))
         monkeypatch.setattr(Store, "put", put_with_folders)  # a disk wants the folder first, a bucket knows none
     yield found
 
