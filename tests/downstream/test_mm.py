@@ -544,4 +544,6 @@ def test_a_network_of_any_reference_size_is_a_backbone(
     size: tuple[int, int], task: str, data: dict[str, Path], tmp_path: Path
 ) -> None:
     arch = json.loads(to_text(small("coatnet", size)))
-    configured(settings(task, arch=arch), data[task], tmp_path / "run", workers=0)
+    config = configured(settings(task, arch=arch), data[task], tmp_path / "run", workers=0)
+    maps = UniNAS(config.model.backbone.arch)(torch.zeros(1, 3, *size))
+    assert [tuple(made.shape[2:]) for made in maps] == [tuple(-(-side // stride) for side in size) for stride in (4, 8, 16, 32)]

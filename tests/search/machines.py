@@ -7,6 +7,7 @@ as root only. `ray stop` and `ray down` end processes by name, on the whole mach
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import site
 import subprocess
@@ -27,15 +28,16 @@ TOOLS = {
 }
 SSHD = "/usr/sbin/sshd"
 SUBNET = "10.77.0"  # private to the namespaces
-HIDDEN = (Path("/tmp"), Path("/root"))  # every machine has its own
+HOME = pwd.getpwuid(0).pw_dir  # of the user that the machines are logged in to as
+HIDDEN = {"tmp": Path("/tmp"), "home": Path(HOME)}  # every machine has its own, in a folder of this name
 
 # The requirements are there already (no test downloads anything); what is installed is this project, by the shipped commands.
 BASHRC = """
 export RAY_USAGE_STATS_ENABLED=0 PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0 PIP_DISABLE_PIP_VERSION_CHECK=1
 """
-SSHD_CONFIG = """
-HostKey /root/host_key
-AuthorizedKeysFile /root/.ssh/authorized_keys
+SSHD_CONFIG = f"""
+HostKey {HOME}/host_key
+AuthorizedKeysFile {HOME}/.ssh/authorized_keys
 PidFile none
 StrictModes no
 UsePAM no
@@ -62,7 +64,7 @@ class Machine:
     """One machine: a process tree in namespaces of its own, whose first process is `command`."""
 
     def __init__(self, folder: Path, command: str) -> None:
-        self.home = folder / "root"
+        self.home = folder / "home"
         (self.home / ".ssh").mkdir(parents=True, exist_ok=True)
         (folder / "tmp").mkdir()
         mounts = ["mount -t tmpfs tmpfs /dev/shm", *self._mounts(folder)]
@@ -79,17 +81,17 @@ class Machine:
 
     @staticmethod
     def _mounts(folder: Path) -> list[str]:
-        """Commands that put this machine's folders over /tmp and /root, with what is there of Python and this project."""
+        """Commands that put this machine's folders over /tmp and the home, with what is there of Python and this project."""
         lines = []
         for path in dict.fromkeys(Path(place).resolve() for place in (ROOT, sys.prefix, sys.base_prefix)):
-            for hidden in HIDDEN:
+            for name, hidden in HIDDEN.items():
                 if path.is_relative_to(hidden):
-                    place = folder / hidden.name / path.relative_to(hidden)
+                    place = folder / name / path.relative_to(hidden)
                     lines.append(f"mkdir -p '{place}' && mount --bind '{path}' '{place}'")
-        last = sorted(HIDDEN, key=folder.is_relative_to)  # once mounted over, what lay there is out of sight
-        return lines + [f"mount --rbind '{folder / hidden.name}' {hidden}" for hidden in last]
+        last = sorted(HIDDEN, key=lambda name: folder.is_relative_to(HIDDEN[name]))  # what lay there is out of sight then
+        return lines + [f"mount --rbind '{folder / name}' {HIDDEN[name]}" for name in last]
 
-    def inside(self, *command: str, folder: Path | str = "/root") -> list[str]:
+    def inside(self, *command: str, folder: Path | str = HOME) -> list[str]:
         """How to run a command on this machine, in a folder."""
         return ["nsenter", f"--target={self._first}", "--net", "--pid", "--mount", f"--wd={folder}", *command]
 
@@ -139,8 +141,8 @@ class Machines:
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
             for number, address in enumerate(self.addresses, start=2):
                 folder = self._folder / address
-                _furnish(folder / "root", key.with_suffix(".pub").read_text())
-                machine = Machine(folder, f"{SSHD} -D -f /root/sshd_config -E /root/sshd.log")
+                _furnish(folder / "home", key.with_suffix(".pub").read_text())
+                machine = Machine(folder, f"{SSHD} -D -f {HOME}/sshd_config -E {HOME}/sshd.log")
                 stack.callback(machine.close)
                 machine.plug(self.laptop, number)
                 self.machines.append(machine)
@@ -153,7 +155,7 @@ class Machines:
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Start a command on the laptop, in the folder of the checkout; it leads a process group."""
         environment = {
-            "HOME": "/root", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TERM": "dumb", "LANG": "C.UTF-8",
+            "HOME": HOME, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TERM": "dumb", "LANG": "C.UTF-8",
             "RAY_USAGE_STATS_ENABLED": "0",
         }  # fmt: skip
         words = self.laptop.inside(*command, folder=ROOT)
@@ -183,5 +185,5 @@ def _furnish(home: Path, key: str) -> None:
     (packages / "requirements.pth").write_text("\n".join(site.getsitepackages()) + "\n")
     for name, module in (("ray", "ray.scripts.scripts"), ("pip", "pip._internal.cli.main")):
         script = environment / "bin" / name
-        script.write_text(f"#!/root/uninas-env/bin/python\nimport sys\nfrom {module} import main\nsys.exit(main())\n")
+        script.write_text(f"#!{HOME}/uninas-env/bin/python\nimport sys\nfrom {module} import main\nsys.exit(main())\n")
         script.chmod(0o755)

@@ -18,7 +18,7 @@ import yaml
 
 from search import journal
 from tests.search.conftest import ROOT, records
-from tests.search.machines import Machines, missing
+from tests.search.machines import HOME, Machines, missing
 
 pytestmark = pytest.mark.slow
 CLUSTER = ROOT / "configs" / "cluster"
@@ -50,9 +50,9 @@ def cluster_file(machines: Machines) -> str:
     config = yaml.safe_load((CLUSTER / "search.yaml").read_text())
     head, *workers = machines.addresses
     config["provider"].update(head_ip=head, worker_ips=workers)
-    config["auth"].update(ssh_user="root", ssh_private_key="/root/.ssh/id_test")
+    config["auth"].update(ssh_user="root", ssh_private_key=f"{HOME}/.ssh/id_test")
     (machines.laptop.home / "search.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    return "/root/search.yaml"
+    return f"{HOME}/search.yaml"
 
 
 @pytest.mark.skipif(UNABLE is not None, reason=str(UNABLE))
