@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from benchmarks.page import command, setting, table
-from benchmarks.simulator import ONE, SIGMA, SIXTEEN, Scenario
+from benchmarks.scenarios import ONE, SIGMA, SIXTEEN, Scenario
 from benchmarks.virtual import PARTS, Result, Times
 from search.report.svg import render_svg
 from search.report.theme import AMBER, BLUE, PURPLE, SOFT, TEAL

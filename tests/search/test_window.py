@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from search.driver import window_warnings
+from search.window import window_warnings
 from tests.search.conftest import Notes, run_toy
 
 
