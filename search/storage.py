@@ -200,6 +200,11 @@ class Mirror:
             self._store.delete(name)
             del self._seen[name]
 
+    def release(self) -> None:
+        """Give the run free, unless it is another's by now. Raises InputError: the store refuses."""
+        if not self.robbed:
+            self._store.delete(_OWNER)
+
     def close(self) -> None:
         """Bring the store up to date and give the run free.
 
@@ -211,7 +216,7 @@ class Mirror:
             self._thread.join()
         try:
             self.push()
-            self._store.delete(_OWNER)
+            self.release()
         except InputError as error:
             if self.robbed:
                 raise
@@ -288,6 +293,10 @@ def run_folder(place: str, *, fresh: bool, note: Callable[[str], None], beat_sec
         else:
             mirror.pull()
         mirror.start()
+    except BaseException:
+        mirror.release()  # what cannot be taken up stays as it is
+        raise
+    try:
         yield folder
     finally:
         mirror.close()

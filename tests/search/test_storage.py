@@ -235,6 +235,27 @@ def test_a_store_that_lost_a_part(harm: Any, message: str, tmp_path: Path) -> No
         mirror_of(tmp_path / "other", store).pull()
 
 
+@pytest.mark.parametrize("harmed", ["config.yaml", "journal/000000000000.jsonl"])
+def test_a_run_that_cannot_be_taken_up_is_left_as_it_is(harmed: str, tmp_path: Path) -> None:
+    """Though a copy of it lies on this machine, which is all that there may be of it now."""
+    url = f"memory://bucket/without-{harmed}"
+    with run_folder(url, fresh=True, note=print) as folder:
+        begun(folder)
+        append(folder, line(0))
+        mirrored = Store(url)
+    working = storage._working_folder(url)
+    append(working, line(1))
+    append(working, line(2))
+    with run_folder(url, fresh=False, note=print):
+        append(working, line(3))  # a second piece
+    Store(url).delete(harmed)
+    left = {name: mirrored.get(name) for name in mirrored.names()}
+    with pytest.raises(InputError, match="expected a"), run_folder(url, fresh=False, note=print):
+        pass
+    assert {name: mirrored.get(name) for name in mirrored.names()} == left
+    assert (working / "journal.jsonl").read_bytes().count(b"\n") == 4
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
