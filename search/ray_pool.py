@@ -33,6 +33,7 @@ DEATHS_ALONE = 3  # deaths of fresh workers running it alone after which a job i
 BATCH_SECONDS = 0.5  # jobs that take less than half of it travel together, as many as make about so much work
 LARGEST_BATCH = 16
 DEATH_SECONDS = 5.0  # until a dead worker or a killed node is noticed: so long a deadline's verdict waits, lest it blame the job
+_NODE_DIED = "its node has died"  # Ray's words for it; it has no other sign for an actor that was still starting
 _SILENT_SECONDS = 60.0  # of waiting for the first worker, between two words about it
 _FAILED_STARTS = 5  # workers in a row that die before they are ready: something is wrong with all of them
 
@@ -313,14 +314,15 @@ class RayPool:
         return Done(ticket, outcome, worker, self._work.pop(ticket).attempts)
 
     def _died(self, ray: Any, worker: _Worker, error: Exception) -> list[Done]:
+        lost = _NODE_DIED in str(error)
         if worker.node is None:
-            self._failed_starts += 1
+            self._failed_starts += not lost
             if self._failed_starts >= _FAILED_STARTS:
                 raise InputError(f"pool: {_FAILED_STARTS} workers in a row died before they were ready: {first_line(error)}")
-            self._note(f"{worker.name} died while starting; replaced")
+            self._note(f"{worker.name} {'was lost with its node' if lost else 'died'} while starting; replaced")
             self._replace(worker)
             return []
-        lost = worker.node not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        lost = lost or worker.node not in {node["NodeID"] for node in ray.nodes() if node["Alive"]}
         tickets = worker.tickets
         self._replace(worker)
         cause = "was lost with its node" if lost else "died"

@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from search.job import Job, Outcome
 from search.pool import Done
 from search.progress import State
 from search.ray_cluster import check_resources
-from search.ray_pool import LARGEST_BATCH, RayPool
+from search.ray_pool import LARGEST_BATCH, RayPool, _Worker
 from search.schema import PoolConfig
 from tests.search.conftest import ROOT, Notes, records, resume_toy, run_toy, stable
 from tests.search.drive import FAKES
@@ -166,6 +167,21 @@ def test_who_travels_with_one_that_hangs_is_scored_all_the_same(batch: int | Non
 def check_scores(done: dict[int, Done], tickets: set[int]) -> None:
     for ticket in tickets:
         assert done[ticket].outcome.scores == {"vkdnw": toy_scores([ticket, 1, 2, 3, 4, 5], 0)["vkdnw"]}
+
+
+@pytest.mark.parametrize(("cause", "fatal"), [("its node has died. Node Id: 1", False), ("its worker process has died.", True)])
+def test_a_node_lost_under_starting_workers_is_no_fault_of_theirs(
+    cause: str, fatal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many it takes along; workers that die by themselves one after the other are."""
+    pool, replaced = RayPool(PoolConfig(workers=9, min_workers=0), evaluator=FAKES), []
+    monkeypatch.setattr(pool, "_replace", replaced.append)
+    starting = [_Worker(f"scorer-{number}", None) for number in range(9)]
+    error = RuntimeError(f"The actor died unexpectedly before finishing this task.\nThe actor is dead because {cause}")
+    with pytest.raises(InputError, match="5 workers in a row died") if fatal else nullcontext():
+        for worker in starting:
+            assert pool._died(None, worker, error) == []
+    assert replaced == (starting[:4] if fatal else starting)
 
 
 def test_a_deadline_is_held_by_the_workers_own_clock() -> None:
