@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
@@ -21,7 +21,7 @@ from ray.tune.search.variant_generator import parse_spec_vars
 
 from search.algorithms import ALGORITHMS, make
 from search.candidate import Space
-from search.objective import Objective
+from search.objective import LATENCY, Objective
 from search.schema import SearchConfig
 from search.space import from_config as space_of
 from uninas.errors import InputError
@@ -47,9 +47,10 @@ class ArchitectureSearcher(Searcher):
         window: ask k sees the tells 0 .. k - window, and so many trials run at a time; default: the algorithm's.
         order: "ask" or "completion".
         options: of the algorithm.
+        objectives: of an algorithm with several: "score", which is the metric, and counted costs; default: the algorithm's.
 
     Raises:
-        InputError: no such algorithm or mode.
+        InputError: no such algorithm or mode; latency among the objectives, which under Tune nobody measures.
     """
 
     def __init__(
@@ -64,11 +65,14 @@ class ArchitectureSearcher(Searcher):
         window: int | None = None,
         order: str = "ask",
         options: Mapping[str, int] | None = None,
+        objectives: Sequence[str] | None = None,
     ) -> None:
         if algorithm not in ALGORITHMS:
             raise InputError(f"algorithm: expected one of {', '.join(ALGORITHMS)}; got '{algorithm}'")
         if mode not in (None, "max", "min"):
             raise InputError(f"mode: expected max or min; got '{mode}'")
+        if LATENCY in (objectives or ()):
+            raise InputError(f"objectives: expected no {LATENCY} under Tune, where nobody measures it")
         super().__init__(metric, mode)
         self._space = space
         self._evaluations = evaluations
@@ -78,6 +82,7 @@ class ArchitectureSearcher(Searcher):
             "window": ALGORITHMS[algorithm].window if window is None else window,
             "order": order,
             "options": {**ALGORITHMS[algorithm].options, **(options or {})},
+            "objectives": list(objectives or ALGORITHMS[algorithm].objectives),
         }
         self._engine = make(objective=_METRIC, space=space, name=algorithm, **_without(self._settings, "algorithm"))
         self._events = list[list[Any]]()  # ["ask", trial, digest], ["tell", trial, value or null], in their order
@@ -186,12 +191,16 @@ def from_config(config: SearchConfig, metric: str | None = None, mode: str | Non
     The objective and everything that scores is left out: the trainable's metric takes their place.
 
     Raises:
-        InputError: as `search.space.from_config`.
+        InputError: as `search.space.from_config` and the searcher; a budget on latency.
     """
+    if config.budget.latency_ms is not None:
+        raise InputError(
+            f"budget.{LATENCY}: expected none under Tune, where nobody measures it; got {config.budget.latency_ms:g}"
+        )
     return ArchitectureSearcher(
         space_of(config), metric, mode,
         algorithm=config.algorithm, seed=config.seed, evaluations=config.evaluations, window=config.window, order=config.order,
-        options=config.algorithm_options,
+        options=config.algorithm_options, objectives=config.objectives,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from uninas.commands.options import Size
+from uninas.commands.options import Number, Size
 from uninas.errors import InputError
 
 _FOLDER = click.Path(path_type=Path)
@@ -30,19 +30,19 @@ _RATE, _RATE_BATCH = 2e-3, 128
 @click.option("--grace", type=click.IntRange(1), help="Epochs that every finalist gets. Default: a fifth of --epochs.")
 @click.option(
     "--reduction",
-    type=click.FloatRange(1, min_open=True),
+    type=Number(1, min_open=True),
     default=2.0,
     show_default=True,
     help="At each rung (grace, grace x R, ..) only the best 1/R of those that came so far go on.",
 )
 @click.option("--size", type=Size(), help="Pixels. Default: the size that the search scored at.")
 @click.option("--batch", type=click.IntRange(1), default=_RATE_BATCH, show_default=True, help="Pictures at a time.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Default: 2e-3 for a batch of 128, in proportion to it.")
+@click.option("--lr", type=Number(0, min_open=True), help="Default: 2e-3 for a batch of 128, in proportion to it.")
 @click.option("--augment", default="", help="timm's auto-augment, such as rand-m5-n1-mstd0.5. Default: crops and flips alone.")
 @click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same for every finalist.")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: cuda where there is a GPU, else cpu.")
-@click.option("--gpus-per-trial", type=click.FloatRange(0, 1), help="0.5: two share one. Default: 1 with --device cuda, else 0.")
+@click.option("--gpus-per-trial", type=Number(0, 1), help="0.5: two share one. Default: 1 with --device cuda, else 0.")
 @click.option("--cpus-per-trial", type=click.IntRange(1), default=1, show_default=True, help="Also the threads of torch.")
 @click.option("--workers", type=click.IntRange(0), help="Processes that read pictures, of each trial. Default: CPUs - 1.")
 @click.option("--concurrent", type=click.IntRange(1), help="Trials at a time. Default: as many as there is room for.")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from uninas.commands.options import Number
 from uninas.errors import InputError
 
 _FOLDER = click.Path(path_type=Path)
@@ -33,9 +34,7 @@ def command() -> None:
 def pool_options(function: Any) -> Any:
     """Add --workers, --pool and --deadline."""
     for option in (
-        click.option(
-            "--deadline", type=click.FloatRange(0, min_open=True), help="Seconds that a network may take, else it failed."
-        ),
+        click.option("--deadline", type=Number(0, min_open=True), help="Seconds that a network may take, else it failed."),
         click.option("--pool", type=click.Choice(["ray", "serial"]), default="ray", show_default=True, help="Who scores."),
         click.option("--workers", type=click.IntRange(1), help="Workers of the Ray pool. Default: the processor cores."),
     ):
@@ -113,7 +112,7 @@ def nasbench201(context: click.Context, /, data: Path, resume: Path | None, as_j
 @click.option("--data", "data", type=_FOLDER, required=True, help="CSV with columns model, img_size, top1.")
 @click.option("--proxies", help="Names, separated by commas. Default: all but linear_regions.")
 @click.option("--families", help="Regular expression that a family's name must hold: ^regnet, fb_in1k. Default: all families.")
-@click.option("--max-macs", type=click.FloatRange(0, min_open=True), default=8e9, show_default=True, help="Of one sample.")
+@click.option("--max-macs", type=Number(0, min_open=True), default=8e9, show_default=True, help="Of one sample.")
 @click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Samples a score is computed on.")
 @click.option("--size", type=click.IntRange(1), help="Pixels of every input. Default: what each network was trained at.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides inputs and initial weights.")

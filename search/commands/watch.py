@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from uninas.commands.options import Number
+
 
 @click.command("watch")
 @click.argument("run")
@@ -16,7 +18,7 @@ import click
 @click.option(
     "--every",
     "seconds",
-    type=click.FloatRange(0.1),
+    type=Number(0.1),
     default=1.0,
     show_default=True,
     help="Seconds between two looks at the files.",

@@ -53,10 +53,12 @@ def drive(searcher: ArchitectureSearcher, count: int, slots: int, seed: int = 0,
             return digests
 
 
-def test_one_seed_one_sequence_however_many_trials_run() -> None:
+@pytest.mark.parametrize("algorithm", [EVOLUTION, {**EVOLUTION, "algorithm": "pareto", "objectives": ["score", "layers"]}])
+def test_one_seed_one_sequence_however_many_trials_run(algorithm: dict[str, Any]) -> None:
     """The one of the search itself: the engine asked and told by hand."""
     space = ToySpace()
-    engine = make("evolution", space, Objective("x", (("score",),)), seed=5, window=4, options={"population": 8})
+    by_hand = {key: value for key, value in algorithm.items() if key != "algorithm"}
+    engine = make(algorithm["algorithm"], space, Objective("x", (("score",),)), seed=5, **by_hand)
     expected = []
     pending: list[Any] = []
     for _ in range(60):
@@ -66,9 +68,9 @@ def test_one_seed_one_sequence_however_many_trials_run() -> None:
         pending.append(engine.ask())
         expected.append(pending[-1].candidate.digest)
     for slots, order in ((1, 0), (4, 1), (9, 2)):
-        assert drive(ArchitectureSearcher(space, "score", "max", seed=5, **EVOLUTION), 60, slots, order) == expected
-    assert drive(ArchitectureSearcher(space, "score", "min", seed=5, **EVOLUTION), 60, 4, mode="min") == expected
-    assert drive(ArchitectureSearcher(space, "score", "min", seed=5, **EVOLUTION), 60, 4) != expected
+        assert drive(ArchitectureSearcher(space, "score", "max", seed=5, **algorithm), 60, slots, order) == expected
+    assert drive(ArchitectureSearcher(space, "score", "min", seed=5, **algorithm), 60, 4, mode="min") == expected
+    assert drive(ArchitectureSearcher(space, "score", "min", seed=5, **algorithm), 60, 4) != expected
 
 
 def test_the_window_and_the_end() -> None:
@@ -148,6 +150,15 @@ def test_what_cannot_be_restored_is_refused(tmp_path: Path) -> None:
     Path(path).write_bytes(b"\x80\x04}.")  # a pickle is never read
     with pytest.raises(InputError, match="expected what a searcher saved"):
         ArchitectureSearcher(ToySpace(), "score", "max", seed=1, **EVOLUTION).restore(path)
+
+
+def test_a_latency_is_nobodys_under_tune() -> None:
+    config = configuration.parse(SMALL, ["algorithm=pareto", "objectives=[score, layers]"])
+    assert from_config(config, "score", "max")._settings["objectives"] == ["score", "layers"]
+    with pytest.raises(InputError, match="objectives: expected no latency_ms under Tune"):
+        ArchitectureSearcher(ToySpace(), algorithm="pareto", objectives=["score", "latency_ms"])
+    with pytest.raises(InputError, match=r"budget.latency_ms: expected none under Tune, where nobody measures it; got 5"):
+        from_config(configuration.parse(SMALL, ["budget.latency_ms=5"]))
 
 
 def test_what_a_tuner_brings() -> None:
