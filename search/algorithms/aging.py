@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import final
 
 from search.algorithms.asktell import Told
-from search.algorithms.unscored import Unscored
 from search.candidate import Candidate, Rejected, Space, distinct_starts
 from search.objective import Objective
 from search.ranking import TIE, BoundedRanks
@@ -16,9 +16,9 @@ from search.ranking import TIE, BoundedRanks
 class AgingEvolution:
     """A queue of P candidates; the parent is the best of S drawn from it; the newcomer pushes out the oldest.
 
-    The first P candidates are the starts and random samples; with a window larger than P see `Unscored`. A candidate
-    without any score never joins. Members are compared by their combined rank within the queue; between equals the older
-    wins.
+    The first P candidates are the starts and random samples; while no result is visible then, parents are drawn among all
+    asked, as in `Evolution`. A candidate without any score never joins. Members are compared by their combined rank within the
+    queue; between equals the older wins.
     """
 
     def __init__(self, space: Space, objective: Objective, *, population: int, tournament: int) -> None:
@@ -28,17 +28,12 @@ class AgingEvolution:
         self._tournament = tournament
         self._ranks = BoundedRanks(len(objective.columns), population + 1, objective.combine)
         self._queue: dict[int, Candidate] = {}
-        self._unscored = Unscored(population)
 
-    def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
+    def propose(self, index: int, rng: random.Random, unscored: Sequence[Candidate]) -> Candidate | Rejected:
         """Give a start, then samples until the queue may be full, then neighbours of tournament winners."""
-        return self._unscored.noted(index, self._make(index, rng))
-
-    def _make(self, index: int, rng: random.Random) -> Candidate | Rejected:
-        unscored = self._unscored.parents(index)
         if index < len(self._starts):
             return self._starts[index]
-        if unscored:
+        if unscored and index >= self._limit:
             return self._space.mutate(rng.choice(unscored), rng)
         if index < self._limit or not self._queue:
             return self._space.sample(rng)
@@ -54,7 +49,6 @@ class AgingEvolution:
 
     def learn(self, told: Told) -> None:
         """Let the newcomer in and the oldest out."""
-        self._unscored.end()
         if told.failed:
             return
         self._ranks.add(told.index, told.keys)

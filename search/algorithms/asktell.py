@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -62,8 +62,13 @@ class Proposal:
 class Strategy(Protocol):
     """What an algorithm decides: where a candidate comes from, and what is learnt from a score."""
 
-    def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
-        """Make one try for ask `index`; called again with the same `rng` where the try is refused or known."""
+    def propose(self, index: int, rng: random.Random, unscored: Sequence[Candidate]) -> Candidate | Rejected:
+        """Make one try for ask `index`; called again with the same `rng` where the try is refused or known.
+
+        `unscored` are the candidates asked so far while no result is visible, and none from then on. A window of W lets W asks
+        pass before the first result: were all of them neighbours of the starts, a large window would run out of those (from one
+        CoAtNet, thirty tries of each ask around the 12,000th were duplicates).
+        """
         ...
 
     def learn(self, told: Told) -> None:
@@ -115,6 +120,7 @@ class AskTell:
         self._asked = 0
         self._told = 0
         self._visible = 0
+        self._unscored: list[Candidate] | None = []  # asked while no result is visible; None from then on
 
     @property
     def asked(self) -> int:
@@ -149,13 +155,13 @@ class AskTell:
                 )
             )
         while self._order == "ask" and self._visible <= self._asked - self._window:
-            self._strategy.learn(self._held.pop(self._visible))
+            self._learn(self._held.pop(self._visible))
             self._visible += 1
         rng = generator(self._seed, self._phase, self._asked)
         rejected: dict[str, int] = {}
         duplicates = 0
         for _ in range(self._tries):
-            candidate = self._strategy.propose(self._asked, rng)
+            candidate = self._strategy.propose(self._asked, rng, self._unscored or ())
             if isinstance(candidate, Rejected):
                 rejected[candidate.reason] = rejected.get(candidate.reason, 0) + 1
             elif (mark := bytes.fromhex(candidate.digest)) in self._seen:
@@ -165,6 +171,8 @@ class AskTell:
                 for reason, count in candidate.refused.items():
                     rejected[reason] = rejected.get(reason, 0) + count
                 self._pending[self._asked] = candidate
+                if self._unscored is not None:
+                    self._unscored.append(candidate)
                 self._asked += 1
                 return Proposal(self._asked - 1, candidate, dict(sorted(rejected.items())), duplicates)
         counts = ", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items(), key=lambda pair: -pair[1]))
@@ -188,9 +196,13 @@ class AskTell:
         told = Told(index, candidate, self._objective.keys(scores), {**candidate.cost, **(measured or {})})
         self._told += 1
         if self._order == "completion":
-            self._strategy.learn(told)
+            self._learn(told)
         else:
             self._held[index] = told
+
+    def _learn(self, told: Told) -> None:
+        self._unscored = None
+        self._strategy.learn(told)
 
     def pending(self, index: int) -> Candidate:
         """Give the candidate of an ask that has not been told yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import final
 
 from search.algorithms.asktell import Told
@@ -16,7 +17,7 @@ class Independent:
     def __init__(self, space: Space) -> None:
         self._space = space
 
-    def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
+    def propose(self, index: int, rng: random.Random, unscored: Sequence[Candidate]) -> Candidate | Rejected:
         """Draw one sample."""
         return self._space.sample(rng)
 

@@ -13,7 +13,6 @@ from typing import final
 import numpy as np
 
 from search.algorithms.asktell import Told
-from search.algorithms.unscored import Unscored
 from search.candidate import Candidate, Rejected, Space, distinct_starts
 from search.dominance import crowding, fronts
 from search.objective import SCORE, Objective
@@ -30,8 +29,7 @@ class Pareto:
     also measure crowding along the score, whose tails are long. The other objectives are costs: they are minimised as they are.
 
     A parent is the winner of a binary tournament by the last sorting: the lower front, then the larger distance, then the
-    older; before there are members, any of the starts, and with a window larger than K see `Unscored`. A candidate without any
-    score never joins.
+    older; before there are members, as in `Evolution`. A candidate without any score never joins.
 
     One tell costs O(K^2 m + K c) for m objectives and c columns of the score: about a millisecond for K = 128, 25 for K = 1,024.
 
@@ -49,7 +47,6 @@ class Pareto:
         self._costs = tuple(name for name in objectives if name != SCORE)
         self._ranks = BoundedRanks(len(objective.columns), population + 1, objective.combine)
         self._survivors: dict[int, tuple[Candidate, tuple[float, ...]]] = {}
-        self._unscored = Unscored(population)
         self._order: dict[int, tuple[int, float, int]] = {}  # by member: what the tournament compares, lower is better
 
     @property
@@ -57,16 +54,12 @@ class Pareto:
         """The asks whose candidates may become parents, oldest first."""
         return sorted(self._survivors)
 
-    def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
+    def propose(self, index: int, rng: random.Random, unscored: Sequence[Candidate]) -> Candidate | Rejected:
         """Give a start, then neighbours of tournament winners."""
-        return self._unscored.noted(index, self._make(index, rng))
-
-    def _make(self, index: int, rng: random.Random) -> Candidate | Rejected:
-        unscored = self._unscored.parents(index)
         if index < len(self._starts):
             return self._starts[index]
         if not self._survivors:
-            return self._space.mutate(rng.choice(unscored or self._starts), rng)
+            return self._space.mutate(rng.choice((unscored if index >= self._limit else ()) or self._starts), rng)
         winner = min(rng.choices(list(self._survivors), k=2), key=self._order.__getitem__)
         return self._space.mutate(self._survivors[winner][0], rng)
 
@@ -76,7 +69,6 @@ class Pareto:
         Raises:
             ValueError: a score was told without a cost that is an objective.
         """
-        self._unscored.end()
         if told.failed:
             return
         missing = [name for name in self._costs if name not in told.costs]

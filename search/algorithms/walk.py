@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import final
 
 from search.algorithms.asktell import Told
@@ -24,7 +25,7 @@ class Walk:
         self._history = HistoryRanks(len(objective.columns), objective.combine)
         self._walker: Told | None = None
 
-    def propose(self, index: int, rng: random.Random) -> Candidate | Rejected:
+    def propose(self, index: int, rng: random.Random, unscored: Sequence[Candidate]) -> Candidate | Rejected:
         """Give a start, then neighbours of the walker."""
         if index < len(self._starts):
             return self._starts[index]

@@ -76,7 +76,7 @@ def test_a_parent_wins_a_tournament_by_front_then_crowding_then_age() -> None:
     drawn = Counter[str | None]()
     rng = random.Random(0)
     for _ in range(4000):
-        child = strategy.propose(9, rng)
+        child = strategy.propose(9, rng, ())
         if isinstance(child, Candidate):
             drawn[child.parent] += 1
     share = [drawn[ToySpace().candidate([index] * 6).digest] / drawn.total() for index in range(4)]
