@@ -73,13 +73,18 @@ class Tally:
         for stage, spent in record["seconds"].items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
+    @property
+    def done(self) -> int:
+        """Scorings in the journal, whatever came out."""
+        return self.ok + self.failed + self.over_budget
+
     def as_dict(self) -> dict[str, Any]:
         """Give the counts as JSON-able data."""
         seconds = {stage: round(spent, 3) for stage, spent in sorted((self.seconds or {}).items())}
         rejected = dict(sorted((self.rejected or {}).items()))
         counts = {"ok": self.ok, "failed": self.failed, "over_budget": self.over_budget}
         return {
-            "done": sum(counts.values()), **counts, "duplicates": self.duplicates, "rejected": rejected, "seconds": seconds
+            "done": self.done, **counts, "duplicates": self.duplicates, "rejected": rejected, "seconds": seconds
         }  # fmt: skip
 
 

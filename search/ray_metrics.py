@@ -1,4 +1,4 @@
-"""What a search tells Ray's metrics, for Prometheus and a dashboard to read. It and the pool are what knows Ray in `search`.
+"""What a search tells Ray's metrics, for Prometheus and a dashboard to read.
 
 Ray puts `ray_` before each name, `_total` behind a counter's, and labels of its own beside ours; a driver that resumes a run is
 another series with the same `run`, so queries sum. Labels never name a candidate: there would be a series for each.
@@ -115,8 +115,7 @@ class RayMetrics:
 
     def _count(self, record: Mapping[str, Any]) -> None:
         phase = record.get("phase", "finalists")
-        failure = record["reason"]
-        why = "none" if failure is None else cause(failure)
+        why = cause(record["reason"]) if record["status"] == "failed" else "none"
         self._add("uninas_evaluations", 1, phase, status=record["status"], cause=why)
         self._add("uninas_duplicates", record.get("duplicates", 0), phase)
         self._add("uninas_repeats", record["attempts"] - 1, phase)

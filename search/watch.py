@@ -65,7 +65,7 @@ class PhaseFigures:
     @property
     def done(self) -> int:
         """Scorings in the journal."""
-        return self.tally.ok + self.tally.failed + self.tally.over_budget
+        return self.tally.done
 
     def as_dict(self) -> dict[str, Any]:
         """Give the counts as JSON-able data."""

@@ -17,7 +17,7 @@ from uninas.draw.labels import quantity
 
 _FIXED_WIDTH = 62  # of the columns that are always there
 _SCORE_WIDTH = 14
-_STYLES = {"failed": "red", "repeated": "yellow"}
+_STYLES = {"failed": "red", "over_budget": "yellow", "repeated": "yellow"}
 
 
 def screen(picture: Picture, width: int) -> RenderableType:
@@ -46,6 +46,6 @@ def _recent(candidates: Sequence[Mapping[str, Any]], proxies: Sequence[str], wid
             f"{candidate['phase']} {candidate['index']}",
             *(quantity(cost[name]) if name in cost else "" for name in ("params", "macs", "layers")),
             *spent, *values, candidate["worker"],
-            style="red" if candidate["status"] != "ok" else "",
+            style=_STYLES.get(candidate["status"], ""),
         )  # fmt: skip
     return table

@@ -98,6 +98,13 @@ def test_records_are_counted(told: dict[str, Told]) -> None:
     assert [value for value, _ in told["uninas_score_seconds"].calls] == [0.5]
 
 
+def test_a_network_over_the_latency_budget_is_no_failure(told: dict[str, Told]) -> None:
+    reason = "latency 12.3 ms > 10 ms on a toy"
+    RayMetrics("mine", pytest.fail).recorded(candidate(0, status="over_budget", reason=reason, scores={}))
+    ((count, labels),) = told["uninas_evaluations"].calls
+    assert (count, labels["status"], labels["cause"]) == (1, "over_budget", "none")
+
+
 def test_figures_become_gauges_once_a_second_and_at_the_end(told: dict[str, Told]) -> None:
     moments = iter((0.0, 0.5, 0.9, 1.5, 1.6, 1.7))
     metrics = RayMetrics("mine", pytest.fail, clock=lambda: next(moments))
