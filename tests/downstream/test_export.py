@@ -99,7 +99,7 @@ def test_the_card_says_what_it_is(tmp_path: Path) -> None:
 def test_a_training_gives_its_best_weights_and_classes(tmp_path: Path) -> None:
     from downstream.train.classify import train
     from tests.downstream import pictures
-    from tests.downstream.test_train import settings
+    from tests.downstream.trainings import settings
 
     data = pictures.make(tmp_path / "data", train=8, val=4)
     arch = json.loads(to_text(tiny("ET", (32, 32)), {"mean": {"vkdnw": 0.25}}))

@@ -19,7 +19,7 @@ pytest.importorskip("mmengine", reason="the mm stack is not installed: make test
 from downstream.train import mm
 from downstream.train.coco import read_annotations
 from downstream.train.mm_config import configured
-from tests.downstream.test_mm import TASKS, rows_of, settings
+from tests.downstream.detectors import TASKS, rows_of, settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # the stack warns of itself
 

@@ -1,0 +1,29 @@
+"""Small detectors and segmenters, for the tests that need one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from downstream.train.history import read_history
+from downstream.train.settings import StackSettings
+from tests.uninas.networks import small
+from uninas.text import to_text
+
+ROOT = Path(__file__).resolve().parents[2]
+TASKS = ("detect", "segment")
+SIZES = {"detect": (96, 128), "segment": (64, 64)}
+
+
+def settings(task: str, **changes: Any) -> StackSettings:
+    made = StackSettings(
+        task=task, arch=json.loads(to_text(small("coatnet"))), size=SIZES[task], batch=2, processes=1, epochs=2, every=1,
+        drop_path=0.1,
+    )  # fmt: skip
+    return dataclasses.replace(made, **changes)
+
+
+def rows_of(run: Path) -> list[dict[str, float]]:
+    return [{name: row[name] for name in row if name not in ("seconds", "pictures_per_second")} for row in read_history(run)]
