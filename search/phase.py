@@ -22,6 +22,9 @@ from search.progress import State, View
 from search.ranking import TIE, HistoryRanks, Key
 
 ASKS_AT_ONCE = 64  # then results are looked for, however many more jobs the pool takes
+LINES_AT_ONCE = (
+    32  # beside one for each ask: a straggler may hold thousands of lines back, and workers wait while they are written
+)
 POLL_SECONDS = 0.2  # how long a Ctrl-C may go unnoticed while nothing finishes
 
 
@@ -217,18 +220,29 @@ class Phase:
         self._state.begin(self.name, len(self.entries), self._total)
         for index in sorted(self._proposals):  # asked before an earlier session ended, never finished
             self._submit(self._proposals[index], pool, journal)
+        try:
+            self._serve(pool, journal, view, interrupts)
+        except JournalError:
+            raise  # what is in memory is to follow no torn line
+        except BaseException:
+            self._write_ready(journal)
+            raise
+
+    def _serve(self, pool: Pool, journal: Journal, view: View, interrupts: Interrupts) -> None:
         while True:
             asks = 0
             while asks < ASKS_AT_ONCE and self._may_ask(pool):
                 interrupts.check()
                 self._ask(pool, journal)
                 asks += 1
+            self._write_ready(journal, asks + LINES_AT_ONCE)
             self._state.workers = pool.workers()
             self._show(view)
             if self.complete:
                 return
             interrupts.check()
-            for done in pool.poll(0.0 if self._may_ask(pool) else POLL_SECONDS):
+            at_work = self._may_ask(pool) or len(self.entries) in self._records
+            for done in pool.poll(0.0 if at_work else POLL_SECONDS):
                 self._finish(done, journal)
 
     def _may_ask(self, pool: Pool) -> bool:
@@ -265,8 +279,14 @@ class Phase:
             self._write(record, journal)
             return
         self._records[proposal.index] = record
-        while (record_next := self._records.pop(len(self.entries), None)) is not None:
-            self._write(record_next, journal)
+
+    def _write_ready(self, journal: Journal, limit: int | None = None) -> None:
+        """Write the lines that wait for no older one, at most `limit` of them."""
+        written = 0
+        while written != limit and (record := self._records.get(len(self.entries))) is not None:
+            self._write(record, journal)
+            del self._records[record["index"]]
+            written += 1
 
     def _write(self, record: dict[str, Any], journal: Journal) -> None:
         journal.append(record)
