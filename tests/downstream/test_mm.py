@@ -68,9 +68,9 @@ def test_it_trains_evaluates_resumes_and_reloads(
     task: str, annotated: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, broken = tmp_path / "run", tmp_path / "broken"
-    asked = settings(task, epochs=3, classes=scenes.CLASSES if task == "detect" else None)
+    asked = settings(task, epochs=2, classes=scenes.CLASSES if task == "detect" else None)
     found = mm.train(asked, annotated[task], run, workers=2)
-    assert [row["epoch"] for row in found.rows] == [1, 2, 3]
+    assert [row["epoch"] for row in found.rows] == [1, 2]
     assert all(found.metric in row for row in found.rows)
     assert read(run) == asked
     for name in ("log.csv", "curves.svg", "best.safetensors", "checkpoint.pth", "architecture.json"):
