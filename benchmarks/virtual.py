@@ -22,6 +22,7 @@ from search.candidate import Candidate
 from search.interrupts import Interrupts
 from search.job import Job, Outcome
 from search.journal import create
+from search.long_lived import looked_at_once
 from search.objective import Objective
 from search.phase import Phase
 from search.pool import Done
@@ -329,7 +330,11 @@ def simulate(
         job=job,
         state=State(),
     )
-    with tempfile.TemporaryDirectory() as folder, create(Path(folder) / "journal.jsonl", {"seed": times.seed}) as journal:
+    with (
+        looked_at_once(),
+        tempfile.TemporaryDirectory() as folder,
+        create(Path(folder) / "journal.jsonl", {"seed": times.seed}) as journal,
+    ):
         written = _Watched(journal, clock, {"append": "journal"})
         clock.within("rest", phase.run, pool, written, _Quiet(clock, progress), Interrupts(), {})
     return _measured(pool, marks, scorers, evaluations - 1 - warm, [entry.index for entry in phase.entries])

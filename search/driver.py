@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, final
 
@@ -27,6 +28,7 @@ from search.interrupts import Interrupts
 from search.job import Job, Timing, numbers
 from search.journal import JournalError
 from search.latency import objectives_of
+from search.long_lived import looked_at_once
 from search.objective import SPECTRA, Objective, find
 from search.observer import NOBODY, Observer
 from search.phase import POLL_SECONDS, Entry, Event, Phase, costs_of, memory
@@ -51,6 +53,11 @@ def make_pool(config: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
     from search.ray_pool import RayPool
 
     return RayPool(config.pool, note=view.note, interruptible=interrupts.interruptible)
+
+
+def _collector(config: SearchConfig) -> AbstractContextManager[None]:
+    """Spare Python's collector what the search keeps, where no network is scored in this process: those may hold cycles."""
+    return nullcontext() if config.pool.kind == "serial" else looked_at_once()
 
 
 def make_observer(config: SearchConfig, run: str, view: View) -> Observer:
@@ -84,7 +91,7 @@ def begin(
     if folder.exists():
         raise InputError(f"{folder}: expected a new run folder; it exists: resume it with --resume, or give another --out")
     space = space or from_config(config)
-    with Interrupts() as interrupts:
+    with _collector(config), Interrupts() as interrupts:
         pool = pool_maker(config, view, interrupts)
         try:
             environment = pool.start()
@@ -131,7 +138,7 @@ def resume(
         raise InputError(f"evaluations: expected at least the run's {config.evaluations}; got {wanted}")
     extended = dataclasses.replace(config, evaluations=wanted)
     space = space or from_config(config, folder / START if config.space.architecture is not None else None)
-    with Interrupts() as interrupts:
+    with _collector(config), Interrupts() as interrupts:
         run = _Run(extended, folder, space, view, interrupts, name, address)
         pool: Pool | None = None
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 from fractions import Fraction
 from operator import is_
+from typing import Literal
 
 from uninas.graph import Architecture, Block, Graph, Node, Stage, entry_stride
 from uninas.labelling import TooSymmetric, numbered
@@ -147,12 +148,13 @@ def _form(graph: Graph, types: tuple[Type, ...]) -> Graph:
     memo = graph.memo
     if "canonical" not in memo:
         result = numbered(*_simplify(graph, types))
-        # One object for one form: a canonical graph is its own canonical form.
+        # One object for one form: a canonical graph is its own, and says so by True. Were it to refer to itself, only Python's
+        # collector could free it, whose passes over all that a search keeps take seconds.
         result = graph if result == graph else result
-        result.memo["canonical"] = result
         memo["canonical"] = result
-    found: Graph = memo["canonical"]
-    return found
+        result.memo["canonical"] = True
+    found: Graph | Literal[True] = memo["canonical"]
+    return graph if found is True else found
 
 
 # --- rules 1 to 3 ---------------------------------------------------------------------------------------------------------
