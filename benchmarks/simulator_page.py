@@ -78,9 +78,7 @@ def page(scenarios: Mapping[str, Scenario], results: Mapping[str, Result], tried
         overall=times.overall_s / times.mean_s,
     )
     needed = [[f"{n:,}", *(f"{Times(3.0, sigma).window(n):,}" for sigma in (0.2, 0.3, 0.5))] for n in (8, 100, 1000, 10_000)]
-    load = (
-        f"The machine was shared: {os.getloadavg()[2]:.0f} processes on {os.cpu_count()} cores, which lengthens processor times."
-    )
+    load = f"Load average {os.getloadavg()[2]:.0f} on {os.cpu_count()} cores; beyond their number, processor times lengthen."
     parts = [
         "# How busy many scorers are kept",
         method,
