@@ -25,7 +25,7 @@ def _scene(rng: np.random.Generator, sides: tuple[int, int]) -> tuple[np.ndarray
     return pixels, found
 
 
-def make_coco(folder: Path, *, train: int = 4, val: int = 2) -> Path:
+def make_coco(folder: Path, *, train: int = 6, val: int = 2) -> Path:
     """annotations/instances_{train,val}2017.json, train2017/, val2017/; gives the folder."""
     rng = np.random.default_rng(0)
     (folder / "annotations").mkdir(parents=True)
@@ -51,7 +51,7 @@ def make_coco(folder: Path, *, train: int = 4, val: int = 2) -> Path:
     return folder
 
 
-def make_ade(folder: Path, *, train: int = 4, val: int = 2) -> Path:
+def make_ade(folder: Path, *, train: int = 6, val: int = 2) -> Path:
     """images/{training,validation}/*.jpg, annotations/{training,validation}/*.png (0: nothing); gives the folder."""
     rng = np.random.default_rng(0)
     for split, count in (("training", train), ("validation", val)):

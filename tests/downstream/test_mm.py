@@ -52,7 +52,7 @@ def test_the_operators_are_compiled() -> None:
 
 
 class Stop(Watch):
-    """Ends a training in the middle of an epoch."""
+    """Ends a training in the middle of an epoch, the first of which is 0."""
 
     def __init__(self, epoch: int) -> None:
         self._epoch = epoch
@@ -84,7 +84,7 @@ def test_it_trains_evaluates_resumes_and_reloads(
     assert scored["pictures_per_second"] > 0
 
     with pytest.raises(KeyboardInterrupt):
-        mm.train(asked, annotated[task], broken, workers=0, watch=Stop(2))
+        mm.train(asked, annotated[task], broken, workers=0, watch=Stop(1))
     again = mm.train(read(broken), annotated[task], broken, workers=0, resume=True)
     assert again.best == found.best
     assert rows_of(broken) == rows_of(run)  # whoever reads the pictures
