@@ -5,7 +5,8 @@
     cost, warnings_of                   what a network costs; what in it has no meaning
     mutate, propose, apply              neighbours as plain data, or a typed rejection
 
-`uninas.compile.build` turns an architecture into a torch module. `uninas.spaces` writes the networks of published spaces.
+`uninas.compile.build` turns an architecture into a torch module. `uninas.spaces` writes the networks of published spaces,
+`uninas.zoo` published networks.
 """
 
 from uninas.canonical import canonical_text, canonicalise
@@ -18,10 +19,12 @@ from uninas.ops import AttentionMap, FeatureMap, Op, op, parse_op
 from uninas.presets import PRESETS, preset
 from uninas.source import load
 from uninas.text import parse, parse_graph, to_text
+from uninas.zoo import ZOO
 
 __all__ = [
     "IDENTITY",
     "PRESETS",
+    "ZOO",
     "Architecture",
     "AttentionMap",
     "Block",

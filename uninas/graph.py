@@ -75,7 +75,7 @@ class Graph:
         return found
 
     def frame_types(self, channels: int) -> tuple[Type, ...]:
-        """The type of each node for an input of so many channels, where the output may be any full feature map.
+        """The type of each node for an input of so many channels, where the output may be any feature map.
 
         Raises GraphError that names the node.
         """
@@ -84,8 +84,8 @@ class Graph:
         if found is None:
             types = self._infer(channels)
             made = types[self.output]
-            if type(made) is not FeatureMap or made.pooled:
-                raise GraphError(f"a graph of the frame returns a full feature map, came {made}", self.output)
+            if type(made) is not FeatureMap:
+                raise GraphError(f"a graph of the frame returns a feature map, came {made}", self.output)
             found = self.memo[key] = types
         return found
 
@@ -196,7 +196,8 @@ class Architecture:
     """A whole network. `input_size` is the reference (height, width): tables that depend on size have that size for ever.
 
     `stem`: the channels of the template's two convolutions, or a graph that reads the image. `head`: a graph between the last
-    stage and global average pooling; None is the template's LayerNorm. A linear layer to the classes always ends the network.
+    stage and global average pooling, which may pool by itself; None is the template's LayerNorm. A linear layer to the classes
+    always ends the network.
     """
 
     stages: tuple[Stage, ...]
@@ -251,8 +252,8 @@ class Architecture:
     def _flows(self, size: tuple[int, int]) -> tuple[Flow, ...]:
         place = self.image(size)
         if isinstance(self.stem, Graph):
-            made = self.stem.frame_types(self.in_channels)[self.stem.output]
-            flow = Flow(made[0], place.strided(made.stride))
+            made = leads_to(self.stem, self.in_channels)
+            flow = Flow(made.channels, place.strided(made.stride))
         else:
             flow = Flow(self.stem[1], place.strided(2))
         flows = [flow]
@@ -273,11 +274,20 @@ class Architecture:
         return digest(self)
 
 
+def leads_to(graph: Graph, channels: int) -> FeatureMap:
+    """The full map that a stem or an entry makes of one with so many channels. Raises GraphError."""
+    made = graph.frame_types(channels)[graph.output]
+    assert type(made) is FeatureMap
+    if made.pooled:
+        raise GraphError(f"a stem or an entry returns a full feature map, came {made}", graph.output)
+    return made
+
+
 def entry_stride(stage: Stage, channels: int) -> int:
     """How much coarser a stage's entry makes a map of so many channels. Raises GraphError where it misses the stage's width."""
     assert stage.entry is not None
-    made = stage.entry.frame_types(channels)[stage.entry.output]
-    if made[0] != stage.width:
+    made = leads_to(stage.entry, channels)
+    if made.channels != stage.width:
         raise GraphError(f"an entry leads to its stage's width of {stage.width} channels, came {made}", stage.entry.output)
     return made.stride
 

@@ -32,6 +32,79 @@ class LayerNorm2d(nn.Module):
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, EPSILON).permute(0, 3, 1, 2)
 
 
+class LayerScale(nn.Module):
+    """A learned factor for each channel of (B, C, H, W), small at the start (CaiT, arXiv 2103.17239)."""
+
+    def __init__(self, channels: int, initial: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        return x * self.weight[:, None, None]
+
+
+class DropPath(nn.Module):
+    """Stochastic depth (arXiv 1603.09382): in training each sample becomes zero with probability p, or grows by 1 / (1 - p)."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, ...) -> (B, ...)."""
+        if not self.training or self.p == 0:
+            return x
+        kept = torch.empty((x.shape[0],) + (1,) * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(1 - self.p)
+        return x * kept / (1 - self.p)
+
+
+class PositionEmbedding(nn.Module):
+    """A learned offset for each channel and pixel of a map; at another size than the reference one it is resized bicubically."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Parameter(torch.zeros(channels, height, width))
+        nn.init.trunc_normal_(self.embedding, std=0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        return x + resized(self.embedding, [x.shape[2], x.shape[3]])
+
+
+def resized(embedding: Tensor, size: list[int]) -> Tensor:
+    """(C, h, w) -> (C, height, width)."""
+    if list(embedding.shape[1:]) == size:
+        return embedding
+    wide = embedding if embedding.dtype == torch.float64 else embedding.float()
+    made = F.interpolate(wide[None], size, mode="bicubic", align_corners=False, antialias=True)
+    return made[0].to(embedding.dtype)
+
+
+torch.fx.wrap("resized")  # as `expand_table`
+
+
+class PatchConv2d(nn.Module):
+    """A convolution that moves by its own size; where that does not divide the map, zeros are added below and at the right.
+
+    The convolution is a child, so that who listens to it sees the map that it reads.
+    """
+
+    def __init__(self, channels: int, out: int, kernel: int, groups: int, bias: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, out, kernel, stride=kernel, groups=groups, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', ceil(H / kernel), ceil(W / kernel))."""
+        made: Tensor = self.conv(filled(x, self.conv.kernel_size[0]))
+        return made
+
+
+def filled(x: Tensor, tile: int) -> Tensor:
+    """(B, C, H, W) with zeros below and at the right up to whole tiles."""
+    return F.pad(x, [0, -x.shape[3] % tile, 0, -x.shape[2] % tile])
+
+
 class RelativePositionBias(nn.Module):
     """A learned bias for each head and each offset between two tokens.
 
@@ -130,6 +203,8 @@ Layer = Callable[..., Tensor]
 def _conv(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
     values, channels = op.values, given[0][0]
     groups = channels if values["groups"] == "depthwise" else values["groups"]
+    if values["kernel"] % 2 == 0:
+        return PatchConv2d(channels, made[0], values["kernel"], groups, values["bias"])
     padding = values["dilation"] * (values["kernel"] // 2)
     return nn.Conv2d(
         channels,
@@ -158,7 +233,8 @@ def _zero(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
 
 def _max_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
     kernel, stride = op.values["kernel"], op.values["stride"]
-    return partial(torch.max_pool2d, kernel_size=kernel, stride=stride, padding=kernel // 2)
+    tiles = kernel % 2 == 0
+    return partial(torch.max_pool2d, kernel_size=kernel, stride=stride, padding=0 if tiles else kernel // 2, ceil_mode=tiles)
 
 
 def _average_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
@@ -167,6 +243,19 @@ def _average_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> 
     tiles = kernel % 2 == 0
     padding = 0 if tiles else kernel // 2
     return partial(F.avg_pool2d, kernel_size=kernel, stride=stride, padding=padding, ceil_mode=tiles, count_include_pad=False)
+
+
+def _space_to_depth(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    return partial(unshuffled, factor=op.values["factor"])
+
+
+def unshuffled(x: Tensor, factor: int) -> Tensor:
+    """(B, C, H, W) -> (B, C * factor^2, ceil(H / factor), ceil(W / factor))."""
+    return F.pixel_unshuffle(filled(x, factor), factor)
+
+
+def _embedding(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    return PositionEmbedding(made[0], *table_size(made, place))
 
 
 def _matmul_qk(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
@@ -215,17 +304,26 @@ LAYERS: dict[str, Callable[[Op, tuple[Type, ...], Type, Place], Layer]] = {
     "conv": _conv,
     "batch_norm": lambda op, given, made, place: nn.BatchNorm2d(made[0]),
     "layer_norm": lambda op, given, made, place: LayerNorm2d(made[0]),
+    "group_norm": lambda op, given, made, place: nn.GroupNorm(op.values["groups"], made[0]),
+    "layer_scale": lambda op, given, made, place: LayerScale(made[0], float(op.values["initial"])),
     "gelu": _always(F.gelu),
     "relu": _always(F.relu),
+    "relu6": _always(F.relu6),
+    "silu": _always(F.silu),
+    "hardswish": _always(F.hardswish),
     "sigmoid": _always(torch.sigmoid),
+    "hard_sigmoid": _always(F.hardsigmoid),
     "softmax": _always(partial(torch.softmax, dim=-1)),
     "mask": _mask,
     "relative_position_bias": _table,
+    "position_embedding": _embedding,
     "max_pool": _max_pool,
     "average_pool": _average_pool,
     "dropout": lambda op, given, made, place: nn.Dropout(op.values["p"]),
+    "drop_path": lambda op, given, made, place: DropPath(op.values["p"]),
     "identity": _always(_identity),
     "zero": _zero,
+    "space_to_depth": _space_to_depth,
     "slice": _slice,
     "concat": _always(_concat),
     "add": _always(_sum),

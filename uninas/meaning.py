@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from uninas.graph import Architecture, Flow, Graph
-from uninas.ops import FeatureMap, Op, Place, Type, table_size
+from uninas.ops import Place, Type
 
 
 def meaningless(graph: Graph, width: int, place: Place) -> str | None:
@@ -21,65 +21,11 @@ def meaningless(graph: Graph, width: int, place: Place) -> str | None:
 def _first_fault(graph: Graph, types: tuple[Type, ...], place: Place) -> str | None:
     for index in range(1, len(graph.nodes)):
         operation, inputs = graph.nodes[index]
-        test = _TESTS.get(operation.name)
-        if test is not None:
-            fault = test(operation, types[inputs[0]], place)
+        if operation.spec.fault is not None:
+            fault = operation.spec.fault(operation, types[inputs[0]], place)
             if fault is not None:
                 return f"%{index} {operation.text}: {fault}"
     return None
-
-
-def _sides(given: Type, place: Place) -> tuple[int, int]:
-    """Lengths of the last two dimensions of a tensor of that type."""
-    height, width = table_size(given, place)
-    return (height, width) if given.pooled or type(given) is FeatureMap else (height * width,) * 2
-
-
-def _softmax(operation: Op, given: Type, place: Place) -> str | None:
-    return "softmax over one entry is constant" if _sides(given, place)[1] == 1 else None
-
-
-def _layer_norm(operation: Op, given: Type, place: Place) -> str | None:
-    return "LayerNorm over one channel is always zero" if given[0] == 1 else None
-
-
-def _batch_norm(operation: Op, given: Type, place: Place) -> str | None:
-    return "BatchNorm on a 1x1 map cannot train at batch 1" if _sides(given, place) == (1, 1) else None
-
-
-def _window(operation: Op, given: Type, place: Place) -> str | None:
-    return "pooling a 1x1 map changes nothing" if _sides(given, place) == (1, 1) else None
-
-
-def _mask(operation: Op, given: Type, place: Place) -> str | None:
-    if max(_sides(given, place)) - 1 <= operation.values["band"]:
-        return "the band covers the whole map"
-    return None
-
-
-def _conv(operation: Op, given: Type, place: Place) -> str | None:
-    if _sides(given, place) == (1, 1):
-        if operation.values["kernel"] > 1:
-            return "only the centre of the kernel sees a 1x1 map"
-        if operation.values["stride"] > 1:
-            return "a 1x1 map has nothing to stride over"
-    return None
-
-
-def _table(operation: Op, given: Type, place: Place) -> str | None:
-    return "an attention map of one entry" if _sides(given, place)[1] == 1 else None
-
-
-_TESTS = {
-    "softmax": _softmax,
-    "layer_norm": _layer_norm,
-    "batch_norm": _batch_norm,
-    "max_pool": _window,
-    "average_pool": _window,
-    "mask": _mask,
-    "conv": _conv,
-    "relative_position_bias": _table,
-}
 
 
 def warnings_of(architecture: Architecture) -> list[str]:

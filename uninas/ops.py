@@ -1,11 +1,7 @@
-"""The table of primitive operations: attributes, type inference and exact cost of each, in one place.
+"""The table of primitive operations: all that the framework knows of each, in one place.
 
-A new operation is one entry in `TABLE` here and one layer in `uninas.layers`. Nothing in this file knows torch.
-
-Types are polymorphic in the graph's width and in the input size: a feature map has a number of channels (derived from the
-width by ratios), a stride (its sides are ceil(side / stride) of the graph's input) and is either full or pooled (1 x 1); an
-attention map has a number of heads and one row and one column per token. A pooled map remembers the stride to which a broadcast
-takes it back. MACs are fused multiply-adds of convolutions, linear layers and attention products.
+A new operation is one entry in `TABLE` here, with rules from `uninas.rules`, and one layer in `uninas.layers`. Nothing here knows
+torch.
 """
 
 from __future__ import annotations
@@ -15,13 +11,13 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
+from uninas import rules
 from uninas.attributes import (
     Attribute,
     Value,
     integer_reader,
-    odd_reader,
     print_value,
     read_boolean,
     read_groups,
@@ -29,53 +25,37 @@ from uninas.attributes import (
     read_ratio,
 )
 from uninas.errors import InputError
+from uninas.shapes import (
+    MOST_CHANNELS,
+    MOST_STRIDE,
+    AttentionMap,
+    FeatureMap,
+    IllTyped,
+    Place,
+    Type,
+    entries,
+    pixels_of,
+    table_size,
+)
 
-
-class FeatureMap(NamedTuple):
-    """A tensor (channels, ceil(H / stride), ceil(W / stride)) in a graph that runs at H x W; (channels, 1, 1) when pooled."""
-
-    channels: int
-    pooled: bool
-    stride: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.channels} channels{', pooled' if self.pooled else ''}{_at_stride(self.stride)}"
-
-
-class AttentionMap(NamedTuple):
-    """A tensor (heads, N, N), N the pixels of a feature map of that stride, or N = 1 when it comes from pooled maps."""
-
-    heads: int
-    pooled: bool
-    stride: int = 1
-
-    def __str__(self) -> str:
-        return f"attention map of {self.heads} heads{', pooled' if self.pooled else ''}{_at_stride(self.stride)}"
-
-
-def _at_stride(stride: int) -> str:
-    return "" if stride == 1 else f", stride {stride}"
-
-
-Type = FeatureMap | AttentionMap
-
-
-class Place(NamedTuple):
-    """Where a graph runs: its input's height and width now, and at the architecture's reference size (sizes of tables)."""
-
-    height: int
-    width: int
-    reference_height: int
-    reference_width: int
-
-    def strided(self, stride: int) -> Place:
-        """The place of a map that is `stride` times coarser; sides round up."""
-        return self if stride == 1 else Place(*[-(-side // stride) for side in self])
-
-
-class IllTyped(InputError):
-    """An operation received inputs that it cannot take."""
-
+__all__ = [
+    "INPUT",
+    "MOST_CHANNELS",
+    "MOST_STRIDE",
+    "TABLE",
+    "AttentionMap",
+    "FeatureMap",
+    "IllTyped",
+    "Op",
+    "OpSpec",
+    "Place",
+    "Type",
+    "entries",
+    "op",
+    "parse_op",
+    "pixels_of",
+    "table_size",
+]
 
 # --- operations with their attributes ---------------------------------------------------------------------------------
 
@@ -108,23 +88,29 @@ class Op:
 class OpSpec:
     """What the framework knows of an operation.
 
-    `arity` None means one or more inputs. `instance` operations carry parameters or draw random numbers: two equal ones are two.
-    `keeps_zero`: zeros in, zeros out. `elementwise`: acts on each entry alone, so a broadcast may move past it.
+    `label` is its name in drawings, filled with its attributes (default: the name). `since` is the version of the file format
+    that brought it. `arity` None means one or more inputs. `instance` operations carry parameters or draw random numbers: equal
+    ones are several. `keeps_zero`: zeros in, zeros out. `elementwise`: acts on each entry alone, so a broadcast may move past it.
+    `batches`: equal ones on isomorphic branches may run as one on stacked inputs. `fault` says why it means nothing on an input.
     """
 
     name: str
     family: str
     infer: Callable[[Op, tuple[Type, ...]], Type]
+    label: str | None = None
+    since: int = 1
     arity: int | None = 1
     attributes: tuple[Attribute, ...] = ()
     commutative: bool = False
     instance: bool = False
     keeps_zero: bool = False
     elementwise: bool = False
+    batches: bool = True
     layer: bool = False
     parameters: Callable[[Op, Type, Type, Place], int] | None = None
     bias_parameters: Callable[[Op, Type], int] | None = None
     macs: Callable[[Op, Type, Type, Place], int] | None = None
+    fault: Callable[[Op, Type, Place], str | None] | None = None
 
 
 _interned: dict[tuple[str, tuple[Value, ...]], Op] = {}
@@ -178,246 +164,79 @@ def parse_op(text: str) -> Op:
     return op(match[1], **attributes)
 
 
-# --- inference ----------------------------------------------------------------------------------------------------------
-
-
-def _feature(op: Op, given: Type) -> FeatureMap:
-    if type(given) is not FeatureMap:
-        raise IllTyped(f"{op.text} expects a feature map, came {given}")
-    return given
-
-
-def _same(op: Op, inputs: tuple[Type, ...]) -> Type:
-    return inputs[0]
-
-
-def _same_feature(op: Op, inputs: tuple[Type, ...]) -> Type:
-    return _feature(op, inputs[0])
-
-
-def _same_map(op: Op, inputs: tuple[Type, ...]) -> Type:
-    if type(inputs[0]) is not AttentionMap:
-        raise IllTyped(f"{op.text} expects an attention map, came {inputs[0]}")
-    return inputs[0]
-
-
-def _all_equal(op: Op, inputs: tuple[Type, ...]) -> Type:
-    first = inputs[0]
-    for other in inputs:
-        if other != first or type(other) is not type(first):
-            raise IllTyped(f"{op.text} expects inputs of one shape, came {first} and {other}")
-    return first
-
-
-def _scaled(op: Op, channels: int, ratio: Fraction) -> int:
-    product = channels * ratio.numerator
-    if product % ratio.denominator:
-        raise IllTyped(f"{op.text} cannot make {ratio} of {channels} channels: not a whole number")
-    return _bounded(op, product // ratio.denominator)
-
-
-def _bounded(op: Op, channels: int) -> int:
-    if channels > MOST_CHANNELS:
-        raise IllTyped(f"{op.text} would make {channels} channels, expected at most {MOST_CHANNELS}")
-    return channels
-
-
-def _strided(op: Op, given: FeatureMap) -> int:
-    """The stride of what an operation with a `stride` makes of a map."""
-    stride: int = op.values["stride"]
-    if stride == 1:
-        return given.stride
-    if given.pooled:
-        raise IllTyped(f"{op.text} expects a full map to take every {stride}th pixel of, came {given}")
-    if given.stride * stride > MOST_STRIDE:
-        raise IllTyped(f"{op.text} would make a map of stride {given.stride * stride}, expected at most {MOST_STRIDE}")
-    return given.stride * stride
-
-
-def _conv_groups(op: Op, channels: int) -> int:
-    groups = op.values["groups"]
-    return channels if groups == "depthwise" else int(groups)
-
-
-def _infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
-    given = _feature(op, inputs[0])
-    out = _scaled(op, given.channels, op.values["ratio"])
-    groups = _conv_groups(op, given.channels)
-    if given.channels % groups or out % groups:
-        raise IllTyped(f"{op.text} cannot split {given.channels} -> {out} channels into {groups} groups")
-    return FeatureMap(out, given.pooled, _strided(op, given))
-
-
-def _infer_window(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """Pooling over a window, padded to keep the size (or its ceil(size / stride)); an even window moves by its own size."""
-    given = _feature(op, inputs[0])
-    if op.values["kernel"] % 2 == 0 and op.values["kernel"] != op.values["stride"]:
-        raise IllTyped(f"{op.text} expects an odd kernel, or an even one that is equal to its stride")
-    return FeatureMap(given.channels, given.pooled, _strided(op, given))
-
-
-def _infer_zero(op: Op, inputs: tuple[Type, ...]) -> Type:
-    given = _feature(op, inputs[0])
-    stride = given.stride * op.values["stride"]
-    if stride > MOST_STRIDE:
-        raise IllTyped(f"{op.text} would make a map of stride {stride}, expected at most {MOST_STRIDE}")
-    return FeatureMap(_scaled(op, given.channels, op.values["ratio"]), given.pooled or op.values["pooled"], stride)
-
-
-def _infer_slice(op: Op, inputs: tuple[Type, ...]) -> Type:
-    given = _feature(op, inputs[0])
-    index, count = op.values["index"], op.values["count"]
-    if given.channels % count or index >= count:
-        raise IllTyped(f"{op.text} cannot take piece {index} of {given.channels} channels in {count}")
-    return FeatureMap(given.channels // count, given.pooled, given.stride)
-
-
-def _infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
-    features = [_feature(op, given) for given in inputs]
-    first = features[0]
-    if any(f.pooled != first.pooled for f in features):
-        raise IllTyped(f"{op.text} expects maps of one size, came full and pooled ones")
-    if any(f.stride != first.stride for f in features):
-        raise IllTyped(f"{op.text} expects maps of one size, came strides {sorted({f.stride for f in features})}")
-    return FeatureMap(_bounded(op, sum(f.channels for f in features)), first.pooled, first.stride)
-
-
-def _infer_pool(op: Op, inputs: tuple[Type, ...]) -> Type:
-    given = _feature(op, inputs[0])
-    return FeatureMap(given.channels, True, given.stride)
-
-
-def _infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
-    given = _feature(op, inputs[0])
-    if not given.pooled:
-        raise IllTyped(f"{op.text} expects a pooled map, came {given}")
-    return FeatureMap(given.channels, False, given.stride)
-
-
-def _infer_matmul_qk(op: Op, inputs: tuple[Type, ...]) -> Type:
-    query = _feature(op, _all_equal(op, inputs))
-    if query.channels % op.values["head_dim"]:
-        raise IllTyped(f"{op.text} cannot split {query.channels} channels into heads of {op.values['head_dim']}")
-    return AttentionMap(query.channels // op.values["head_dim"], query.pooled, query.stride)
-
-
-def _infer_matmul_av(op: Op, inputs: tuple[Type, ...]) -> Type:
-    attention, value = _same_map(op, inputs[:1]), _feature(op, inputs[1])
-    assert type(attention) is AttentionMap
-    if value.channels % attention.heads or value[1:] != attention[1:]:
-        raise IllTyped(f"{op.text} cannot apply an {attention} to {value}")
-    return value
-
-
-# --- cost -----------------------------------------------------------------------------------------------------------------
-
-
-def pixels_of(type_: Type, place: Place) -> int:
-    """Number of pixels of a map of that type, of tokens behind an attention map."""
-    if type_.pooled:
-        return 1
-    if type_.stride != 1:
-        place = place.strided(type_.stride)
-    return place.height * place.width
-
-
-def entries(type_: Type, place: Place) -> int:
-    """Number of entries of a tensor of that type, batch 1."""
-    pixels = pixels_of(type_, place)
-    return type_[0] * (pixels if type(type_) is FeatureMap else pixels * pixels)
-
-
-def _conv_weights(op: Op, given: Type, made: Type) -> int:
-    kernel: int = op.values["kernel"]
-    return made[0] * (given[0] // _conv_groups(op, given[0])) * kernel * kernel
-
-
-def _conv_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    return _conv_weights(op, given, made) + (made[0] if op.values["bias"] else 0)
-
-
-def _conv_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    return _conv_weights(op, given, made) * pixels_of(made, place)
-
-
-def _conv_bias(op: Op, made: Type) -> int:
-    return made[0] if op.values["bias"] else 0
-
-
-def _norm_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    return 2 * made[0]
-
-
-def _table_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    height, width = table_size(made, place)
-    return made[0] * (2 * height - 1) * (2 * width - 1)
-
-
-def table_size(type_: Type, place: Place) -> tuple[int, int]:
-    """Reference height and width of the map behind a value of that type: what tables that depend on size are made for."""
-    at = place.strided(type_.stride)
-    return (1, 1) if type_.pooled else (at.reference_height, at.reference_width)
-
-
-def _matmul_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Channels times tokens squared, for both attention products: `made` of qk has C = heads * head_dim."""
-    tokens = pixels_of(made, place)
-    channels = made[0] * op.values["head_dim"] if type(made) is AttentionMap else made[0]
-    return channels * tokens * tokens
-
-
-MOST_CHANNELS = 1 << 22
-"""Of any value: far beyond every network, and small enough that a hostile file's numbers stay numbers."""
-
-MOST_STRIDE = 1 << 16
-"""Of any value: an image side at most."""
-
 _STRIDE = Attribute("stride", 1, integer_reader(1, 64))
 
+
+def _norm(name: str, label: str, infer: Callable[[Op, tuple[Type, ...]], Type] = rules.same_feature, **more: Any) -> OpSpec:
+    """A normalisation with a weight and a bias for each channel."""
+    return OpSpec(
+        name, "normalisation", infer, label, instance=True, parameters=rules.norm_parameters,
+        bias_parameters=lambda op, made: made[0], **more,
+    )  # fmt: skip
+
+
+def _activation(name: str, label: str | None = None, *, keeps_zero: bool = True, since: int = 3) -> OpSpec:
+    return OpSpec(name, "activation", rules.same, label, since, keeps_zero=keeps_zero, elementwise=True)
+
+
 _SPECS = (
-    OpSpec("input", "structure", _same, arity=0),
+    OpSpec("input", "structure", rules.same, "x", arity=0, batches=False),
     OpSpec(
-        "conv", "convolution", _infer_conv, instance=True, layer=True,
+        "conv", "convolution", rules.infer_conv, instance=True, layer=True,
         attributes=(
-            Attribute("kernel", None, odd_reader(1, 31)),
+            Attribute("kernel", None, integer_reader(1, 31)),
             Attribute("ratio", Fraction(1), read_ratio),
             Attribute("groups", 1, read_groups),
             Attribute("bias", True, read_boolean),
             Attribute("dilation", 1, integer_reader(1, 16)),
             _STRIDE,
         ),
-        parameters=_conv_parameters, bias_parameters=_conv_bias, macs=_conv_macs,
+        parameters=rules.conv_parameters, bias_parameters=rules.conv_bias, macs=rules.conv_macs, fault=rules.conv_fault,
     ),
-    OpSpec("batch_norm", "normalisation", _same_feature, instance=True, parameters=_norm_parameters,
-           bias_parameters=lambda op, made: made[0]),
-    OpSpec("layer_norm", "normalisation", _same_feature, instance=True, parameters=_norm_parameters,
-           bias_parameters=lambda op, made: made[0]),
-    OpSpec("gelu", "activation", _same, keeps_zero=True, elementwise=True),
-    OpSpec("relu", "activation", _same, keeps_zero=True, elementwise=True),
-    OpSpec("sigmoid", "activation", _same, elementwise=True),
-    OpSpec("softmax", "attention", _same),
-    OpSpec("mask", "attention", _same, keeps_zero=True, attributes=(Attribute("band", 5, integer_reader(0, 65536)),)),
-    OpSpec("relative_position_bias", "attention", _same_map, instance=True, parameters=_table_parameters),
-    OpSpec("max_pool", "pooling", _infer_window, keeps_zero=True,
-           attributes=(Attribute("kernel", 3, odd_reader(3, 31)), _STRIDE)),
-    OpSpec("average_pool", "pooling", _infer_window, keeps_zero=True,
+    _norm("batch_norm", "BatchNorm", fault=rules.batch_norm_fault),
+    _norm("layer_norm", "LayerNorm", fault=rules.layer_norm_fault),
+    _norm("group_norm", "GroupNorm {groups}", rules.infer_group_norm, since=3, fault=rules.group_norm_fault,
+          attributes=(Attribute("groups", 1, integer_reader(1, 65536)),)),
+    OpSpec("layer_scale", "normalisation", rules.same_feature, "LayerScale", 3, instance=True, keeps_zero=True,
+           parameters=rules.scale_parameters, attributes=(Attribute("initial", Fraction(1, 1_000_000), read_ratio),)),
+    _activation("gelu", "GELU", since=1),
+    _activation("relu", "ReLU", since=2),
+    _activation("relu6", "ReLU6"),
+    _activation("silu", "SiLU"),
+    _activation("hardswish", "Hardswish"),
+    _activation("sigmoid", keeps_zero=False, since=1),
+    _activation("hard_sigmoid", keeps_zero=False),
+    OpSpec("softmax", "attention", rules.same, fault=rules.softmax_fault),
+    OpSpec("mask", "attention", rules.same, "mask |i−j| ≤ {band}", keeps_zero=True, fault=rules.mask_fault,
+           attributes=(Attribute("band", 5, integer_reader(0, 65536)),)),
+    OpSpec("relative_position_bias", "attention", rules.same_map, "+ position bias", instance=True,
+           parameters=rules.table_parameters, fault=rules.table_fault),
+    OpSpec("position_embedding", "attention", rules.same_full, "+ position embedding", 3, instance=True,
+           parameters=rules.embedding_parameters),
+    OpSpec("max_pool", "pooling", rules.infer_window, "max pool {kernel}×{kernel}", keeps_zero=True, fault=rules.window_fault,
            attributes=(Attribute("kernel", 3, integer_reader(2, 31)), _STRIDE)),
-    OpSpec("dropout", "activation", _same, instance=True, keeps_zero=True,
+    OpSpec("average_pool", "pooling", rules.infer_window, "average pool {kernel}×{kernel}", 2, keeps_zero=True,
+           fault=rules.window_fault, attributes=(Attribute("kernel", 3, integer_reader(2, 31)), _STRIDE)),
+    OpSpec("dropout", "activation", rules.same, "dropout {p:g}", instance=True, keeps_zero=True,
            attributes=(Attribute("p", 0.5, read_probability),)),
-    OpSpec("identity", "structure", _same, keeps_zero=True),
-    OpSpec("zero", "structure", _infer_zero, keeps_zero=True,
+    OpSpec("drop_path", "activation", rules.same, "drop path {p:g}", 3, instance=True, keeps_zero=True,
+           attributes=(Attribute("p", 0.1, read_probability),)),
+    OpSpec("identity", "structure", rules.same, keeps_zero=True, batches=False),
+    OpSpec("zero", "structure", rules.infer_zero, keeps_zero=True, batches=False,
            attributes=(Attribute("ratio", Fraction(1), read_ratio), Attribute("pooled", False, read_boolean),
                        Attribute("stride", 1, integer_reader(1, MOST_STRIDE)))),
-    OpSpec("slice", "merge", _infer_slice, keeps_zero=True,
+    OpSpec("space_to_depth", "merge", rules.infer_space_to_depth, "space to depth {factor}", 3, keeps_zero=True,
+           attributes=(Attribute("factor", 2, integer_reader(2, 64)),)),
+    OpSpec("slice", "merge", rules.infer_slice, keeps_zero=True, batches=False,
            attributes=(Attribute("index", None, integer_reader(0, 65535)), Attribute("count", None, integer_reader(1, 65536)))),
-    OpSpec("concat", "merge", _infer_concat, arity=None, keeps_zero=True),
-    OpSpec("add", "merge", _all_equal, arity=None, commutative=True, keeps_zero=True, elementwise=True),
-    OpSpec("multiply", "merge", _all_equal, arity=None, commutative=True, keeps_zero=True, elementwise=True),
-    OpSpec("global_average_pool", "pooling", _infer_pool, keeps_zero=True),
-    OpSpec("broadcast", "pooling", _infer_broadcast, keeps_zero=True),
-    OpSpec("matmul_qk", "attention", _infer_matmul_qk, arity=2, macs=_matmul_macs,
+    OpSpec("concat", "merge", rules.infer_concat, arity=None, keeps_zero=True, batches=False),
+    OpSpec("add", "merge", rules.all_equal, "+", arity=None, commutative=True, keeps_zero=True, elementwise=True),
+    OpSpec("multiply", "merge", rules.all_equal, "×", arity=None, commutative=True, keeps_zero=True, elementwise=True),
+    OpSpec("global_average_pool", "pooling", rules.infer_pool, "global average", keeps_zero=True),
+    OpSpec("broadcast", "pooling", rules.infer_broadcast, keeps_zero=True, batches=False),
+    OpSpec("matmul_qk", "attention", rules.infer_matmul_qk, "q · kᵀ", arity=2, macs=rules.matmul_macs,
            attributes=(Attribute("head_dim", None, integer_reader(1, 65536)),)),
-    OpSpec("matmul_av", "attention", _infer_matmul_av, arity=2, macs=_matmul_macs),
+    OpSpec("matmul_av", "attention", rules.infer_matmul_av, "map · v", arity=2, macs=rules.matmul_macs),
 )  # fmt: skip
 
 TABLE: dict[str, OpSpec] = {spec.name: spec for spec in _SPECS}

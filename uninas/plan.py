@@ -57,10 +57,6 @@ def plan(graph: Graph, types: tuple[Type, ...], *, fused: bool) -> Plan:
     return Plan(steps, output, tuple(uses))
 
 
-_BATCHED = frozenset(
-    {"conv", "batch_norm", "layer_norm", "gelu", "relu", "sigmoid", "softmax", "mask", "relative_position_bias", "max_pool",
-     "average_pool", "dropout", "add", "multiply", "matmul_qk", "matmul_av", "global_average_pool"}
-)  # fmt: skip
 _WORTH_BATCHING = frozenset({"conv", "matmul_qk", "matmul_av"})
 
 
@@ -242,7 +238,7 @@ class _Branches:
     def _batches(self, branch: tuple[int, ...], nodes: list[Node], readers: list[int]) -> bool:
         first = nodes[0]
         return (
-            first.op.name in _BATCHED
+            first.op.spec.batches
             and len(set(branch)) == len(branch)
             and all(node.op is first.op and len(node.inputs) == len(first.inputs) for node in nodes)
             and all(self.types[i] == self.types[branch[0]] for i in branch)

@@ -106,10 +106,21 @@ def preset(
 ) -> Architecture:
     """A hand-made network, optionally at other widths and depths (one number a stage) and with another stem (two widths).
 
+    Published networks (`uninas.zoo`) are as they were published.
+
     Raises InputError for an unknown name, a wrong number of stages, or a width that its blocks cannot have.
     """
+    from uninas.text import check
+    from uninas.zoo import ZOO
+
+    if name in ZOO:
+        if widths or depths or tuple(stem) != STEM:
+            raise InputError(f"preset {name}: expected no other widths, depths or stem: it is as it was published")
+        published = ZOO[name](classes=classes, input_size=input_size)
+        check(published, f"preset {name}")
+        return published
     if name not in PRESETS:
-        raise InputError(f"expected a preset ({', '.join(PRESETS)}), came {name!r}")
+        raise InputError(f"expected a preset ({', '.join([*PRESETS, *ZOO])}), came {name!r}")
     usual, letters = PRESETS[name]
     widths, depths = tuple(widths or usual), tuple(depths or DEPTHS)
     if len(widths) != len(letters) or len(depths) != len(letters):
@@ -124,7 +135,5 @@ def preset(
         Stage(width, (letter_block(letter),) * depth) for width, depth, letter in zip(widths, depths, letters, strict=True)
     )
     architecture = Architecture(stages, classes=classes, input_size=input_size, stem=(stem[0], stem[1]))
-    from uninas.text import check
-
     check(architecture, f"preset {name} with widths {list(widths)}")
     return architecture

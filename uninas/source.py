@@ -12,6 +12,7 @@ from uninas.graph import Architecture
 from uninas.presets import PRESETS, preset
 from uninas.spaces import nasbench201
 from uninas.text import FORMAT, from_document, read_object
+from uninas.zoo import ZOO
 
 _MAX_BYTES = 64 << 20
 
@@ -25,7 +26,7 @@ def load(source: str | Path) -> Architecture:
     `nasbench201:` and the text of a cell name that cell's network for CIFAR-10.
     Raises InputError that says what was expected, what came and where.
     """
-    if str(source) in PRESETS:
+    if str(source) in {*PRESETS, *ZOO}:
         return preset(str(source))
     space, colon, text = str(source).partition(":")
     if colon and space in SPACES:
@@ -38,7 +39,8 @@ def load(source: str | Path) -> Architecture:
         text = content.decode("utf-8")
     except FileNotFoundError:
         raise InputError(
-            f"expected a preset ({', '.join(PRESETS)}), nasbench201:CELL or a file, came {str(source)[:200]!r}: no such file"
+            f"expected a preset ({', '.join([*PRESETS, *ZOO])}), nasbench201:CELL or a file, came {str(source)[:200]!r}: "
+            "no such file"
         ) from None
     except OSError as error:
         raise InputError(f"{_shown(path)}: cannot be read as a text file ({error.strerror or error})") from None

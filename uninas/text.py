@@ -21,10 +21,10 @@ from typing import Any
 
 from uninas.errors import InputError
 from uninas.graph import Architecture, Block, Graph, Node, Stage
-from uninas.ops import INPUT, IllTyped, Type, parse_op
+from uninas.ops import INPUT, IllTyped, Op, Type, parse_op
 
 FORMAT = "uninas-architecture"
-VERSION = 2
+VERSION = 3
 _MAX_CHARACTERS = 32 << 20
 MAX_NODES = 20_000  # of one graph
 _MAX_INPUTS = 100_000  # of all nodes of one graph
@@ -33,7 +33,6 @@ MAX_STAGES = 16
 MAX_SUBBLOCKS = 16  # of one plain block
 _MAX_WIDTH = 1 << 16
 _ABSENT = "absent"
-_NEW_OPERATIONS = frozenset({"relu", "average_pool"})  # of version 2, beside the attribute `stride`
 _KEYS = frozenset({"format", "version", "classes", "input_size", "in_channels", "stem", "graphs", "stages", "metadata"})
 
 
@@ -54,7 +53,7 @@ def to_text(architecture: Architecture, metadata: Mapping[str, Any] | None = Non
             rows.append(json.dumps(row if block.residual else {"plain": row}))
         stages.append((f'"width": {stage.width}, {entry}"blocks"', ",\n   ".join(rows)))
     head = None if architecture.head is None else name(architecture.head)
-    version = 2 if _is_new(architecture, names) else 1
+    version = _version(architecture, names)
     lines = ["{", f' "format": "{FORMAT}",', f' "version": {version},', f' "classes": {architecture.classes},']
     lines.append(f' "input_size": {list(architecture.input_size)},')
     lines.append(f' "in_channels": {architecture.in_channels},')
@@ -68,22 +67,26 @@ def to_text(architecture: Architecture, metadata: Mapping[str, Any] | None = Non
     lines.append(' "stages": [')
     for position, (keys, written) in enumerate(stages):
         end = "," if position + 1 < len(stages) else ""
-        lines.append(f"  {{{keys}: [\n   {written}\n  ]}}{end}")
+        lines.append(f"  {{{keys}: [\n   {written}\n  ]}}{end}" if written else f"  {{{keys}: []}}{end}")
     lines.append(" ]" + ("," if metadata else ""))
     if metadata:
         lines.append(f' "metadata": {json.dumps(dict(metadata), allow_nan=False, sort_keys=True)}')
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _is_new(architecture: Architecture, graphs: Iterable[Graph]) -> bool:
-    """Whether version 1 of the format cannot say it."""
-    return (
+def _version(architecture: Architecture, graphs: Iterable[Graph]) -> int:
+    """The oldest version of the format that can say it."""
+    framed = (
         isinstance(architecture.stem, Graph)
         or architecture.head is not None
         or any(stage.entry is not None or not all(b.residual for b in stage.blocks) for stage in architecture.stages)
         or any(len(b.subblocks) != 2 for stage in architecture.stages for b in stage.blocks)
-        or any(_has_new_operations(graph) for graph in graphs)
     )
+    head = architecture.head
+    newer = not all(stage.blocks for stage in architecture.stages) or (
+        head is not None and head.frame_types(architecture.stages[-1].width)[head.output].pooled
+    )
+    return max([3 if newer else 2 if framed else 1, *map(_graph_version, graphs)])
 
 
 def _body(graph: Graph) -> str:
@@ -94,13 +97,16 @@ def _body(graph: Graph) -> str:
     return found
 
 
-def _has_new_operations(graph: Graph) -> bool:
-    if "new operations" not in graph.memo:
-        graph.memo["new operations"] = any(
-            node.op.name in _NEW_OPERATIONS or node.op.values.get("stride", 1) != 1 for node in graph.nodes
-        )
-    found: bool = graph.memo["new operations"]
+def _graph_version(graph: Graph) -> int:
+    if "version" not in graph.memo:
+        graph.memo["version"] = max(_op_version(node.op) for node in graph.nodes)
+    found: int = graph.memo["version"]
     return found
+
+
+def _op_version(op: Op) -> int:
+    tiles = op.name in ("conv", "max_pool") and op.values["kernel"] % 2 == 0
+    return max(op.spec.since, 2 if op.values.get("stride", 1) != 1 else 1, 3 if tiles else 1)
 
 
 def read_json(text: str, source: str) -> Any:
@@ -157,8 +163,9 @@ def from_document(document: Mapping[str, Any], source: str) -> Architecture:
         if version > 1 and set(entry) - {"width", "entry", "blocks"}:
             raise InputError(f"{where}: unknown key {_short(sorted(set(entry) - {'width', 'entry', 'blocks'})[0])}")
         rows = _typed(entry, "blocks", list, where)
-        if not 1 <= len(rows) <= MAX_BLOCKS:
-            raise InputError(f"{where}: expected 1 to {MAX_BLOCKS} blocks, came {len(rows)}")
+        least = 0 if version > 2 and entry.get("entry") is not None else 1
+        if not least <= len(rows) <= MAX_BLOCKS:
+            raise InputError(f"{where}: expected {least} to {MAX_BLOCKS} blocks, came {len(rows)}")
         blocks = tuple([_read_block(row, graphs, version, f"{where}, block {position}") for position, row in enumerate(rows)])
         given = entry.get("entry") if version > 1 else None
         stages.append(Stage(width, blocks, None if given is None else _graph(given, graphs, f"{where}, entry")))
@@ -217,12 +224,15 @@ def check(architecture: Architecture, source: str) -> None:
                 if graph is not None:
                     _typed_graph(graph.types, channels, f"{source}: stage {s}, block {b}, sub-block {k + 1}")
     if architecture.head is not None:
-        _channels(architecture.head, channels, f"{source}: head")
+        _channels(architecture.head, channels, f"{source}: head", pools=True)
 
 
-def _channels(graph: Graph, channels: int, where: str) -> int:
-    """The channels that a graph of the frame makes."""
-    return _typed_graph(graph.frame_types, channels, where)[graph.output][0]
+def _channels(graph: Graph, channels: int, where: str, *, pools: bool = False) -> int:
+    """The channels that a graph of the frame makes; a head alone may pool."""
+    made = _typed_graph(graph.frame_types, channels, where)[graph.output]
+    if made.pooled and not pools:
+        raise InputError(f"{where}: expected it to return a full feature map, came {made}")
+    return made[0]
 
 
 def _typed_graph(infer: Callable[[int], tuple[Type, ...]], channels: int, where: str) -> tuple[Type, ...]:

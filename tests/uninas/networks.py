@@ -236,6 +236,9 @@ def disguised_network(architecture: Architecture, rng: random.Random, rewrites: 
 # --- graphs of the frame ----------------------------------------------------------------------------------------------------
 
 
+ACTIVATIONS = ("relu", "relu6", "silu", "hardswish", "hard_sigmoid", "gelu", "sigmoid")
+
+
 def random_frame(rng: random.Random, channels: int, steps: int, *, strided: bool = True, zeros: float = 0.0) -> Graph:
     """A chain of random operations with side branches: convolutions and pools of any stride, gates, attention, sums."""
     builder = GraphBuilder()
@@ -245,7 +248,10 @@ def random_frame(rng: random.Random, channels: int, steps: int, *, strided: bool
         return rng.choice([1, 1, down]) if strided and stride < 16 else 1
 
     for _ in range(steps):
-        kind = rng.choice(["conv", "depthwise", "norm", "relu", "max", "average", "tiles", "gate", "attention", "sum", "zero"])
+        kind = rng.choice([
+            "conv", "depthwise", "norm", "act", "max", "average", "tiles", "gate", "attention", "sum", "zero", "patches", "depth",
+            "place", "scale",
+        ])  # fmt: skip
         if kind == "zero" and rng.random() >= zeros:
             kind = "conv"
         now = step(3)
@@ -257,13 +263,27 @@ def random_frame(rng: random.Random, channels: int, steps: int, *, strided: bool
             node = builder.add(
                 op("conv", kernel=3, groups="depthwise", bias=False, stride=now, dilation=rng.choice([1, 2])), node
             )
-        elif kind in ("norm", "relu"):
-            now, node = 1, builder.add(op("batch_norm" if kind == "norm" else "relu"), node)
+        elif kind == "norm":
+            groups = rng.choice([1, 2]) if channels % 2 == 0 else 1
+            now, node = 1, builder.add(rng.choice([op("batch_norm"), op("layer_norm"), op("group_norm", groups=groups)]), node)
+        elif kind == "act":
+            now, node = 1, builder.add(op(rng.choice(ACTIVATIONS)), node)
+        elif kind == "place":
+            now, node = 1, builder.add(op("position_embedding"), node)
+        elif kind == "scale":
+            now, node = 1, builder.add(op("layer_scale", initial="1/2"), node)
+        elif kind in ("patches", "depth"):
+            now = step()
+            if now == 2 and kind == "patches":
+                node = builder.add(op("conv", kernel=2, stride=2, groups=rng.choice([1, "depthwise"])), node)
+            elif now == 2:
+                node = builder.chain(node, op("space_to_depth"), op("conv", kernel=1, ratio="1/4"))
         elif kind in ("max", "average"):
             node = builder.add(op(f"{kind}_pool", kernel=rng.choice([3, 5]), stride=now), node)
         elif kind == "tiles":
             now = step()
-            node = builder.add(op("average_pool", kernel=2, stride=2), node) if now == 2 else node
+            pool = rng.choice(["average_pool", "max_pool"])
+            node = builder.add(op(pool, kernel=2, stride=2), node) if now == 2 else node
         elif kind == "zero":
             node = builder.add(op("zero", stride=now), node)
         elif kind == "gate":

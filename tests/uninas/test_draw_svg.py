@@ -28,7 +28,8 @@ def every_operation():
     """A graph with every operation of the table, at width 64."""
     b = GraphBuilder()
     x = b.chain(0, op("conv", kernel=3, groups=4, dilation=2), op("batch_norm"), op("gelu"), op("max_pool"), op("layer_norm"))
-    x = b.chain(x, op("relu"), op("average_pool"))
+    x = b.chain(x, op("relu"), op("average_pool"), op("group_norm", groups=8), op("relu6"), op("silu"), op("hardswish"))
+    x = b.chain(x, op("hard_sigmoid"), op("position_embedding"), op("layer_scale"), op("drop_path"))
     q, k, v = (b.add(op("slice", index=i, count=3), b.add(op("conv", kernel=1, ratio=3), x)) for i in range(3))
     m = b.add(op("matmul_qk", head_dim=32), q, k)
     m = b.chain(m, op("relative_position_bias"), op("softmax"), op("mask"), op("dropout"))
@@ -37,6 +38,7 @@ def every_operation():
     gated = b.add(op("multiply"), a, b.chain(s, op("broadcast"), op("sigmoid")))
     two = [b.add(op("conv", kernel=5, groups="depthwise", bias=False), gated), b.add(op("conv", kernel=1), gated)]
     joined = b.add(op("conv", kernel=1, ratio="1/2"), b.add(op("concat"), *two))
+    b.chain(0, op("space_to_depth"), op("conv", kernel=1, ratio="1/4"))  # leads nowhere: no operation comes back from its stride
     return b.build(b.add(op("add"), joined, b.add(op("identity"), 0), b.add(op("zero"), 0)))
 
 
@@ -61,7 +63,18 @@ def test_every_operation_is_drawn_with_its_familys_colour():
     drawn = {style for rect in ElementTree.fromstring(svg).iter(f"{SVG}rect") for style in rect.get("class", "").split()}
     assert {f"un-{family}" for family in FAMILIES} <= drawn
     shown = texts(svg)
-    for label in ("conv 3×3, 4 groups, dilation 2", "depthwise 5×5", "mask |i−j| ≤ 5", "+ position bias", "dropout 0.5"):
+    for label in (
+        "conv 3×3, 4 groups, dilation 2",
+        "depthwise 5×5",
+        "mask |i−j| ≤ 5",
+        "+ position bias",
+        "dropout 0.5",
+        "GroupNorm 8",
+        "Hardswish",
+        "LayerScale",
+        "drop path 0.1",
+        "space to depth 2",
+    ):
         assert label in shown
 
 

@@ -126,7 +126,12 @@ ILL_TYPED = {
     "a stride over a pooled map": (
         ["%1 = global_average_pool %0", "%2 = conv(kernel=1, stride=2) %1", "%3 = broadcast %2", "return %3"], 2,
     ),
-    "a pooled map returned": (["%1 = global_average_pool %0", "return %1"], 1),
+    "an even window that overlaps": (["%1 = conv(kernel=4, stride=2) %0", "return %1"], 1),
+    "an even window that is dilated": (["%1 = conv(kernel=2, stride=2, dilation=2) %0", "return %1"], 1),
+    "an even window without a stride": (["%1 = max_pool(kernel=2) %0", "return %1"], 1),
+    "groups that leave channels": (["%1 = group_norm(groups=5) %0", "return %1"], 1),
+    "depth of a pooled map": (["%1 = global_average_pool %0", "%2 = space_to_depth %1", "return %2"], 2),
+    "a place of a pooled map": (["%1 = global_average_pool %0", "%2 = position_embedding %1", "return %2"], 2),
     "an attention map returned": (["%1 = matmul_qk(head_dim=4) %0 %0", "return %1"], 1),
     "strides without bound": ([*(f"%{i} = max_pool(stride=64) %{i - 1}" for i in range(1, 9)), "return %8"], 3),
     "zeros without bound": ([*(f"%{i} = zero(stride=65536) %{i - 1}" for i in range(1, 9)), "return %8"], 2),
@@ -370,9 +375,16 @@ WRONG = {
     "a block of another kind": (document(stages=one_stage(blocks=[{"dense": ["g3"]}])), "block 0: expected two graph names"),
     "a block of two kinds": (document(stages=one_stage(blocks=[{"plain": ["g3"], "x": 1}])), "block 0: expected two graph names"),
     "a stem of a wrong ratio": (document(in_channels=4), "stem, node %1"),
-    "a head that pools": (
-        document(head="p", graphs={**json.loads(document())["graphs"], "p": ["%1 = global_average_pool %0", "return %1"]}),
-        "head, node %1: a graph of the frame returns a full feature map, came 32 channels, pooled",
+    "an entry that pools": (
+        document(
+            graphs={**json.loads(document())["graphs"], "p": ["%1 = global_average_pool %0", "return %1"]},
+            stages=one_stage(entry="p"),
+        ),
+        "stage 0, entry: expected it to return a full feature map, came 16 channels, pooled",
+    ),
+    "a head that is an attention map": (
+        document(head="p", graphs={**json.loads(document())["graphs"], "p": ["%1 = matmul_qk(head_dim=4) %0 %0", "return %1"]}),
+        "head, node %1: a graph of the frame returns a feature map, came attention map of 8 heads",
     ),
     "a stride of zero": (document(graphs={"g1": ["%1 = conv(kernel=3, stride=0) %0", "return %1"]}), "from 1 to 64"),
     "a stride of a half": (document(graphs={"g1": ["%1 = max_pool(stride=1/2) %0", "return %1"]}), "from 1 to 64"),

@@ -58,7 +58,9 @@ def test_equal_graphs_are_written_once_and_texts_are_stable() -> None:
 def test_every_operation_reads_what_it_prints(name: str) -> None:
     needed = {"conv": "(kernel=5, ratio=3/2, groups=2, bias=false, dilation=4, stride=2)", "slice": "(index=1, count=3)",
               "matmul_qk": "(head_dim=64)", "dropout": "(p=0.25)", "mask": "(band=7)", "max_pool": "(kernel=5, stride=2)",
-              "zero": "(ratio=1/8, pooled=true, stride=4)", "average_pool": "(kernel=2, stride=2)"}  # fmt: skip
+              "zero": "(ratio=1/8, pooled=true, stride=4)", "average_pool": "(kernel=2, stride=2)", "group_norm": "(groups=8)",
+              "layer_scale": "(initial=1/10)",
+              "drop_path": "(p=0.2)", "space_to_depth": "(factor=4)"}  # fmt: skip
     operation = parse_op(name + needed.get(name, ""))
     assert parse_op(operation.text) is operation
     assert operation.text == name + needed.get(name, "")
@@ -66,7 +68,7 @@ def test_every_operation_reads_what_it_prints(name: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "conv", "conv()", "conv(kernel=2)", "conv(kernel=33)", "conv(kernel=3, kernel=3)", "conv(kernel=3, wide=1)",
+    ["", "conv", "conv()", "conv(kernel=0)", "conv(kernel=33)", "conv(kernel=3, kernel=3)", "conv(kernel=3, wide=1)",
      "conv(kernel=3, ratio=0)", "conv(kernel=3, ratio=1/0)", "conv(kernel=3, ratio=-1)", "conv(kernel=3, bias=1)",
      "conv(kernel=3, groups=0)", "conv(kernel=3", "conv kernel=3", "Conv(kernel=3)", "gelu(p=1)", "dropout(p=1)",
      "dropout(p=nan)", "slice(index=0)", "matmul_qk(head_dim=0)", "conv(kernel=((3)))", "no_such_op", "conv(kernel=٣)"],
@@ -93,7 +95,7 @@ def stages(width: Any = 32, blocks: Any = (("g1", "absent"),)) -> list[dict[str,
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no format": (document(format=None), "format"),
     "another format": (document(format="onnx"), "uninas-architecture"),
-    "a newer version": (document(version=3), "upgrade"),
+    "a newer version": (document(version=4), "upgrade"),
     "version zero": (document(version=0), "version"),
     "a version that is a text": (document(version="1"), "version"),
     "an unknown key": (document(colour="red"), "colour"),

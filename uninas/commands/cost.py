@@ -17,9 +17,9 @@ from uninas.commands.options import Size
 def command(arch: str, size: tuple[int, int] | None, classes: int | None, as_json: bool) -> None:
     """Parameters, MACs, layers and memory of ARCH, exactly and at any input size.
 
-    ARCH is a preset (resnet, efficientnet, vit, coatnet), an architecture file, a run folder, the reference's JSON, or
-    nasbench201:CELL. One MAC is one multiply-add of a convolution, linear layer or attention product; papers often print
-    2 x MACs as FLOPs.
+    ARCH is a preset (resnet, efficientnet, vit, coatnet; published networks by timm's names, such as convnext_tiny), an
+    architecture file, a run folder, the reference's JSON, or nasbench201:CELL. One MAC is one multiply-add of a convolution,
+    linear layer or attention product; papers often print 2 x MACs as FLOPs.
 
     \b
     uninas cost coatnet

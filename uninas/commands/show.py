@@ -17,8 +17,8 @@ from uninas.errors import InputError
 def command(architecture: str, out: Path | None) -> None:
     """Read a network: overview, stages, and the graph of every distinct block.
 
-    ARCH is a preset (resnet, efficientnet, vit, coatnet), an architecture file, a run folder, the reference's JSON, or
-    nasbench201:CELL.
+    ARCH is a preset (resnet, efficientnet, vit, coatnet; published networks by timm's names, such as convnext_tiny), an
+    architecture file, a run folder, the reference's JSON, or nasbench201:CELL.
     """
     if out is not None and out.suffix.lower() != ".svg":
         raise InputError(f"--out expects a file name that ends in .svg, came {str(out)!r}")

@@ -17,21 +17,6 @@ FAMILIES: dict[str, str] = {
 }
 """Every family that a drawing tells apart, with its name in the legend. An unknown family is drawn as `structure`."""
 
-_PLAIN = {
-    "input": "x",
-    "batch_norm": "BatchNorm",
-    "layer_norm": "LayerNorm",
-    "gelu": "GELU",
-    "relu": "ReLU",
-    "silu": "SiLU",
-    "matmul_qk": "q · kᵀ",
-    "matmul_av": "map · v",
-    "relative_position_bias": "+ position bias",
-    "global_average_pool": "global average",
-    "add": "+",
-    "multiply": "×",
-}
-
 
 def family_of(op: Op) -> str:
     """The key in `FAMILIES` under which an operation is drawn."""
@@ -45,17 +30,9 @@ def op_label(op: Op) -> str:
         return _conv_label(op)
     if op.name == "slice":
         return f"part {values['index'] + 1} of {values['count']}"
-    if op.name == "mask":
-        return f"mask |i−j| ≤ {values['band']}"
-    if op.name == "max_pool":
-        return f"max pool {values['kernel']}×{values['kernel']}{_stride_label(op)}"
-    if op.name == "average_pool":
-        return f"average pool {values['kernel']}×{values['kernel']}{_stride_label(op)}"
-    if op.name == "dropout":
-        return f"dropout {values['p']:g}"
-    if op.name in _PLAIN:
-        return _PLAIN[op.name]
-    return op.text.replace("_", " ")
+    if op.spec.label is None:
+        return op.text.replace("_", " ")
+    return op.spec.label.format(**values) + (_stride_label(op) if "stride" in values else "")
 
 
 def _conv_label(op: Op) -> str:

@@ -1,0 +1,183 @@
+"""Operations beside what they are written down as: naive computations, counts by hand, the file version that brought each."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tests.uninas.running import noise
+from uninas.compile import GraphModule, build
+from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, GraphBuilder, Stage
+from uninas.graph_cost import frame_cost
+from uninas.layers import LAYERS
+from uninas.ops import TABLE, Place, parse_op
+from uninas.text import parse, to_text
+
+
+def graph_of(*texts: str) -> Graph:
+    builder = GraphBuilder()
+    return builder.build(builder.chain(0, *map(parse_op, texts)))
+
+
+def module_of(*texts: str, channels: int = 6, reference: tuple[int, int] = (7, 5)) -> GraphModule:
+    return GraphModule(graph_of(*texts), channels, Place(*reference, *reference), fused=True, frame=True).double()
+
+
+def close(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.allclose(one, other, atol=1e-12)
+
+
+def test_a_new_operation_is_one_entry_and_one_layer() -> None:
+    assert set(LAYERS) == set(TABLE) - {"input"}
+
+
+SIX = {
+    "relu6": lambda x: min(max(x, 0.0), 6.0),
+    "hard_sigmoid": lambda x: min(max(x + 3, 0.0), 6.0) / 6,
+    "hardswish": lambda x: x * min(max(x + 3, 0.0), 6.0) / 6,
+    "silu": lambda x: x / (1 + torch.tensor(-x, dtype=torch.float64).exp().item()),
+}
+
+
+@pytest.mark.parametrize("name", SIX)
+def test_activations(name: str) -> None:
+    x = 4 * noise(2, 6, 7, 5, seed=0, dtype=torch.float64)
+    expected = torch.tensor([SIX[name](value) for value in x.flatten().tolist()], dtype=torch.float64).view_as(x)
+    assert close(module_of(name)(x), expected)
+    assert (module_of(name)(torch.zeros_like(x)) == 0).all() == TABLE[name].keeps_zero
+
+
+@pytest.mark.parametrize("size", [(8, 6), (7, 5), (1, 3)])
+def test_space_to_depth_moves_tiles_into_channels(size: tuple[int, int]) -> None:
+    x = noise(2, 6, *size, seed=0, dtype=torch.float64)
+    made = module_of("space_to_depth(factor=2)")(x)
+    height, width = -(-size[0] // 2), -(-size[1] // 2)
+    assert made.shape == (2, 24, height, width)
+    padded = torch.zeros(2, 6, 2 * height, 2 * width, dtype=torch.float64)
+    padded[:, :, : size[0], : size[1]] = x
+    for channel in range(24):
+        down, across = divmod(channel % 4, 2)
+        assert close(made[:, channel], padded[:, channel // 4, down::2, across::2])
+
+
+@pytest.mark.parametrize("size", [(8, 12), (7, 5), (3, 9)])
+@pytest.mark.parametrize("groups", ["1", "depthwise"])
+def test_an_even_kernel_takes_patches(size: tuple[int, int], groups: str) -> None:
+    module = module_of(f"conv(kernel=4, stride=4, groups={groups})")
+    x = noise(2, 6, *size, seed=0, dtype=torch.float64)
+    weights = dict(module.named_parameters())
+    weight, bias = (next(value for name, value in weights.items() if name.endswith(end)) for end in ("weight", "bias"))
+    height, width = -(-size[0] // 4), -(-size[1] // 4)
+    padded = torch.zeros(2, 6, 4 * height, 4 * width, dtype=torch.float64)
+    padded[:, :, : size[0], : size[1]] = x
+    made = module(x)
+    for row in range(height):
+        for column in range(width):
+            patch = padded[:, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
+            expected = (
+                (patch * weight[:, 0]).sum((2, 3)) if groups == "depthwise" else torch.einsum("bcyx,ocyx->bo", patch, weight)
+            )
+            assert close(made[:, :, row, column], expected + bias)
+
+
+def test_an_even_max_pool_tiles() -> None:
+    x = noise(2, 6, 7, 5, seed=0, dtype=torch.float64)
+    made = module_of("max_pool(kernel=2, stride=2)")(x)
+    assert made.shape == (2, 6, 4, 3)
+    for row in range(4):
+        for column in range(3):
+            assert close(made[:, :, row, column], x[:, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].amax((2, 3)))
+
+
+def test_group_norm_and_layer_scale() -> None:
+    x = noise(2, 6, 7, 5, seed=0, dtype=torch.float64)
+    groups = x.view(2, 3, 2 * 7 * 5)
+    normed = (groups - groups.mean(-1, keepdim=True)) / (groups.var(-1, keepdim=True, unbiased=False) + 1e-5).sqrt()
+    assert close(module_of("group_norm(groups=3)")(x), normed.view_as(x))
+    scale = module_of("layer_scale(initial=1/4)")
+    assert close(scale(x), x / 4)
+    next(scale.parameters()).data.copy_(torch.arange(6))
+    assert close(scale(x), x * torch.arange(6.0)[:, None, None])
+
+
+def test_a_position_embedding_follows_the_size() -> None:
+    module = module_of("position_embedding")
+    (weight,) = module.parameters()
+    x = noise(2, 6, 7, 5, seed=0, dtype=torch.float64)
+    assert close(module(x), x + weight)
+    larger = noise(1, 6, 9, 8, seed=1, dtype=torch.float64)
+    resized = F.interpolate(weight[None], [9, 8], mode="bicubic", align_corners=False, antialias=True)
+    assert close(module(larger), larger + resized)
+    weight.data.fill_(0.5)
+    assert close(module(larger), larger + 0.5)
+
+
+def test_drop_path_drops_whole_samples_in_training_alone() -> None:
+    module = module_of("drop_path(p=0.25)")
+    x = torch.ones(2000, 6, 2, 2, dtype=torch.float64)
+    assert close(module.eval()(x), x)
+    torch.manual_seed(0)
+    made = module.train()(x)
+    each = made.flatten(1)
+    assert close(each.amin(1), each.amax(1))
+    assert set(each[:, 0].tolist()) == {0.0, 1 / 0.75}
+    assert float(made.mean()) == pytest.approx(1.0, abs=0.05)
+
+
+COSTS = {  # parameters and MACs by hand, for 6 channels at 7 x 5
+    "relu6": (0, 0), "silu": (0, 0), "hardswish": (0, 0), "hard_sigmoid": (0, 0), "drop_path": (0, 0), "space_to_depth": (0, 0),
+    "group_norm": (12, 0), "layer_scale": (6, 0), "position_embedding": (6 * 7 * 5, 0),
+    "conv(kernel=2, stride=2)": (6 * 6 * 4 + 6, 6 * 6 * 4 * 4 * 3),
+    "conv(kernel=4, stride=4, groups=depthwise)": (6 * 16 + 6, 6 * 16 * 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", COSTS)
+def test_costs(text: str) -> None:
+    params, macs, *_ = frame_cost(graph_of(text), Flow(6, Place(7, 5, 7, 5)))
+    assert (params, macs) == COSTS[text]
+    assert params == sum(value.numel() for value in module_of(text).parameters())
+
+
+def around(graph: Graph) -> Architecture:
+    return Architecture((Stage(16, (Block((graph, None)),)),), 10, (32, 32), (8, 16))
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLE) - {"input"}))
+def test_a_file_names_the_oldest_version_that_can_say_it(name: str) -> None:
+    """So that files which older programs can read stay readable by them."""
+    since = TABLE[name].since
+    assert since == (3 if name in NEW else 2 if name in ("relu", "average_pool") else 1)
+    if since == 3 and name != "space_to_depth":
+        assert json.loads(to_text(around(graph_of(name))))["version"] == 3
+    assert json.loads(to_text(around(graph_of("gelu"))))["version"] == 1
+    assert json.loads(to_text(around(graph_of("conv(kernel=3)"))))["version"] == 1
+
+
+NEW = {
+    "group_norm", "layer_scale", "relu6", "silu", "hardswish", "hard_sigmoid", "position_embedding", "drop_path",
+    "space_to_depth",
+}  # fmt: skip
+
+
+def test_a_head_that_pools_and_a_stage_of_its_entry_alone() -> None:
+    """Version 3 can say them; the network runs, and gives what it gives without the words."""
+    head = graph_of("global_average_pool", "conv(kernel=1, ratio=3)", "hardswish")
+    entry = graph_of("conv(kernel=3, ratio=2, stride=2)")
+    made = Architecture((Stage(16, (), entry),), 10, (32, 32), (8, 8), 3, head)
+    assert json.loads(to_text(made))["version"] == 3
+    assert parse(to_text(made)) == made
+    assert json.loads(to_text(made.replace(stages=(Stage(16, (), entry),), head=None)))["version"] == 3
+    network = build(made).eval()
+    x = noise(2, 3, 32, 32, seed=0)
+    features = network.forward_features(x)[-1]
+    assert features.shape == (2, 16, 8, 8)
+    conv = next(module for name, module in network.named_modules() if name.startswith("norm.conv"))
+    expected = network.head(F.hardswish(conv(features.mean((2, 3), keepdim=True))).flatten(1))
+    assert torch.allclose(network(x), expected, atol=1e-6)
+    plain = made.replace(stages=(Stage(16, (Block((graph_of("gelu"),), residual=False),), IDENTITY),), stem=(8, 16), head=None)
+    assert json.loads(to_text(plain))["version"] == 2

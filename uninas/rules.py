@@ -1,0 +1,306 @@
+"""What each operation makes of its inputs, and what that costs: the rules that the table of operations refers to.
+
+A rule of inference takes the operation and its inputs' types and gives the output's, or raises IllTyped. A rule of cost takes the
+operation, the first input's type, the output's, and the place. MACs are fused multiply-adds of convolutions, linear layers and
+attention products.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from uninas.shapes import MOST_CHANNELS, MOST_STRIDE, AttentionMap, FeatureMap, IllTyped, Place, Type, pixels_of, table_size
+
+if TYPE_CHECKING:
+    from uninas.ops import Op
+
+# --- inference ----------------------------------------------------------------------------------------------------------
+
+
+def feature(op: Op, given: Type) -> FeatureMap:
+    """The input as a feature map; IllTyped for any other."""
+    if type(given) is not FeatureMap:
+        raise IllTyped(f"{op.text} expects a feature map, came {given}")
+    return given
+
+
+def same(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """Whatever came."""
+    return inputs[0]
+
+
+def same_feature(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The feature map that came."""
+    return feature(op, inputs[0])
+
+
+def same_map(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The attention map that came."""
+    if type(inputs[0]) is not AttentionMap:
+        raise IllTyped(f"{op.text} expects an attention map, came {inputs[0]}")
+    return inputs[0]
+
+
+def all_equal(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The one type of all inputs."""
+    first = inputs[0]
+    for other in inputs:
+        if other != first or type(other) is not type(first):
+            raise IllTyped(f"{op.text} expects inputs of one shape, came {first} and {other}")
+    return first
+
+
+def scaled(op: Op, channels: int, ratio: Fraction) -> int:
+    """So many times the channels, where that is a whole number."""
+    product = channels * ratio.numerator
+    if product % ratio.denominator:
+        raise IllTyped(f"{op.text} cannot make {ratio} of {channels} channels: not a whole number")
+    return bounded(op, product // ratio.denominator)
+
+
+def bounded(op: Op, channels: int) -> int:
+    """A number of channels, within what any value may have."""
+    if channels > MOST_CHANNELS:
+        raise IllTyped(f"{op.text} would make {channels} channels, expected at most {MOST_CHANNELS}")
+    return channels
+
+
+def strided(op: Op, given: FeatureMap) -> int:
+    """The stride of what an operation with a `stride` makes of a map."""
+    return coarser(op, given, op.values["stride"])
+
+
+def coarser(op: Op, given: FeatureMap, stride: int) -> int:
+    """The stride of a map that is so many times coarser than another."""
+    if stride == 1:
+        return given.stride
+    if given.pooled:
+        raise IllTyped(f"{op.text} expects a full map to take every {stride}th pixel of, came {given}")
+    if given.stride * stride > MOST_STRIDE:
+        raise IllTyped(f"{op.text} would make a map of stride {given.stride * stride}, expected at most {MOST_STRIDE}")
+    return given.stride * stride
+
+
+def conv_groups(op: Op, channels: int) -> int:
+    """In how many groups a convolution of so many channels works."""
+    groups = op.values["groups"]
+    return channels if groups == "depthwise" else int(groups)
+
+
+def tiles(op: Op) -> bool:
+    """Whether a window moves by its own, even size; any other is odd, and padded to keep the centre."""
+    kernel: int = op.values["kernel"]
+    if kernel % 2:
+        return False
+    if kernel != op.values["stride"] or op.values.get("dilation", 1) != 1:
+        raise IllTyped(f"{op.text} expects an odd kernel, or an even one that is equal to its stride, undilated")
+    return True
+
+
+def infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """Channels by the ratio, sides by the stride."""
+    given = feature(op, inputs[0])
+    tiles(op)
+    out = scaled(op, given.channels, op.values["ratio"])
+    groups = conv_groups(op, given.channels)
+    if given.channels % groups or out % groups:
+        raise IllTyped(f"{op.text} cannot split {given.channels} -> {out} channels into {groups} groups")
+    return FeatureMap(out, given.pooled, strided(op, given))
+
+
+def same_full(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The full feature map that came."""
+    given = feature(op, inputs[0])
+    if given.pooled:
+        raise IllTyped(f"{op.text} expects a full map, came {given}")
+    return given
+
+
+def infer_group_norm(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The feature map that came, whose channels fall into whole groups."""
+    given = feature(op, inputs[0])
+    if given.channels % op.values["groups"]:
+        raise IllTyped(f"{op.text} cannot split {given.channels} channels into groups")
+    return given
+
+
+def infer_space_to_depth(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """Each tile of factor x factor pixels becomes one pixel with all their channels."""
+    given, factor = feature(op, inputs[0]), op.values["factor"]
+    return FeatureMap(bounded(op, given.channels * factor * factor), given.pooled, coarser(op, given, factor))
+
+
+def infer_window(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """Pooling over a window, padded to keep the size (or its ceil(size / stride)); an even window moves by its own size."""
+    given = feature(op, inputs[0])
+    tiles(op)
+    return FeatureMap(given.channels, given.pooled, strided(op, given))
+
+
+def infer_zero(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """A map of zeros of any number of channels, stride and kind."""
+    given = feature(op, inputs[0])
+    stride = given.stride * op.values["stride"]
+    if stride > MOST_STRIDE:
+        raise IllTyped(f"{op.text} would make a map of stride {stride}, expected at most {MOST_STRIDE}")
+    return FeatureMap(scaled(op, given.channels, op.values["ratio"]), given.pooled or op.values["pooled"], stride)
+
+
+def infer_slice(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """One of equal pieces of the channels."""
+    given = feature(op, inputs[0])
+    index, count = op.values["index"], op.values["count"]
+    if given.channels % count or index >= count:
+        raise IllTyped(f"{op.text} cannot take piece {index} of {given.channels} channels in {count}")
+    return FeatureMap(given.channels // count, given.pooled, given.stride)
+
+
+def infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The channels of all inputs, which have one size."""
+    features = [feature(op, given) for given in inputs]
+    first = features[0]
+    if any(f.pooled != first.pooled for f in features):
+        raise IllTyped(f"{op.text} expects maps of one size, came full and pooled ones")
+    if any(f.stride != first.stride for f in features):
+        raise IllTyped(f"{op.text} expects maps of one size, came strides {sorted({f.stride for f in features})}")
+    return FeatureMap(bounded(op, sum(f.channels for f in features)), first.pooled, first.stride)
+
+
+def infer_pool(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The same channels on one pixel."""
+    given = feature(op, inputs[0])
+    return FeatureMap(given.channels, True, given.stride)
+
+
+def infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """A pooled map on all pixels again."""
+    given = feature(op, inputs[0])
+    if not given.pooled:
+        raise IllTyped(f"{op.text} expects a pooled map, came {given}")
+    return FeatureMap(given.channels, False, given.stride)
+
+
+def infer_matmul_qk(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """A map of each pixel to each, one for each head."""
+    query = feature(op, all_equal(op, inputs))
+    if query.channels % op.values["head_dim"]:
+        raise IllTyped(f"{op.text} cannot split {query.channels} channels into heads of {op.values['head_dim']}")
+    return AttentionMap(query.channels // op.values["head_dim"], query.pooled, query.stride)
+
+
+def infer_matmul_av(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The values, weighted."""
+    attention, value = same_map(op, inputs[:1]), feature(op, inputs[1])
+    assert type(attention) is AttentionMap
+    if value.channels % attention.heads or value[1:] != attention[1:]:
+        raise IllTyped(f"{op.text} cannot apply an {attention} to {value}")
+    return value
+
+
+# --- cost -----------------------------------------------------------------------------------------------------------------
+
+
+def conv_weights(op: Op, given: Type, made: Type) -> int:
+    """Entries of a convolution's kernel."""
+    kernel: int = op.values["kernel"]
+    return made[0] * (given[0] // conv_groups(op, given[0])) * kernel * kernel
+
+
+def conv_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Kernel and bias."""
+    return conv_weights(op, given, made) + (made[0] if op.values["bias"] else 0)
+
+
+def conv_macs(op: Op, given: Type, made: Type, place: Place) -> int:
+    """The kernel's entries at each pixel that is made."""
+    return conv_weights(op, given, made) * pixels_of(made, place)
+
+
+def conv_bias(op: Op, made: Type) -> int:
+    """A number for each channel made, or none."""
+    return made[0] if op.values["bias"] else 0
+
+
+def norm_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Weight and bias of each channel."""
+    return 2 * made[0]
+
+
+def table_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """A bias for each head and each offset between two tokens, at the reference size."""
+    height, width = table_size(made, place)
+    return made[0] * (2 * height - 1) * (2 * width - 1)
+
+
+def matmul_macs(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Channels times tokens squared, for both attention products: `made` of qk has C = heads * head_dim."""
+    tokens = pixels_of(made, place)
+    channels = made[0] * op.values["head_dim"] if type(made) is AttentionMap else made[0]
+    return channels * tokens * tokens
+
+
+def scale_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """A factor for each channel."""
+    return made[0]
+
+
+def embedding_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """An offset for each channel and pixel, at the reference size."""
+    height, width = table_size(made, place)
+    return made[0] * height * width
+
+
+# --- meaning --------------------------------------------------------------------------------------------------------------
+
+
+def sides(given: Type, place: Place) -> tuple[int, int]:
+    """Lengths of the last two dimensions of a tensor of that type, at the reference size."""
+    height, width = table_size(given, place)
+    return (height, width) if given.pooled or type(given) is FeatureMap else (height * width,) * 2
+
+
+def softmax_fault(op: Op, given: Type, place: Place) -> str | None:
+    """Why it means nothing on such an input, or None."""
+    return "softmax over one entry is constant" if sides(given, place)[1] == 1 else None
+
+
+def layer_norm_fault(op: Op, given: Type, place: Place) -> str | None:
+    """Why it means nothing on such an input, or None."""
+    return "LayerNorm over one channel is always zero" if given[0] == 1 else None
+
+
+def group_norm_fault(op: Op, given: Type, place: Place) -> str | None:
+    """Why it means nothing on such an input, or None."""
+    alone = given[0] == op.values["groups"] and sides(given, place) == (1, 1)
+    return "GroupNorm over one entry is always zero" if alone else None
+
+
+def batch_norm_fault(op: Op, given: Type, place: Place) -> str | None:
+    """Why it means nothing on such an input, or None."""
+    return "BatchNorm on a 1x1 map cannot train at batch 1" if sides(given, place) == (1, 1) else None
+
+
+def window_fault(op: Op, given: Type, place: Place) -> str | None:
+    """Why it means nothing on such an input, or None."""
+    return "pooling a 1x1 map changes nothing" if sides(given, place) == (1, 1) else None
+
+
+def mask_fault(op: Op, given: Type, place: Place) -> str | None:
+    """Why it means nothing on such an input, or None."""
+    return "the band covers the whole map" if max(sides(given, place)) - 1 <= op.values["band"] else None
+
+
+def conv_fault(op: Op, given: Type, place: Place) -> str | None:
+    """Why it means nothing on such an input, or None."""
+    if sides(given, place) == (1, 1):
+        if op.values["kernel"] > 1:
+            return "only the centre of the kernel sees a 1x1 map"
+        if op.values["stride"] > 1:
+            return "a 1x1 map has nothing to stride over"
+    return None
+
+
+def table_fault(op: Op, given: Type, place: Place) -> str | None:
+    """Why it means nothing on such an input, or None."""
+    return "an attention map of one entry" if sides(given, place)[1] == 1 else None

@@ -1,0 +1,30 @@
+"""Published networks as graphs of this space, by timm's names: equal in parameters and, with timm's weights, in output.
+
+    from uninas import preset
+    preset("resnet50")
+
+They prove that the space holds them, and are starts for a search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from uninas.graph import Architecture
+from uninas.zoo.convnext import convnext
+from uninas.zoo.mobile import efficientnet_b0, mobilenetv2, mobilenetv3_large
+from uninas.zoo.residual import regnety, resnet
+
+__all__ = ["ZOO"]
+
+ZOO: dict[str, Callable[..., Architecture]] = {
+    "resnet50": resnet,
+    "resnext50_32x4d": partial(resnet, groups=32, group_width=4),
+    "regnety_004": partial(regnety, widths=(48, 104, 208, 440), depths=(1, 3, 6, 6), group_width=8),
+    "mobilenetv2_100": mobilenetv2,
+    "mobilenetv3_large_100": mobilenetv3_large,
+    "efficientnet_b0": efficientnet_b0,
+    "convnext_tiny": convnext,
+}
+"""Name in timm -> what makes it; each takes `classes` and `input_size`."""
