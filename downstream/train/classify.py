@@ -212,7 +212,7 @@ class _Work:
                 self._ema.update(self._model)
             value = loss.detach().double()
             sums += torch.stack([value.nan_to_num(0.0, 0.0, 0.0), torch.isfinite(value).double()])
-            self._watch.step(self.state.epoch, settings.epochs, step, steps, partial(float, loss))
+            self._watch.step(self.state.epoch, settings.epochs, step, steps, partial(float, loss.detach()))
         numbers = torch.cat(bad).cpu()
         self._note_unreadable(self._train, (numbers[numbers > 0] - 1).tolist())
         if self._distributed:

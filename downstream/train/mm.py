@@ -238,7 +238,7 @@ def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> A
         def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
             loss = outputs["loss"]
             self._losses.append(float(loss))
-            watch.step(runner.epoch, settings.epochs, batch_idx, len(runner.train_dataloader), partial(float, loss))
+            watch.step(runner.epoch, settings.epochs, batch_idx, len(runner.train_dataloader), partial(float, loss.detach()))
 
         def after_train_epoch(self, runner: Any) -> None:
             steps, seconds = len(self._losses), time.perf_counter() - self._begin

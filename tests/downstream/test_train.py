@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,22 @@ def test_killed_in_the_first_epoch(data: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(settings(epochs=1), data, tmp_path / "run", workers=0, watch=Stop())
     assert train(read(tmp_path / "run"), data, tmp_path / "run", workers=0, resume=True).best_epoch == 1
+
+
+def test_a_loss_is_shown_without_its_gradient(data: Path, tmp_path: Path) -> None:
+    """Else torch warns, between the lines of the progress; here a warning is an error."""
+    shown: list[float] = []
+
+    class Look(Watch):
+        def step(self, epoch: int, epochs: int, step: int, steps: int, loss: Callable[[], float]) -> None:
+            shown.append(loss())
+
+    torch.set_warn_always(True)
+    try:
+        train(settings(epochs=1), data, tmp_path / "run", workers=0, watch=Look())
+    finally:
+        torch.set_warn_always(False)
+    assert len(shown) > 1
 
 
 def test_a_folder_has_one_training_at_a_time(data: Path, tmp_path: Path) -> None:
