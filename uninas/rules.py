@@ -88,20 +88,17 @@ def conv_groups(op: Op, channels: int) -> int:
     return channels if groups == "depthwise" else int(groups)
 
 
-def tiles(op: Op) -> bool:
-    """Whether a window moves by its own, even size; any other is odd, and padded to keep the centre."""
+def check_window(op: Op) -> None:
+    """IllTyped for a window that is neither odd, and so padded to keep its centre, nor even and moved by its own size."""
     kernel: int = op.values["kernel"]
-    if kernel % 2:
-        return False
-    if kernel != op.values["stride"] or op.values.get("dilation", 1) != 1:
+    if kernel % 2 == 0 and (kernel != op.values["stride"] or op.values.get("dilation", 1) != 1):
         raise IllTyped(f"{op.text} expects an odd kernel, or an even one that is equal to its stride, undilated")
-    return True
 
 
 def infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
     """Channels by the ratio, sides by the stride."""
     given = feature(op, inputs[0])
-    tiles(op)
+    check_window(op)
     out = scaled(op, given.channels, op.values["ratio"])
     groups = conv_groups(op, given.channels)
     if given.channels % groups or out % groups:
@@ -134,7 +131,7 @@ def infer_space_to_depth(op: Op, inputs: tuple[Type, ...]) -> Type:
 def infer_window(op: Op, inputs: tuple[Type, ...]) -> Type:
     """Pooling over a window, padded to keep the size (or its ceil(size / stride)); an even window moves by its own size."""
     given = feature(op, inputs[0])
-    tiles(op)
+    check_window(op)
     return FeatureMap(given.channels, given.pooled, strided(op, given))
 
 
