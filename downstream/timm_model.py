@@ -248,13 +248,23 @@ def uninas(pretrained: bool = False, *, arch: Source | None = None, **options: A
 
 def _about(architecture: Architecture, options: dict[str, Any]) -> dict[str, Any]:
     """What timm's data configuration and tools want to know of a model."""
-    place = architecture.flows()[-1].place
     return {
         "input_size": (options.get("in_chans", 3), *architecture.input_size),
-        "pool_size": (place.height, place.width),
+        "pool_size": _pooled_size(architecture),
         "num_classes": options.get("num_classes", 1000),
         "first_conv": _first_convolution(architecture.stem),
     }
+
+
+def _pooled_size(architecture: Architecture) -> tuple[int, int]:
+    """Height and width of the map that is pooled, which the head may have made smaller, or pooled before."""
+    channels, place = architecture.flows()[-1]
+    if architecture.head is not None:
+        made = architecture.head.frame_types(channels)[architecture.head.output]
+        if made.pooled:
+            return 1, 1
+        place = place.strided(made.stride)
+    return place.height, place.width
 
 
 def _first_convolution(stem: tuple[int, int] | Graph) -> str | None:
@@ -262,4 +272,7 @@ def _first_convolution(stem: tuple[int, int] | Graph) -> str | None:
     if not isinstance(stem, Graph):
         return "stem.conv1"
     readers = [(node, name) for node, name in zip(stem.nodes, layer_names(stem), strict=True) if 0 in node.inputs]
-    return f"stem.{readers[0][1]}" if len(readers) == 1 and readers[0][0].op.name == "conv" else None
+    if len(readers) != 1 or readers[0][0].op.name != "conv":
+        return None
+    node, name = readers[0]
+    return f"stem.{name}" if node.op.values["kernel"] % 2 else f"stem.{name}.conv"  # patches are filled up before

@@ -21,6 +21,8 @@ from uninas import Architecture, InputError, canonicalise, cost, preset
 from uninas.compile import build
 from uninas.spaces import nasbench201
 from uninas.text import to_text
+from uninas.zoo.convnext import convnext
+from uninas.zoo.mobile import mobilenetv3_large
 
 import timm  # isort: skip  after the repair of torchvision
 from timm.models import group_parameters  # isort: skip
@@ -33,6 +35,8 @@ NETWORKS: dict[str, Architecture] = {
     **{f"walk {seed}": walked(small(), random.Random(seed), 60) for seed in range(6)},
     "found": canonicalise(walked(tiny("RET"), random.Random(9), 40)),
     "cell": nasbench201.architecture(CELL, classes=7, channels=8, cells=1),
+    "patches": convnext(widths=(8, 16, 24, 32), depths=(1, 1, 2, 1), classes=7, input_size=(64, 64)),
+    "a head that pools": mobilenetv3_large(classes=7, input_size=(64, 64)),
 }
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
