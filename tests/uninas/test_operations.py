@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from tests.uninas.running import noise
 from uninas.compile import GraphModule, build
+from uninas.edits import Rejection, mutate
 from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, GraphBuilder, Stage
 from uninas.graph_cost import frame_cost
 from uninas.layers import LAYERS
@@ -181,3 +183,12 @@ def test_a_head_that_pools_and_a_stage_of_its_entry_alone() -> None:
     assert torch.allclose(network(x), expected, atol=1e-6)
     plain = made.replace(stages=(Stage(16, (Block((graph_of("gelu"),), residual=False),), IDENTITY),), stem=(8, 16), head=None)
     assert json.loads(to_text(plain))["version"] == 2
+
+
+def test_a_network_without_blocks_has_no_place_for_an_edit() -> None:
+    """All its work is in its entries."""
+    made = Architecture((Stage(16, (), graph_of("conv(kernel=3, ratio=2, stride=2)")),), 10, (32, 32), (8, 8))
+    for seed in range(20):
+        found = mutate(made, random.Random(seed))
+        assert isinstance(found, Rejection)
+        assert found.reason == "no_site"

@@ -62,6 +62,8 @@ def propose(architecture: Architecture, rng: random.Random, prior: Mapping[str, 
     prior = PRIOR if prior is None else prior
     kind = rng.choices(list(prior), weights=list(prior.values()))[0]
     sites = [(s, b) for s, stage in enumerate(parent.stages) for b in range(len(stage.blocks))]
+    if not sites:
+        return Rejection("no_site", "the network has no block: all its operations are in its stem, entries and head")
     stage, block = sites[rng.randrange(len(sites))]
     if kind in _BLOCK_SITES:
         arguments, sub = _BLOCK_SITES[kind](parent, stage, block, rng, sites), 0
