@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from typing import NoReturn
 
@@ -12,11 +12,14 @@ from search.algorithms import ALGORITHMS
 from search.objective import COSTS, LATENCY, SCORE
 from search.schema import LatencyConfig, SearchConfig, SpaceConfig
 from uninas.errors import InputError
+from uninas.spaces import SPACES
 
 ORDERS = ("ask", "completion")
 POOLS = ("serial", "ray")
 PRECISIONS = ("float32", "bfloat16", "float16")  # those of proxies.timing, which only a worker imports
 SMALLEST_SIZE = 32  # pixels: the presets halve the resolution five times
+SMALLEST_CHOSEN_SIZE = 8  # pixels, for a space of choices; the smallest images that any is known for have 16
+GRAPH_KEYS = ("widths", "depths", "stem", "nodes_per_subblock", "random_edits")  # of space: about the universal graph space only
 
 
 def check(config: SearchConfig, source: str) -> None:
@@ -76,15 +79,11 @@ def check(config: SearchConfig, source: str) -> None:
 
     if len(config.size) != 2:
         refuse("size", "one number, or a height and a width", config.size)
-    if min(config.size) < SMALLEST_SIZE:
-        refuse("size", f"at least {SMALLEST_SIZE} pixels each way (five halvings)", f"{config.size[0]}x{config.size[1]}")
-    if (config.space.preset is None) == (config.space.architecture is None):
-        refuse("space", "one of preset and architecture", "both" if config.space.preset else "neither")
-    if len(config.space.stem) != 2:
-        refuse("space.stem", "two widths", config.space.stem)
-    scaled = config.space.widths or config.space.depths or config.space.stem != SpaceConfig().stem
-    if config.space.architecture is not None and scaled:
-        refuse("space", "widths, depths and stem beside a preset only", "them beside space.architecture")
+    chosen = config.space.name is not None or config.space.file is not None
+    smallest, why = (SMALLEST_CHOSEN_SIZE, "") if chosen else (SMALLEST_SIZE, " (five halvings)")
+    if min(config.size) < smallest:
+        refuse("size", f"at least {smallest} pixels each way{why}", f"{config.size[0]}x{config.size[1]}")
+    _check_space(config.space, chosen, refuse, known)
     if not 0 <= config.proxies.smoothing < 1:
         refuse("proxies.smoothing", "a number in [0, 1)", config.proxies.smoothing)
 
@@ -101,6 +100,27 @@ def check(config: SearchConfig, source: str) -> None:
         refuse("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
     _check_options(config, source)
     _check_objectives(config, source)
+
+
+def _check_space(
+    space: SpaceConfig, chosen: bool, refuse: Callable[..., NoReturn], known: Callable[[str, str, Iterable[str]], None]
+) -> None:
+    """One way to name a space, and only keys that mean something beside it; `chosen`: a space of choices."""
+    ways = ("preset", "architecture", "name", "file")
+    given = [way for way in ways if getattr(space, way) is not None]
+    if len(given) != 1:
+        refuse("space", f"one of {', '.join(ways[:-1])} and {ways[-1]}", " and ".join(given) or "none")
+    if space.name is not None:
+        known("space.name", space.name, SPACES)
+    if len(space.stem) != 2:
+        refuse("space.stem", "two widths", space.stem)
+    changed = [key for key in GRAPH_KEYS if getattr(space, key) != getattr(SpaceConfig(), key)]
+    if chosen and changed:
+        refuse("space", f"no {', '.join(changed)} beside {given[0]}, whose space has none", "them")
+    if space.architecture is not None and set(changed) & {"widths", "depths", "stem"}:
+        refuse("space", "widths, depths and stem beside a preset only", "them beside space.architecture")
+    if space.start is not None and not chosen:
+        refuse("space.start", "it beside name or file, whose genotypes it is one of", f"it beside {given[0]}")
 
 
 def _check_objectives(config: SearchConfig, source: str) -> None:

@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from search.check import check
 from search.schema import SearchConfig
 from uninas.errors import InputError
+from uninas.spaces import SPACES
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
@@ -76,7 +77,9 @@ def to_yaml(config: SearchConfig) -> str:
     return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
 
 
-_YOUNGER = (("latency",), ("objectives",), ("budget", "latency_ms"))
+_YOUNGER = (
+    ("latency",), ("objectives",), ("budget", "latency_ms"), ("space", "name"), ("space", "file"), ("space", "start"),
+)  # fmt: skip
 """Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
 
 
@@ -98,9 +101,10 @@ def digest(config: SearchConfig) -> str:
 
 
 def _spell_out(values: dict[Any, Any]) -> None:
-    """Write the short form `space: coatnet` as the mapping it stands for, in place."""
-    if isinstance(values.get("space"), str):
-        values["space"] = {"preset": values["space"]}
+    """Write the short form `space: coatnet`, or `space: mobilenetv2`, as the mapping it stands for, in place."""
+    short = values.get("space")
+    if isinstance(short, str):
+        values["space"] = {"name" if short in SPACES else "preset": short}
 
 
 class _Loader(yaml.SafeLoader):

@@ -7,6 +7,8 @@ RUN/best.json       the best network, an architecture file
 RUN/finalists/      the others, best first: 01.json is best.json
 RUN/front/          the Pareto front, best score first, where the search has several objectives
 RUN/report.html     for people
+RUN/start.json      the architecture the run started from, where it was a file
+RUN/space.py        the user's own space, where there is one: a resume runs it
 """
 
 from __future__ import annotations
@@ -39,9 +41,11 @@ from search.space import from_config
 from search.window import window_warnings
 from uninas.errors import InputError
 from uninas.files import write_text
+from uninas.spaces import own
 
 FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 START = "start.json"  # the architecture file a run started from, kept with it
+SPACE_FILE = "space.py"  # the file of the user's own space, kept with the run
 
 PoolMaker = Callable[[SearchConfig, View, Interrupts], Pool]
 
@@ -90,6 +94,7 @@ def begin(
     """
     if folder.exists():
         raise InputError(f"{folder}: expected a new run folder; it exists: resume it with --resume, or give another --out")
+    own_space = None if config.space.file is None else own.read(Path(config.space.file))
     space = space or from_config(config)
     with _collector(config), Interrupts() as interrupts:
         pool = pool_maker(config, view, interrupts)
@@ -103,6 +108,8 @@ def begin(
             results.write_config(folder, config)
             if config.space.architecture is not None:
                 write_text(folder / START, space.text(space.starts()[0]))
+            if own_space is not None:
+                write_text(folder / SPACE_FILE, own_space)
             run = _Run(config, folder, space, view, interrupts, name, address)
             with journals.create(folder / "journal.jsonl", _header(config)) as journal:
                 return run.finish(journal, lambda: (pool, environment))
@@ -137,7 +144,7 @@ def resume(
     if wanted < config.evaluations:
         raise InputError(f"evaluations: expected at least the run's {config.evaluations}; got {wanted}")
     extended = dataclasses.replace(config, evaluations=wanted)
-    space = space or from_config(config, folder / START if config.space.architecture is not None else None)
+    space = space or from_config(config, stored(config, folder))
     with _collector(config), Interrupts() as interrupts:
         run = _Run(extended, folder, space, view, interrupts, name, address)
         pool: Pool | None = None
@@ -161,6 +168,13 @@ def resume(
             if pool is not None:
                 pool.close()
             view.close()
+
+
+def stored(config: SearchConfig, folder: Path) -> Path | None:
+    """Give a run's own copy of the file that its space came from; None where it came from none."""
+    if config.space.architecture is not None:
+        return folder / START
+    return None if config.space.file is None else folder / SPACE_FILE
 
 
 def _header(config: SearchConfig) -> dict[str, Any]:

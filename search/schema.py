@@ -10,8 +10,11 @@ from typing import Any
 class SpaceConfig:
     """Where the search starts and how far a graph may grow."""
 
-    preset: str | None = None  # resnet | efficientnet | vit | coatnet; exactly one of preset and architecture
+    preset: str | None = None  # resnet | efficientnet | vit | coatnet; exactly one of preset, architecture, name and file
     architecture: str | None = None  # path of an architecture file to start from
+    name: str | None = None  # a published space of choices, see uninas.spaces: mobilenetv2, nasbench101, ..
+    file: str | None = None  # path of a Python file that defines such a space, SPACE; it runs as code
+    start: str | None = None  # beside name or file: the genotype to start from, as its space writes it; default: the space's own
     widths: list[int] | None = None  # channels of each stage; default: the preset's
     depths: list[int] | None = None  # blocks of each stage; default: the preset's
     stem: list[int] = field(default_factory=lambda: [32, 64])  # channels of the stem's two convolutions

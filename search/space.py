@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, final
 
 import uninas
-from search.candidate import Candidate, Rejected
+from search.candidate import Candidate, Rejected, Space
 from search.schema import BudgetConfig, SearchConfig
 from uninas import edits
 from uninas.errors import InputError
@@ -55,7 +55,7 @@ class GraphSpace:
         self._starts = []
         for place, architecture in enumerate(starts):
             candidate = self._candidate(uninas.canonicalise(architecture))
-            self._refuse_breach(candidate, names[place] if names else f"start {place}")
+            refuse_breach(candidate, self._bounds, names[place] if names else f"start {place}")
             self._starts.append(candidate)
 
     def starts(self) -> Sequence[Candidate]:
@@ -121,24 +121,30 @@ class GraphSpace:
         cost = uninas.cost(architecture, self._size).as_dict()
         return Candidate(architecture.digest, architecture, cost, parent, edit)
 
-    def _refuse_breach(self, candidate: Candidate, name: str) -> None:
-        breaches = [
-            f"{key} {candidate.cost[key]:,} > {bound:,} (by {candidate.cost[key] - bound:,})"
-            for key, bound in self._bounds.items()
-            if candidate.cost[key] > bound
-        ]
-        if breaches:
-            raise InputError(f"{name}: expected a start within the budget; {', '.join(breaches)}: narrow it or raise the budget")
+
+def refuse_breach(start: Candidate, bounds: Mapping[str, int], name: str) -> None:
+    """Raise InputError for a start that is over one of the bounds; `name` is how the message calls it."""
+    breaches = [
+        f"{key} {start.cost[key]:,} > {bound:,} (by {start.cost[key] - bound:,})"
+        for key, bound in bounds.items()
+        if start.cost[key] > bound
+    ]
+    if breaches:
+        raise InputError(f"{name}: expected a start within the budget; {', '.join(breaches)}: narrow it or raise the budget")
 
 
-def from_config(config: SearchConfig, stored: Path | None = None) -> GraphSpace:
-    """Make the space that a configuration describes; `stored` replaces its architecture file by a run's own copy.
+def from_config(config: SearchConfig, stored: Path | None = None) -> Space:
+    """Make the space that a configuration describes; `stored` replaces its file by a run's own copy.
 
     Raises:
         InputError: no such preset or file, it does not suit the widths, or it breaks its budget.
     """
     height, width = config.size
     space = config.space
+    if space.name is not None or space.file is not None:
+        from search import choice_space  # it builds upon this file
+
+        return choice_space.from_config(config, stored)
     if space.preset is not None:
         name = f"preset {space.preset}"
         start = uninas.preset(

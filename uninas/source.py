@@ -1,36 +1,33 @@
-"""Where architectures come from: a preset's name, a cell of NAS-Bench-201, an architecture file, a reference JSON."""
+"""Where architectures come from: a preset's name, a point of a published space, an architecture file, a reference JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from uninas.errors import InputError
 from uninas.graph import Architecture
 from uninas.presets import PRESETS, preset
-from uninas.spaces import nasbench201
+from uninas.spaces import SPACES, architecture_of
 from uninas.text import FORMAT, from_document, read_object
 from uninas.zoo import ZOO
 
 _MAX_BYTES = 64 << 20
 
-SPACES: dict[str, Callable[[str], Architecture]] = {"nasbench201": nasbench201.architecture}
-"""Prefix of `PREFIX:TEXT` -> the architecture that the text names in that space."""
-
 
 def load(source: str | Path) -> Architecture:
     """The architecture that `source` names: a preset, our file, the reference's JSON, or the run of a search or of a training.
 
-    `nasbench201:` and the text of a cell name that cell's network for CIFAR-10.
+    SPACE:TEXT, such as `nasbench201:` and the text of a cell, names the network that the text stands for in a published space,
+    with the classes and the input size of its source.
     Raises InputError that says what was expected, what came and where.
     """
     if str(source) in {*PRESETS, *ZOO}:
         return preset(str(source))
     space, colon, text = str(source).partition(":")
     if colon and space in SPACES:
-        return SPACES[space](text)
+        return architecture_of(SPACES[space], text)
     path = Path(source)
     try:
         path = _in_folder(path)
@@ -39,8 +36,7 @@ def load(source: str | Path) -> Architecture:
         text = content.decode("utf-8")
     except FileNotFoundError:
         raise InputError(
-            f"expected a preset ({', '.join([*PRESETS, *ZOO])}), nasbench201:CELL or a file, came {str(source)[:200]!r}: "
-            "no such file"
+            f"expected a preset ({', '.join([*PRESETS, *ZOO])}), SPACE:TEXT or a file, came {str(source)[:200]!r}: no such file"
         ) from None
     except OSError as error:
         raise InputError(f"{_shown(path)}: cannot be read as a text file ({error.strerror or error})") from None

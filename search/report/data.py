@@ -71,7 +71,8 @@ class Run:
         tallies: by phase, "search" and "random".
         finalists: the best of the search after their rescoring so far, best first.
         front: the Pareto front of the search so far, best score first; empty where there is one objective.
-        best: the chosen network, or the leader so far; None where no candidate has a score yet.
+        best: the chosen network, or the leader so far; None where no candidate has a score yet, or only the user's own space
+            could make the leader again.
         chosen: whether `best` is what best.json holds, and all that decides it is in the journal.
         refined: the short trainings of the finalists; None where there were none.
     """
@@ -217,17 +218,22 @@ def read_run(folder: Path) -> Run:
     )
 
 
-def _rebuild(folder: Path, config: SearchConfig, digest: str) -> uninas.Architecture:
-    """An architecture of the journal, made again from the start edit by edit."""
+def _rebuild(folder: Path, config: SearchConfig, digest: str) -> uninas.Architecture | None:
+    """An architecture of the journal, made again from the start edit by edit.
+
+    None where that would run a Python file, the user's own space: who reads a report runs no code of the run.
+    """
+    if config.space.file is not None:
+        return None
     stored = folder / "start.json"
     space = from_config(config, stored if stored.is_file() else None)
     try:
-        architecture: uninas.Architecture = rebuild(folder / "journal.jsonl", space, [digest])[digest].body
+        candidate = rebuild(folder / "journal.jsonl", space, [digest])[digest]
     except KeyError as error:
         raise InputError(f"{folder / 'journal.jsonl'}: expected every parent in the journal; {error} is not") from None
     except ValueError as error:
         raise InputError(str(error)) from None
-    return architecture
+    return uninas.parse(space.text(candidate))
 
 
 def _entry(record: Mapping[str, Any]) -> Entry:

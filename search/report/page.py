@@ -94,9 +94,10 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
 
 def _lead(run: Run) -> str:
     config = run.config
-    start = config.space.preset or config.space.architecture
+    chosen = config.space.name or config.space.file
+    start = config.space.preset or config.space.architecture or f"the space {chosen}"
     text = (
-        f"{config.algorithm} from {start}, objective {config.objective}, {len(run.entries)} candidates at"
+        f"{config.algorithm} {'in' if chosen else 'from'} {start}, objective {config.objective}, {len(run.entries)} candidates at"
         f" {config.size[0]} × {config.size[1]} pixels with {config.classes} classes, seed {config.seed}"
     )
     return text + (f"; a random search of {len(run.baseline)} beside it." if run.baseline else ".")

@@ -71,10 +71,11 @@ def test_the_digest_leaves_out_what_a_resume_may_change() -> None:
 
 
 def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() -> None:
-    """A run that began before there were latency, objectives and budget.latency_ms still resumes."""
+    """A run that began before there were latency, objectives, budget.latency_ms and spaces of choices still resumes."""
     settings = config.parse("space: vit")
     old = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("evaluations", "pool")}
     del old["latency"], old["objectives"], old["budget"]["latency_ms"]
+    del old["space"]["name"], old["space"]["file"], old["space"]["start"]
     digest = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()
     assert digest == "fe4ba375772aae39cb7b032c1063b81a74f64d9ac023435f8f684980340a6f24", "as the program before those keys had it"
     assert config.digest(settings) == digest

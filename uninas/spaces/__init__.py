@@ -1,5 +1,33 @@
-"""Published search spaces as generators of the one graph's architectures; each is a file of its own. No torch here."""
+"""Published search spaces as generators of the one graph's architectures; each is a file of its own. No torch here.
 
-from uninas.spaces import nasbench201
+    SPACES["nasbench101"].sample(rng)       a genotype: plain JSON data
+    SPACES["nasbench101"].build(genotype, classes, input_size)
 
-__all__ = ["nasbench201"]
+A space of one's own is a `Product` of named positions, or anything with the methods of `ChoiceSpace`; see docs/guides/spaces.md.
+"""
+
+from uninas.spaces import (
+    mobilenetv2,
+    nasbench1shot1,
+    nasbench101,
+    nasbench201,
+    nasbench_macro,
+    nats_bench_size,
+    zennas,
+)
+from uninas.spaces.choices import ChoiceSpace, Genotype, Product, architecture_of
+
+__all__ = ["SPACES", "ChoiceSpace", "Genotype", "Product", "architecture_of", "nasbench201"]
+
+_SPACES: tuple[ChoiceSpace, ...] = (
+    mobilenetv2.SPACE,
+    zennas.SPACE,
+    nasbench101.SPACE,
+    *nasbench1shot1.SPACES.values(),
+    nasbench201.SPACE,
+    nats_bench_size.SPACE,
+    nasbench_macro.SPACE,
+)
+
+SPACES: dict[str, ChoiceSpace] = {space.name: space for space in _SPACES}
+"""Every published space, by the name that a configuration and the command line give it."""

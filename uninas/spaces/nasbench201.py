@@ -11,13 +11,15 @@ residual block of stride 2; BatchNorm, ReLU, global average pooling, a linear la
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import product
+from typing import Any
 
 from uninas.errors import InputError
 from uninas.graph import IDENTITY, Architecture, Block, Graph, GraphBuilder, Stage
 from uninas.ops import op
+from uninas.spaces.choices import Product
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """What an edge may carry, in the benchmark's own order."""
@@ -152,3 +154,31 @@ def architecture(
     blocks = (Block((cell(text),), residual=False),) * cells
     stages = tuple([Stage(channels * 2**i, blocks, IDENTITY if i == 0 else reduction()) for i in range(3)])
     return Architecture(stages, classes, input_size, _stem(in_channels, channels), in_channels, _head())
+
+
+_POSITIONS = tuple([f"edge{source}{target}" for source, target in EDGES])
+
+
+def _network(genotype: Mapping[str, Any], classes: int, input_size: tuple[int, int]) -> Architecture:
+    return architecture(_write(genotype), classes=classes, input_size=input_size)
+
+
+def _write(genotype: Mapping[str, Any]) -> str:
+    return cell_text([genotype[position] for position in _POSITIONS])
+
+
+def _read(text: str) -> dict[str, Any]:
+    return dict(zip(_POSITIONS, parse_cell(text), strict=True))
+
+
+SPACE = Product(
+    name="nasbench201",
+    positions=dict.fromkeys(_POSITIONS, OPERATIONS),
+    network=_network,
+    classes=10,
+    input_size=(32, 32),
+    first=dict.fromkeys(_POSITIONS, "nor_conv_3x3"),
+    write=_write,
+    read=_read,
+)
+"""The space of all cells, each as it is written: dead edges stay in what `build` gives."""

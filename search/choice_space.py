@@ -1,0 +1,118 @@
+"""A space of choices (`uninas.spaces`) as the algorithms see it: published ones by name, one of the user's own by file.
+
+A candidate keeps its genotype beside its network, which is in canonical form: two genotypes of one network have one digest. The
+journal has the whole genotype of each candidate: making it again needs no parent.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, final
+
+import uninas
+from search.candidate import Candidate, Rejected
+from search.schema import BudgetConfig, SearchConfig
+from search.space import BUDGETED, refuse_breach
+from uninas.errors import InputError
+from uninas.spaces import SPACES, ChoiceSpace, Genotype, own
+
+
+class _Body(NamedTuple):
+    """What a candidate is made of."""
+
+    genotype: Genotype
+    architecture: uninas.Architecture
+
+
+@final
+class GenotypeSpace:
+    """The networks of a space of choices that are within the budget.
+
+    Args:
+        space: what is searched.
+        budget: upper bounds of the networks' cost.
+        classes: outputs of the networks.
+        size: (H, W) in pixels of their input, at which cost is counted.
+        start: text of the genotype to begin with; None for the space's own.
+
+    Raises:
+        InputError: the start is not legal, cannot be built, or is over the budget.
+    """
+
+    def __init__(
+        self, space: ChoiceSpace, budget: BudgetConfig, *, classes: int, size: tuple[int, int], start: str | None = None
+    ) -> None:
+        self._space = space
+        self._bounds = {name: bound for name in BUDGETED if (bound := getattr(budget, name)) is not None}
+        self._classes = classes
+        self._size = size
+        self._start = self._candidate(space.start() if start is None else space.parse(start))
+        refuse_breach(self._start, self._bounds, f"{space.name}: {'its start' if start is None else 'space.start'}")
+
+    def starts(self) -> Sequence[Candidate]:
+        """Give the one start."""
+        return [self._start]
+
+    def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
+        """Try one neighbour of `parent`: one other choice."""
+        return self._within(self._space.mutate(parent.body.genotype, rng), parent.digest)
+
+    def sample(self, rng: random.Random) -> Candidate | Rejected:
+        """Try one sample of the space."""
+        return self._within(self._space.sample(rng), self._start.digest)
+
+    def text(self, candidate: Candidate) -> str:
+        """Write the candidate's canonical architecture file."""
+        return uninas.to_text(candidate.body.architecture)
+
+    def document(self, candidate: Candidate, metadata: Mapping[str, Any]) -> str:
+        """Write the candidate's architecture file with `metadata`, the space and the genotype in the space's own words."""
+        origin = {"space": self._space.name, "genotype": self._space.text(candidate.body.genotype)}
+        return uninas.to_text(candidate.body.architecture, {**origin, **metadata})
+
+    def replay(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate:
+        """Make the candidate of a journalled genotype again.
+
+        Raises:
+            ValueError: it is none of this space: another version of the code wrote it.
+        """
+        genotype = edit.get("genotype")
+        fault = self._space.fault(genotype)
+        if fault is not None:
+            raise ValueError(f"genotype in the journal: expected to be legal in {self._space.name} as it once was; {fault}")
+        return self._candidate(genotype, parent.digest, edit)
+
+    def _within(self, genotype: Genotype, parent: str) -> Candidate | Rejected:
+        if self._space.fault(genotype) is not None:  # a space of the user's own that gives what it calls illegal itself
+            return Rejected("illegal genotype")
+        candidate = self._candidate(genotype, parent, {"genotype": genotype})
+        breach = next((name for name, bound in self._bounds.items() if candidate.cost[name] > bound), None)
+        return candidate if breach is None else Rejected(f"over budget: {breach}")
+
+    def _candidate(self, genotype: Genotype, parent: str | None = None, edit: Mapping[str, Any] | None = None) -> Candidate:
+        try:
+            built = self._space.build(genotype, self._classes, self._size)
+            architecture = uninas.canonicalise(built)
+            cost = uninas.cost(architecture, self._size).as_dict()
+        except InputError as error:
+            raise InputError(
+                f"{self._space.name}: expected to build {self._space.text(genotype)}, which it calls legal; {error}"
+            ) from None
+        return Candidate(architecture.digest, _Body(genotype, architecture), cost, parent, edit)
+
+
+def from_config(config: SearchConfig, stored: Path | None = None) -> GenotypeSpace:
+    """Make the space that `space.name` or `space.file` names; `stored` replaces the file by a run's own copy.
+
+    Raises:
+        InputError: the file is no space, or its start does not do.
+    """
+    height, width = config.size
+    if config.space.name is not None:
+        space = SPACES[config.space.name]
+    else:
+        assert config.space.file is not None
+        space = own.load(stored or Path(config.space.file))
+    return GenotypeSpace(space, config.budget, classes=config.classes, size=(height, width), start=config.space.start)

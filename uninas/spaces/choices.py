@@ -1,0 +1,227 @@
+"""What a search space of choices is: genotypes as plain JSON data, and the network that each one stands for.
+
+A space says how a genotype is drawn, what its neighbours are, whether it is legal, and builds its architecture in the one graph;
+cost, files, drawings, scores and searches then need nothing more. `Product` is such a space made of named positions with options;
+a space that is no product (`nasbench101`, `mobilenetv2`) is a class of its own with the methods of `ChoiceSpace`.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Protocol, final
+
+from uninas.errors import InputError
+from uninas.graph import Architecture
+
+Genotype = Any
+"""Plain JSON data: mappings, lists, texts, numbers. Each space has its own form of it."""
+
+_TRIES = 10_000  # draws for a legal genotype
+
+
+class ChoiceSpace(Protocol):
+    """The contract. Every method is a pure function of its arguments; `rng` is the only randomness.
+
+    Attributes:
+        name: what a configuration and the command line call it.
+        size: how many genotypes there are, or how many of them differ where the source counts those; None where nobody knows.
+        classes: outputs of the network in the source.
+        input_size: (height, width) in pixels in the source.
+    """
+
+    @property
+    def name(self) -> str:
+        """See above."""
+        ...
+
+    @property
+    def size(self) -> int | None:
+        """See above."""
+        ...
+
+    @property
+    def classes(self) -> int:
+        """See above."""
+        ...
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """See above."""
+        ...
+
+    def start(self) -> Genotype:
+        """The genotype that a search begins with."""
+        ...
+
+    def sample(self, rng: random.Random) -> Genotype:
+        """A legal genotype that depends on no other."""
+        ...
+
+    def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
+        """A legal neighbour: exactly one choice differs. The argument stays as it was."""
+        ...
+
+    def fault(self, genotype: Genotype) -> str | None:
+        """Why it is no legal genotype of this space, or None. Any JSON data may come."""
+        ...
+
+    def build(self, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
+        """The network of a legal genotype."""
+        ...
+
+    def text(self, genotype: Genotype) -> str:
+        """A legal genotype in one line, as the source writes it where it does."""
+        ...
+
+    def parse(self, text: str) -> Genotype:
+        """Read what `text` wrote. Raises InputError that says what was expected, what came and where."""
+        ...
+
+
+def architecture_of(
+    space: ChoiceSpace, text: str, classes: int | None = None, input_size: tuple[int, int] | None = None
+) -> Architecture:
+    """The network that a text names in a space, by default with the classes and input size of the source. Raises InputError."""
+    genotype = space.parse(text)
+    return space.build(genotype, space.classes if classes is None else classes, input_size or space.input_size)
+
+
+def check_legal(space: ChoiceSpace, genotype: Genotype, what: str = "genotype") -> Genotype:
+    """The genotype itself. Raises InputError where the space finds a fault in it."""
+    fault = space.fault(genotype)
+    if fault is not None:
+        raise InputError(f"{space.name}: {what} {shown(genotype)}: {fault}")
+    return genotype
+
+
+def shown(value: object) -> str:
+    """Some JSON data for a message, no longer than a line."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 160 else text[:157] + "..."
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """A space of named positions, each with its options, chosen independently of each other.
+
+    A genotype is a mapping {position: option}. It is written `width=16 kernel=3` unless `write` and `read` say otherwise.
+
+    Attributes:
+        name: see `ChoiceSpace`.
+        positions: {position: options}; options are JSON data, at least one each, all different.
+        network: builds the architecture from (genotype, classes, input size).
+        classes: outputs of the network where nobody asks for others.
+        input_size: (height, width) in pixels where nobody asks for another.
+        first: the genotype a search begins with; default: the first option of each position.
+        legal: says why a combination is none of the space's, or None; default: every combination is one.
+        write: a genotype's text, for spaces that have a form of their own.
+        read: what `write` wrote, back as {position: option}; raises InputError. What it gives is checked.
+
+    Raises:
+        ValueError: options that are empty, equal, or (without `write`) cannot be told apart in a text.
+    """
+
+    name: str
+    positions: Mapping[str, Sequence[Any]]
+    network: Callable[[Mapping[str, Any], int, tuple[int, int]], Architecture]
+    classes: int = 1000
+    input_size: tuple[int, int] = (224, 224)
+    first: Mapping[str, Any] | None = None
+    legal: Callable[[Mapping[str, Any]], str | None] | None = None
+    write: Callable[[Mapping[str, Any]], str] | None = None
+    read: Callable[[str], Mapping[str, Any]] | None = None
+
+    def __post_init__(self) -> None:
+        for position, options in self.positions.items():
+            texts = [_option_text(option) for option in options]
+            if not texts or len(set(texts)) != len(texts):
+                raise ValueError(f"{self.name}: {position}: expected options that differ, at least one; got {list(options)}")
+            if self.write is None and any(not text or len(text.split()) != 1 for text in [position, *texts]):
+                raise ValueError(f"{self.name}: {position}: expected names and options without blanks; got {list(options)}")
+
+    @property
+    def size(self) -> int | None:
+        """Number of combinations; None where not all of them are legal."""
+        return prod(map(len, self.positions.values())) if self.legal is None else None
+
+    def start(self) -> dict[str, Any]:
+        """See `first`."""
+        return {position: options[0] for position, options in self.positions.items()} | dict(self.first or {})
+
+    def sample(self, rng: random.Random) -> dict[str, Any]:
+        """Each option with the same chance, drawn again until they are legal together. Raises InputError when they never are."""
+        for _ in range(_TRIES):
+            genotype = {position: rng.choice(options) for position, options in self.positions.items()}
+            if self.legal is None or self.legal(genotype) is None:
+                return genotype
+        raise InputError(f"{self.name}: expected a legal genotype among {_TRIES:,} samples; none was")
+
+    def mutate(self, genotype: Genotype, rng: random.Random) -> dict[str, Any]:
+        """A legal neighbour, each with the same chance. Raises InputError where there is none."""
+        found = list(self.neighbours(genotype))
+        if not found:
+            raise InputError(f"{self.name}: expected a legal neighbour of {shown(self.text(genotype))}; there is none")
+        return rng.choice(found)
+
+    def neighbours(self, genotype: Genotype) -> Iterator[dict[str, Any]]:
+        """Every legal genotype that differs in one position."""
+        for position, options in self.positions.items():
+            for option in options:
+                if option != genotype[position]:
+                    neighbour = {**genotype, position: option}
+                    if self.legal is None or self.legal(neighbour) is None:
+                        yield neighbour
+
+    def fault(self, genotype: Genotype) -> str | None:
+        """An unknown, missing or impossible position, or what `legal` says."""
+        if not isinstance(genotype, Mapping):
+            return f"expected a mapping of {', '.join(self.positions)}"
+        for position in (*self.positions, *genotype):
+            if position not in self.positions:
+                return f"expected no other positions than {', '.join(self.positions)}; got {shown(str(position))}"
+            if position not in genotype:
+                return f"expected an option for {position}; got none"
+            if not any(_same(genotype[position], option) for option in self.positions[position]):
+                known = ", ".join(map(_option_text, self.positions[position]))
+                return f"{position}: expected one of {shown(known)}; got {shown(_option_text(genotype[position]))}"
+        return None if self.legal is None else self.legal(genotype)
+
+    def build(self, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
+        """What `network` makes of it."""
+        return self.network(genotype, classes, input_size)
+
+    def text(self, genotype: Genotype) -> str:
+        """`width=16 kernel=3`, or what `write` makes of it."""
+        if self.write is not None:
+            return self.write(genotype)
+        return " ".join(f"{position}={_option_text(genotype[position])}" for position in self.positions)
+
+    def parse(self, text: str) -> dict[str, Any]:
+        """Read what `text` wrote. Raises InputError."""
+        if self.read is not None:
+            found = dict(self.read(text))
+        else:
+            found = {}
+            for word in text.split():
+                position, equals, written = word.partition("=")
+                if not equals or position in found:
+                    raise InputError(f"{self.name}: expected position=option once each; got {shown(word)!r} in {shown(text)!r}")
+                options = {_option_text(option): option for option in self.positions.get(position, ())}
+                found[position] = options.get(written, written)
+        check_legal(self, found)
+        return found
+
+
+def _option_text(option: object) -> str:
+    """An option in a text: bare where it is one, else compact JSON."""
+    return option if isinstance(option, str) else json.dumps(option, separators=(",", ":"))
+
+
+def _same(one: object, other: object) -> bool:
+    """Equal as JSON: 1 is neither 1.0 nor true, a list is a tuple."""
+    return one == other if isinstance(one, str) or isinstance(other, str) else _option_text(one) == _option_text(other)
