@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Parameters, MACs, layers and memory of an architecture, exactly and at any size.",
     ),
     "show": ("uninas.commands.show", "Read a network: a tree in the terminal, a picture as SVG."),
+    "space": ("uninas.commands.space", "The published search spaces, and one of your own: how many networks, what they cost."),
     "score": ("search.commands.score", "Training-free scores of one architecture."),
     "search": ("search.commands.search", "Search the space from a configuration file; resume a run."),
     "sweep": ("search.commands.sweep", "Several seeds or budgets of a search, side by side."),

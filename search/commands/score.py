@@ -36,7 +36,8 @@ def command(
     """Score ARCH without training: freshly initialised weights, random input, no labels.
 
     ARCH is a preset (resnet, efficientnet, vit, coatnet; published networks by timm's names, such as convnext_tiny), an
-    architecture file, a run folder, the reference's JSON, or nasbench201:CELL. vkdnw_single is printed as aleph + VKDNW / ln 9.
+    architecture file, a run folder, the reference's JSON, or a point of a published space, SPACE:TEXT such as nasbench201:CELL
+    (see `uninas space`). vkdnw_single is printed as aleph + VKDNW / ln 9.
 
     \b
     uninas score coatnet --proxies vkdnw,flops --batch 8

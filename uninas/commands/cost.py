@@ -18,8 +18,9 @@ def command(arch: str, size: tuple[int, int] | None, classes: int | None, as_jso
     """Parameters, MACs, layers and memory of ARCH, exactly and at any input size.
 
     ARCH is a preset (resnet, efficientnet, vit, coatnet; published networks by timm's names, such as convnext_tiny), an
-    architecture file, a run folder, the reference's JSON, or nasbench201:CELL. One MAC is one multiply-add of a convolution,
-    linear layer or attention product; papers often print 2 x MACs as FLOPs.
+    architecture file, a run folder, the reference's JSON, or a point of a published space, SPACE:TEXT such as nasbench201:CELL
+    (see `uninas space`). One MAC is one multiply-add of a convolution, linear layer or attention product; papers often print
+    2 x MACs as FLOPs.
 
     \b
     uninas cost coatnet

@@ -18,7 +18,8 @@ def command(architecture: str, out: Path | None) -> None:
     """Read a network: overview, stages, and the graph of every distinct block.
 
     ARCH is a preset (resnet, efficientnet, vit, coatnet; published networks by timm's names, such as convnext_tiny), an
-    architecture file, a run folder, the reference's JSON, or nasbench201:CELL.
+    architecture file, a run folder, the reference's JSON, or a point of a published space, SPACE:TEXT such as nasbench201:CELL
+    (see `uninas space`).
     """
     if out is not None and out.suffix.lower() != ".svg":
         raise InputError(f"--out expects a file name that ends in .svg, came {str(out)!r}")

@@ -100,7 +100,7 @@ def check_legal(space: ChoiceSpace, genotype: Genotype, what: str = "genotype") 
 
 def shown(value: object) -> str:
     """Some JSON data for a message, no longer than a line."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) and value.isprintable() else repr(value)
     return text if len(text) <= 160 else text[:157] + "..."
 
 

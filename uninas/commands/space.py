@@ -1,0 +1,92 @@
+"""`uninas space`: what a space of choices holds, without torch."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import click
+
+from uninas.commands.options import Size
+
+
+@click.command("space")
+@click.argument("space", required=False, metavar="[SPACE]")
+@click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Networks to draw and count.")
+@click.option("--size", type=Size(), help="Input size in pixels, height x width. Default: the space's own.")
+@click.option("--classes", type=click.IntRange(1), help="Outputs of the networks. Default: the space's own.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides which networks are drawn.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def command(space: str | None, samples: int, size: tuple[int, int] | None, classes: int | None, seed: int, as_json: bool) -> None:
+    """Draw networks from SPACE and say what they cost; without SPACE, list the published spaces.
+
+    SPACE is a published space, or a Python file that defines one, SPACE: so a file of one's own is tried before a search. Such a
+    file runs as code. Networks are canonical, as in a search, and no budget applies. See docs/guides/spaces.md.
+
+    \b
+    uninas space
+    uninas space mobilenetv2
+    uninas space docs/examples/my_space.py --samples 20
+    uninas show "nats_bench_size:8:16:32:48:64"
+    """
+    from uninas.errors import InputError
+    from uninas.spaces import SPACES, own
+
+    if space is None:
+        _list(as_json)
+        return
+    if space not in SPACES and not space.endswith(".py"):
+        raise InputError(f"expected a space ({', '.join(SPACES)}) or a Python file that defines SPACE, came {space[:200]!r}")
+    chosen = SPACES[space] if space in SPACES else own.load(Path(space))
+    height, width = size or chosen.input_size
+    outputs = classes or chosen.classes
+    found = _draw(chosen, samples, random.Random(seed), (height, width), outputs)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    click.echo(f"{chosen.name} at {height}x{width}, {outputs} classes: {_count(chosen.size)}")
+    click.echo(f"  start            {chosen.text(chosen.start())}")
+    click.echo(f"  {found['samples']} samples, {found['distinct']} of them networks that differ")
+    click.echo(f"  {'':<17}{'least':>18}{'median':>18}{'most':>18}{'start':>18}")
+    for name, row in found["cost"].items():
+        click.echo(f"  {name:<17}" + "".join(f"{row[column]:>18,}" for column in ("least", "median", "most", "start")))
+
+
+def _list(as_json: bool) -> None:
+    from uninas.spaces import SPACES
+
+    if as_json:
+        rows = {
+            name: {"size": space.size, "classes": space.classes, "input_size": list(space.input_size)}
+            for name, space in SPACES.items()
+        }
+        click.echo(json.dumps(rows))
+        return
+    for name, space in SPACES.items():
+        height, width = space.input_size
+        click.echo(f"{name:<18}{_count(space.size):<22}{height}x{width}, {space.classes} classes")
+
+
+def _draw(space: Any, samples: int, rng: random.Random, size: tuple[int, int], classes: int) -> dict[str, Any]:
+    """Costs of the start and of samples, and how many networks differ."""
+    from uninas.canonical import canonicalise
+    from uninas.cost import cost
+
+    def counted(genotype: Any) -> tuple[str, dict[str, int]]:
+        network = canonicalise(space.build(genotype, classes, size))
+        return network.digest, cost(network, size).as_dict()
+
+    _, start = counted(space.start())
+    drawn = [counted(space.sample(rng)) for _ in range(samples)]
+    rows = {}
+    for name in ("params", "macs", "layers", "attention_tokens"):
+        values = sorted(figures[name] for _, figures in drawn)
+        rows[name] = {"least": values[0], "median": values[len(values) // 2], "most": values[-1], "start": start[name]}
+    distinct = len({digest for digest, _ in drawn})
+    return {"name": space.name, "size": space.size, "samples": samples, "distinct": distinct, "cost": rows}
+
+
+def _count(size: int | None) -> str:
+    return "genotypes uncounted" if size is None else f"{size:,} genotypes"
