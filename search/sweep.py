@@ -15,6 +15,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import os
 import re
 import shutil
 import subprocess
@@ -129,7 +130,7 @@ def run(folder: Path, *, concurrent: int | None = None, note: Callable[[str], No
             tune.with_resources(_search, {"cpu": 1}),
             param_space={
                 "name": tune.grid_search(left), "folder": str(folder.absolute()), "config": plan.config,
-                "searches": plan.searches, "output": str(local.folder),
+                "searches": plan.searches, "output": str(local.folder), "cwd": os.getcwd(),
             },
             tune_config=tune.TuneConfig(max_concurrent_trials=slots, reuse_actors=True),
             run_config=tune.RunConfig(name="sweep", storage_path=str(local.folder / "tune"), verbose=0, callbacks=[listener]),
@@ -180,8 +181,10 @@ def _search(settings: dict[str, Any]) -> None:
     said = Path(settings["output"]) / f"{name}.txt"
     with said.open("wb") as output:
         code = subprocess.call(
-            [sys.executable, "-m", "uninas.cli", "search", *words], stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
+            [sys.executable, "-m", "uninas.cli", "search", *words],
+            cwd=settings["cwd"],  # not Tune's folder: a configuration names files from where the user stands
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
     lines = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     tune.report({"name": name, "code": code, "said": lines[-1] if lines else f"it ended with {code}"})
 

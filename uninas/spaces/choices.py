@@ -172,7 +172,7 @@ class Product:
         """Every legal genotype that differs in one position."""
         for position, options in self.positions.items():
             for option in options:
-                if option != genotype[position]:
+                if not _same(option, genotype[position]):
                     neighbour = {**genotype, position: option}
                     if self.legal is None or self.legal(neighbour) is None:
                         yield neighbour

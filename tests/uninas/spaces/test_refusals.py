@@ -106,6 +106,15 @@ def test_options_that_cannot_be_told_apart_are_refused(positions: dict[str, Any]
         Product(name="it", positions=positions, network=nothing)
 
 
+def test_options_are_compared_as_json_compares_them() -> None:
+    """A journal gives a tuple back as a list: it is the same option, and no neighbour of itself; 1, 1.0 and true are three."""
+    space = Product(name="it", positions={"w": ((1, 2), (2, 1)), "x": (1, 1.0, True)}, network=nothing)
+    stored = json.loads(json.dumps({"w": (1, 2), "x": 1}))
+    assert space.fault(stored) is None
+    assert sorted(space.text(one) for one in space.neighbours(stored)) == ["w=[1,2] x=1.0", "w=[1,2] x=true", "w=[2,1] x=1"]
+    assert [space.parse(f"w=[2,1] x={x}")["x"] is value for x, value in (("1", 1), ("true", True))] == [True, True]
+
+
 def test_a_space_without_a_legal_genotype_says_so() -> None:
     space = Product(name="it", positions={"w": (1, 2)}, network=nothing, legal=lambda genotype: "never")
     for ask in (lambda: space.sample(random.Random(0)), lambda: space.mutate({"w": 1}, random.Random(0))):
