@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from uninas.cost import Cost, cost
 from uninas.draw.patterns import summarise_block
+from uninas.errors import InputError
 from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, Stage
 
 
@@ -42,10 +43,14 @@ class BlockKind:
 
 @dataclass(frozen=True)
 class Run:
-    """Equal blocks in a row within one stage, with what they cost together (downsampling and norms included)."""
+    """Equal blocks in a row within one stage, with what they cost together (downsampling and norms included).
+
+    `width`: the channels that each reads.
+    """
 
     kind: BlockKind
     count: int
+    width: int
     summary: str
     params: int
     macs: int
@@ -72,7 +77,8 @@ class StageView:
 class Overview:
     """A network as a drawing shows it. Costs are at the reference size; stem, stages and head add up to the total.
 
-    `stem_flow`: what leaves the stem; `stem_text` and `head_text`: what they are, where a graph takes the template's place.
+    `stem_flow`: what leaves the stem; `stem_text`: what it is, where a graph takes the template's place; `head_text`: what stands
+    between the last stage and the linear layer.
     """
 
     architecture: Architecture
@@ -103,7 +109,7 @@ def overview(architecture: Architecture) -> Overview:
     def frame(role: str, graph: Graph, channels: int) -> BlockKind:
         return kind_of(role, Block((graph,), residual=False), channels)
 
-    stem_text = head_text = ""
+    stem_text, head_text = "", "LayerNorm, global average"
     if isinstance(architecture.stem, Graph):
         stem_text = frame("Stem", architecture.stem, architecture.in_channels).summary
     stem = before = _backbone(architecture, [])
@@ -112,27 +118,62 @@ def overview(architecture: Architecture) -> Overview:
         runs: list[Run] = []
         stage_start = before
 
-        def add_run(kind: BlockKind, count: int, summary: str, blocks: tuple[Block, ...]) -> None:
+        def add_run(kind: BlockKind, count: int, reads: int, blocks: tuple[Block, ...]) -> None:
             nonlocal before
             kind.per_stage[number] = kind.per_stage.get(number, 0) + count  # noqa: B023  called within this round
             so_far = architecture.stages[: number - 1]  # noqa: B023
             after = _backbone(architecture, [*so_far, stage.with_blocks(blocks)])  # noqa: B023
-            runs.append(Run(kind, count, summary, after[0] - before[0], after[1] - before[1]))  # noqa: B023
+            spent = after[0] - before[0], after[1] - before[1]  # noqa: B023
+            runs.append(Run(kind, count, reads, summarise_block(kind.block, reads), *spent))  # noqa: B023
             before = after
 
         if stage.entry is not None and stage.entry != IDENTITY:
-            entry = frame("Entry", stage.entry, given.channels)
-            add_run(entry, 1, entry.summary, ())
+            add_run(frame("Entry", stage.entry, given.channels), 1, given.channels, ())
         for block, first, stop in _runs(stage.blocks):
-            add_run(kind_of("Block", block, width), stop - first, summarise_block(block, width), stage.blocks[:stop])
+            add_run(kind_of("Block", block, width), stop - first, width, stage.blocks[:stop])
         spent = before[0] - stage_start[0], before[1] - stage_start[1]
         stages.append(StageView(number, (place.height, place.width), width, tuple(runs), *spent))
     if architecture.head is not None:
-        head_text = frame("Head", architecture.head, flows[-1].channels).summary
+        head_text = _head_text(architecture.head, flows[-1].channels)
+        if architecture.head != IDENTITY:
+            frame("Head", architecture.head, flows[-1].channels)
     head = total.params - before[0], total.macs - before[1]
     return Overview(
         architecture, total, stem, head, flows[0], stem_text, head_text, tuple(stages), tuple(kinds.values())
     )  # fmt: skip
+
+
+def select(view: Overview, stage: int, block: int | None = None) -> list[BlockKind]:
+    """The kinds of blocks of one stage (from 1), or the one kind of its block (from 1; 0 is the entry), at its width alone.
+
+    Raises InputError where there is no such stage or block.
+    """
+    if not 1 <= stage <= len(view.stages):
+        raise InputError(f"expected a stage from 1 to {len(view.stages)}, came {stage}")
+    chosen = view.stages[stage - 1]
+    if block is not None:
+        each = [run for run in chosen.runs if run.kind.role == "Block" for _ in range(run.count)]
+        if not 0 <= block <= len(each):
+            raise InputError(f"expected a block of stage {stage} from 1 to {len(each)}, came {block}")
+        entries = [run for run in chosen.runs if run.kind.role == "Entry"]
+        if block == 0 and not entries:
+            raise InputError(f"expected a block of stage {stage} from 1 to {len(each)}: it has no entry of its own")
+        runs = [each[block - 1] if block else entries[0]]
+    else:
+        runs = list(chosen.runs)
+    found: dict[str, BlockKind] = {}
+    for run in runs:
+        count = run.kind.per_stage[stage] if block is None else 1
+        found[run.kind.letter] = replace(run.kind, widths=[run.width], per_stage={stage: count})
+    return list(found.values())
+
+
+def _head_text(head: Graph, channels: int) -> str:
+    """What a head's graph does, and the global average unless it pools by itself."""
+    text = summarise_block(Block((head,), residual=False), channels)
+    if head.frame_types(channels)[head.output].pooled:
+        return text
+    return "global average" if text == "identity" else f"{text}, global average"
 
 
 def _backbone(architecture: Architecture, stages: list[Stage]) -> tuple[int, int]:
