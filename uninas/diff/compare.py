@@ -95,10 +95,8 @@ def diff(a: Architecture, b: Architecture) -> Difference:
     for i, j in align_sequences(a.stages, b.stages, _stage_distance):
         before = None if i is None else a.stages[i]
         after = None if j is None else b.stages[j]
-        entry = _frame(
-            before and before.entry, after and after.entry,
-            0 if i is None else flows_a[i].channels, 0 if j is None else flows_b[j].channels,
-        )  # fmt: skip
+        widths = 0 if i is None else flows_a[i].channels, 0 if j is None else flows_b[j].channels
+        entry = _frame(before.entry if before else None, after.entry if after else None, *widths)
         stages.append(_stage(before, after, i, j, entry))
     stem = _frame(_graph(a.stem), _graph(b.stem), a.in_channels, b.in_channels)
     head = _frame(a.head, b.head, flows_a[-1].channels, flows_b[-1].channels)
@@ -117,7 +115,9 @@ def _settings(a: Architecture, b: Architecture) -> list[tuple[str, str, str]]:
     def stem(arch: Architecture) -> str:
         return "graph" if isinstance(arch.stem, Graph) else f"template, {arch.stem[0]} and {arch.stem[1]} channels"
 
-    both = [(f"{arch.input_size[0]}x{arch.input_size[1]}", str(arch.classes), str(arch.in_channels), stem(arch)) for arch in (a, b)]
+    both = [
+        (f"{arch.input_size[0]}x{arch.input_size[1]}", str(arch.classes), str(arch.in_channels), stem(arch)) for arch in (a, b)
+    ]
     names = ("input size", "classes", "input channels", "stem")
     return [(name, one, other) for name, one, other in zip(names, *both, strict=True) if one != other]
 
@@ -168,7 +168,8 @@ def _stage(before: Stage | None, after: Stage | None, i: int | None, j: int | No
             assert before is not None
             assert after is not None
             graphs = [
-                diff_graphs(x, y, before.width, after.width) for x, y in zip_longest(one.subblocks, other.subblocks, fillvalue=None)
+                diff_graphs(x, y, before.width, after.width)
+                for x, y in zip_longest(one.subblocks, other.subblocks, fillvalue=None)
             ]
             found.append(BlockDiff("changed", place_a, place_b, shown, tuple(graphs)))
     widths = (before.width if before else None, after.width if after else None)
@@ -190,7 +191,9 @@ def _with_moves(stages: list[StageDiff]) -> list[StageDiff]:
     result = []
     for stage in stages:
         blocks = [
-            came.get(block.after or (0, 0), block) for block in stage.blocks if not (block.kind == "removed" and block.before in left)
+            came.get(block.after or (0, 0), block)
+            for block in stage.blocks
+            if not (block.kind == "removed" and block.before in left)
         ]
         result.append(replace(stage, blocks=tuple(blocks)))
     return result

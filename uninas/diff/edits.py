@@ -89,7 +89,9 @@ def _edits(a: Graph, b: Graph, pairs: Mapping[int, int]) -> list[NodeEdit]:
     lost, won = _direct((a.output,), (b.output,), a, b, pairs, back)
     if lost or won:
         found.append(NodeEdit("rewired", (OUTPUT,), (OUTPUT,), lost=lost, won=won))
-    return sorted(found, key=lambda edit: (min(back.get(n, n) for n in edit.after) if edit.after else min(edit.before), edit.kind))
+    return sorted(
+        found, key=lambda edit: (min(back.get(n, n) for n in edit.after) if edit.after else min(edit.before), edit.kind)
+    )
 
 
 def _mapped(nodes: Iterable[int], pairs: Mapping[int, int]) -> frozenset[int]:

@@ -1,21 +1,20 @@
 """Which node of one graph is which of another: the alignment behind a comparison.
 
 `align` looks for the pairing of least cost. A node without a partner costs 1; a pair of unequal operations costs less, the less
-the more alike they are; an edge between paired nodes that only one of the graphs has costs EDGE. Three steps: nodes with a
-unique equal past (all they are computed from) or future (all that is computed from them) are pairs; the rest is paired greedily by
-how many neighbours agree; then single pairs are moved, swapped and dissolved as long as the cost sinks.
+the more alike they are; an edge between paired nodes that only one of the graphs has costs EDGE. Three steps: nodes with a unique
+equal past (all they are computed from) or future (all that is computed from them) are pairs; the rest is paired greedily by how
+many neighbours agree; then single pairs are moved, swapped and dissolved as long as the cost sinks.
 
-Guaranteed: the pairing is one to one, pairs input with input, and costs nothing exactly where the graphs are equal up to the
-numbering of their nodes and symmetric twins that the greedy step tells apart. Where a single node was put on an edge, taken out or
-replaced, every other node lies wholly before or beside it, or wholly behind or beside it, so one of past and future is unchanged.
-For larger changes the result is a local optimum, with no bound on how far the least cost is away: the exact problem (graph edit
-distance) is NP-hard.
+Guaranteed: the pairing is one to one, pairs input with input, and equal canonical graphs node by node. Where one piece was put on
+an edge, taken out, or replaced, no node is both before and behind it, so each other node kept its past or its future, and is
+found by it unless it has a twin of the same past and future. For more and larger changes, and among twins, the result is a local
+optimum, with no bound on how far the least cost is away: the exact problem (graph edit distance) is NP-hard.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from heapq import heappop, heappush
 
 from uninas.graph import Graph
@@ -125,8 +124,8 @@ class _Search:
             lambda side, n: side.future[n],
         )
         for key in keys:
-            ours = _unique([n for n in range(len(a.graph.nodes)) if n not in self.pairs], lambda n, key=key: key(a, n))
-            theirs = _unique([n for n in range(len(b.graph.nodes)) if n not in self.back], lambda n, key=key: key(b, n))
+            ours = _unique(a, self.pairs, key)
+            theirs = _unique(b, self.back, key)
             for value, first in ours.items():
                 if value in theirs:
                     self.pair(first, theirs[value])
@@ -276,8 +275,9 @@ class _Search:
         return undo
 
 
-def _unique(nodes: Sequence[int], key: Callable[[int], Hashable]) -> dict[Hashable, int]:
-    """Key -> node, of the keys that one node alone has."""
-    keys = [key(node) for node in nodes]
+def _unique(side: _Side, known: dict[int, int], key: Callable[[_Side, int], Hashable]) -> dict[Hashable, int]:
+    """Key -> node, of the keys that one node alone has among those without a partner."""
+    nodes = [node for node in range(len(side.graph.nodes)) if node not in known]
+    keys = [key(side, node) for node in nodes]
     counts = Counter(keys)
     return {value: node for value, node in zip(keys, nodes, strict=True) if counts[value] == 1}

@@ -1,6 +1,7 @@
 """Sequences side by side: the alignment with the fewest unequal, added and removed items.
 
-Among those, equal items that have only moved are left as removed and added, and unequal ones stand beside what they are most like.
+Among those, equal items that have only moved are left as removed and added, and unequal ones stand beside what they are most
+like.
 Exact, by dynamic programming over both sequences (Needleman and Wunsch, 1970).
 """
 
@@ -20,13 +21,14 @@ _ALONE = 0.5  # second key of an added or removed item that is nowhere else; an 
 def align_sequences(
     a: Sequence[Item], b: Sequence[Item], distance: Callable[[Item, Item], float]
 ) -> list[tuple[int | None, int | None]]:
-    """Pairs of indices in order; None on one side: the item is on the other alone.
+    """Pairs of indices in order; None on one side: the item is on the other alone. Of equal neighbours it is the last.
 
     Args:
         a: items compared by ==.
         b: likewise.
         distance: from 0 to 1, how unlike two unequal items are.
     """
+    a, b = a[::-1], b[::-1]  # the way back through the table then meets the first items first
     costs: list[list[tuple[int, float]]] = []
     steps: list[list[int]] = []  # 0 both, 1 a alone, 2 b alone
     lone_a = [0.0 if item in b else _ALONE for item in a]
@@ -54,17 +56,19 @@ def align_sequences(
     while i or j:
         step = steps[i][j]
         i, j = i - (step != 2), j - (step != 1)
-        found.append((None if step == 2 else i, None if step == 1 else j))
-    return found[::-1]
+        found.append((None if step == 2 else len(a) - 1 - i, None if step == 1 else len(b) - 1 - j))
+    return found
 
 
 def bag_of(graphs: Iterable[Graph | None]) -> Bag:
     """How often each operation and each pair of an operation and its reader occurs in some graphs."""
     bag: Bag = Counter()
     for graph in graphs:
-        for node in graph.nodes[1:] if graph is not None else ():
+        if graph is None:
+            continue
+        for node in graph.nodes[1:]:
             bag[node.op.code, 0] += 1
-            for source in node.inputs if graph is not None else ():
+            for source in node.inputs:
                 bag[graph.nodes[source].op.code, node.op.code] += 1
     return bag
 

@@ -50,8 +50,8 @@ def shut(graph: Graph, groups: Sequence[frozenset[int]]) -> Folded:
     for number, group in enumerate(groups):
         needed = set().union(*[before[node] for node in group]) - group
         if not any(before[node] & group for node in needed):
-            for node in group:
-                key[node] = number
+            for member in group:
+                key[member] = number
     return _boxes(graph, key)
 
 

@@ -176,7 +176,7 @@ def _size(item: _Item) -> tuple[float, float]:
     if item.label in ("+", "×"):
         return ROUND, ROUND
     label = f"{item.label} ×{item.count}" if item.count > 1 else item.label
-    return max(text_width(label, 11.5) + 18.0, 34.0), BOX_HEIGHT
+    return max(text_width(label, 11.5) + 14.0 + 12.0 * bool(item.mark), 34.0), BOX_HEIGHT
 
 
 def _draw_box(canvas: Canvas, item: _Item, box: Box) -> None:

@@ -95,9 +95,11 @@ class GraphView:
         """A convolution in a few letters: conv3, dw5, conv3g32 (32 groups), conv3d2 (dilation 2), conv7/2 (stride 2)."""
         values = self.graph.nodes[index].op.values
         depthwise, groups = values["groups"] == "depthwise", values["groups"]
-        text = f"{'dw' if depthwise else 'conv'}{values['kernel']}"
+        text: str = f"{'dw' if depthwise else 'conv'}{values['kernel']}"
         text += f"g{groups}" * (not depthwise and groups != 1)
-        return text + f"d{values['dilation']}" * (values["dilation"] != 1) + f"/{values['stride']}" * (values["stride"] != 1)
+        text += f"d{values['dilation']}" * (values["dilation"] != 1)
+        text += f"/{values['stride']}" * (values["stride"] != 1)
+        return text
 
 
 def factor_text(ratio: Fraction) -> str:

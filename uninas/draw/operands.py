@@ -59,7 +59,7 @@ def _reduced_keys(view: GraphView, nodes: set[int]) -> set[int]:
     if len(sources) != 2:
         return set()
     first, second = sorted(sources)
-    chain = set()
+    chain: set[int] = set()
     node = second
     while node != first:
         if len(view.inputs(node)) != 1 or not set(view.readers[node]) <= nodes | chain or node == view.graph.output:

@@ -72,6 +72,14 @@ class StageView:
         """Number of blocks."""
         return sum(run.count for run in self.runs if run.kind.role == "Block")
 
+    @property
+    def content(self) -> str:
+        """An entry of its own and the number of blocks: "entry, 2 blocks"."""
+        parts = ["entry"] if any(run.kind.role == "Entry" for run in self.runs) else []
+        if self.depth or not parts:
+            parts.append(f"{self.depth} block{'s' * (self.depth != 1)}")
+        return ", ".join(parts)
+
 
 @dataclass(frozen=True)
 class Overview:
@@ -123,7 +131,7 @@ def overview(architecture: Architecture) -> Overview:
             kind.per_stage[number] = kind.per_stage.get(number, 0) + count  # noqa: B023  called within this round
             so_far = architecture.stages[: number - 1]  # noqa: B023
             after = _backbone(architecture, [*so_far, stage.with_blocks(blocks)])  # noqa: B023
-            spent = after[0] - before[0], after[1] - before[1]  # noqa: B023
+            spent = after[0] - before[0], after[1] - before[1]
             runs.append(Run(kind, count, reads, summarise_block(kind.block, reads), *spent))  # noqa: B023
             before = after
 

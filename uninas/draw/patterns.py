@@ -45,9 +45,7 @@ def find_patterns(graph: Graph, width: int, *, count_heads: bool = True, residua
 
 def _fits(pattern: Pattern, found: Sequence[Pattern]) -> bool:
     """Whether a pattern is disjoint from each of the others, or one of the two lies inside the other."""
-    return all(
-        not pattern.nodes & other.nodes or pattern.nodes < other.nodes or other.nodes < pattern.nodes for other in found
-    )
+    return all(not pattern.nodes & other.nodes or pattern.nodes < other.nodes or other.nodes < pattern.nodes for other in found)
 
 
 def _named(view: GraphView, lines: Sequence[Sequence[Unit]], residual: bool) -> list[Pattern]:
@@ -166,9 +164,7 @@ def _dense(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
 # --- summaries --------------------------------------------------------------------------------------------------------
 
 
-def summarise_graph(
-    graph: Graph | None, width: int, *, count_heads: bool = True, residual: bool = False, limit: int = 4
-) -> str:
+def summarise_graph(graph: Graph | None, width: int, *, count_heads: bool = True, residual: bool = False, limit: int = 4) -> str:
     """One line for a sub-block: its outermost patterns and what is left, in order; "" for an absent one.
 
     Args:

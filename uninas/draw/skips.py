@@ -65,7 +65,7 @@ def _shortcut(view: GraphView, addition: int, whole: set[int], source: int) -> t
     others = [node for node in view.inputs(addition) if node not in whole]
     if len(others) != 1:
         return None
-    node, names, extra = others[0], [], set()
+    node, names, extra = others[0], list[str](), set[int]()
     while node != source:
         plain = view.is_norm(node) or view.is_transparent(node)
         pool = view.name(node) in ("average_pool", "max_pool")

@@ -132,7 +132,7 @@ def _draw_stage(canvas: Canvas, view: Overview, stage: StageView, y: float) -> f
     canvas.text(MARGIN, y + 24, f"Stage {stage.number}", size=13.5, bold=650)
     height, width = stage.resolution
     canvas.text(MARGIN, y + 42, f"{height} × {width}  ·  {stage.width} ch", "un-soft", size=11)
-    canvas.text(MARGIN, y + 58, f"{stage.depth} block{'s' * (stage.depth != 1)}", "un-soft", size=11)
+    canvas.text(MARGIN, y + 58, stage.content, "un-soft", size=11)
     _draw_shares(canvas, view, y + 25, (stage.params, stage.macs))
     x, top = MARGIN + _LABEL, y + 10
     columns = WIDTH - 2 * MARGIN - _LABEL - _SHARES - _GAP
@@ -225,7 +225,7 @@ class _Panel:
         self.indent = 24.0 + _badge_width(kind)
         self.widths = [picture.width for _, picture in self.parts]
         # Bold letters are wider than those that text_width knows.
-        heading_width = max([self.indent + 2 + 1.1 * text_width(line, 12.5) for line in self.heading], default=0.0)
+        heading_width = max([self.indent + 2 + 1.15 * text_width(line, 12.5) for line in self.heading], default=0.0)
         role = "Entry" if kind.role == "Entry" else ""
         facts = [role, kind.occurrences, f"C = {', '.join(map(str, kind.widths))}", *without]
         self.note = "  ·  ".join(fact for fact in facts if fact)

@@ -161,7 +161,9 @@ class _GraphLines:
         nodes = pattern.nodes
         last = self.graph.output if self.graph.output in nodes else max(nodes)
         line = Text(f"{last:>{self.digits}} ", "bright_black").append(pattern.text, "bold cyan")
-        return self._finish(line, tuple({i: 0 for n in sorted(nodes) for i in self.graph.nodes[n].inputs if i not in nodes}), last)
+        return self._finish(
+            line, tuple({i: 0 for n in sorted(nodes) for i in self.graph.nodes[n].inputs if i not in nodes}), last
+        )
 
     def _finish(self, line: Text, inputs: tuple[int, ...], index: int) -> Text:
         """What it reads and the type, each where it is not as in the line before."""
@@ -178,6 +180,6 @@ class _GraphLines:
 def stage_line(view: Overview, stage: StageView) -> Text:
     """A stage's number, resolution, channels and cost."""
     height, width = stage.resolution
-    line = Text.assemble((f"Stage {stage.number}  ", "bold"), f"{height}×{width}, {stage.width} ch, {stage.depth} blocks")
+    line = Text.assemble((f"Stage {stage.number}  ", "bold"), f"{height}×{width}, {stage.width} ch, {stage.content}")
     cost = f"{quantity(stage.params)} params ({percent(stage.params, view.total.params)})"
     return line.append(f"  {cost}, {quantity(stage.macs)} MACs ({percent(stage.macs, view.total.macs)})", "bright_black")
