@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.uninas.networks import around, disguised_network, framed, graph_of, small, walked
+from tests.uninas.pictures import faults
 from uninas import Architecture, Graph, InputError, canonicalise, preset, to_text
 from uninas.commands.diff import command
 from uninas.diff import Difference, GraphDiff, align, diff, diff_graphs
@@ -139,7 +140,7 @@ def test_unrelated_networks_are_compared_and_all_of_both_is_accounted_for(seed):
                 assert rebuilt(graph) == Counter(node.op.text for node in graph.b.nodes)
     json.dumps(difference.as_dict())
     list(difference_lines(difference, ("a", "b")))
-    ElementTree.fromstring(draw_difference(difference, ("a", "b")))
+    assert faults(draw_difference(difference, ("a", "b"))) == []
 
 
 # --- nodes ------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Patterns along a chain of convolutions: MBConv, bottleneck, MLP, ConvNeXt's block and others.
 
 A line is a maximal chain in which each element alone reads the one before; a gate beside the line is one element of it. Its
-convolutions are matched against the shapes below, longest first. Norms, activations and what is transparent may stand anywhere
+convolutions are matched against the shapes below. Norms, activations and what is transparent may stand anywhere
 between two convolutions unless a shape says otherwise; anything else ends a chain, so that nothing is called what it is not.
 """
 

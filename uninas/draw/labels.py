@@ -44,7 +44,7 @@ def qualifiers(op: Op, known: tuple[str, ...] = ()) -> list[str]:
     off_default = [a.name for a in op.spec.attributes if a.name not in known and op.values[a.name] != a.default]
     found = []
     if any(f"{{{name}" in label for name in off_default):
-        fixed = label.partition("{")[0].rstrip(" ,(")
+        fixed = label.partition("{")[0].partition(",")[0]  # the name; what comes behind a comma qualifies it
         found.append(op_label(op).removeprefix(fixed).strip(" ,()"))
     for name in off_default:
         if f"{{{name}" not in label:

@@ -24,7 +24,6 @@ def find_attention(view: GraphView, count_heads: bool) -> list[Pattern]:
             nodes |= other
         groups.append(nodes)
     for nodes in groups:
-        nodes |= _reduced_keys(view, nodes)
         nodes |= _output_projection(view, nodes)
     return [Pattern("attention", _attention_text(view, nodes, count_heads), frozenset(nodes)) for nodes in groups]
 
@@ -53,22 +52,6 @@ def _back_to_projection(view: GraphView, operand: int) -> set[int]:
     return set()
 
 
-def _reduced_keys(view: GraphView, nodes: set[int]) -> set[int]:
-    """Where keys and values are computed from a coarser copy of what the queries read: the chain that makes the copy."""
-    sources = view.sources(nodes)
-    if len(sources) != 2:
-        return set()
-    first, second = sorted(sources)
-    chain: set[int] = set()
-    node = second
-    while node != first:
-        if len(view.inputs(node)) != 1 or not set(view.readers[node]) <= nodes | chain or node == view.graph.output:
-            return set()
-        chain.add(node)
-        node = view.inputs(node)[0]
-    return chain
-
-
 def _output_projection(view: GraphView, nodes: set[int]) -> set[int]:
     """The concatenation of the heads and the 1x1 convolution that alone read what attention makes."""
     found: set[int] = set()
@@ -95,12 +78,7 @@ def _attention_text(view: GraphView, nodes: set[int], count_heads: bool) -> str:
     text = f"attention {heads} head{'s' * (heads != 1)}{of}" if count_heads else f"attention, heads{of}"
     words = [word for op in operations for word in qualifiers(op, known=("head_dim",))]
     names = {view.name(node) for node in nodes if isinstance(view.types[node], AttentionMap)}
-    if "softmax" not in names:
-        words.append("without softmax")
-    text = ", ".join([text, *dict.fromkeys(words)])
-    steps = {view.types[source].stride for node in scores for source in view.inputs(node)}
-    if len(steps) == 2:
-        text += f" + keys at 1/{max(steps) // min(steps)}"
+    text = ", ".join([text, *dict.fromkeys(words)]) + " without softmax" * ("softmax" not in names)
     return text + " + bias" * ("relative_position_bias" in names) + " + mask" * ("mask" in names)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from uninas.draw.chains import SHAPES, Chain, Unit, conv_runs, segments, short_label
+from uninas.draw.chains import SHAPES, Chain, Shape, Unit, conv_runs, segments, short_label
 from uninas.draw.graph_view import GraphView, factor_text
 from uninas.draw.operands import find_attention, find_gates
 from uninas.draw.pattern import NAMES, Pattern, outermost, union
@@ -35,10 +35,14 @@ def find_patterns(graph: Graph, width: int, *, count_heads: bool = True, residua
     lines = segments(view, attention, gates)
     found = [*attention, *_named(view, lines, residual)]
     found = _with_skips(view, found)
-    found += [gate for gate in gates if _fits(gate, found)]
-    found += _enclosures(view, found)
+    for gate in gates:
+        if _fits(gate, found):
+            found.append(gate)
+    enclosures, ends = _enclosures(view, found)
+    taken = union(found) | ends
+    found += enclosures
     for units in lines:
-        found += conv_runs(view, units, union(pattern for pattern in found if pattern.kind not in ("expand", "reduce")))
+        found += conv_runs(view, units, taken)
     found += _dense(view, found)
     return tuple(sorted(found, key=lambda pattern: (min(pattern.nodes), -len(pattern.nodes), pattern.text)))
 
@@ -49,33 +53,31 @@ def _fits(pattern: Pattern, found: Sequence[Pattern]) -> bool:
 
 
 def _named(view: GraphView, lines: Sequence[Sequence[Unit]], residual: bool) -> list[Pattern]:
-    """The shapes along each line, longest first, each unit in one of them at most."""
-    found = []
-    for units in lines:
-        place = 0
-        while place < len(units):
-            pattern, length = _first_shape(view, units[place:], residual)
-            if pattern is not None:
-                found.append(pattern)
-            place += length
+    """The shapes along each line: of two that share a unit, the one that stands first in SHAPES, then the first on the line."""
+    found: list[Pattern] = []
+    taken: set[int] = set()
+    for shape in SHAPES:
+        for units in lines:
+            for place in range(len(units) - shape.units + 1):
+                row = units[place : place + shape.units]
+                if not taken.intersection(unit.conv for unit in row):
+                    pattern = _shaped(view, shape, row, residual)
+                    if pattern is not None:
+                        found.append(pattern)
+                        taken |= pattern.nodes
     return found
 
 
-def _first_shape(view: GraphView, units: Sequence[Unit], residual: bool) -> tuple[Pattern | None, int]:
-    for shape in SHAPES:
-        if len(units) < shape.units:
-            continue
-        row = units[: shape.units]
-        text = shape.name(Chain(view, row))
-        if text is None:
-            continue
-        nodes = {node for unit in row[:-1] for node in unit.nodes(view)} | row[-1].nodes(view, last=True)
-        if shape.beside_skip and find_skip(view, nodes) is None:
-            nodes = {node for unit in row for node in unit.nodes(view)}
-            if not residual or nodes != set(range(1, len(view.graph.nodes))):
-                continue
-        return Pattern(shape.kind, text, frozenset(nodes)), shape.units
-    return None, 1
+def _shaped(view: GraphView, shape: Shape, row: Sequence[Unit], residual: bool) -> Pattern | None:
+    text = shape.name(Chain(view, row))
+    if text is None:
+        return None
+    nodes = {node for unit in row[:-1] for node in unit.nodes(view)} | row[-1].nodes(view, last=True)
+    if shape.beside_skip and find_skip(view, nodes) is None:
+        nodes = {node for unit in row for node in unit.nodes(view)}
+        if not residual or nodes != set(range(1, len(view.graph.nodes))):
+            return None
+    return Pattern(shape.kind, text, frozenset(nodes))
 
 
 def _with_skips(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
@@ -93,9 +95,13 @@ def _with_skips(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
 # --- regions ----------------------------------------------------------------------------------------------------------
 
 
-def _enclosures(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
-    """Two 1x1 convolutions around any inner graph that is no named shape: the space's expand and reduce."""
+def _enclosures(view: GraphView, found: Sequence[Pattern]) -> tuple[list[Pattern], set[int]]:
+    """Two 1x1 convolutions around any inner graph that is no named shape: the space's expand and reduce; and these convolutions.
+
+    Norms behind the second, and what is transparent, belong to it.
+    """
     result: list[Pattern] = []
+    ends: set[int] = set()
     for first in range(len(view.graph.nodes)):
         if not view.is_pointwise(first) or first in union(found) | union(result) or not view.full(first):
             continue
@@ -106,11 +112,17 @@ def _enclosures(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
         within = [one.text for one in outermost(found) if one.nodes < region]
         convs = [view.conv_text(n) for n in sorted(region) if _spatial(view, n) and n not in union(found)]
         text = " + ".join([" ".join([f"{kind} {sign}{factor_text(ratio)}", *dict.fromkeys(convs)]), *dict.fromkeys(within)])
+        last = max(region, default=first)
+        behind = view.only_reader(last)
+        while region and behind is not None and (view.is_norm(behind) or view.is_transparent(behind)):
+            region.add(behind)
+            behind = view.only_reader(behind)
         pattern = Pattern(kind, text, frozenset(region))
         inside = convs or within or any(view.is_activation(node) for node in region)
         if region and inside and _fits(pattern, [*found, *result]):
             result.append(pattern)
-    return result
+            ends |= {first, last}
+    return result, ends
 
 
 def _spatial(view: GraphView, node: int) -> bool:
