@@ -43,7 +43,10 @@ def lineage(run: Path, digest: str) -> Lineage | None:
             try:
                 record = json.loads(line)
                 if record["kind"] == "candidate":
-                    made.setdefault(record["digest"], (record["parent"], record["edit"]))
+                    parent, edit = record["parent"], record["edit"]
+                    if parent is not None and not isinstance(edit, dict):
+                        raise TypeError
+                    made.setdefault(record["digest"], (parent, edit))
             except (ValueError, TypeError, KeyError):
                 raise InputError(f"{path}, line {number}: expected a record of a search, came {line[:40].strip()!r}") from None
     if digest not in made:

@@ -87,11 +87,21 @@ def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
 def _print_history(console: Console, history: Lineage) -> None:
     from rich.text import Text
 
+    from uninas.edits.graphs import GRAPH_EDITS
+
     count = len(history.edits)
     console.print(Text(f"The journal: {count} edit{'s' * (count != 1)} from the start", "bold"))
     for number, edit in enumerate(history.edits, start=1):
-        details = ", ".join(f"{name} {value}" for name, value in edit.arguments.items() if "\n" not in str(value))
-        place = f"stage {edit.stage + 1}, block {edit.block + 1}, S{edit.sub + 1}"
-        console.print(
-            Text.assemble((f"{number:>3} ", "bright_black"), f"{edit.kind:<13}", f"{place}  ", (details, "bright_black"))
-        )
+        details = []
+        for name, value in edit.arguments.items():
+            if name.endswith(("_stage", "_block")) and isinstance(value, int):
+                value += 1  # stages and blocks are counted from 1 here
+            if "\n" not in str(value):
+                details.append(f"{name.replace('_', ' ')} {value}")
+        place = f"stage {edit.stage + 1}"
+        if edit.kind != "width":
+            place += f", block {edit.block + 1}"
+        if edit.kind in GRAPH_EDITS or edit.kind == "drop_subblock":
+            place += f", S{edit.sub + 1}"
+        line = Text.assemble((f"{number:>3} ", "bright_black"), f"{edit.kind:<13} {place}")
+        console.print(line.append(f"  {', '.join(details)}", "bright_black"))

@@ -34,11 +34,15 @@ class BlockDiff:
 
 @dataclass(frozen=True)
 class StageDiff:
-    """A stage of A beside one of B: numbers from 1, or None; widths; the entry where it differs; its blocks in order."""
+    """A stage of A beside one of B: numbers from 1, or None; widths; (height, width) in pixels; its blocks in order.
+
+    `entry`: where it differs. Sizes may differ because an earlier stage does: they alone make no stage unequal.
+    """
 
     before: int | None
     after: int | None
     widths: tuple[int | None, int | None]
+    sizes: tuple[tuple[int, int] | None, tuple[int, int] | None]
     entry: GraphDiff | None
     blocks: tuple[BlockDiff, ...]
 
@@ -97,10 +101,15 @@ def diff(a: Architecture, b: Architecture) -> Difference:
         after = None if j is None else b.stages[j]
         widths = 0 if i is None else flows_a[i].channels, 0 if j is None else flows_b[j].channels
         entry = _frame(before.entry if before else None, after.entry if after else None, *widths)
-        stages.append(_stage(before, after, i, j, entry))
+        sizes = _size(a, i), _size(b, j)
+        stages.append(_stage(before, after, i, j, sizes, entry))
     stem = _frame(_graph(a.stem), _graph(b.stem), a.in_channels, b.in_channels)
     head = _frame(a.head, b.head, flows_a[-1].channels, flows_b[-1].channels)
     return Difference(a, b, costs, tuple(_settings(a, b)), stem, tuple(_with_moves(stages)), head)
+
+
+def _size(arch: Architecture, stage: int | None) -> tuple[int, int] | None:
+    return None if stage is None else arch.places()[stage][:2]
 
 
 def _graph(stem: Graph | tuple[int, int]) -> Graph | None:
@@ -146,7 +155,14 @@ def _block_distance(one: Block, other: Block) -> float:
     return 0.9 * bag_distance(bag_of(one.subblocks), bag_of(other.subblocks)) + 0.1 * (one.residual != other.residual)
 
 
-def _stage(before: Stage | None, after: Stage | None, i: int | None, j: int | None, entry: GraphDiff | None) -> StageDiff:
+def _stage(
+    before: Stage | None,
+    after: Stage | None,
+    i: int | None,
+    j: int | None,
+    sizes: tuple[tuple[int, int] | None, tuple[int, int] | None],
+    entry: GraphDiff | None,
+) -> StageDiff:
     blocks_a = () if before is None else before.blocks
     blocks_b = () if after is None else after.blocks
     found = []
@@ -173,7 +189,7 @@ def _stage(before: Stage | None, after: Stage | None, i: int | None, j: int | No
             ]
             found.append(BlockDiff("changed", place_a, place_b, shown, tuple(graphs)))
     widths = (before.width if before else None, after.width if after else None)
-    return StageDiff(None if i is None else i + 1, None if j is None else j + 1, widths, entry, tuple(found))
+    return StageDiff(None if i is None else i + 1, None if j is None else j + 1, widths, sizes, entry, tuple(found))
 
 
 def _with_moves(stages: list[StageDiff]) -> list[StageDiff]:
@@ -214,6 +230,7 @@ def _stage_dict(stage: StageDiff) -> dict[str, Any]:
         "a": stage.before,
         "b": stage.after,
         "width": list(stage.widths),
+        "size": [None if size is None else list(size) for size in stage.sizes],
         "entry": _graph_dict(stage.entry),
         "blocks": blocks,
     }

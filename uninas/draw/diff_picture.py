@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from uninas.diff import Difference, GraphDiff, StageDiff
 from uninas.draw.canvas import Canvas, text_width, wrap
 from uninas.draw.diff_terminal import cost_rows, twin_note
-from uninas.draw.diff_words import MARKS, SIGNS, block_place, block_runs, graph_words
+from uninas.draw.diff_words import MARKS, SIGNS, block_place, block_runs, graph_words, stage_facts
 from uninas.draw.graph_picture import GraphPicture
-from uninas.draw.patterns import summarise_block
+from uninas.draw.patterns import summarise_block, summarise_graph
 from uninas.graph import IDENTITY, Graph
 
 WIDTH, MARGIN, _LABEL, _GAP = 1080.0, 28.0, 130.0, 12.0
-_CHIP, _CHIP_HEIGHT = (190.0, 290.0), 54.0
+_CHIP, _CHIP_HEIGHT = (190.0, 290.0), 56.0
 _STYLES = {"changed": "changed", "added": "added", "removed": "removed", "moved": "changed"}  # kind of a block -> mark
 _WORDS = {"added": "only in B", "removed": "only in A", "changed": "differs"}
 
@@ -72,15 +72,17 @@ def _draw_stage(canvas: Canvas, difference: Difference, stage: StageDiff, y: flo
     name = f"{SIGNS[mark]} Stage {number}" if mark else f"Stage {number}"
     canvas.text(MARGIN, y + 24, name, f"un-on-{mark}" if mark else "un-ink", size=13.5, bold=650)
     before, after = stage.widths
-    known = [width for width in (before, after) if width is not None]
-    same = len(set(known)) == 1
-    width_text = f"{known[0]} ch" if same else f"~ {before} → {after} ch"
-    canvas.text(MARGIN, y + 42, width_text, "un-soft" if same else "un-on-changed", size=11, bold=0 if same else 700)
+    facts, differ = stage_facts(stage)
+    for line, text in enumerate(facts.split(", ")):
+        changed = differ and "became" in text
+        style = "un-on-changed" if changed else "un-soft"
+        text = text.replace("width ", "").replace("became", "→") if changed else text
+        canvas.text(MARGIN, y + 42 + 15 * line, text, style, size=11, bold=700 * changed)
     chips = []
     if stage.entry is not None:
-        texts = [words.text for words in graph_words(stage.entry, False)]
-        mark = {"added": "added", "removed": "removed"}.get(stage.entry.kind, "changed")
-        chips.append((mark, f"{SIGNS[mark]} entry", texts[0] if len(texts) == 1 else f"{len(texts)} edits"))
+        entry, gone = stage.entry, stage.entry.b is None
+        text = summarise_graph(entry.a if gone else entry.b, entry.width_a if gone else entry.width_b)
+        chips.append((entry.kind, f"{SIGNS[entry.kind]} entry", text))
     for run in block_runs(stage):
         block = run[0]
         width = after if block.after is not None else before
@@ -100,7 +102,7 @@ def _draw_stage(canvas: Canvas, difference: Difference, stage: StageDiff, y: flo
             canvas.text(9, 32 + 13.5 * line, part, size=11)
         canvas.close_group()
         x += room + _GAP
-    return top + _CHIP_HEIGHT + 12 if chips else y + 54
+    return top + _CHIP_HEIGHT + 12 if chips else y + 70
 
 
 # --- graphs before and after ------------------------------------------------------------------------------------------

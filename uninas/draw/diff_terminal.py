@@ -10,7 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from uninas.diff import BlockDiff, Difference, GraphDiff, StageDiff
-from uninas.draw.diff_words import SIGNS, block_place, block_runs, graph_words
+from uninas.draw.diff_words import SIGNS, block_place, block_runs, graph_words, stage_facts
 from uninas.draw.patterns import summarise_block
 
 _COLOURS = {"+": "green", "−": "red", "~": "yellow", "→": "cyan", "=": "bright_black"}
@@ -75,17 +75,15 @@ def _frame(name: str, graph: GraphDiff | None) -> Iterator[Tree]:
 
 def _stage(difference: Difference, stage: StageDiff) -> Tree:
     number = stage.after if stage.after is not None else stage.before
-    before, after = stage.widths
+    facts = f"  {stage_facts(stage)[0]}"
     if stage.after is None or stage.before is None:
         sign = "+" if stage.before is None else "−"
-        width = after if stage.before is None else before
         of = " of A" if stage.after is None else ""
-        tree = Tree(Text.assemble((f"{sign} ", _COLOURS[sign]), (f"Stage {number}{of}", "bold"), f"  {width} ch"))
+        tree = Tree(Text.assemble((f"{sign} ", _COLOURS[sign]), (f"Stage {number}{of}", "bold"), facts))
     else:
         moved = f" (stage {stage.before} of A)" if stage.before != stage.after else ""
-        width_text = f"{after} ch" if before == after else f"width {before} became {after}"
         equal = f"  = {len(stage.blocks)} block{'s' * (len(stage.blocks) != 1)}" if stage.equal else ""
-        tree = Tree(Text.assemble((f"Stage {number}{moved}", "bold"), f"  {width_text}", (equal, "bright_black")))
+        tree = Tree(Text.assemble((f"Stage {number}{moved}", "bold"), facts, (equal, "bright_black")))
     if stage.entry is not None:
         _add_graph(tree, stage.entry, "entry  ", residual=False)
     for run in block_runs(stage):

@@ -116,6 +116,18 @@ def _numbers(first: tuple[int, int], last: tuple[int, int]) -> str:
     return f"block {first[1]}" if first == last else f"blocks {first[1]} to {last[1]}"
 
 
+def stage_facts(stage: StageDiff) -> tuple[str, bool]:
+    """Width and size of a stage, and whether they differ: `96 ch, 56×56`, `width 96 became 112, 56×56`."""
+    texts = []
+    for values, one, two in (
+        (stage.widths, "{} ch", "width {} became {}"),
+        ([f"{size[0]}×{size[1]}" if size else None for size in stage.sizes], "{}", "{} became {}"),
+    ):
+        known = list(dict.fromkeys(value for value in values if value is not None))
+        texts.append(one.format(*known) if len(known) == 1 else two.format(*known))
+    return ", ".join(texts), any("became" in text for text in texts)
+
+
 def block_runs(stage: StageDiff) -> list[list[BlockDiff]]:
     """A stage's blocks, neighbours to which the same happened together."""
     runs: list[list[BlockDiff]] = []
