@@ -12,9 +12,9 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.uninas.networks import around, disguised_network, framed, graph_of, small, walked
+from tests.uninas.networks import around, disguised_network, framed, graph_of, headed, small, walked
 from tests.uninas.pictures import faults
-from uninas import Architecture, Graph, InputError, canonicalise, preset, to_text
+from uninas import Architecture, Graph, InputError, canonicalise, op, preset, to_text
 from uninas.commands.diff import command
 from uninas.diff import Difference, GraphDiff, align, diff, diff_graphs
 from uninas.diff.matching import pairing_cost
@@ -22,7 +22,7 @@ from uninas.diff.sequences import align_sequences
 from uninas.draw.diff_picture import draw_difference
 from uninas.draw.diff_terminal import difference_lines
 from uninas.draw.diff_words import graph_words
-from uninas.edits import FRAGMENTS, PRIOR, Edit, Rejection, apply, propose
+from uninas.edits import FRAGMENTS, PRIOR, Edit, Limits, Rejection, apply, propose
 from uninas.lineage import lineage
 
 PRESETS = ("coatnet", "resnet", "efficientnet", "vit")
@@ -217,7 +217,21 @@ def least_cost(a: Graph, b: Graph, most: float) -> float:
     return best
 
 
-@pytest.mark.parametrize(("edits", "least_exact"), [(1, 1.0), (3, 0.85)])
+@pytest.mark.parametrize("seed", range(12))
+def test_one_edit_among_many_equal_heads_is_found(seed):
+    rng = random.Random(seed)
+    heads = headed(8, width=64, piece=(op("gelu"),), on_map=(op("mask"),), post=(op("sigmoid"),))
+    parent = canonicalise(around(heads, width=64))
+    while True:
+        edit = propose(parent, rng, {"insert": 1.0, "replace": 1.0})
+        child = edit if isinstance(edit, Rejection) else apply(parent, edit, Limits(nodes_per_subblock=200))
+        if not isinstance(child, Rejection) and edit.stage == edit.block == edit.sub == 0:
+            break
+    edits = parts(diff(parent, child))[2]
+    assert [change.kind for change in edits] == [{"insert": "inserted", "replace": "replaced"}[edit.kind]]
+
+
+@pytest.mark.parametrize(("edits", "least_exact"), [(1, 1.0), (3, 0.9)])
 def test_pairings_of_small_graphs_are_the_cheapest(edits, least_exact):
     """Always after one edit; mostly after three."""
     exact = []
@@ -249,10 +263,15 @@ def test_pairings_of_small_graphs_are_the_cheapest(edits, least_exact):
         ("ABC", "BCD", [(0, None), (1, 0), (2, 1), (None, 2)]),
         ("AB", "BA", [(0, None), (1, 0), (None, 1)]),
         ("AxB", "AyB", [(0, 0), (1, 1), (2, 2)]),
+        ("Bb", "C", [(0, None), (1, 0)]),
+        ("bB", "C", [(0, 0), (1, None)]),
     ],
 )
 def test_sequences_are_aligned_by_the_fewest_unequal_items(a, b, expected):
-    assert align_sequences(a, b, lambda one, other: 1.0) == expected
+    def distance(one, other):
+        return 0.2 if one in "Ab" else 0.3
+
+    assert align_sequences(a, b, distance) == expected
 
 
 def test_a_block_moved_within_or_across_stages_is_told_as_moved():

@@ -212,6 +212,21 @@ def test_what_almost_matches_is_said_as_it_is(graph, said):
         assert summarise_graph(graph, 64) == said
 
 
+def test_one_sigmoid_for_two_products_is_one_gate_at_most():
+    builder = GraphBuilder()
+    gate = builder.chain(0, op("global_average_pool"), NARROW, GELU, WIDEN, op("sigmoid"), op("broadcast"))
+    other = builder.add(CONV3, 0)
+    products = [builder.add(op("multiply"), x, gate) for x in (0, other)]
+    patterns = find_patterns(builder.build(builder.add(op("add"), *products)), 64)
+    assert [pattern.text for pattern in patterns] == ["SE", "conv3"]
+
+
+def test_a_product_is_no_skip():
+    builder = GraphBuilder()
+    graph = builder.build(builder.add(op("multiply"), builder.chain(0, WIDEN, GELU, NARROW), 0))
+    assert summarise_graph(graph, 64) == "MLP ×4, product"
+
+
 def test_gates_that_are_no_squeeze_and_excitation():
     def gate(*ops, of: int = 0) -> str:
         builder = GraphBuilder()
@@ -318,6 +333,12 @@ def heads(count: int) -> Graph:
 
 def test_heads_of_their_own_are_one_attention():
     assert summarise_graph(heads(6), 192) == "attention 6 heads of 32"
+
+
+def test_a_group_that_another_node_stands_within_stays_open():
+    graph = chain(GELU, NORM, CONV1, NORM)
+    assert shut(graph, [frozenset({1, 2})]).members == ((0,), (1, 2), (3,), (4,))
+    assert shut(graph, [frozenset({1, 3})]).members == ((0,), (1,), (2,), (3,), (4,))
 
 
 def test_alike_branches_fold_and_unlike_ones_do_not():

@@ -17,7 +17,7 @@ class NodeEdit:
     """One change of a graph.
 
     kind       inserted: `after` are nodes of B that A has not, in one piece. removed: `before` are nodes of A that B has not.
-               replaced: `before` became `after`: one operation another, or one piece another with the same ends.
+               replaced: one operation became another, or has other attributes.
                rewired: the same operation reads something else.
     reads      nodes beside the piece that it reads, and
     readers    that read it, OUTPUT among them: of B; of A where the piece was removed.
@@ -66,19 +66,10 @@ def diff_graphs(a: Graph | None, b: Graph | None, width_a: int, width_b: int) ->
 
 
 def _edits(a: Graph, b: Graph, pairs: Mapping[int, int]) -> list[NodeEdit]:
+    """Pieces that came and went, then what changed of the nodes that stayed; sorted by their places."""
     back = {second: first for first, second in pairs.items()}
-    gone = [_piece(a, piece, "removed") for piece in _pieces(a, pairs)]
-    new = [_piece(b, piece, "inserted") for piece in _pieces(b, back)]
-    found = []
-    for removed in gone:
-        ends = _mapped(removed.reads, pairs), _mapped(removed.readers, pairs)
-        twin = next((one for one in new if (frozenset(one.reads), frozenset(one.readers)) == ends), None)
-        if twin is None:
-            found.append(removed)
-        else:
-            new.remove(twin)
-            found.append(NodeEdit("replaced", removed.before, twin.after, twin.reads, twin.readers))
-    found += new
+    found = [_piece(a, piece, "removed") for piece in _pieces(a, pairs)]
+    found += [_piece(b, piece, "inserted") for piece in _pieces(b, back)]
     for first, second in sorted(pairs.items()):
         if a.nodes[first].op is not b.nodes[second].op:
             reads, readers = _ends(b, {second})
@@ -92,10 +83,6 @@ def _edits(a: Graph, b: Graph, pairs: Mapping[int, int]) -> list[NodeEdit]:
     return sorted(
         found, key=lambda edit: (min(back.get(n, n) for n in edit.after) if edit.after else min(edit.before), edit.kind)
     )
-
-
-def _mapped(nodes: Iterable[int], pairs: Mapping[int, int]) -> frozenset[int]:
-    return frozenset(OUTPUT if node == OUTPUT else pairs[node] for node in nodes)
 
 
 def _pieces(graph: Graph, known: Mapping[int, int]) -> list[set[int]]:

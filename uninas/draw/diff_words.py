@@ -51,7 +51,7 @@ def edit_words(graph: GraphDiff, edit: NodeEdit) -> Words:
     assert graph.a is not None
     assert graph.b is not None
     if edit.kind == "replaced":
-        return Words("~", _replaced(graph.a, graph.b, graph, edit))
+        return Words("~", _replaced(graph.a, graph.b, edit))
     parts = []
     if edit.won:
         parts.append(f"now reads {_names(graph.b, edit.won)}")
@@ -61,19 +61,17 @@ def edit_words(graph: GraphDiff, edit: NodeEdit) -> Words:
     return Words("~", f"{who} {', '.join(parts)}")
 
 
-def _replaced(a: Graph, b: Graph, graph: GraphDiff, edit: NodeEdit) -> str:
-    before, after = _piece(a, edit.before, graph.width_a), _piece(b, edit.after, graph.width_b)
-    if len(edit.before) != 1 or len(edit.after) != 1:
-        return f"{before} became {after} {_between(b, edit, '')}"
+def _replaced(a: Graph, b: Graph, edit: NodeEdit) -> str:
     one, other = a.nodes[edit.before[0]].op, b.nodes[edit.after[0]].op
+    after, between = _name(b, edit.after[0]), _between(b, edit, "")
     if one.name != other.name:
-        return f"{op_label(one)} became {after} {_between(b, edit, '')}"
+        return f"{op_label(one)} became {after} {between}"
     changes = [
         f"{name.replace('_', ' ')} {print_value(value)} became {print_value(other.values[name])}"
         for name, value in one.values.items()
         if value != other.values[name]
     ]
-    return f"{after} {_between(b, edit, '')}: {', '.join(changes)}"
+    return f"{after} {between}: {', '.join(changes)}"
 
 
 def is_another(graph: GraphDiff) -> bool:
