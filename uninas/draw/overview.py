@@ -108,7 +108,7 @@ def overview(architecture: Architecture) -> Overview:
         stem_text = frame("Stem", architecture.stem, architecture.in_channels).summary
     stem = before = _backbone(architecture, [])
     stages: list[StageView] = []
-    for number, (stage, given, (width, place)) in enumerate(zip(architecture.stages, flows, flows[1:], strict=False), start=1):
+    for number, (stage, given, (width, place, _)) in enumerate(zip(architecture.stages, flows, flows[1:], strict=False), start=1):
         runs: list[Run] = []
         stage_start = before
 

@@ -93,7 +93,7 @@ def _draw_overview(canvas: Canvas, view: Overview, y: float) -> float:
     canvas.text(right - _SHARES / 2 + 6, y + 10, "MACs", "un-soft", size=10.5)
     y += 18
     arch = view.architecture
-    channels, place = view.stem_flow
+    channels, place, _ = view.stem_flow
     text = view.stem_text
     if not isinstance(arch.stem, Graph):
         first, second = arch.stem
