@@ -150,7 +150,7 @@ CHAIN = ("%1 = conv(kernel=3) %0", "%2 = batch_norm %1", "%3 = gelu %2")
 
 def told(a: tuple[str, ...], b: tuple[str, ...], width: int = 32) -> list[str]:
     forms = [canonicalise(around(graph_of(*lines), width=width)).stages[0].blocks[0].subblocks[0] for lines in (a, b)]
-    return [f"{words.sign} {words.text}" for words in graph_words(diff_graphs(*forms, width, width), residual=True)]
+    return [f"{words.sign} {words.text}" for words in graph_words(diff_graphs(*forms, (width, 0), (width, 0)), residual=True)]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_swapped_operands_and_other_sources_are_rewirings():
 
 def test_two_graphs_with_little_in_common_are_named_whole():
     vit, net = preset("vit").stages[0].blocks[0].subblocks[0], preset("efficientnet").stages[0].blocks[0].subblocks[0]
-    (words,) = graph_words(diff_graphs(vit, net, 96, 96), residual=True)
+    (words,) = graph_words(diff_graphs(vit, net, (96, 0), (96, 0)), residual=True)
     assert words.text == "attention 3 heads of 32 + bias became MBConv ×4 dw5 + SE"
 
 

@@ -96,6 +96,40 @@ def names_of(network: str) -> list[str]:
             ],
         ),
         ("convnext_tiny", ["conv4/4-LN", "ConvNeXt ×4 dw7 + skip", "LN, conv2/2", "global average, LN"]),
+        (
+            "swin_tiny_patch4_window7_224",
+            [
+                "conv4/4-LN", "attention, heads of 32, window 7 + bias | MLP ×4",
+                "attention, heads of 32, window 7, shift 3 + bias | MLP ×4", "space to depth 2, LN, conv1",
+                "LayerNorm, global average",
+            ],
+        ),
+        (
+            "pvt_v2_b1",
+            [
+                "conv7/4-LN", "attention 1 head of 64 + keys at 1/8 | MLP ×8 dw3", "LN", "conv3/2-LN",
+                "attention 2 heads of 64 + keys at 1/4 | MLP ×8 dw3", "conv3/2-LN",
+                "attention 5 heads of 64 + keys at 1/2 | MLP ×4 dw3", "conv3/2-LN", "attention 8 heads of 64 | MLP ×4 dw3",
+                "global average",
+            ],
+        ),
+        (
+            "deit_small_patch16_224",
+            ["conv16/16, + position embedding, class token, pixels", "attention 6 heads of 64 | MLP ×4", "LN, class token"],
+        ),
+        (
+            "poolformer_s12",
+            ["conv7/4", "pool mixer 3 + skip, MLP ×4 + skip", "conv3/2", "conv3/2", "conv3/2", "global average, LN"],
+        ),
+        (
+            "coatnet_0_224",
+            [
+                "conv3/2-BN-GELU, conv3", "MBConv ×6 dw3/2 + SE + pooled conv1 skip", "MBConv ×4 dw3 + SE + skip",
+                "MBConv ×8 dw3/2 + SE + pooled conv1 skip",
+                "attention, heads of 32 + bias of a pooled map + pooled conv1 skip, MLP ×4 + skip",
+                "attention, heads of 32 + bias | MLP ×4", "global average, LN, conv 1×1, tanh",
+            ],
+        ),
     ],
 )  # fmt: skip
 def test_published_blocks_have_their_names(network, names):
@@ -148,6 +182,15 @@ def test_a_transformer_block_as_one_graph():
     assert summarise_graph(graph, 64) == "attention 2 heads of 32 + skip, MLP ×4 + skip"
 
 
+def test_queries_that_share_keys_are_told():
+    """Multi-query attention: as few heads of keys and values as their channels make."""
+    builder = GraphBuilder()
+    query, key, value = (builder.add(op("conv", kernel=1, ratio=ratio), 0) for ratio in (1, "1/4", "1/4"))
+    scores = builder.chain(builder.add(op("matmul_qk", head_dim=16), query, key), op("softmax"))
+    graph = builder.build(builder.add(CONV1, builder.add(op("matmul_av"), scores, value)))
+    assert summarise_graph(graph, 64) == "attention 4 heads of 16, 1 of keys"
+
+
 def test_what_an_operations_label_adds_is_said_of_attention(monkeypatch):
     monkeypatch.setattr(labels, "op_label", lambda op: op.spec.label.format(**op.values))
     spec = SimpleNamespace(
@@ -193,6 +236,8 @@ def leaking(*ops, at: int) -> Graph:
         (chain(WIDEN, NARROW), "conv1 ×2"),  # no activation: no MLP
         (chain(CONV1, GELU, CONV1), "conv1-GELU, conv1"),  # does not widen
         (chain(WIDEN, GELU, op("conv", kernel=3, ratio="1/4")), "conv1-GELU, conv3"),
+        (chain(WIDEN, DW3, GELU, NARROW), "MLP ×4 dw3"),  # MBConv has an activation before its depthwise convolution
+        (chain(WIDEN, DW3, NARROW), "expand ×4 + separable dw3"),
         (chain(WIDEN, op("softmax"), DW3, NARROW), "expand ×4 + separable dw3"),  # something else stands within
         (chain(DW7, op("layer_norm"), GELU, WIDEN, GELU, NARROW), "dw7-LN-GELU, MLP ×4"),  # ConvNeXt has no activation there
         (chain(DW7, WIDEN, GELU, NARROW), "dw7, MLP ×4"),  # nor is it without norm
@@ -250,10 +295,11 @@ def test_patterns_of_any_network_nest_and_its_picture_folds(seed):
             for graph in block.subblocks:
                 if graph is None:
                     continue
-                patterns = [p.nodes for p in find_patterns(graph, stage.width, residual=block.residual)]
+                found = find_patterns(graph, stage.width, stage.tokens, residual=block.residual)
+                patterns = [pattern.nodes for pattern in found]
                 assert all(one <= set(range(1, len(graph.nodes))) for one in patterns)
                 assert all(one & other in (frozenset(), one, other) for one in patterns for other in patterns)
-                outer = [p.nodes for p in outermost(find_patterns(graph, stage.width, residual=block.residual))]
+                outer = [pattern.nodes for pattern in outermost(found)]
                 folded = shut(graph, outer)
                 assert all(first < second for first, second in folded.edges)
                 assert sorted(n for nodes in folded.members for n in nodes) == list(range(len(graph.nodes)))

@@ -32,6 +32,7 @@ def every_operation():
     x = b.chain(0, op("conv", kernel=3, groups=4, dilation=2), op("batch_norm"), op("gelu"), op("max_pool"), op("layer_norm"))
     x = b.chain(x, op("relu"), op("average_pool"), op("group_norm", groups=8), op("relu6"), op("silu"), op("hardswish"))
     x = b.chain(x, op("hard_sigmoid"), op("position_embedding"), op("layer_scale"), op("drop_path"))
+    x = b.chain(x, op("tanh"), op("negate"), op("token_linear"))
     q, k, v = (b.add(op("slice", index=i, count=3), b.add(op("conv", kernel=1, ratio=3), x)) for i in range(3))
     m = b.add(op("matmul_qk", head_dim=32), q, k)
     m = b.chain(m, op("relative_position_bias"), op("softmax"), op("mask"), op("dropout"))
@@ -40,6 +41,7 @@ def every_operation():
     gated = b.add(op("multiply"), a, b.chain(s, op("broadcast"), op("sigmoid")))
     two = [b.add(op("conv", kernel=5, groups="depthwise", bias=False), gated), b.add(op("conv", kernel=1), gated)]
     joined = b.add(op("conv", kernel=1, ratio="1/2"), b.add(op("concat"), *two))
+    b.chain(0, op("class_token"), op("take_class_token"))  # nor from the map with a token
     b.chain(0, op("space_to_depth"), op("conv", kernel=1, ratio="1/4"))  # leads nowhere: no operation comes back from its stride
     return b.build(b.add(op("add"), joined, b.add(op("identity"), 0), b.add(op("zero"), 0)))
 

@@ -20,6 +20,7 @@ from uninas.canonical import canonical_plain
 from uninas.commands.cost import command
 from uninas.compile import Network, build
 from uninas.draw import draw_architecture, overview
+from uninas.graph import Flow, Stage
 from uninas.graph_cost import graph_cost
 from uninas.ops import Place
 from uninas.spaces.nasbench201 import EDGES, OPERATIONS, all_cells, architecture, cell, cell_text, is_reachable, parse_cell
@@ -226,7 +227,7 @@ def test_isomorphic_cells_share_a_digest_and_others_do_not() -> None:
 
 def test_all_cells_have_few_distinct_functions() -> None:
     """Digests over the whole space; a change of the canonical form shows here."""
-    forms = [canonical_plain(cell(text), 4).text for text in CELLS]
+    forms = [canonical_plain(cell(text), Stage(4, ())).text for text in CELLS]
     reachable = [form for form, text in zip(forms, CELLS, strict=True) if is_reachable(text)]
     assert (len(set(forms)), len(set(reachable))) == (6_398, 6_147)
 
@@ -278,6 +279,6 @@ def test_counts_rank_as_published(count: str, accuracies: pd.DataFrame) -> None:
     table = accuracies[accuracies["reachable"] == 1]
     position, tolerance, published = PUBLISHED[count]
     # All else in the network is the same for every cell, and MACs are the same at each of its three widths.
-    scores = [graph_cost(cell(text), 16, Place(32, 32, 32, 32))[position] for text in table["arch_str"]]
+    scores = [graph_cost(cell(text), Flow(16, Place(32, 32, 32, 32)))[position] for text in table["arch_str"]]
     for dataset, tau in published.items():
         assert kendalltau(scores, table[dataset]).statistic == pytest.approx(tau, abs=tolerance), dataset

@@ -15,20 +15,22 @@ from uninas.canonical import canonicalise
 from uninas.cost import Cost, cost
 from uninas.diff.edits import GraphDiff, NodeEdit, diff_graphs
 from uninas.diff.sequences import align_sequences, bag_distance, bag_of
-from uninas.graph import Architecture, Block, Graph, Stage
+from uninas.graph import Architecture, Block, Flow, Graph, Stage
 
 
 @dataclass(frozen=True)
 class BlockDiff:
     """A block of A beside one of B. Places are (stage, block), from 1; None: it is not there.
 
-    `kind`: equal, changed, added, removed or moved. `graphs`: of a changed block, its sub-blocks one by one.
+    `kind`: equal, changed, added, removed or moved. `block`: of B, or of A where it is gone; `reads`: the channels and class
+    tokens of its stage. `graphs`: of a changed block, its sub-blocks one by one.
     """
 
     kind: str
     before: tuple[int, int] | None
     after: tuple[int, int] | None
     block: Block
+    reads: tuple[int, int]
     graphs: tuple[GraphDiff, ...] = ()
 
 
@@ -99,12 +101,12 @@ def diff(a: Architecture, b: Architecture) -> Difference:
     for i, j in align_sequences(a.stages, b.stages, _stage_distance):
         before = None if i is None else a.stages[i]
         after = None if j is None else b.stages[j]
-        widths = 0 if i is None else flows_a[i].channels, 0 if j is None else flows_b[j].channels
-        entry = _frame(before.entry if before else None, after.entry if after else None, *widths)
+        given = None if i is None else flows_a[i], None if j is None else flows_b[j]
+        entry = _frame(before.entry if before else None, after.entry if after else None, *given)
         sizes = _size(a, i), _size(b, j)
         stages.append(_stage(before, after, i, j, sizes, entry))
-    stem = _frame(_graph(a.stem), _graph(b.stem), a.in_channels, b.in_channels)
-    head = _frame(a.head, b.head, flows_a[-1].channels, flows_b[-1].channels)
+    stem = _frame(_graph(a.stem), _graph(b.stem), Flow(a.in_channels, a.image()), Flow(b.in_channels, b.image()))
+    head = _frame(a.head, b.head, flows_a[-1], flows_b[-1])
     return Difference(a, b, costs, tuple(_settings(a, b)), stem, tuple(_with_moves(stages)), head)
 
 
@@ -116,8 +118,9 @@ def _graph(stem: Graph | tuple[int, int]) -> Graph | None:
     return stem if isinstance(stem, Graph) else None
 
 
-def _frame(a: Graph | None, b: Graph | None, width_a: int, width_b: int) -> GraphDiff | None:
-    return None if a == b else diff_graphs(a, b, width_a, width_b)
+def _frame(a: Graph | None, b: Graph | None, given_a: Flow | None, given_b: Flow | None) -> GraphDiff | None:
+    reads_a, reads_b = [(flow.channels, flow.tokens) if flow else (0, 0) for flow in (given_a, given_b)]
+    return None if a == b else diff_graphs(a, b, reads_a, reads_b)
 
 
 def _settings(a: Architecture, b: Architecture) -> list[tuple[str, str, str]]:
@@ -165,29 +168,24 @@ def _stage(
 ) -> StageDiff:
     blocks_a = () if before is None else before.blocks
     blocks_b = () if after is None else after.blocks
+    reads_a, reads_b = [(stage.width, stage.tokens) if stage else (0, 0) for stage in (before, after)]
     found = []
     for p, q in align_sequences(blocks_a, blocks_b, _block_distance):
         one = None if p is None else blocks_a[p]
         other = None if q is None else blocks_b[q]
         place_a = None if p is None or i is None else (i + 1, p + 1)
         place_b = None if q is None or j is None else (j + 1, q + 1)
-        shown = other if other is not None else one
-        assert shown is not None
-        if one is None or other is None:
-            found.append(BlockDiff("added" if one is None else "removed", place_a, place_b, shown))
-        elif one == other:
-            found.append(BlockDiff("equal", place_a, place_b, shown))
-        elif one.residual != other.residual:
-            found.append(BlockDiff("removed", place_a, None, one))
-            found.append(BlockDiff("added", None, place_b, other))
+        if one is not None and one == other:
+            found.append(BlockDiff("equal", place_a, place_b, one, reads_b))
+        elif one is not None and other is not None and one.residual == other.residual:
+            pairs = zip_longest(one.subblocks, other.subblocks)
+            graphs = tuple([diff_graphs(x, y, reads_a, reads_b) for x, y in pairs])
+            found.append(BlockDiff("changed", place_a, place_b, other, reads_b, graphs))
         else:
-            assert before is not None
-            assert after is not None
-            graphs = [
-                diff_graphs(x, y, before.width, after.width)
-                for x, y in zip_longest(one.subblocks, other.subblocks, fillvalue=None)
-            ]
-            found.append(BlockDiff("changed", place_a, place_b, shown, tuple(graphs)))
+            if one is not None:
+                found.append(BlockDiff("removed", place_a, None, one, reads_a))
+            if other is not None:
+                found.append(BlockDiff("added", None, place_b, other, reads_b))
     widths = (before.width if before else None, after.width if after else None)
     return StageDiff(None if i is None else i + 1, None if j is None else j + 1, widths, sizes, entry, tuple(found))
 

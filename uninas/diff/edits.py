@@ -37,13 +37,13 @@ class NodeEdit:
 class GraphDiff:
     """The edits that lead from graph A to graph B, and which node is which; None: there is no such graph.
 
-    `width_a`, `width_b`: the channels that each reads.
+    `reads_a`, `reads_b`: the channels and class tokens of the map that each reads.
     """
 
     a: Graph | None
     b: Graph | None
-    width_a: int
-    width_b: int
+    reads_a: tuple[int, int]
+    reads_b: tuple[int, int]
     pairs: Mapping[int, int]
     edits: tuple[NodeEdit, ...]
 
@@ -57,12 +57,12 @@ class GraphDiff:
         return "changed" if self.a != self.b else "equal"
 
 
-def diff_graphs(a: Graph | None, b: Graph | None, width_a: int, width_b: int) -> GraphDiff:
-    """Compare two canonical graphs."""
+def diff_graphs(a: Graph | None, b: Graph | None, reads_a: tuple[int, int], reads_b: tuple[int, int]) -> GraphDiff:
+    """Compare two canonical graphs that read maps of so many (channels, class tokens)."""
     if a is None or b is None:
-        return GraphDiff(a, b, width_a, width_b, {}, ())
+        return GraphDiff(a, b, reads_a, reads_b, {}, ())
     pairs = align(a, b)
-    return GraphDiff(a, b, width_a, width_b, pairs, tuple(_edits(a, b, pairs)))
+    return GraphDiff(a, b, reads_a, reads_b, pairs, tuple(_edits(a, b, pairs)))
 
 
 def _edits(a: Graph, b: Graph, pairs: Mapping[int, int]) -> list[NodeEdit]:

@@ -141,11 +141,11 @@ def _convnext(chain: Chain) -> str | None:
 
 
 def _mbconv(chain: Chain) -> str | None:
-    """1x1 that widens, depthwise, 1x1 that narrows (arXiv 1801.04381)."""
+    """1x1 that widens, an activation, depthwise, 1x1 that narrows (arXiv 1801.04381)."""
     before, inner, after = chain.channels(-1), chain.channels(0), chain.channels(2)
     if not (chain.pointwise(0) and chain.depthwise(1) and chain.pointwise(2)) or chain.gated(0):
         return None
-    if chain.channels(1) != inner or not before < inner or not after < inner:
+    if chain.channels(1) != inner or not before < inner or not after < inner or not chain.units[0].acts(chain.view):
         return None
     return f"MBConv ×{factor_text(Fraction(inner, before))} {chain.text(1)}"
 
@@ -184,6 +184,16 @@ def _mlp(chain: Chain) -> str | None:
     return f"MLP ×{factor_text(Fraction(inner, before))}{chain.units[0].gate_text()}"
 
 
+def _convolved_mlp(chain: Chain) -> str | None:
+    """An MLP with a depthwise convolution before its activation (arXiv 2106.13797)."""
+    before, inner, after = chain.channels(-1), chain.channels(0), chain.channels(2)
+    if not (chain.pointwise(0) and chain.depthwise(1) and chain.pointwise(2)) or chain.channels(1) != inner:
+        return None
+    if not before < inner or before != after or chain.units[0].acts(chain.view) or not chain.units[1].acts(chain.view):
+        return None
+    return f"MLP ×{factor_text(Fraction(inner, before))} {chain.text(1)}"
+
+
 def _basic(chain: Chain) -> str | None:
     """Two spatial convolutions with an activation between them; a name only beside a skip connection (arXiv 1512.03385)."""
     if not (chain.spatial(0) and chain.spatial(1)) or chain.channels(0) != chain.channels(1):
@@ -213,6 +223,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape("convnext", 3, _convnext),
     Shape("mbconv", 3, _mbconv),
     Shape("bottleneck", 3, _bottleneck),
+    Shape("mlp", 3, _convolved_mlp),
     Shape("fused", 2, _fused),
     Shape("mlp", 2, _mlp),
     Shape("basic", 2, _basic, beside_skip=True),

@@ -71,7 +71,6 @@ def _draw_stage(canvas: Canvas, difference: Difference, stage: StageDiff, y: flo
     number = stage.after if stage.after is not None else stage.before
     name = f"{SIGNS[mark]} Stage {number}" if mark else f"Stage {number}"
     canvas.text(MARGIN, y + 24, name, f"un-on-{mark}" if mark else "un-ink", size=13.5, bold=650)
-    before, after = stage.widths
     facts, differ = stage_facts(stage)
     for line, text in enumerate(facts.split(", ")):
         changed = differ and "became" in text
@@ -81,14 +80,12 @@ def _draw_stage(canvas: Canvas, difference: Difference, stage: StageDiff, y: flo
     chips = []
     if stage.entry is not None:
         entry, gone = stage.entry, stage.entry.b is None
-        text = summarise_graph(entry.a if gone else entry.b, entry.width_a if gone else entry.width_b)
+        text = summarise_graph(entry.a, *entry.reads_a) if gone else summarise_graph(entry.b, *entry.reads_b)
         chips.append((entry.kind, f"{SIGNS[entry.kind]} entry", text))
     for run in block_runs(stage):
         block = run[0]
-        width = after if block.after is not None else before
-        assert width is not None
         note = twin_note(difference, block)
-        text = summarise_block(block.block, width) + (f", {note}" if note else "")
+        text = summarise_block(block.block, *block.reads) + (f", {note}" if note else "")
         chips.append((_STYLES.get(block.kind, ""), f"{SIGNS[block.kind]} {block_place(run)}", text))
     x, top = MARGIN + _LABEL, y + 10
     for mark, place, text in chips:
@@ -147,11 +144,11 @@ class _Panel:
         self.parts: list[_Placed] = []
         marks_a = {node: MARKS[edit.kind] for edit in graph.edits for node in edit.before}
         marks_b = {node: MARKS[edit.kind] for edit in graph.edits for node in edit.after}
-        for name, of, width, marks in (("A", graph.a, graph.width_a, marks_a), ("B", graph.b, graph.width_b, marks_b)):
+        for name, of, (width, tokens), marks in (("A", graph.a, graph.reads_a, marks_a), ("B", graph.b, graph.reads_b, marks_b)):
             if of is not None and of != IDENTITY:
                 whole = "" if graph.kind == "changed" else graph.kind
                 marked = dict.fromkeys(range(1, len(of.nodes)), whole) if whole else marks
-                self.parts.append(_Placed(name, GraphPicture(of, [width], residual=residual, marks=marked)))
+                self.parts.append(_Placed(name, GraphPicture(of, [width], tokens, residual=residual, marks=marked)))
         inner = sum(part.picture.width for part in self.parts) + 18.0 * max(len(self.parts) - 1, 0)
         self.width = max(inner + 28, 1.1 * text_width(title, 12.5) + 28, 320.0)
         self.lines = [line for word in words for line in wrap(f"{word.sign} {word.text}", self.width - 28, 11, 3)]

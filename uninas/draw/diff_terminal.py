@@ -88,16 +88,14 @@ def _stage(difference: Difference, stage: StageDiff) -> Tree:
         _add_graph(tree, stage.entry, "entry  ", residual=False)
     for run in block_runs(stage):
         if run[0].kind != "equal":
-            _add_blocks(tree, difference, stage, run)
+            _add_blocks(tree, difference, run)
     return tree
 
 
-def _add_blocks(tree: Tree, difference: Difference, stage: StageDiff, run: list[BlockDiff]) -> None:
+def _add_blocks(tree: Tree, difference: Difference, run: list[BlockDiff]) -> None:
     """Blocks in a row to which the same happened."""
     block = run[0]
-    width = stage.widths[1] if block.after is not None else stage.widths[0]
-    assert width is not None
-    line = _line(SIGNS[block.kind], f"{block_place(run)}  {summarise_block(block.block, width)}")
+    line = _line(SIGNS[block.kind], f"{block_place(run)}  {summarise_block(block.block, *block.reads)}")
     note = twin_note(difference, block)
     branch = tree.add(line.append(f"  {note}", "bright_black") if note else line)
     for number, graph in enumerate(block.graphs, start=1):

@@ -44,10 +44,10 @@ def edit_words(graph: GraphDiff, edit: NodeEdit) -> Words:
     """`+ GELU %4 between conv 3×3 %3 and BatchNorm %5`: numbers are those of the canonical graphs, of B where it has the node."""
     if edit.kind == "inserted":
         assert graph.b is not None
-        return Words("+", f"{_piece(graph.b, edit.after, graph.width_b)} {_between(graph.b, edit, '')}")
+        return Words("+", f"{_piece(graph.b, edit.after, graph.reads_b)} {_between(graph.b, edit, '')}")
     if edit.kind == "removed":
         assert graph.a is not None
-        return Words("−", f"{_piece(graph.a, edit.before, graph.width_a)} {_between(graph.a, edit, 'was ')}")
+        return Words("−", f"{_piece(graph.a, edit.before, graph.reads_a)} {_between(graph.a, edit, 'was ')}")
     assert graph.a is not None
     assert graph.b is not None
     if edit.kind == "replaced":
@@ -84,8 +84,8 @@ def is_another(graph: GraphDiff) -> bool:
 
 def graph_words(graph: GraphDiff, residual: bool) -> list[Words]:
     """All that happened to a graph: that it came, went or was exchanged as a whole, or its edits one by one."""
-    before = summarise_graph(graph.a, graph.width_a, residual=residual)
-    after = summarise_graph(graph.b, graph.width_b, residual=residual)
+    before = summarise_graph(graph.a, *graph.reads_a, residual=residual)
+    after = summarise_graph(graph.b, *graph.reads_b, residual=residual)
     if graph.kind == "added":
         return [Words("+", after)]
     if graph.kind == "removed":
@@ -144,15 +144,15 @@ def _between(graph: Graph, edit: NodeEdit, was: str) -> str:
     return f"{was}between {reads} and {readers}"
 
 
-def _piece(graph: Graph, nodes: Iterable[int], width: int) -> str:
+def _piece(graph: Graph, nodes: Iterable[int], reads: tuple[int, int]) -> str:
     """Some nodes by the patterns among them, then by label; a single node with its number."""
     nodes = tuple(nodes)
     if len(nodes) == 1:
         return _name(graph, nodes[0])
-    alone = _by_itself(graph, nodes, width)
+    alone = _by_itself(graph, nodes, reads)
     if alone is not None:
         return summarise_graph(*alone)
-    inside = [pattern for pattern in find_patterns(graph, width) if pattern.nodes <= set(nodes) and len(pattern.nodes) > 1]
+    inside = [pattern for pattern in find_patterns(graph, *reads) if pattern.nodes <= set(nodes) and len(pattern.nodes) > 1]
     named = outermost(inside)
     covered = {node for pattern in named for node in pattern.nodes}
     items = [(min(pattern.nodes), pattern.text) for pattern in named]
@@ -160,9 +160,9 @@ def _piece(graph: Graph, nodes: Iterable[int], width: int) -> str:
     return _enumerate([text for _, text in sorted(items)])
 
 
-def _by_itself(graph: Graph, nodes: tuple[int, ...], width: int) -> tuple[Graph, int] | None:
-    """Some nodes as a graph of their own and the channels it reads, where they read one full map and have one exit."""
-    view = GraphView(graph, width)
+def _by_itself(graph: Graph, nodes: tuple[int, ...], reads: tuple[int, int]) -> tuple[Graph, int, int] | None:
+    """Some nodes as a graph of their own, the channels and tokens it reads, where they read one full map and have one exit."""
+    view = GraphView(graph, *reads)
     sources, exits = view.sources(set(nodes)), view.exits(set(nodes))
     if len(sources) != 1 or len(exits) != 1:
         return None
@@ -171,7 +171,7 @@ def _by_itself(graph: Graph, nodes: tuple[int, ...], width: int) -> tuple[Graph,
         return None
     number = {node: place for place, node in enumerate((source, *nodes))}
     rest = [Node(graph.nodes[n].op, tuple([number[i] for i in graph.nodes[n].inputs])) for n in nodes]
-    return Graph((Node(INPUT, ()), *rest), number[exits[0]]), view.channels(source)
+    return Graph((Node(INPUT, ()), *rest), number[exits[0]]), view.channels(source), view.types[source].tokens
 
 
 def _names(graph: Graph, nodes: Iterable[int]) -> str:

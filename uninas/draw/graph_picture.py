@@ -20,6 +20,7 @@ MARKS = {"added": "+", "removed": "−", "changed": "~"}
 """What a comparison may say of a node, with its sign."""
 _REGION_FAMILY = {
     "attention": "attention", "squeeze-excite": "pooling", "gate": "merge", "silu": "activation", "dense": "merge",
+    "mixer": "pooling",
 }  # fmt: skip
 
 
@@ -41,6 +42,7 @@ class GraphPicture:
     Args:
         graph: what is drawn.
         widths: at which it occurs: of several, labels are multiples of C.
+        tokens: class tokens of what it reads.
         residual: the picture is the whole sub-block x + S(LayerNorm(x)), else the graph alone.
         shut: each outermost pattern is one box.
         marks: node -> added, removed or changed, drawn in that colour; only of an open picture.
@@ -50,6 +52,7 @@ class GraphPicture:
         self,
         graph: Graph,
         widths: Sequence[int],
+        tokens: int = 0,
         *,
         residual: bool,
         shut: bool = False,
@@ -58,9 +61,9 @@ class GraphPicture:
         self._graph = graph
         self._width = widths[0]
         self._symbolic = len(set(widths)) > 1
-        self._types = graph.frame_types(self._width)
+        self._types = graph.frame_types(self._width, tokens)
         self._marks = marks or {}
-        self._patterns = find_patterns(graph, self._width, count_heads=not self._symbolic, residual=residual)
+        self._patterns = find_patterns(graph, self._width, tokens, count_heads=not self._symbolic, residual=residual)
         self._shut = [pattern for pattern in outermost(self._patterns) if len(pattern.nodes) > 1] if shut else []
         self._folded: Folded = _shut(graph, self._shut) if shut else fold(graph, self._marks)
         self._items, edges = self._boxes(residual)

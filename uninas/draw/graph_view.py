@@ -16,12 +16,12 @@ class GraphView:
     """A graph with its types, the readers of each node and the set of nodes before it.
 
     Raises:
-        GraphError: the graph is ill typed for an input of `width` channels.
+        GraphError: the graph is ill typed for an input of `width` channels and so many class tokens.
     """
 
-    def __init__(self, graph: Graph, width: int) -> None:
+    def __init__(self, graph: Graph, width: int, tokens: int = 0) -> None:
         self.graph = graph
-        self.types: tuple[Type, ...] = graph.frame_types(width)
+        self.types: tuple[Type, ...] = graph.frame_types(width, tokens)
         self.readers: list[list[int]] = [[] for _ in graph.nodes]
         self.before: list[set[int]] = []
         for index, node in enumerate(graph.nodes):
@@ -65,7 +65,8 @@ class GraphView:
 
     def is_activation(self, index: int) -> bool:
         """Whether a node is a nonlinear function of each entry."""
-        return family_of(self.graph.nodes[index].op) == "activation" and self.name(index) not in TRANSPARENT
+        linear = self.name(index) in TRANSPARENT or self.name(index) == "negate"
+        return family_of(self.graph.nodes[index].op) == "activation" and not linear
 
     def is_transparent(self, index: int) -> bool:
         """Whether a node may stand anywhere within a pattern."""

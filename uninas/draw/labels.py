@@ -75,6 +75,7 @@ def type_label(type_: Type, width: int, *, symbolic: bool = False) -> str:
         maps = "map" if count == "1" else "maps"
         return f"{count} {maps}, 1×1" if type_.pooled else f"{count} {maps}{at}"
     text = multiple(type_.channels, width) if symbolic else f"{type_.channels} ch"
+    text += " + token" * (type_.tokens > 0 and not type_.pooled)
     return f"{text}, 1×1" if type_.pooled else f"{text}{at}"
 
 

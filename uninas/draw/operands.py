@@ -24,6 +24,7 @@ def find_attention(view: GraphView, count_heads: bool) -> list[Pattern]:
             nodes |= other
         groups.append(nodes)
     for nodes in groups:
+        nodes |= _reduced_keys(view, nodes)
         nodes |= _output_projection(view, nodes)
     return [Pattern("attention", _attention_text(view, nodes, count_heads), frozenset(nodes)) for nodes in groups]
 
@@ -52,6 +53,22 @@ def _back_to_projection(view: GraphView, operand: int) -> set[int]:
     return set()
 
 
+def _reduced_keys(view: GraphView, nodes: set[int]) -> set[int]:
+    """Where keys and values are computed from a coarser copy of what the queries read: the chain that makes the copy."""
+    sources = view.sources(nodes)
+    if len(sources) != 2:
+        return set()
+    first, second = sorted(sources)
+    chain: set[int] = set()
+    node = second
+    while node != first:
+        if len(view.inputs(node)) != 1 or not set(view.readers[node]) <= nodes | chain or node == view.graph.output:
+            return set()
+        chain.add(node)
+        node = view.inputs(node)[0]
+    return chain
+
+
 def _output_projection(view: GraphView, nodes: set[int]) -> set[int]:
     """The concatenation of the heads and the 1x1 convolution that alone read what attention makes."""
     found: set[int] = set()
@@ -76,10 +93,33 @@ def _attention_text(view: GraphView, nodes: set[int], count_heads: bool) -> str:
     of = f" of {'/'.join(map(str, sizes))}" if sizes else ""
     heads = sum(view.channels(node) for node in scores)
     text = f"attention {heads} head{'s' * (heads != 1)}{of}" if count_heads else f"attention, heads{of}"
-    words = [word for op in operations for word in qualifiers(op, known=("head_dim",))]
+    maps = [view.types[node] for node in scores]
+    key_heads = sum(map_.key_heads for map_ in maps if isinstance(map_, AttentionMap))
+    words = [f"{key_heads} of keys" if count_heads else "shared keys"] if key_heads else []
+    words += [word for op in operations for word in qualifiers(op, known=("head_dim",))]
     names = {view.name(node) for node in nodes if isinstance(view.types[node], AttentionMap)}
     text = ", ".join([text, *dict.fromkeys(words)]) + " without softmax" * ("softmax" not in names)
+    steps = {view.types[source].stride for node in scores for source in view.inputs(node)}
+    if len(steps) == 2:
+        text += f" + keys at 1/{max(steps) // min(steps)}"
     return text + " + bias" * ("relative_position_bias" in names) + " + mask" * ("mask" in names)
+
+
+# --- mixers -----------------------------------------------------------------------------------------------------------
+
+
+def find_mixers(view: GraphView) -> list[Pattern]:
+    """The mean of a pixel's neighbours less the pixel (arXiv 2111.11418)."""
+    found = []
+    for index in range(len(view.graph.nodes)):
+        pair = sorted(view.inputs(index), key=view.name)
+        if view.name(index) == "add" and [view.name(node) for node in pair] == ["average_pool", "negate"]:
+            pool, minus = pair
+            alone = view.only_reader(pool) == view.only_reader(minus) == index
+            if alone and view.inputs(pool) == view.inputs(minus):
+                text = f"pool mixer {view.graph.nodes[pool].op.values['kernel']}"
+                found.append(Pattern("mixer", text, frozenset((pool, minus, index))))
+    return found
 
 
 # --- gates ------------------------------------------------------------------------------------------------------------

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from uninas.cost import Cost, cost
-from uninas.draw.patterns import summarise_block
+from uninas.draw.patterns import summarise_block, summarise_graph
 from uninas.errors import InputError
 from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, Stage
 
 
 @dataclass
 class BlockKind:
-    """A distinct block: the letter it is called by, its widths, and how often it occurs in each stage (from 1).
+    """A distinct block: the letter it is called by, its class tokens and widths, how often it occurs in each stage (from 1).
 
     A graph of the frame is one too, as a plain block of it alone: `role` is Stem, Entry or Head, of a block it is Block.
     """
@@ -21,6 +21,7 @@ class BlockKind:
     letter: str
     block: Block
     role: str = "Block"
+    tokens: int = 0
     widths: list[int] = field(default_factory=list)
     per_stage: dict[int, int] = field(default_factory=dict)
 
@@ -32,7 +33,7 @@ class BlockKind:
     @property
     def summary(self) -> str:
         """One line that holds at all of its widths."""
-        return summarise_block(self.block, self.widths[0], count_heads=len(set(self.widths)) == 1)
+        return summarise_block(self.block, self.widths[0], self.tokens, count_heads=len(set(self.widths)) == 1)
 
     @property
     def occurrences(self) -> str:
@@ -104,25 +105,25 @@ def overview(architecture: Architecture) -> Overview:
     """Collect the overview of an architecture. Raises GraphError for an ill-typed graph."""
     total = cost(architecture)
     flows = architecture.flows()
-    kinds: dict[tuple[str, Block], BlockKind] = {}
+    kinds: dict[tuple[str, Block, int], BlockKind] = {}
 
-    def kind_of(role: str, block: Block, width: int) -> BlockKind:
+    def kind_of(role: str, block: Block, width: int, tokens: int) -> BlockKind:
         lettered = sum(kind.role in ("Block", "Entry") for kind in kinds.values())
         letter = _letter(lettered) if role in ("Block", "Entry") else role
-        kind = kinds.setdefault((role, block), BlockKind(letter, block, role))
+        kind = kinds.setdefault((role, block, tokens), BlockKind(letter, block, role, tokens))
         if width not in kind.widths:
             kind.widths.append(width)
         return kind
 
-    def frame(role: str, graph: Graph, channels: int) -> BlockKind:
-        return kind_of(role, Block((graph,), residual=False), channels)
+    def frame(role: str, graph: Graph, channels: int, tokens: int = 0) -> BlockKind:
+        return kind_of(role, Block((graph,), residual=False), channels, tokens)
 
     stem_text, head_text = "", "LayerNorm, global average"
     if isinstance(architecture.stem, Graph):
         stem_text = frame("Stem", architecture.stem, architecture.in_channels).summary
     stem = before = _backbone(architecture, [])
     stages: list[StageView] = []
-    for number, (stage, given, (width, place)) in enumerate(zip(architecture.stages, flows, flows[1:], strict=False), start=1):
+    for number, (stage, given, (width, place, _)) in enumerate(zip(architecture.stages, flows, flows[1:], strict=False), start=1):
         runs: list[Run] = []
         stage_start = before
 
@@ -132,19 +133,19 @@ def overview(architecture: Architecture) -> Overview:
             so_far = architecture.stages[: number - 1]  # noqa: B023
             after = _backbone(architecture, [*so_far, stage.with_blocks(blocks)])  # noqa: B023
             spent = after[0] - before[0], after[1] - before[1]
-            runs.append(Run(kind, count, reads, summarise_block(kind.block, reads), *spent))  # noqa: B023
+            runs.append(Run(kind, count, reads, summarise_block(kind.block, reads, kind.tokens), *spent))  # noqa: B023
             before = after
 
         if stage.entry is not None and stage.entry != IDENTITY:
-            add_run(frame("Entry", stage.entry, given.channels), 1, given.channels, ())
+            add_run(frame("Entry", stage.entry, given.channels, given.tokens), 1, given.channels, ())
         for block, first, stop in _runs(stage.blocks):
-            add_run(kind_of("Block", block, width), stop - first, width, stage.blocks[:stop])
+            add_run(kind_of("Block", block, width, stage.tokens), stop - first, width, stage.blocks[:stop])
         spent = before[0] - stage_start[0], before[1] - stage_start[1]
         stages.append(StageView(number, (place.height, place.width), width, tuple(runs), *spent))
     if architecture.head is not None:
-        head_text = _head_text(architecture.head, flows[-1].channels)
+        head_text = _head_text(architecture.head, flows[-1])
         if architecture.head != IDENTITY:
-            frame("Head", architecture.head, flows[-1].channels)
+            frame("Head", architecture.head, flows[-1].channels, flows[-1].tokens)
     head = total.params - before[0], total.macs - before[1]
     return Overview(
         architecture, total, stem, head, flows[0], stem_text, head_text, tuple(stages), tuple(kinds.values())
@@ -176,17 +177,19 @@ def select(view: Overview, stage: int, block: int | None = None) -> list[BlockKi
     return list(found.values())
 
 
-def _head_text(head: Graph, channels: int) -> str:
+def _head_text(head: Graph, given: Flow) -> str:
     """What a head's graph does, and the global average unless it pools by itself."""
-    text = summarise_block(Block((head,), residual=False), channels)
-    if head.frame_types(channels)[head.output].pooled:
+    text = summarise_graph(head, given.channels, given.tokens)
+    if given.types(head)[head.output].pooled:
         return text
     return "global average" if text == "identity" else f"{text}, global average"
 
 
 def _backbone(architecture: Architecture, stages: list[Stage]) -> tuple[int, int]:
     """Parameters and MACs of the network up to a point: what a block costs is the difference of two such prefixes."""
-    prefix = cost(architecture.replace(stages=tuple(stages)), classes=0)
+    prefix = cost(
+        architecture.replace(stages=tuple(stages), head=None), classes=0
+    )  # the head might not fit what the prefix makes
     return prefix.params, prefix.macs
 
 

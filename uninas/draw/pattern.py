@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 NAMES: dict[str, str] = {
     "attention": "attention",
+    "mixer": "pool mixer",
     "squeeze-excite": "SE",
     "silu": "SiLU",
     "gate": "gate",

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 from uninas.draw.chains import SHAPES, Chain, Shape, Unit, conv_runs, segments, short_label
 from uninas.draw.graph_view import GraphView, factor_text
-from uninas.draw.operands import find_attention, find_gates
+from uninas.draw.operands import find_attention, find_gates, find_mixers
 from uninas.draw.pattern import NAMES, Pattern, outermost, union
 from uninas.draw.skips import find_skip
 from uninas.graph import Block, Graph
@@ -21,19 +21,22 @@ __all__ = ["NAMES", "Pattern", "find_patterns", "outermost", "summarise_block", 
 _SILENT = {"input", "identity", "slice", "broadcast", "concat"}  # plumbing that a summary need not mention
 
 
-def find_patterns(graph: Graph, width: int, *, count_heads: bool = True, residual: bool = False) -> tuple[Pattern, ...]:
+def find_patterns(
+    graph: Graph, width: int, tokens: int = 0, *, count_heads: bool = True, residual: bool = False
+) -> tuple[Pattern, ...]:
     """The patterns of a graph in the order of their first nodes; two are disjoint, or one lies inside the other.
 
     Args:
         graph: a sub-block's graph.
         width: the block's number of channels.
+        tokens: its number of class tokens.
         count_heads: name attention by its number of heads, which depends on the width; else by the heads' size alone.
         residual: the block adds its input to what the graph makes.
     """
-    view = GraphView(graph, width)
+    view = GraphView(graph, width, tokens)
     attention, gates = find_attention(view, count_heads), find_gates(view)
     lines = segments(view, attention, gates)
-    found = [*attention, *_named(view, lines, residual)]
+    found = [*attention, *find_mixers(view), *_named(view, lines, residual)]
     found = _with_skips(view, found)
     for gate in gates:
         if _fits(gate, found):
@@ -87,7 +90,7 @@ def _with_skips(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
         skip = find_skip(view, set(pattern.nodes))
         others = [other for other in found if other is not pattern]
         if skip is not None and not skip.nodes & (union(others) | union(result)):
-            pattern = Pattern(pattern.kind, f"{pattern.text} + {skip.text}", skip.nodes)
+            pattern = Pattern(pattern.kind, f"{pattern.text}{skip.text}", skip.nodes)
         result.append(pattern)
     return result
 
@@ -176,12 +179,15 @@ def _dense(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
 # --- summaries --------------------------------------------------------------------------------------------------------
 
 
-def summarise_graph(graph: Graph | None, width: int, *, count_heads: bool = True, residual: bool = False, limit: int = 4) -> str:
+def summarise_graph(
+    graph: Graph | None, width: int, tokens: int = 0, *, count_heads: bool = True, residual: bool = False, limit: int = 4
+) -> str:
     """One line for a sub-block: its outermost patterns and what is left, in order; "" for an absent one.
 
     Args:
         graph: the sub-block, or None.
         width: the block's number of channels.
+        tokens: its number of class tokens.
         count_heads: see `find_patterns`.
         residual: see `find_patterns`.
         limit: how many items are named before "n more".
@@ -190,8 +196,8 @@ def summarise_graph(graph: Graph | None, width: int, *, count_heads: bool = True
         return ""
     if graph.nodes[graph.output].op.name == "zero":
         return "zero"
-    view = GraphView(graph, width)
-    outer = outermost(find_patterns(graph, width, count_heads=count_heads, residual=residual))
+    view = GraphView(graph, width, tokens)
+    outer = outermost(find_patterns(graph, width, tokens, count_heads=count_heads, residual=residual))
     items = [(min(pattern.nodes), pattern.text) for pattern in outer]
     covered = union(outer)
     for index, node in enumerate(graph.nodes):
@@ -209,10 +215,10 @@ def summarise_graph(graph: Graph | None, width: int, *, count_heads: bool = True
     return ", ".join(named) or "identity"
 
 
-def summarise_block(block: Block, width: int, *, count_heads: bool = True) -> str:
+def summarise_block(block: Block, width: int, tokens: int = 0, *, count_heads: bool = True) -> str:
     """One line for a block: "attention 6 heads of 32 + bias | MLP ×4". A Zero sub-block is left out beside another."""
     texts = [
-        summarise_graph(graph, width, count_heads=count_heads, residual=block.residual) for graph in block.subblocks
+        summarise_graph(graph, width, tokens, count_heads=count_heads, residual=block.residual) for graph in block.subblocks
     ]  # fmt: skip
     working = [text for text in texts if text and text != "zero"]
     return " | ".join(working) or "no operation"

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from uninas.draw.graph_view import GraphView
 
+_POOLS = ("average_pool", "max_pool")
+
 
 @dataclass(frozen=True)
 class Skip:
-    """All nodes of a pattern with its skip connection, and what that is called: skip, conv1/2 skip, pooled skip."""
+    """All nodes of a pattern with its skip connection, and what that adds to its name: ` + skip`, ` + pooled conv1 skip`."""
 
     nodes: frozenset[int]
     text: str
@@ -18,13 +20,14 @@ class Skip:
 def find_skip(view: GraphView, nodes: set[int]) -> Skip | None:
     """The skip connection around some nodes, if they have one entry, one exit, and are added to what they read.
 
-    Norms and activations before and behind the nodes may lie within the skip; the shortcut may hold 1x1 convolutions, norms and
-    pools. One activation behind the sum belongs to it, as in ResNet.
+    Norms, activations and pools before and norms behind the nodes may lie within the skip; the shortcut may hold 1x1
+    convolutions, norms and pools. One activation behind the sum belongs to it, as in ResNet.
     """
     tail = _tail(view, nodes)
     if tail is None:
         return None
     whole, addition = tail
+    pooled = ""
     while True:
         sources = view.sources(whole)
         if len(sources) != 1:
@@ -37,8 +40,10 @@ def find_skip(view: GraphView, nodes: set[int]) -> Skip | None:
             behind = view.only_reader(addition)
             if behind is not None and view.is_activation(behind):
                 whole = whole | {behind}
-            return Skip(frozenset(whole), " ".join([*names, "skip"]))
-        before = view.is_norm(source) or view.is_activation(source) or view.is_transparent(source)
+            return Skip(frozenset(whole), f"{pooled} + {' '.join([*names, 'skip'])}")
+        pool = view.name(source) in _POOLS
+        pooled = " of a pooled map" if pool else pooled
+        before = pool or view.is_norm(source) or view.is_activation(source) or view.is_transparent(source)
         if not before or not set(view.readers[source]) <= whole or source == view.graph.output:
             return None
         whole = whole | {source}
@@ -68,7 +73,7 @@ def _shortcut(view: GraphView, addition: int, whole: set[int], source: int) -> t
     node, names, extra = others[0], list[str](), set[int]()
     while node != source:
         plain = view.is_norm(node) or view.is_transparent(node)
-        pool = view.name(node) in ("average_pool", "max_pool")
+        pool = view.name(node) in _POOLS
         if not (plain or pool or view.is_conv(node, 1)) or view.only_reader(node) is None:
             return None
         if not plain:

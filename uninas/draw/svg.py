@@ -105,7 +105,7 @@ def _draw_overview(canvas: Canvas, view: Overview, y: float) -> float:
     canvas.text(right - _SHARES / 2 + 6, y + 10, "MACs", "un-soft", size=10.5)
     y += 18
     arch = view.architecture
-    channels, place = view.stem_flow
+    channels, place, _ = view.stem_flow
     text = view.stem_text
     if not isinstance(arch.stem, Graph):
         first, second = arch.stem
@@ -220,7 +220,7 @@ class _Panel:
                 without.append(f"S{number} is {'absent' if graph is None else 'zero'}")
             else:
                 name = f"S{number}" if len(kind.block.subblocks) > 1 else "S"
-                self.parts.append((name, GraphPicture(graph, kind.widths, residual=kind.block.residual, shut=shut)))
+                self.parts.append((name, GraphPicture(graph, kind.widths, kind.tokens, residual=kind.block.residual, shut=shut)))
         self.heading = wrap(kind.summary, 300, 12.5, 3)
         self.indent = 24.0 + _badge_width(kind)
         self.widths = [picture.width for _, picture in self.parts]

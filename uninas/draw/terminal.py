@@ -67,7 +67,7 @@ def overview_table(view: Overview, columns: int) -> Table:
         table.add_row(part, *(place if sizes else place[2:]), what, *figures, end_section=end)
 
     arch = view.architecture
-    channels, place = view.stem_flow
+    channels, place, _ = view.stem_flow
     stem = view.stem_text or "conv3/2-BN-GELU, conv3"
     row("Stem", (*_place((place.height, place.width), arch.input_size), str(channels)), Text(stem), view.stem)
     for stage in view.stages:
@@ -113,21 +113,21 @@ def kind_tree(kind: BlockKind, *, shut: bool = False) -> Tree:
             tree.add(Text.assemble((label, "bold"), "zero: adds nothing to x"))
         else:
             count_heads = len(widths) == 1
-            summary = summarise_graph(graph, widths[0], count_heads=count_heads, residual=block.residual)
+            summary = summarise_graph(graph, widths[0], kind.tokens, count_heads=count_heads, residual=block.residual)
             form = "x + S(LayerNorm(x)), S = " if block.residual else "S(x), S = "
             branch = tree.add(Text.assemble((label, "bold"), form, summary))
-            _GraphLines(graph, widths[0], not count_heads, block.residual, count_heads).add_to(branch, shut=shut)
+            _GraphLines(graph, kind, not count_heads).add_to(branch, shut=shut)
     return tree
 
 
 class _GraphLines:
     """Writes a graph's nodes under a branch, in order; a pattern is a branch at the place of its first node."""
 
-    def __init__(self, graph: Graph, width: int, symbolic: bool, residual: bool, count_heads: bool) -> None:
-        self.graph, self.width, self.symbolic = graph, width, symbolic
-        self.types = graph.frame_types(width)
+    def __init__(self, graph: Graph, kind: BlockKind, symbolic: bool) -> None:
+        self.graph, self.width, self.symbolic = graph, kind.widths[0], symbolic
+        self.types = graph.frame_types(self.width, kind.tokens)
         self.digits = len(str(len(graph.nodes) - 1))
-        patterns = find_patterns(graph, width, count_heads=count_heads, residual=residual)
+        patterns = find_patterns(graph, self.width, kind.tokens, count_heads=not symbolic, residual=kind.block.residual)
         self.patterns = [pattern for pattern in patterns if pattern.kind != "conv" and len(pattern.nodes) > 1]
         self.written = -1  # the node of the line before
 
