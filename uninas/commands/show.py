@@ -34,7 +34,9 @@ class BlockNumber(click.ParamType):  # type: ignore[type-arg]
 @click.command(name="show")
 @click.argument("architecture", metavar="ARCH")
 @click.option("--stage", type=click.IntRange(1), metavar="N", help="The blocks of one stage; the first is 1.")
-@click.option("--block", type=BlockNumber(), help="One block of the stage; the first is 1, 'entry' leads into the stage.")
+@click.option(
+    "--block", type=BlockNumber(), metavar="N|entry", help="One block of the stage; the first is 1, 'entry' leads into the stage."
+)
 @click.option(
     "--expand/--fold",
     default=None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from uninas.graph import Graph
@@ -41,7 +42,8 @@ def fold(graph: Graph, marks: Mapping[int, str] | None = None) -> Folded:
 def shut(graph: Graph, groups: Sequence[frozenset[int]]) -> Folded:
     """One box for each of some disjoint groups of nodes; a group that others stand within stays open.
 
-    A node stands within a group where it both depends on the group and is needed by it.
+    A node stands within a group where it both depends on the group and is needed by it. Where two groups stand within each other, all
+    stay open.
     """
     before: list[set[int]] = []
     for node in graph.nodes:
@@ -52,7 +54,15 @@ def shut(graph: Graph, groups: Sequence[frozenset[int]]) -> Folded:
         if not any(before[node] & group for node in needed):
             for member in group:
                 key[member] = number
-    return _boxes(graph, key)
+    folded = _boxes(graph, key)
+    order = TopologicalSorter[int]()
+    for source, target in folded.edges:
+        order.add(target, source)
+    try:
+        order.prepare()
+    except CycleError:
+        return _boxes(graph, [None] * len(graph.nodes))
+    return folded
 
 
 def _boxes(graph: Graph, key: Sequence[int | None]) -> Folded:
