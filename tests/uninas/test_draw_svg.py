@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.uninas.networks import framed, walked
 from tests.uninas.networks import small as small_preset
 from tests.uninas.pictures import faults
-from uninas import Architecture, Block, GraphBuilder, Stage, canonicalise, op, preset
+from uninas import IDENTITY, Architecture, Block, GraphBuilder, Stage, canonicalise, op, preset
 from uninas.draw import draw_architecture, draw_blocks, draw_overview, draw_subblock
 from uninas.draw.labels import FAMILIES, multiple, percent, quantity
 from uninas.draw.overview import overview
@@ -88,6 +88,9 @@ def test_one_stage_or_block_is_drawn_alone():
     assert "Head" not in shown
     assert {"bottleneck ÷4 conv3/2 + conv1/2 skip", "bottleneck ÷4 conv3 + skip", "x  ·  512 ch"} <= set(shown)
     assert "conv 3×3 stride 2" not in texts(draw_architecture(preset("resnet50"), stage=2, block=1))
+    empty = preset("mobilenetv2_100")
+    empty = empty.replace(stages=(Stage(32, (), IDENTITY), *empty.stages))
+    assert "MBConv ×6 dw3/2" not in texts(draw_architecture(empty, stage=1))  # a stage without blocks has none to draw
     assert "Entry of stage 2" in texts(draw_architecture(preset("resnet50"), stage=2, block=0))
 
 

@@ -42,8 +42,8 @@ def fold(graph: Graph, marks: Mapping[int, str] | None = None) -> Folded:
 def shut(graph: Graph, groups: Sequence[frozenset[int]]) -> Folded:
     """One box for each of some disjoint groups of nodes; a group that others stand within stays open.
 
-    A node stands within a group where it both depends on the group and is needed by it. Where two groups stand within each other, all
-    stay open.
+    A node stands within a group where it both depends on the group and is needed by it. Where two groups stand within each other,
+    all stay open.
     """
     before: list[set[int]] = []
     for node in graph.nodes:

@@ -8,7 +8,7 @@ from uninas.draw.canvas import Canvas, text_width, wrap
 from uninas.draw.graph_picture import GraphPicture
 from uninas.draw.labels import FAMILIES, family_of, percent, quantity
 from uninas.draw.overview import BlockKind, Overview, Run, StageView, overview, select
-from uninas.graph import Architecture, Graph
+from uninas.graph import IDENTITY, Architecture, Graph
 
 WIDTH = 1080.0
 MARGIN = 28.0
@@ -253,13 +253,13 @@ def _draw_blocks(
     canvas: Canvas,
     view: Overview,
     y: float,
-    kinds: Sequence[BlockKind] = (),
+    kinds: Sequence[BlockKind] | None = None,
     *,
     heading: str = "Blocks",
     shut: bool = False,
 ) -> tuple[float, float]:
     """Fill rows with panels of all kinds of blocks, or some; returns the width of the whole drawing and where the rows end."""
-    kinds = kinds or view.kinds
+    kinds = view.kinds if kinds is None else kinds
     if heading:
         canvas.text(MARGIN, y + 4, heading, size=16, bold=650)
     else:
@@ -294,7 +294,7 @@ def _forms(view: Overview, kinds: Sequence[BlockKind]) -> str:
     texts = [_TEMPLATE] if any(block.residual for block in blocks) else []
     if not all(block.residual for block in blocks):
         texts.append("A plain block is x ← S(x), one graph after the other.")
-    if any(stage.entry is not None for stage in stages):
+    if any(stage.entry is not None and stage.entry != IDENTITY for stage in stages):
         texts.append("An entry leads from the stage before into its own.")
     if any(stage.entry is None for stage in stages):
         texts.append(_HALVING)
