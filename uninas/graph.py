@@ -183,7 +183,7 @@ class Stage:
 
     def with_blocks(self, blocks: tuple[Block, ...]) -> Stage:
         """The stage with other blocks."""
-        return replace(self, blocks=blocks)
+        return Stage(self.width, blocks, self.entry, self.tokens)
 
     def types(self, graph: Graph) -> tuple[Type, ...]:
         """The type of each node of a graph in one of the stage's blocks. Raises GraphError."""
@@ -273,7 +273,10 @@ class Architecture:
             flow = Flow(self.stem[1], place.strided(2))
         flows = [flow]
         for stage in self.stages:
-            flow = _after(flow, entry_map(stage, flow))
+            if stage.entry is None and not (flow.tokens or stage.tokens):  # of each candidate of a search, so without detours
+                flow = Flow(stage.width, flow.place.strided(2))
+            else:
+                flow = _after(flow, entry_map(stage, flow))
             flows.append(flow)
         return tuple(flows)
 

@@ -8,6 +8,7 @@ attention products.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING
 
 from uninas.shapes import (
@@ -115,6 +116,7 @@ def conv_groups(op: Op, channels: int) -> int:
     return channels if groups == "depthwise" else int(groups)
 
 
+@cache
 def check_window(op: Op) -> None:
     """IllTyped for a window that is neither odd, and so padded to keep its centre, nor even and moved by its own size.
 
@@ -139,7 +141,9 @@ def is_filled(op: Op) -> bool:
 
 def infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
     """Channels by the ratio, sides by the stride."""
-    given = feature(op, inputs[0]) if op.values["kernel"] == op.values["stride"] == 1 else grid(op, inputs[0])
+    given = feature(op, inputs[0])
+    if given.tokens and not op.values["kernel"] == op.values["stride"] == 1:
+        grid(op, given)
     check_window(op)
     out = scaled(op, given.channels, op.values["ratio"])
     groups = conv_groups(op, given.channels)
@@ -184,7 +188,7 @@ def infer_window(op: Op, inputs: tuple[Type, ...]) -> Type:
     """Pooling over a window, padded to keep the size (or its ceil(size / stride)); an even window moves by its own size."""
     given = grid(op, inputs[0])
     check_window(op)
-    return given._replace(stride=strided(op, given))
+    return FeatureMap(given.channels, given.pooled, strided(op, given), given.tokens)
 
 
 def infer_zero(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -205,7 +209,7 @@ def infer_slice(op: Op, inputs: tuple[Type, ...]) -> Type:
     index, count = op.values["index"], op.values["count"]
     if given.channels % count or index >= count:
         raise IllTyped(f"{op.text} cannot take piece {index} of {given.channels} channels in {count}")
-    return given._replace(channels=given.channels // count)
+    return FeatureMap(given.channels // count, given.pooled, given.stride, given.tokens)
 
 
 def infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -218,13 +222,13 @@ def infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
         raise IllTyped(f"{op.text} expects maps of one size, came strides {sorted({f.stride for f in features})}")
     if any(f.tokens != first.tokens for f in features):
         raise IllTyped(f"{op.text} expects maps of one size, came some with class tokens")
-    return first._replace(channels=bounded(op, sum(f.channels for f in features)))
+    return FeatureMap(bounded(op, sum(f.channels for f in features)), first.pooled, first.stride, first.tokens)
 
 
 def infer_pool(op: Op, inputs: tuple[Type, ...]) -> Type:
     """The same channels on one pixel."""
     given = feature(op, inputs[0])
-    return given._replace(pooled=True)
+    return FeatureMap(given.channels, True, given.stride, given.tokens)
 
 
 def infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -232,7 +236,7 @@ def infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
     given = feature(op, inputs[0])
     if not given.pooled:
         raise IllTyped(f"{op.text} expects a pooled map, came {given}")
-    return given._replace(pooled=False)
+    return FeatureMap(given.channels, False, given.stride, given.tokens)
 
 
 def infer_matmul_qk(op: Op, inputs: tuple[Type, ...]) -> Type:
