@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,8 +28,8 @@ from uninas.source import load
 from uninas.text import from_document
 
 __all__ = [
-    "Source", "architecture_of", "drop_paths", "of_batches", "of_pictures", "stage_outputs", "stage_strides", "stage_widths",
-    "with_channels",
+    "Source", "architecture_of", "drop_paths", "of_batches", "of_pictures", "pixel_maps", "stage_outputs", "stage_strides",
+    "stage_widths", "with_channels",
 ]  # fmt: skip
 
 Source = Architecture | Mapping[str, Any] | str
@@ -148,7 +148,8 @@ def stage_outputs(stem: nn.Module, stages: Iterable[nn.Module], x: Tensor, *, ch
             gradients and all statistics are those of a pass without.
 
     Returns:
-        (B, width, H', W') of each stage; in the template at strides 4, 8, 16, 32, sides rounded up.
+        (B, width, H', W') of each stage, in the template at strides 4, 8, 16, 32, sides rounded up; with class tokens
+        (B, width, tokens + H' W', 1), see `pixel_maps`.
     """
     x = stem(x)
     found = []
@@ -158,6 +159,26 @@ def stage_outputs(stem: nn.Module, stages: Iterable[nn.Module], x: Tensor, *, ch
         for block in stage.blocks:
             x = _checkpointed(block, x) if checkpointed else block(x)
         found.append(x)
+    return found
+
+
+def pixel_maps(architecture: Architecture, outputs: Iterable[Tensor], size: Sequence[int]) -> list[Tensor]:
+    """Give the stages' outputs as maps, without class tokens.
+
+    Args:
+        architecture: of the network.
+        outputs: of the first stages, as `stage_outputs` gives them.
+        size: (H, W) of the picture.
+
+    Returns:
+        (B, width, H', W') of each stage.
+    """
+    found = []
+    for output, stage, stride in zip(outputs, architecture.stages, stage_strides(architecture), strict=False):
+        if stage.tokens:
+            sides = [-(-side // stride) for side in size]
+            output = output[:, :, stage.tokens :].reshape(*output.shape[:2], *sides)
+        found.append(output)
     return found
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from downstream import weights as weights_files
-from downstream.backbone import Source, architecture_of, drop_paths, stage_outputs, with_channels
+from downstream.backbone import Source, architecture_of, drop_paths, pixel_maps, stage_outputs, with_channels
 from uninas.compile import build
 from uninas.errors import InputError
 
@@ -90,7 +90,8 @@ class UniNAS(BaseModule):
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) -> the stages' maps (B, width, H', W'), sides rounded up."""
         checkpointed = self.with_cp and self.training and torch.is_grad_enabled()
-        found = stage_outputs(self.stem, self.stages, x, checkpointed=checkpointed)
+        outputs = stage_outputs(self.stem, self.stages, x, checkpointed=checkpointed)
+        found = pixel_maps(self.architecture, outputs, x.shape[2:])
         return tuple(found[index] for index in self.out_indices)
 
     def train(self, mode: bool = True) -> UniNAS:

@@ -20,6 +20,7 @@ from downstream.backbone import (
     Source,
     architecture_of,
     drop_paths,
+    pixel_maps,
     stage_outputs,
     stage_strides,
     stage_widths,
@@ -29,6 +30,7 @@ from uninas.compile import build
 from uninas.errors import InputError
 from uninas.graph import Architecture, Graph, head_channels
 from uninas.names import layer_names
+from uninas.rules import is_filled
 
 __all__ = ["NAME", "UniNASNet", "uninas"]
 
@@ -134,6 +136,7 @@ class UniNASNet(nn.Module):
         stages = list(self.stages)[: last + 1] if stop_early else list(self.stages)
         outputs = stage_outputs(self.stem, stages, x, checkpointed=self._checkpointed())
         final = self.norm(outputs[-1]) if len(outputs) == end and (norm or not intermediates_only) else outputs[-1]
+        outputs = pixel_maps(self.architecture, outputs, x.shape[2:])
         found = [final if norm and place == end - 1 else output for place, output in enumerate(outputs) if place in wanted]
         return found if intermediates_only else (final, found)
 
@@ -258,9 +261,10 @@ def _about(architecture: Architecture, options: dict[str, Any]) -> dict[str, Any
 
 def _pooled_size(architecture: Architecture) -> tuple[int, int]:
     """Height and width of the map that is pooled, which the head may have made smaller, or pooled before."""
-    channels, place = architecture.flows()[-1]
+    last = architecture.flows()[-1]
+    place = last.place
     if architecture.head is not None:
-        made = architecture.head.frame_types(channels)[architecture.head.output]
+        made = last.types(architecture.head)[architecture.head.output]
         if made.pooled:
             return 1, 1
         place = place.strided(made.stride)
@@ -275,4 +279,4 @@ def _first_convolution(stem: tuple[int, int] | Graph) -> str | None:
     if len(readers) != 1 or readers[0][0].op.name != "conv":
         return None
     node, name = readers[0]
-    return f"stem.{name}" if node.op.values["kernel"] % 2 else f"stem.{name}.conv"  # patches are filled up before
+    return f"stem.{name}.conv" if is_filled(node.op) else f"stem.{name}"

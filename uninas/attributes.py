@@ -14,11 +14,15 @@ Value = int | bool | str | float | Fraction
 
 @dataclass(frozen=True)
 class Attribute:
-    """One attribute of an operation: its name, default (None: required) and reader from text."""
+    """One attribute of an operation: its name, default (None: required), reader from text.
+
+    `since` is the version of the file format that can say another value than the default.
+    """
 
     name: str
     default: Value | None
     read: Callable[[str], Value]
+    since: int = 1
 
 
 def print_value(value: Value) -> str:
@@ -33,19 +37,6 @@ def integer_reader(low: int, high: int) -> Callable[[str], Value]:
         if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
             raise InputError(f"expected an integer from {low} to {high}, came {text[:40]!r}")
         return int(text)
-
-    return read
-
-
-def odd_reader(low: int, high: int) -> Callable[[str], Value]:
-    """Reader of an odd integer within bounds."""
-    integer = integer_reader(low, high)
-
-    def read(text: str) -> Value:
-        value = integer(text)
-        if int(value) % 2 == 0:
-            raise InputError(f"expected an odd kernel size from {low} to {high}, came {text[:40]!r}")
-        return value
 
     return read
 
@@ -67,6 +58,22 @@ def read_ratio(text: str) -> Value:
 def read_groups(text: str) -> Value:
     """Read a number of groups, or depthwise."""
     return "depthwise" if text == "depthwise" else integer_reader(1, 65536)(text)
+
+
+def read_padding(text: str) -> Value:
+    """Read a number of pixels, or same."""
+    return "same" if text == "same" else integer_reader(0, 500)(text)
+
+
+def choice_reader(*known: str) -> Callable[[str], Value]:
+    """Reader of one of some words."""
+
+    def read(text: str) -> Value:
+        if text not in known:
+            raise InputError(f"expected one of {', '.join(known)}, came {text[:40]!r}")
+        return text
+
+    return read
 
 
 def read_probability(text: str) -> Value:

@@ -18,11 +18,12 @@ The digest of an architecture is the SHA-256 of its canonical text.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from fractions import Fraction
 from operator import is_
 from typing import Literal
 
-from uninas.graph import Architecture, Block, Graph, Node, Stage, entry_stride
+from uninas.graph import Architecture, Block, Flow, Graph, Node, Stage
 from uninas.labelling import TooSymmetric, numbered
 from uninas.ops import INPUT, FeatureMap, Op, Type, op
 
@@ -34,55 +35,50 @@ def canonicalise(architecture: Architecture) -> Architecture:
     """The canonical form. Returns the same object when it is canonical already. Raises GraphError, TooSymmetric."""
     if "canonical" in architecture.memo:  # asked for several times for each candidate of a search
         return architecture
-    stem, head = architecture.stem, architecture.head
+    flows, stem, head = architecture.flows(), architecture.stem, architecture.head
     if isinstance(stem, Graph):
-        channels = stem.frame_types(architecture.in_channels)[stem.output][0]
-        stem = canonical_frame(stem, architecture.in_channels)
-    else:
-        channels = stem[1]
+        stem = canonical_frame(stem, Flow(architecture.in_channels, architecture.image()))
     stages = []
     changed = stem is not architecture.stem
-    for stage in architecture.stages:
-        form = _canonical_stage(stage, channels)
+    for stage, before in zip(architecture.stages, flows, strict=False):
+        form = _canonical_stage(stage, before)
         changed = changed or form is not stage
         stages.append(form)
-        channels = stage.width
     if head is not None:
-        head = canonical_frame(head, channels)
+        head = canonical_frame(head, flows[-1])
         changed = changed or head is not architecture.head
     result = architecture.replace(stages=tuple(stages), stem=stem, head=head) if changed else architecture
     result.memo["canonical"] = True
     return result
 
 
-def _canonical_stage(stage: Stage, channels: int) -> Stage:
-    """The canonical form of a stage that reads a map of so many channels."""
+def _canonical_stage(stage: Stage, given: Flow) -> Stage:
+    """The canonical form of a stage that reads that map."""
     if "canonical" in stage.memo:
         return stage
     entry = stage.entry
     if entry is not None:
-        entry_stride(stage, channels)
-        entry = canonical_frame(entry, channels)
+        entry = canonical_frame(entry, given)
     blocks: list[Block] = []
     for block in stage.blocks:
-        form = _canonical_block(block, stage.width)
+        form = _canonical_block(block, stage)
         if form is not EMPTY or (not blocks and entry is None):
             blocks.append(block if form is EMPTY and block == EMPTY else form)
     if not blocks and stage.blocks:
         blocks.append(stage.blocks[0] if stage.blocks[0] == EMPTY else EMPTY)
     unchanged = entry is stage.entry and len(blocks) == len(stage.blocks) and all(map(is_, blocks, stage.blocks))
-    result = stage if unchanged else Stage(stage.width, tuple(blocks), entry)
-    if entry is None:  # then nothing depended on the channels that come in
+    result = stage if unchanged else replace(stage, blocks=tuple(blocks), entry=entry)
+    if entry is None:  # then nothing depended on the map that comes in
         result.memo["canonical"] = True
     return result
 
 
-def _canonical_block(block: Block, width: int) -> Block:
+def _canonical_block(block: Block, stage: Stage) -> Block:
     """The canonical form of a block: the same object where it is canonical, EMPTY where it does nothing."""
     if block.residual:
-        subblocks = tuple([None if graph is None else canonical_graph(graph, width) for graph in block.subblocks])
+        subblocks = tuple([None if graph is None else canonical_graph(graph, stage) for graph in block.subblocks])
     else:
-        forms = [canonical_plain(graph, width) for graph in block.subblocks if graph is not None]
+        forms = [canonical_plain(graph, stage) for graph in block.subblocks if graph is not None]
         subblocks = tuple([graph for graph in forms if graph.output != 0])
     if not any(subblocks):
         return EMPTY
@@ -108,7 +104,7 @@ def canonical_text(architecture: Architecture) -> str:
 
 def _stage_text(stage: Stage) -> str:
     if "text" not in stage.memo:
-        parts = [f"stage {stage.width}"]
+        parts = [f"stage {stage.width}" + (f" tokens={stage.tokens}" if stage.tokens else "")]
         if stage.entry is not None:
             parts += ["entry", stage.entry.text]
         for block in stage.blocks:
@@ -124,24 +120,23 @@ def digest(architecture: Architecture) -> str:
     return hashlib.sha256(canonical_text(architecture).encode()).hexdigest()
 
 
-def canonical_graph(graph: Graph, width: int) -> Graph | None:
-    """The canonical form of a residual sub-block's graph in a block of that width; None when it is zero.
+def canonical_graph(graph: Graph, stage: Stage) -> Graph | None:
+    """The canonical form of a residual sub-block's graph in a block of that stage; None when it is zero.
 
-    The result does not depend on the width, which only serves to infer types. Raises GraphError, TooSymmetric.
+    The result does not depend on the stage, which only serves to infer types. Raises GraphError, TooSymmetric.
     """
-    types = graph.types(width)  # asked for each width, since a graph may fit one and not another
-    form = _form(graph, types)
+    form = canonical_plain(graph, stage)
     return None if form.nodes[form.output].op.name == "zero" else form
 
 
-def canonical_plain(graph: Graph, width: int) -> Graph:
+def canonical_plain(graph: Graph, stage: Stage) -> Graph:
     """The canonical form of a plain sub-block's graph, one zero when it is zero. Raises GraphError, TooSymmetric."""
-    return _form(graph, graph.types(width))
+    return _form(graph, stage.types(graph))  # types are asked for each stage, since a graph may fit one and not another
 
 
-def canonical_frame(graph: Graph, channels: int) -> Graph:
-    """The canonical form of a graph of the frame for an input of so many channels. Raises GraphError, TooSymmetric."""
-    return _form(graph, graph.frame_types(channels))
+def canonical_frame(graph: Graph, given: Flow) -> Graph:
+    """The canonical form of a graph of the frame that reads that map. Raises GraphError, TooSymmetric."""
+    return _form(graph, given.types(graph))
 
 
 def _form(graph: Graph, types: tuple[Type, ...]) -> Graph:
@@ -183,7 +178,8 @@ def _simplify(graph: Graph, types: tuple[Type, ...]) -> tuple[list[Node], int]:
     def zero_of(type_: Type) -> int:
         assert type(type_) is FeatureMap, "zeros are feature maps: keeps_zero operations only see feature maps"
         ratio = Fraction(type_.channels, types[0][0])
-        return emit(op("zero", ratio=ratio, pooled=type_.pooled, stride=type_.stride), (0,), type_)
+        tokens = type_.tokens - types[0][3]
+        return emit(op("zero", ratio=ratio, pooled=type_.pooled, stride=type_.stride, tokens=tokens), (0,), type_)
 
     for index in range(1, len(graph.nodes)):
         operation, stored_inputs = graph.nodes[index]
@@ -196,7 +192,7 @@ def _simplify(graph: Graph, types: tuple[Type, ...]) -> tuple[list[Node], int]:
         if any(zeros) and name == "add":
             inputs = tuple([i for i, zero in zip(inputs, zeros, strict=True) if not zero])
         elif any(zeros) and name == "matmul_qk":
-            inputs = (inputs[zeros.index(True)],) * 2
+            inputs = tuple([zero_of(made[i]) for i in inputs])
         if len(inputs) == 1 and _is_identity(operation, made[inputs[0]]):
             alias.append(inputs[0])
             continue

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from uninas import fused
 from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, Stage, head_channels
-from uninas.layers import LAYERS, NEEDS_SIZE, Downsample, Layer, LayerNorm2d, layer_size, strided_size
+from uninas.layers import LAYERS, NEEDS_SIZE, Downsample, Layer, LayerNorm2d, full_size, layer_size
 from uninas.names import layer_names
-from uninas.ops import Place
 from uninas.plan import Plan, Step, plan
 
 
@@ -34,17 +33,17 @@ class GraphModule(nn.Module):
     building (by a synchronised norm, an adapter, a quantised layer) is the one that runs.
     """
 
-    def __init__(self, graph: Graph, width: int, place: Place, *, fused: bool, frame: bool = False) -> None:
+    def __init__(self, graph: Graph, given: Flow, *, fused: bool, frame: bool = False) -> None:
         super().__init__()
-        self.graph, self.width = graph, width
-        self.types = graph.frame_types(width) if frame else graph.types(width)
+        self.graph, self.width = graph, given.channels
+        self.types = given.types(graph) if frame else graph.types(given.channels, given.tokens)
         self.names = layer_names(graph)
         self.plan: Plan = plan(graph, self.types, fused=fused)
         self.functions: list[Layer | None] = []
         for (op, inputs), made, name in zip(graph.nodes, self.types, self.names, strict=True):
             layer: Layer | None = None
             if op.name != "input":
-                layer = LAYERS[op.name](op, tuple([self.types[i] for i in inputs]), made, place)
+                layer = LAYERS[op.name](op, tuple([self.types[i] for i in inputs]), made, given.place)
             if name is not None:
                 assert isinstance(layer, nn.Module), "an instance is a module"
                 self.add_module(name, layer)
@@ -70,14 +69,14 @@ class GraphModule(nn.Module):
         if step.kind == "stack":
             return torch.cat(inputs, 1)
         if step.kind == "expand":
-            return inputs[0].expand(-1, -1, *strided_size(size, step.stride))
+            return inputs[0].expand(-1, -1, *full_size(step.stride, step.tokens - self.types[0][3], size))
         assert step.op is not None
         layers = [self.layer(node) for node in step.nodes]
         if step.kind == "attention":
             return fused.attention(step.op, layers, *inputs)
         if step.kind == "wide":
             return fused.wide(layers, inputs[0])
-        behind = layer_size(self.types[step.nodes[0]], size)
+        behind = layer_size(self.types[step.nodes[0]], self.types[0], size)
         if step.kind == "batch":
             return fused.batch(step.op, layers, inputs, behind)
         return layers[0](*inputs, size=behind) if step.op.name in NEEDS_SIZE else layers[0](*inputs)
@@ -96,8 +95,9 @@ class ResidualBlock(nn.Module):
     `drop_path1` and `drop_path2` stand at the end of the residual paths and do nothing: a training puts stochastic depth there.
     """
 
-    def __init__(self, block: Block, channels: int, width: int, place: Place, *, first: bool, fused: bool) -> None:
+    def __init__(self, block: Block, channels: int, at: Flow, *, first: bool, fused: bool) -> None:
         super().__init__()
+        width = at.channels
         self.shortcut: nn.Module = Downsample(channels, width, norm=False) if first else nn.Identity()
         self.depth = len(block.subblocks)
         for number, graph in enumerate(block.subblocks, 1):
@@ -105,7 +105,7 @@ class ResidualBlock(nn.Module):
                 reduces = first and number == 1
                 norm = Downsample(channels, width, norm=True) if reduces else LayerNorm2d(width)
                 self.add_module(f"norm{number}", norm)
-                self.add_module(f"sub{number}", GraphModule(graph, width, place, fused=fused))
+                self.add_module(f"sub{number}", GraphModule(graph, at, fused=fused))
                 self.add_module(f"drop_path{number}", nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -122,14 +122,14 @@ class ResidualBlock(nn.Module):
 class PlainBlock(nn.Module):
     """x = S1(x); x = S2(x); ... The first block of a stage without an entry halves the resolution before."""
 
-    def __init__(self, block: Block, channels: int, width: int, place: Place, *, first: bool, fused: bool) -> None:
+    def __init__(self, block: Block, channels: int, at: Flow, *, first: bool, fused: bool) -> None:
         super().__init__()
-        self.shortcut: nn.Module = Downsample(channels, width, norm=False) if first else nn.Identity()
+        self.shortcut: nn.Module = Downsample(channels, at.channels, norm=False) if first else nn.Identity()
         self.subs: list[str] = []
         for number, graph in enumerate(block.subblocks, 1):
             if graph is not None:
                 self.subs.append(f"sub{number}")
-                self.add_module(f"sub{number}", GraphModule(graph, width, place, fused=fused))
+                self.add_module(f"sub{number}", GraphModule(graph, at, fused=fused))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) -> (B, width, H, W), or half of H and W, rounded up."""
@@ -163,13 +163,13 @@ class StageModule(nn.Module):
         has_entry = stage.entry is not None and stage.entry != IDENTITY
         self.entry: GraphModule | None = None
         if stage.entry is not None and has_entry:
-            self.entry = GraphModule(stage.entry, before.channels, before.place, fused=fused, frame=True)
+            self.entry = GraphModule(stage.entry, before, fused=fused, frame=True)
         blocks: list[ResidualBlock | PlainBlock] = []
         for number, block in enumerate(stage.blocks):
             first = number == 0 and stage.entry is None
             kind = ResidualBlock if block.residual else PlainBlock
             channels = before.channels if first else stage.width
-            blocks.append(kind(block, channels, stage.width, after.place, first=first, fused=fused))
+            blocks.append(kind(block, channels, after, first=first, fused=fused))
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -190,19 +190,21 @@ class Network(nn.Module):
         flows = architecture.flows()
         self.stem: Stem | GraphModule
         if isinstance(architecture.stem, Graph):
-            self.stem = GraphModule(architecture.stem, architecture.in_channels, architecture.image(), fused=fused, frame=True)
+            self.stem = GraphModule(
+                architecture.stem, Flow(architecture.in_channels, architecture.image()), fused=fused, frame=True
+            )
         else:
             self.stem = Stem(architecture.in_channels, *architecture.stem)
         self.stages = nn.ModuleList(
             StageModule(stage, before, after, fused=fused)
             for stage, before, after in zip(architecture.stages, flows, flows[1:], strict=False)
         )
-        channels, place = flows[-1]
+        channels = flows[-1].channels
         self.norm: nn.Module = nn.Identity()
         if classes and architecture.head is None:
             self.norm = LayerNorm2d(channels)
         elif classes and architecture.head is not None:
-            self.norm = GraphModule(architecture.head, channels, place, fused=fused, frame=True)
+            self.norm = GraphModule(architecture.head, flows[-1], fused=fused, frame=True)
             channels = head_channels(architecture)
         self.head: nn.Module = nn.Linear(channels, classes) if classes else nn.Identity()
 

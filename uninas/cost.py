@@ -102,7 +102,7 @@ def _stage_parts(stage: Stage, before: Flow, after: Flow) -> list[Counts]:
 
 def _head(architecture: Architecture, given: Flow, classes: int) -> list[Counts]:
     """What stands before the global average pooling; the pooling and the linear layer."""
-    channels, pixels = given.channels, given.place.height * given.place.width
+    channels, pixels = given.channels, given.pixels
     if architecture.head is None:
         before = (2 * channels, 0, 0, channels * pixels, 0)
     else:
@@ -113,8 +113,7 @@ def _head(architecture: Architecture, given: Flow, classes: int) -> list[Counts]
 
 def _block(block: Block, at: Flow, halved: Flow | None) -> Counts:
     """The template around a residual block's graphs; `halved` is the map it reads where it halves the resolution."""
-    width, place = at
-    pixels = place.height * place.width
+    width, pixels = at.channels, at.pixels
     params = macs = layers = activations = tokens = 0
     if halved is not None:
         params, macs, layers, activations, _ = _way_down(halved.channels, width, pixels)
@@ -129,7 +128,7 @@ def _block(block: Block, at: Flow, halved: Flow | None) -> Counts:
         else:
             params += 2 * width
             activations += width * pixels
-        p, m, n, a, t = graph_cost(graph, width, place)
+        p, m, n, a, t = graph_cost(graph, at)
         params, macs, layers, tokens = params + p, macs + m, layers + n, max(tokens, t)
         activations += a + width * pixels  # and the residual addition
     return params, macs, layers, activations, tokens
@@ -143,6 +142,5 @@ def _way_down(channels: int, width: int, pixels: int) -> Counts:
 
 
 def _plain_block(block: Block, at: Flow, halved: Flow | None) -> Counts:
-    width, place = at
-    parts = [] if halved is None else [_way_down(halved.channels, width, place.height * place.width)]
-    return _total([*parts, *[graph_cost(graph, width, place) for graph in block.subblocks if graph is not None]])
+    parts = [] if halved is None else [_way_down(halved.channels, at.channels, at.pixels)]
+    return _total([*parts, *[graph_cost(graph, at) for graph in block.subblocks if graph is not None]])

@@ -15,7 +15,7 @@ import math
 from itertools import combinations
 
 from uninas.canonical import canonical_graph
-from uninas.graph import Architecture, Graph
+from uninas.graph import Architecture, Graph, Stage
 from uninas.ops import Op
 
 PATH_KINDS = ("spatial", "pointwise", "depthwise", "pooling", "attention", "skip")
@@ -92,7 +92,7 @@ def block_features(graph: Graph, width: int) -> dict[str, float]:
         reaching.KIND       how many last operations of that kind feed the output's sum
         A graph that is zero has no path: all are 0.
     """
-    canonical = canonical_graph(graph, width)
+    canonical = canonical_graph(graph, Stage(width, ()))
     if canonical is None:
         return _absent()
     found: dict[str, float] | None = canonical.memo.get("features")

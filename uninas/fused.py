@@ -10,34 +10,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from uninas.layers import EPSILON, NEEDS_SIZE, Layer, LayerNorm2d, RelativePositionBias, scores, tokens, untokens
+from uninas.attention import RelativePositionBias, biased, scores, shared, tokens, untokens, weighted, windowed_attention
+from uninas.layers import EPSILON, NEEDS_SIZE, Layer, LayerNorm2d
 from uninas.ops import Op
+
+for _name in ("biased", "shared", "windowed_attention"):
+    torch.fx.wrap(_name)  # tracing looks for the names where they are called
 
 
 def attention(op: Op, biases: Sequence[Layer], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q^T k / sqrt(head_dim) [+ bias]) v through torch's scaled_dot_product_attention; feature maps in and out."""
-    head_dim: int = op.values["head_dim"]
-    heads = q.shape[1] // head_dim
-    size = (v.shape[2], v.shape[3])
+    head_dim, window, shift = op.values["head_dim"], op.values["window"], op.values["shift"]
+    share, size = q.shape[1] // k.shape[1], (q.shape[2], q.shape[3])
     if not _as_one(biases, RelativePositionBias):
-        attended = scores(q, k, head_dim)
+        attended = scores(q, k, head_dim, window, shift)
         for layer in biases:
             attended = layer(attended, size=size)
-        weighted: Tensor = attended.softmax(-1) @ tokens(v, heads)
-        return untokens(weighted, size)
-    mask: Tensor | None = None
+        return weighted(attended.softmax(-1), v, share, window, shift, size)
+    bias: Tensor | None = None
     for layer in biases:
         assert isinstance(layer, RelativePositionBias)
-        bias = layer.bias(size)
-        mask = bias if mask is None else mask + bias
+        bias = layer.bias(size) if bias is None else bias + layer.bias(size)
+    if window:
+        return windowed_attention(q, k, v, bias, head_dim, window, shift)
+    heads = q.shape[1] // head_dim
     made = F.scaled_dot_product_attention(
         tokens(q, heads),
-        tokens(k, heads),
-        tokens(v, heads),
-        attn_mask=None if mask is None else mask[None],
+        shared(tokens(k, heads // share), heads),
+        shared(tokens(v, heads // share), heads),
+        attn_mask=None if bias is None else bias[None],
         scale=head_dim**-0.5,
     )
     return untokens(made, size)
@@ -62,8 +67,9 @@ def wide(layers: Sequence[Layer], x: Tensor) -> Tensor:
 def batch(op: Op, layers: Sequence[Layer], inputs: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
     """The layers of isomorphic branches on stacked inputs (branch after branch along the channels or heads)."""
     x = inputs[0]
+    extra = {"size": size} if op.name in NEEDS_SIZE else {}
     if not op.spec.instance:
-        made: Tensor = layers[0](*inputs)
+        made: Tensor = layers[0](*inputs, **extra)
         return made
     if op.name == "conv" and _as_one(layers, nn.Conv2d):
         convs = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
@@ -75,13 +81,12 @@ def batch(op: Op, layers: Sequence[Layer], inputs: Sequence[Tensor], size: tuple
     if op.name == "layer_norm" and _as_one(layers, LayerNorm2d):
         return _layer_norm([layer for layer in layers if isinstance(layer, LayerNorm2d)], x)
     if op.name == "relative_position_bias" and _as_one(layers, RelativePositionBias):
-        return x + torch.cat([layer.bias(size) for layer in layers if isinstance(layer, RelativePositionBias)])
+        return biased(x, torch.cat([layer.bias(size) for layer in layers if isinstance(layer, RelativePositionBias)]))
     if op.name == "dropout" and _as_one(layers, nn.Dropout):
         dropouts = [layer for layer in layers if isinstance(layer, nn.Dropout)]
         if len({(d.training, d.p) for d in dropouts}) == 1:
             dropped: Tensor = dropouts[0](x)
             return dropped
-    extra = {"size": size} if op.name in NEEDS_SIZE else {}
     return torch.cat([layer(piece, **extra) for layer, piece in zip(layers, pieces(x, len(layers)), strict=True)], 1)
 
 

@@ -59,38 +59,38 @@ class Graph:
     def __reduce__(self) -> tuple[Any, ...]:
         return (Graph, (self.nodes, self.output))
 
-    def types(self, width: int) -> tuple[Type, ...]:
-        """The type of each node in a block of that width; the output is checked to be the input's type.
+    def types(self, width: int, tokens: int = 0) -> tuple[Type, ...]:
+        """The type of each node in a block of that width and so many class tokens; the output is checked to be the input's type.
 
         Raises GraphError that names the node.
         """
-        key = ("types", width)
+        key = ("types", width, tokens)
         found: tuple[Type, ...] | None = self.memo.get(key)
         if found is None:
-            types = self._infer(width)
+            types = self._infer(width, tokens)
             if types[self.output] != types[0] or type(types[self.output]) is not FeatureMap:
                 came = types[self.output]
                 raise GraphError(f"a graph returns its input's type ({types[0]}), came {came}", self.output)
             found = self.memo[key] = types
         return found
 
-    def frame_types(self, channels: int) -> tuple[Type, ...]:
-        """The type of each node for an input of so many channels, where the output may be any feature map.
+    def frame_types(self, channels: int, tokens: int = 0) -> tuple[Type, ...]:
+        """The type of each node for an input of so many channels and class tokens, where the output may be any feature map.
 
         Raises GraphError that names the node.
         """
-        key = ("frame types", channels)
+        key = ("frame types", channels, tokens)
         found: tuple[Type, ...] | None = self.memo.get(key)
         if found is None:
-            types = self._infer(channels)
+            types = self._infer(channels, tokens)
             made = types[self.output]
             if type(made) is not FeatureMap:
                 raise GraphError(f"a graph of the frame returns a feature map, came {made}", self.output)
             found = self.memo[key] = types
         return found
 
-    def _infer(self, width: int) -> tuple[Type, ...]:
-        types: list[Type] = [FeatureMap(width, False)]
+    def _infer(self, width: int, tokens: int) -> tuple[Type, ...]:
+        types: list[Type] = [FeatureMap(width, False, 1, tokens)]
         if not self.nodes or self.nodes[0].op is not INPUT or not 0 <= self.output < len(self.nodes):
             raise GraphError("a graph starts with its input and returns one of its nodes", 0)
         for index in range(1, len(self.nodes)):
@@ -167,12 +167,14 @@ class Stage:
     """Blocks of one width at one resolution.
 
     `entry` leads from the previous feature map to this width, at any stride. Without one the template does: the first block
-    halves the resolution, a residual one on both of its paths, a plain one before its graphs.
+    halves the resolution, a residual one on both of its paths, a plain one before its graphs. `tokens`: class tokens that the
+    map has, as the entry leaves them.
     """
 
     width: int
     blocks: tuple[Block, ...]
     entry: Graph | None = None
+    tokens: int = 0
 
     @cached_property
     def memo(self) -> dict[Any, Any]:
@@ -181,14 +183,28 @@ class Stage:
 
     def with_blocks(self, blocks: tuple[Block, ...]) -> Stage:
         """The stage with other blocks."""
-        return Stage(self.width, blocks, self.entry)
+        return Stage(self.width, blocks, self.entry, self.tokens)
+
+    def types(self, graph: Graph) -> tuple[Type, ...]:
+        """The type of each node of a graph in one of the stage's blocks. Raises GraphError."""
+        return graph.types(self.width, self.tokens)
 
 
 class Flow(NamedTuple):
-    """The feature map that passes from one part of a network to the next: its channels and its size."""
+    """The feature map that passes from one part of a network to the next: its channels, its size, its class tokens."""
 
     channels: int
     place: Place
+    tokens: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """Pixels and class tokens."""
+        return self.place.height * self.place.width + self.tokens
+
+    def types(self, graph: Graph) -> tuple[Type, ...]:
+        """The type of each node of a graph of the frame that reads the map. Raises GraphError."""
+        return graph.frame_types(self.channels, self.tokens)
 
 
 @dataclass(frozen=True)
@@ -252,13 +268,15 @@ class Architecture:
     def _flows(self, size: tuple[int, int]) -> tuple[Flow, ...]:
         place = self.image(size)
         if isinstance(self.stem, Graph):
-            made = leads_to(self.stem, self.in_channels)
-            flow = Flow(made.channels, place.strided(made.stride))
+            flow = _after(Flow(self.in_channels, place), leads_to(self.stem, self.in_channels))
         else:
             flow = Flow(self.stem[1], place.strided(2))
         flows = [flow]
         for stage in self.stages:
-            flow = Flow(stage.width, flow.place.strided(2 if stage.entry is None else entry_stride(stage, flow.channels)))
+            if stage.entry is None and not (flow.tokens or stage.tokens):  # of each candidate of a search, so without detours
+                flow = Flow(stage.width, flow.place.strided(2))
+            else:
+                flow = _after(flow, entry_map(stage, flow))
             flows.append(flow)
         return tuple(flows)
 
@@ -274,27 +292,33 @@ class Architecture:
         return digest(self)
 
 
-def leads_to(graph: Graph, channels: int) -> FeatureMap:
-    """The full map that a stem or an entry makes of one with so many channels. Raises GraphError."""
-    made = graph.frame_types(channels)[graph.output]
+def _after(flow: Flow, made: FeatureMap) -> Flow:
+    return Flow(made.channels, flow.place.strided(made.stride), made.tokens)
+
+
+def leads_to(graph: Graph, channels: int, tokens: int = 0) -> FeatureMap:
+    """The full map that a stem or an entry makes of one with so many channels and class tokens. Raises GraphError."""
+    made = graph.frame_types(channels, tokens)[graph.output]
     assert type(made) is FeatureMap
     if made.pooled:
         raise GraphError(f"a stem or an entry returns a full feature map, came {made}", graph.output)
     return made
 
 
-def entry_stride(stage: Stage, channels: int) -> int:
-    """How much coarser a stage's entry makes a map of so many channels. Raises GraphError where it misses the stage's width."""
-    assert stage.entry is not None
-    made = leads_to(stage.entry, channels)
-    if made.channels != stage.width:
-        raise GraphError(f"an entry leads to its stage's width of {stage.width} channels, came {made}", stage.entry.output)
-    return made.stride
+def entry_map(stage: Stage, given: Flow) -> FeatureMap:
+    """What a stage's way in makes of a map: its width, at its stride. Raises GraphError where the entry leads elsewhere."""
+    if stage.entry is None:
+        if given.tokens or stage.tokens:
+            raise GraphError("the template halves maps without class tokens: the stage needs an entry", 0)
+        return FeatureMap(stage.width, False, 2)
+    made = leads_to(stage.entry, given.channels, given.tokens)
+    if (made.channels, made.tokens) != (stage.width, stage.tokens):
+        wanted = FeatureMap(stage.width, False, 1, stage.tokens)
+        raise GraphError(f"an entry leads to its stage's {wanted}, came {made}", stage.entry.output)
+    return made
 
 
 def head_channels(architecture: Architecture) -> int:
     """Channels that the linear layer reads. Raises GraphError."""
-    channels = architecture.flows()[-1].channels
-    if architecture.head is None:
-        return channels
-    return architecture.head.frame_types(channels)[architecture.head.output][0]
+    given = architecture.flows()[-1]
+    return given.channels if architecture.head is None else given.types(architecture.head)[architecture.head.output][0]

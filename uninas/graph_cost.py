@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from uninas.graph import Flow, Graph
-from uninas.ops import AttentionMap, Place, Type, entries, pixels_of
+from uninas.ops import AttentionMap, Place, Type, entries, sides_of
 
 Counts = tuple[int, int, int, int, int]
 """Parameters, MACs, convolution and linear layers, activation entries at batch 1, tokens of the largest attention map."""
 
 
-def graph_cost(graph: Graph, width: int, place: Place) -> Counts:
-    """The counts of one graph in a block of that width. Raises GraphError."""
-    key = ("cost", width, place)
+def graph_cost(graph: Graph, at: Flow) -> Counts:
+    """The counts of one graph in a block on that map. Raises GraphError."""
+    key = ("cost", *at)
     found: Counts | None = graph.memo.get(key)
     if found is None:
-        found = graph.memo[key] = _graph_cost(graph, graph.types(width), place)
+        found = graph.memo[key] = _graph_cost(graph, graph.types(at.channels, at.tokens), at.place)
     return found
 
 
@@ -23,7 +23,7 @@ def frame_cost(graph: Graph, given: Flow) -> Counts:
     key = ("frame cost", *given)
     found: Counts | None = graph.memo.get(key)
     if found is None:
-        found = graph.memo[key] = _graph_cost(graph, graph.frame_types(given.channels), given.place)
+        found = graph.memo[key] = _graph_cost(graph, given.types(graph), given.place)
     return found
 
 
@@ -39,5 +39,5 @@ def _graph_cost(graph: Graph, types: tuple[Type, ...], place: Place) -> Counts:
         if spec.macs is not None:
             macs += spec.macs(operation, types[inputs[0]], made, place)
         if type(made) is AttentionMap:
-            tokens = max(tokens, pixels_of(made, place))
+            tokens = max(tokens, *sides_of(made, place)[1:])
     return params, macs, layers, activations, tokens

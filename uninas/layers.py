@@ -1,6 +1,6 @@
 """One torch layer for each operation, unfused; and the template's own layers.
 
-Feature maps are (B, C, H, W), attention maps (B, heads, N, N) with one row for each query and one column for each key.
+Feature maps are (B, C, H, W), with class tokens (B, C, tokens + H * W, 1); attention maps are those of `uninas.attention`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import torch.fx
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from uninas.ops import FeatureMap, Op, Place, Type, table_size
+from uninas.attention import RelativePositionBias, channel_scores, channel_weighted, scores, weighted
+from uninas.ops import AttentionMap, Op, Place, Type, table_size
+from uninas.rules import is_filled
 
 EPSILON = 1e-6
 
@@ -84,20 +86,27 @@ def resized(embedding: Tensor, size: list[int]) -> Tensor:
 torch.fx.wrap("resized")  # as `expand_table`
 
 
-class PatchConv2d(nn.Module):
-    """A convolution that moves by its own size; where that does not divide the map, zeros are added below and at the right.
+class PaddedConv2d(nn.Module):
+    """A convolution whose first window begins `padding` pixels before the map; zeros or a cut at the end give ceil(H / stride).
 
     The convolution is a child, so that who listens to it sees the map that it reads.
     """
 
-    def __init__(self, channels: int, out: int, kernel: int, groups: int, bias: bool) -> None:
+    def __init__(
+        self, channels: int, out: int, kernel: int, stride: int, dilation: int, groups: int, bias: bool, padding: int
+    ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, out, kernel, stride=kernel, groups=groups, bias=bias)
+        self.conv = nn.Conv2d(channels, out, kernel, stride=stride, dilation=dilation, groups=groups, bias=bias)
+        self.stride, self.extent, self.padding = stride, dilation * (kernel - 1) + 1, padding
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, C', ceil(H / kernel), ceil(W / kernel))."""
-        made: Tensor = self.conv(filled(x, self.conv.kernel_size[0]))
+        """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
+        right, below = self._end(x.shape[3]), self._end(x.shape[2])
+        made: Tensor = self.conv(F.pad(x, [self.padding, right, self.padding, below]))
         return made
+
+    def _end(self, side: int) -> int:
+        return ((side + self.stride - 1) // self.stride - 1) * self.stride + self.extent - side - self.padding
 
 
 def filled(x: Tensor, tile: int) -> Tensor:
@@ -105,45 +114,64 @@ def filled(x: Tensor, tile: int) -> Tensor:
     return F.pad(x, [0, -x.shape[3] % tile, 0, -x.shape[2] % tile])
 
 
-class RelativePositionBias(nn.Module):
-    """A learned bias for each head and each offset between two tokens.
+class ClassToken(nn.Module):
+    """(B, C, H, W) -> (B, C, 1 + H * W, 1): a learned token in front of the pixels (ViT, arXiv 2010.11929).
 
-    The table has the reference size's (2H - 1) x (2W - 1) offsets; at another size it is resized bilinearly, so one set of
-    weights serves any input.
+    With `position` its place is a second vector, which is added, as where positions are embedded after the token was put in.
     """
 
-    def __init__(self, heads: int, height: int, width: int) -> None:
+    def __init__(self, channels: int, position: bool) -> None:
         super().__init__()
-        self.table = nn.Parameter(torch.zeros(heads, 2 * height - 1, 2 * width - 1))
+        self.token = nn.Parameter(torch.zeros(channels))
+        nn.init.trunc_normal_(self.token, std=0.02)
+        self.position: nn.Parameter | None = None
+        if position:
+            self.position = nn.Parameter(torch.zeros(channels))
+            nn.init.trunc_normal_(self.position, std=0.02)
 
-    def bias(self, size: tuple[int, int]) -> Tensor:
-        """(heads, N, N) for a map of `size` = (height, width), N = height * width."""
-        return expand_table(self.table, size)
-
-    def forward(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
-        """(B, heads, N, N) -> (B, heads, N, N)."""
-        return scores + self.bias(size)
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 1 + H * W, 1)."""
+        token = self.token if self.position is None else self.token + self.position
+        return torch.cat([token[:, None].expand(x.shape[0], -1, -1), x.flatten(2)], 2)[..., None]
 
 
-def expand_table(table: Tensor, size: tuple[int, int]) -> Tensor:
-    """(heads, 2H - 1, 2W - 1) -> (heads, N, N): entry (i, j) is the table at the offset from token j to token i.
+class TokenLinear(nn.Module):
+    """A linear layer over the pixels of a map, the same for each channel (MLP-Mixer, arXiv 2105.01601).
 
-    One index for all heads: twice as quick, forward and backward, as windows or shifted copies of the table.
+    At another size than the reference one its weights are resized bilinearly, and scaled so that sums keep their size. The linear
+    layer is a child, so that who listens to it sees it at the reference size.
     """
-    height, width = size
-    rows, columns = 2 * height - 1, 2 * width - 1
-    if table.shape[1] != rows or table.shape[2] != columns:
-        wide = table if table.dtype == torch.float32 or table.dtype == torch.float64 else table.float()
-        resized = F.interpolate(wide[None], [rows, columns], mode="bilinear", align_corners=True)
-        table = resized[0].to(table.dtype)
-    y, x = torch.arange(height, device=table.device), torch.arange(width, device=table.device)
-    down = (y[:, None] - y + height - 1)[:, None, :, None]
-    across = (x[:, None] - x + width - 1)[None, :, None, :]
-    index = (down * columns + across).flatten()  # [y1, x1, y2, x2]
-    return table.flatten(1).index_select(1, index).view(-1, height * width, height * width)
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.size = (height, width)
+        self.linear = nn.Linear(height * width, height * width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        size = (x.shape[2], x.shape[3])
+        if size == self.size:
+            made: Tensor = self.linear(x.flatten(2))
+            return made.reshape(x.shape)
+        return mixed(x, self.linear.weight, self.linear.bias, self.size)
 
 
-torch.fx.wrap("expand_table")  # symbolic tracing keeps it whole: it looks at sizes
+def mixed(x: Tensor, weight: Tensor, bias: Tensor, size: tuple[int, int]) -> Tensor:
+    """A linear layer over the pixels of a map of `size` = (h, w), on the pixels of x: (B, C, H, W) -> (B, C, H, W)."""
+    height, width = x.shape[2], x.shape[3]
+    scale = size[0] * size[1] / (height * width)
+    columns = _scaled_to(weight.reshape(-1, 1, size[0], size[1]), height, width) * scale  # [out, in']
+    rows = _scaled_to(columns.t().reshape(-1, 1, size[0], size[1]), height, width)  # [in', out']
+    offset = _scaled_to(bias.reshape(1, 1, size[0], size[1]), height, width)
+    made = x.flatten(2) @ rows + offset[0]
+    return made.reshape(x.shape)
+
+
+def _scaled_to(x: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(x, [height, width], mode="bilinear", align_corners=False).flatten(1)
+
+
+torch.fx.wrap("mixed")
 
 
 def band(x: Tensor, width: int) -> Tensor:
@@ -151,35 +179,16 @@ def band(x: Tensor, width: int) -> Tensor:
     return x.tril(width).triu(-width)
 
 
-def tokens(x: Tensor, heads: int) -> Tensor:
-    """(B, C, H, W) -> (B, heads, N, C / heads), a view where the memory layout allows."""
-    return x.reshape(x.shape[0], heads, x.shape[1] // heads, -1).transpose(-1, -2)
-
-
-def untokens(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, heads, N, D) -> (B, heads * D, height, width)."""
-    turned = x.transpose(-1, -2)
-    if torch.compiler.is_exporting():
-        turned = turned.contiguous()  # else the exported program would hold a view that fits the layout of one attention kernel
-    return turned.reshape(x.shape[0], x.shape[1] * x.shape[3], *size)
-
-
-def scores(q: Tensor, k: Tensor, head_dim: int) -> Tensor:
-    """q^T k / sqrt(head_dim) for every head: (B, heads * head_dim, H, W) twice -> (B, heads, N, N)."""
-    heads = q.shape[1] // head_dim
-    made: Tensor = (tokens(q, heads) * head_dim**-0.5) @ tokens(k, heads).transpose(-1, -2)
-    return made
-
-
-def weighted(attention: Tensor, v: Tensor) -> Tensor:
-    """Attention times v for every head: (B, heads, N, N), (B, heads * D, H, W) -> (B, heads * D, H, W)."""
-    return untokens(attention @ tokens(v, attention.shape[1]), (v.shape[2], v.shape[3]))
-
-
-def zeros(x: Tensor, channels: int, stride: int | None) -> Tensor:
-    """(B, channels, ...) of zeros at the size of x, strided; one pixel where `stride` is None."""
-    sides = (1, 1) if stride is None else strided_size((x.shape[2], x.shape[3]), stride)
+def zeros(x: Tensor, channels: int, stride: int | None, tokens: int) -> Tensor:
+    """(B, channels, ...) of zeros at the size of x, strided, with more class tokens; one pixel where `stride` is None."""
+    height, width = (1, 1) if stride is None else strided_size((x.shape[2], x.shape[3]), stride)
+    sides = (height * width + tokens, 1) if tokens else (height, width)
     return x.new_zeros(x.shape[0], channels, *sides)
+
+
+def first_token(x: Tensor) -> Tensor:
+    """(B, C, tokens + N, 1) -> (B, C, 1, 1)."""
+    return x[:, :, :1]
 
 
 class Downsample(nn.Module):
@@ -203,23 +212,17 @@ Layer = Callable[..., Tensor]
 def _conv(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
     values, channels = op.values, given[0][0]
     groups = channels if values["groups"] == "depthwise" else values["groups"]
-    if values["kernel"] % 2 == 0:
-        return PatchConv2d(channels, made[0], values["kernel"], groups, values["bias"])
-    padding = values["dilation"] * (values["kernel"] // 2)
-    return nn.Conv2d(
-        channels,
-        made[0],
-        values["kernel"],
-        stride=values["stride"],
-        padding=padding,
-        dilation=values["dilation"],
-        groups=groups,
-        bias=values["bias"],
-    )
+    kernel, stride, dilation, bias = values["kernel"], values["stride"], values["dilation"], values["bias"]
+    if is_filled(op):
+        padding = 0 if values["padding"] == "same" else values["padding"]
+        return PaddedConv2d(channels, made[0], kernel, stride, dilation, groups, bias, padding)
+    padding = dilation * (kernel // 2)
+    return nn.Conv2d(channels, made[0], kernel, stride, padding, dilation, groups, bias)
 
 
 def _table(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
-    return RelativePositionBias(made[0], *table_size(made, place))
+    assert isinstance(made, AttentionMap)
+    return RelativePositionBias(made.heads, *table_size(made, place), made.window)
 
 
 def _slice(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
@@ -228,7 +231,7 @@ def _slice(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
 
 
 def _zero(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
-    return partial(zeros, channels=made[0], stride=None if made.pooled else op.values["stride"])
+    return partial(zeros, channels=made[0], stride=None if made.pooled else op.values["stride"], tokens=op.values["tokens"])
 
 
 def _max_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
@@ -259,7 +262,23 @@ def _embedding(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Lay
 
 
 def _matmul_qk(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
-    return partial(scores, head_dim=op.values["head_dim"])
+    values = op.values
+    if values["over"] == "channels":
+        return partial(channel_scores, head_dim=values["head_dim"])
+    return partial(scores, head_dim=values["head_dim"], window=values["window"], shift=values["shift"])
+
+
+def _matmul_av(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    attention = given[0]
+    assert isinstance(attention, AttentionMap)
+    if attention.channels:
+        return channel_weighted
+    share = attention.heads // (attention.key_heads or attention.heads)
+    return partial(weighted, share=share, window=attention.window, shift=attention.shift)
+
+
+def _token_linear(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    return TokenLinear(*table_size(made, place))
 
 
 def _mask(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
@@ -313,10 +332,15 @@ LAYERS: dict[str, Callable[[Op, tuple[Type, ...], Type, Place], Layer]] = {
     "hardswish": _always(F.hardswish),
     "sigmoid": _always(torch.sigmoid),
     "hard_sigmoid": _always(F.hardsigmoid),
+    "tanh": _always(torch.tanh),
+    "negate": _always(torch.neg),
     "softmax": _always(partial(torch.softmax, dim=-1)),
     "mask": _mask,
     "relative_position_bias": _table,
     "position_embedding": _embedding,
+    "class_token": lambda op, given, made, place: ClassToken(made[0], op.values["position"]),
+    "take_class_token": _always(first_token),
+    "token_linear": _token_linear,
     "max_pool": _max_pool,
     "average_pool": _average_pool,
     "dropout": lambda op, given, made, place: nn.Dropout(op.values["p"]),
@@ -331,22 +355,26 @@ LAYERS: dict[str, Callable[[Op, tuple[Type, ...], Type, Place], Layer]] = {
     "global_average_pool": _always(_mean),
     "broadcast": _always(_broadcast),
     "matmul_qk": _matmul_qk,
-    "matmul_av": _always(weighted),
+    "matmul_av": _matmul_av,
 }
 """Operation -> builder of the callable that computes it; builders of operations with parameters return modules.
 
 No callable is a lambda or a local function: a module holds them, and must pass through pickle to other processes.
 """
 
-NEEDS_SIZE = frozenset({"broadcast", "relative_position_bias"})
-"""Operations whose layer also takes `size`: (height, width) of its output, or of the feature maps behind an attention map."""
+NEEDS_SIZE = frozenset({"broadcast", "relative_position_bias", "matmul_av"})
+"""Operations whose layer also takes `size`: (height, width) of its output, or of the queries' map behind an attention map."""
 
 
-def layer_size(made: Type, size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width behind a value of that type in a graph that runs at `size`."""
-    if made.pooled and not isinstance(made, FeatureMap):
-        return 1, 1
-    return strided_size(size, made.stride)
+def layer_size(made: Type, given: Type, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the map behind a value of that type in a graph that reads `given` at `size`."""
+    return (1, 1) if made.pooled else full_size(made.stride, made.tokens - given[3], size)
+
+
+def full_size(stride: int, more_tokens: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a map `stride` times coarser than `size`, which has so many class tokens more: then a sequence."""
+    height, width = strided_size(size, stride)
+    return (height * width + more_tokens, 1) if more_tokens else (height, width)
 
 
 def strided_size(size: tuple[int, int], stride: int) -> tuple[int, int]:

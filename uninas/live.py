@@ -58,34 +58,33 @@ class _Walk:
         for index, block in enumerate(stage.blocks):
             halved = before.channels if index == 0 and stage.entry is None else None
             if block.residual:
-                self.residual(block, after, halved)
+                self.residual(block, stage, after, halved)
             else:
-                self.plain(block, after, halved)
+                self.plain(block, stage, after, halved)
         if keep:
             stage.memo[key] = (self.dead - dead, self.met - met)
 
     def frame(self, graph: Graph, given: Flow) -> None:
         self._graph(
             graph,
-            lambda g: canonical_frame(g, given.channels),
+            lambda g: canonical_frame(g, given),
             lambda g: frame_cost(g, given)[0],
-            lambda g: g.frame_types(given.channels),
+            given.types,
             given.place,
         )
 
-    def plain(self, block: Block, at: Flow, halved: int | None) -> None:
+    def plain(self, block: Block, stage: Stage, at: Flow, halved: int | None) -> None:
         """A plain block, at a map of that kind; `halved`: the channels that it reads where it halves the resolution."""
-        width, place = at
         if halved is not None:
-            self._project(halved, width)
+            self._project(halved, stage.width)
         for graph in block.subblocks:
             if graph is not None:
                 self._graph(
                     graph,
-                    lambda g: canonical_plain(g, width),
-                    lambda g: graph_cost(g, width, place)[0],
-                    lambda g: g.types(width),
-                    place,
+                    lambda g: canonical_plain(g, stage),
+                    lambda g: graph_cost(g, at)[0],
+                    stage.types,
+                    at.place,
                 )
 
     def linear(self, channels: int, made: int) -> None:
@@ -119,9 +118,9 @@ class _Walk:
         self.dead += _unseen(graph, types, place)
         self.met += every
 
-    def residual(self, block: Block, at: Flow, halved: int | None) -> None:
+    def residual(self, block: Block, stage: Stage, at: Flow, halved: int | None) -> None:
         """A residual block: its shortcut passes on whatever its sub-blocks do."""
-        width, place = at
+        width = stage.width
         given_zero = self.zero
         if halved is not None:
             self._project(halved, width)
@@ -135,8 +134,8 @@ class _Walk:
                 self.dead += front
             elif given_zero if first else self.zero:
                 self.dead += channels  # a norm of zeros learns its bias alone
-            self.dead += _unseen(graph, lambda g: g.types(width), place)
-            self.met += front + graph_cost(graph, width, place)[0]
+            self.dead += _unseen(graph, stage.types, at.place)
+            self.met += front + graph_cost(graph, at)[0]
             self.zero = False
 
 
@@ -162,7 +161,7 @@ def _unseen(graph: Graph, infer: Callable[[Graph], tuple[Type, ...]], place: Pla
         spec = operation.spec
         if spec.bias_parameters is not None and graph.nodes[inputs[0]].op.name == "zero":
             assert spec.parameters is not None
-            unseen += spec.parameters(operation, types[inputs[0]], made, place) - spec.bias_parameters(operation, made)
+            unseen += spec.parameters(operation, types[inputs[0]], made, place) - spec.bias_parameters(operation, made, place)
     return unseen
 
 

@@ -6,14 +6,14 @@ from uninas.graph import Architecture, Flow, Graph
 from uninas.ops import Place, Type
 
 
-def meaningless(graph: Graph, width: int, place: Place) -> str | None:
-    """Why a graph holds an operation without meaning in a block of that width at that place, or None.
+def meaningless(graph: Graph, at: Flow) -> str | None:
+    """Why a graph holds an operation without meaning in a block on that map, or None.
 
     Judged at the reference size, as if for training at batch 1.
     """
-    key = ("meaning", width, place.reference_height, place.reference_width)
+    key = ("meaning", at.channels, at.tokens, at.place.reference_height, at.place.reference_width)
     if key not in graph.memo:
-        graph.memo[key] = _first_fault(graph, graph.types(width), place)
+        graph.memo[key] = _first_fault(graph, graph.types(at.channels, at.tokens), at.place)
     found: str | None = graph.memo[key]
     return found
 
@@ -34,17 +34,17 @@ def warnings_of(architecture: Architecture) -> list[str]:
     found: list[tuple[str, str | None]] = []
     if isinstance(architecture.stem, Graph):
         found.append(("stem", _frame_fault(architecture.stem, Flow(architecture.in_channels, architecture.image()))))
-    for s, (stage, before, (width, place)) in enumerate(zip(architecture.stages, flows, flows[1:], strict=False)):
+    for s, (stage, before, after) in enumerate(zip(architecture.stages, flows, flows[1:], strict=False)):
         if stage.entry is not None:
             found.append((f"stage {s}, entry", _frame_fault(stage.entry, before)))
         for b, block in enumerate(stage.blocks):
             for k, graph in enumerate(block.subblocks):
                 if graph is not None:
-                    found.append((f"stage {s}, block {b}, sub-block {k + 1}", meaningless(graph, width, place)))
+                    found.append((f"stage {s}, block {b}, sub-block {k + 1}", meaningless(graph, after)))
     if architecture.head is not None:
         found.append(("head", _frame_fault(architecture.head, flows[-1])))
     return [f"{where}, {fault}" for where, fault in found if fault]
 
 
 def _frame_fault(graph: Graph, given: Flow) -> str | None:
-    return _first_fault(graph, graph.frame_types(given.channels), given.place)
+    return _first_fault(graph, given.types(graph), given.place)

@@ -17,10 +17,12 @@ from uninas import rules
 from uninas.attributes import (
     Attribute,
     Value,
+    choice_reader,
     integer_reader,
     print_value,
     read_boolean,
     read_groups,
+    read_padding,
     read_probability,
     read_ratio,
 )
@@ -35,6 +37,7 @@ from uninas.shapes import (
     Type,
     entries,
     pixels_of,
+    sides_of,
     table_size,
 )
 
@@ -54,6 +57,7 @@ __all__ = [
     "op",
     "parse_op",
     "pixels_of",
+    "sides_of",
     "table_size",
 ]
 
@@ -108,7 +112,7 @@ class OpSpec:
     batches: bool = True
     layer: bool = False
     parameters: Callable[[Op, Type, Type, Place], int] | None = None
-    bias_parameters: Callable[[Op, Type], int] | None = None
+    bias_parameters: Callable[[Op, Type, Place], int] | None = None
     macs: Callable[[Op, Type, Type, Place], int] | None = None
     fault: Callable[[Op, Type, Place], str | None] | None = None
 
@@ -164,14 +168,14 @@ def parse_op(text: str) -> Op:
     return op(match[1], **attributes)
 
 
-_STRIDE = Attribute("stride", 1, integer_reader(1, 64))
+_STRIDE = Attribute("stride", 1, integer_reader(1, 64), 2)
 
 
 def _norm(name: str, label: str, infer: Callable[[Op, tuple[Type, ...]], Type] = rules.same_feature, **more: Any) -> OpSpec:
     """A normalisation with a weight and a bias for each channel."""
     return OpSpec(
         name, "normalisation", infer, label, instance=True, parameters=rules.norm_parameters,
-        bias_parameters=lambda op, made: made[0], **more,
+        bias_parameters=rules.norm_bias, **more,
     )  # fmt: skip
 
 
@@ -190,6 +194,7 @@ _SPECS = (
             Attribute("bias", True, read_boolean),
             Attribute("dilation", 1, integer_reader(1, 16)),
             _STRIDE,
+            Attribute("padding", "same", read_padding, 3),
         ),
         parameters=rules.conv_parameters, bias_parameters=rules.conv_bias, macs=rules.conv_macs, fault=rules.conv_fault,
     ),
@@ -206,13 +211,21 @@ _SPECS = (
     _activation("hardswish", "Hardswish"),
     _activation("sigmoid", keeps_zero=False, since=1),
     _activation("hard_sigmoid", keeps_zero=False),
+    _activation("tanh"),
+    _activation("negate", "−"),
     OpSpec("softmax", "attention", rules.same, fault=rules.softmax_fault),
     OpSpec("mask", "attention", rules.same, "mask |i−j| ≤ {band}", keeps_zero=True, fault=rules.mask_fault,
            attributes=(Attribute("band", 5, integer_reader(0, 65536)),)),
-    OpSpec("relative_position_bias", "attention", rules.same_map, "+ position bias", instance=True,
+    OpSpec("relative_position_bias", "attention", rules.infer_table, "+ position bias", instance=True,
            parameters=rules.table_parameters, fault=rules.table_fault),
     OpSpec("position_embedding", "attention", rules.same_full, "+ position embedding", 3, instance=True,
            parameters=rules.embedding_parameters),
+    OpSpec("class_token", "attention", rules.infer_class_token, "class token, pixels", 3, instance=True,
+           parameters=rules.token_parameters, attributes=(Attribute("position", False, read_boolean),)),
+    OpSpec("take_class_token", "pooling", rules.infer_take_class_token, "class token", 3, keeps_zero=True),
+    OpSpec("token_linear", "attention", rules.same_full, "linear over pixels", 3, instance=True, layer=True,
+           parameters=rules.mixing_parameters, bias_parameters=rules.mixing_bias, macs=rules.mixing_macs,
+           fault=rules.mixing_fault),
     OpSpec("max_pool", "pooling", rules.infer_window, "max pool {kernel}×{kernel}", keeps_zero=True, fault=rules.window_fault,
            attributes=(Attribute("kernel", 3, integer_reader(2, 31)), _STRIDE)),
     OpSpec("average_pool", "pooling", rules.infer_window, "average pool {kernel}×{kernel}", 2, keeps_zero=True,
@@ -224,7 +237,8 @@ _SPECS = (
     OpSpec("identity", "structure", rules.same, keeps_zero=True, batches=False),
     OpSpec("zero", "structure", rules.infer_zero, keeps_zero=True, batches=False,
            attributes=(Attribute("ratio", Fraction(1), read_ratio), Attribute("pooled", False, read_boolean),
-                       Attribute("stride", 1, integer_reader(1, MOST_STRIDE)))),
+                       Attribute("stride", 1, integer_reader(1, MOST_STRIDE), 2),
+                       Attribute("tokens", 0, integer_reader(0, 1), 3))),
     OpSpec("space_to_depth", "merge", rules.infer_space_to_depth, "space to depth {factor}", 3, keeps_zero=True,
            attributes=(Attribute("factor", 2, integer_reader(2, 64)),)),
     OpSpec("slice", "merge", rules.infer_slice, keeps_zero=True, batches=False,
@@ -234,9 +248,11 @@ _SPECS = (
     OpSpec("multiply", "merge", rules.all_equal, "×", arity=None, commutative=True, keeps_zero=True, elementwise=True),
     OpSpec("global_average_pool", "pooling", rules.infer_pool, "global average", keeps_zero=True),
     OpSpec("broadcast", "pooling", rules.infer_broadcast, keeps_zero=True, batches=False),
-    OpSpec("matmul_qk", "attention", rules.infer_matmul_qk, "q · kᵀ", arity=2, macs=rules.matmul_macs,
-           attributes=(Attribute("head_dim", None, integer_reader(1, 65536)),)),
-    OpSpec("matmul_av", "attention", rules.infer_matmul_av, "map · v", arity=2, macs=rules.matmul_macs),
+    OpSpec("matmul_qk", "attention", rules.infer_matmul_qk, "q · kᵀ", arity=2, macs=rules.scores_macs,
+           attributes=(Attribute("head_dim", None, integer_reader(1, 65536)), Attribute("window", 0, integer_reader(0, 64), 3),
+                       Attribute("shift", 0, integer_reader(0, 63), 3),
+                       Attribute("over", "pixels", choice_reader("pixels", "channels"), 3))),
+    OpSpec("matmul_av", "attention", rules.infer_matmul_av, "map · v", arity=2, macs=rules.weighted_macs),
 )  # fmt: skip
 
 TABLE: dict[str, OpSpec] = {spec.name: spec for spec in _SPECS}

@@ -21,7 +21,8 @@ class Step(NamedTuple):
 
     Kinds: "node" (one node's layer), "batch" (one layer for each branch, run as one on stacked values), "wide" (convolutions of
     one input run as one), "stack" (concatenate values), "attention" (inputs q, k, v; nodes = the relative position biases, if
-    any, in the order in which they apply), "expand" (broadcast a postponed pooled value to the full size at `stride`), "split"
+    any, in the order in which they apply), "expand" (broadcast a postponed pooled value to the full size at `stride` with so many
+    class tokens), "split"
     (all slices of one map, which are the values from `output` on).
     """
 
@@ -31,6 +32,7 @@ class Step(NamedTuple):
     inputs: tuple[int, ...]
     output: int
     stride: int = 1
+    tokens: int = 0
 
 
 class Plan(NamedTuple):
@@ -84,7 +86,7 @@ class _Planner:
 
     def emit(self, kind: str, op: Op | None, nodes: tuple[int, ...], inputs: tuple[int, ...], made: Type) -> int:
         self.made.append(made)
-        self.steps.append(Step(kind, op, nodes, inputs, len(self.made) - 1, made.stride))
+        self.steps.append(Step(kind, op, nodes, inputs, len(self.made) - 1, made.stride, made.tokens))
         return len(self.made) - 1
 
     def full(self, value: int) -> int:
@@ -186,7 +188,8 @@ class _Planner:
         while self.graph.nodes[i].op.name == "relative_position_bias" and self.readers[i] == 1:
             biases.append(i)
             i = self.graph.nodes[i].inputs[0]
-        if self.graph.nodes[i].op.name != "matmul_qk" or self.readers[i] != 1:
+        scores = self.graph.nodes[i].op
+        if scores.name != "matmul_qk" or scores.values["over"] != "pixels" or self.readers[i] != 1:
             return None
         q, k = self.graph.nodes[i].inputs
         return (q, k, inputs[1]), tuple(reversed(biases))
@@ -270,5 +273,6 @@ class _Branches:
 
 def _times(type_: Type, count: int) -> Type:
     if type(type_) is FeatureMap:
-        return FeatureMap(type_.channels * count, type_.pooled, type_.stride)
-    return AttentionMap(type_[0] * count, type_.pooled, type_.stride)
+        return type_._replace(channels=type_.channels * count)
+    assert type(type_) is AttentionMap
+    return type_._replace(heads=type_.heads * count, key_heads=type_.key_heads * count)

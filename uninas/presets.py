@@ -58,11 +58,11 @@ def attention_block(head_dim: int = 32) -> Graph:
     return builder.build(builder.add(op("conv", kernel=1), attention(builder, 0, head_dim)))
 
 
-def attention(builder: GraphBuilder, x: int, head_dim: int = 32, *, bias: bool = True) -> int:
-    """softmax(q^T k / sqrt(head_dim) [+ relative position bias]) v, with q, k, v from one 1x1 convolution."""
+def attention(builder: GraphBuilder, x: int, head_dim: int = 32, *, bias: bool = True, window: int = 0, shift: int = 0) -> int:
+    """softmax(q^T k / sqrt(head_dim) [+ relative position bias]) v, q, k, v from one 1x1 convolution; whole or in windows."""
     qkv = builder.add(op("conv", kernel=1, ratio=3), x)
     query, key, value = (builder.add(op("slice", index=i, count=3), qkv) for i in range(3))
-    scores = builder.add(op("matmul_qk", head_dim=head_dim), query, key)
+    scores = builder.add(op("matmul_qk", head_dim=head_dim, window=window, shift=shift), query, key)
     inner: list[Op] = [op("relative_position_bias")] if bias else []
     return builder.add(op("matmul_av"), builder.chain(scores, *inner, op("softmax")), value)
 

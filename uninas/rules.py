@@ -8,9 +8,21 @@ attention products.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING
 
-from uninas.shapes import MOST_CHANNELS, MOST_STRIDE, AttentionMap, FeatureMap, IllTyped, Place, Type, pixels_of, table_size
+from uninas.shapes import (
+    MOST_CHANNELS,
+    MOST_STRIDE,
+    AttentionMap,
+    FeatureMap,
+    IllTyped,
+    Place,
+    Type,
+    pixels_of,
+    sides_of,
+    table_size,
+)
 
 if TYPE_CHECKING:
     from uninas.ops import Op
@@ -19,10 +31,26 @@ if TYPE_CHECKING:
 
 
 def feature(op: Op, given: Type) -> FeatureMap:
-    """The input as a feature map; IllTyped for any other."""
+    """The input as a feature map, class tokens or not; IllTyped for any other."""
     if type(given) is not FeatureMap:
         raise IllTyped(f"{op.text} expects a feature map, came {given}")
     return given
+
+
+def grid(op: Op, given: Type) -> FeatureMap:
+    """The input as a feature map whose pixels have neighbours; IllTyped for any other."""
+    found = feature(op, given)
+    if found.tokens and not found.pooled:
+        raise IllTyped(f"{op.text} expects a map without class tokens, came {given}")
+    return found
+
+
+def full_grid(op: Op, given: Type) -> FeatureMap:
+    """The input as such a map that is not pooled either."""
+    found = grid(op, given)
+    if found.pooled:
+        raise IllTyped(f"{op.text} expects a full map, came {given}")
+    return found
 
 
 def same(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -88,30 +116,58 @@ def conv_groups(op: Op, channels: int) -> int:
     return channels if groups == "depthwise" else int(groups)
 
 
+@cache
 def check_window(op: Op) -> None:
-    """IllTyped for a window that is neither odd, and so padded to keep its centre, nor even and moved by its own size."""
-    kernel: int = op.values["kernel"]
-    if kernel % 2 == 0 and (kernel != op.values["stride"] or op.values.get("dilation", 1) != 1):
-        raise IllTyped(f"{op.text} expects an odd kernel, or an even one that is equal to its stride, undilated")
+    """IllTyped for a window that is neither odd, and so padded to keep its centre, nor even and moved by its own size.
+
+    Any other says how many pixels of padding it begins with.
+    """
+    kernel, dilation = op.values["kernel"], op.values.get("dilation", 1)
+    padding = op.values.get("padding", "same")
+    if padding != "same":
+        usual = dilation * (kernel // 2) if kernel % 2 else 0 if kernel == op.values["stride"] and dilation == 1 else None
+        if padding > dilation * (kernel - 1):
+            raise IllTyped(f"{op.text} expects less padding: its first window would lie outside of the map")
+        if padding == usual:
+            raise IllTyped(f"{op.text} has the usual padding: leave it out")
+    elif kernel % 2 == 0 and (kernel != op.values["stride"] or dilation != 1):
+        raise IllTyped(f"{op.text} expects an odd kernel, an even one that is equal to its stride, undilated, or a padding")
+
+
+def is_filled(op: Op) -> bool:
+    """Whether a convolution's map is filled up by itself before, for torch's pads both ends alike."""
+    return bool(op.values["kernel"] % 2 == 0 or op.values["padding"] != "same")
 
 
 def infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
     """Channels by the ratio, sides by the stride."""
     given = feature(op, inputs[0])
+    if given.tokens and not op.values["kernel"] == op.values["stride"] == 1:
+        grid(op, given)
     check_window(op)
     out = scaled(op, given.channels, op.values["ratio"])
     groups = conv_groups(op, given.channels)
     if given.channels % groups or out % groups:
         raise IllTyped(f"{op.text} cannot split {given.channels} -> {out} channels into {groups} groups")
-    return FeatureMap(out, given.pooled, strided(op, given))
+    return FeatureMap(out, given.pooled, strided(op, given), given.tokens)
 
 
 def same_full(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The full feature map that came."""
+    """The full feature map that came, without class tokens."""
+    return full_grid(op, inputs[0])
+
+
+def infer_class_token(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The map as a sequence, with a token in front."""
+    return full_grid(op, inputs[0])._replace(tokens=1)
+
+
+def infer_take_class_token(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The first class token of a sequence, as a pooled map."""
     given = feature(op, inputs[0])
-    if given.pooled:
-        raise IllTyped(f"{op.text} expects a full map, came {given}")
-    return given
+    if given.pooled or not given.tokens:
+        raise IllTyped(f"{op.text} expects a map with a class token, came {given}")
+    return given._replace(pooled=True)
 
 
 def infer_group_norm(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -124,24 +180,27 @@ def infer_group_norm(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 def infer_space_to_depth(op: Op, inputs: tuple[Type, ...]) -> Type:
     """Each tile of factor x factor pixels becomes one pixel with all their channels."""
-    given, factor = feature(op, inputs[0]), op.values["factor"]
-    return FeatureMap(bounded(op, given.channels * factor * factor), given.pooled, coarser(op, given, factor))
+    given, factor = full_grid(op, inputs[0]), op.values["factor"]
+    return FeatureMap(bounded(op, given.channels * factor * factor), False, coarser(op, given, factor))
 
 
 def infer_window(op: Op, inputs: tuple[Type, ...]) -> Type:
     """Pooling over a window, padded to keep the size (or its ceil(size / stride)); an even window moves by its own size."""
-    given = feature(op, inputs[0])
+    given = grid(op, inputs[0])
     check_window(op)
-    return FeatureMap(given.channels, given.pooled, strided(op, given))
+    return FeatureMap(given.channels, given.pooled, strided(op, given), given.tokens)
 
 
 def infer_zero(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """A map of zeros of any number of channels, stride and kind."""
+    """A map of zeros of any number of channels, stride and kind; `tokens` are class tokens that it has and its input has not."""
     given = feature(op, inputs[0])
     stride = given.stride * op.values["stride"]
     if stride > MOST_STRIDE:
         raise IllTyped(f"{op.text} would make a map of stride {stride}, expected at most {MOST_STRIDE}")
-    return FeatureMap(scaled(op, given.channels, op.values["ratio"]), given.pooled or op.values["pooled"], stride)
+    if given.tokens and op.values["stride"] > 1:
+        raise IllTyped(f"{op.text} cannot stride over class tokens")
+    pooled = given.pooled or op.values["pooled"]
+    return FeatureMap(scaled(op, given.channels, op.values["ratio"]), pooled, stride, given.tokens + op.values["tokens"])
 
 
 def infer_slice(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -150,7 +209,7 @@ def infer_slice(op: Op, inputs: tuple[Type, ...]) -> Type:
     index, count = op.values["index"], op.values["count"]
     if given.channels % count or index >= count:
         raise IllTyped(f"{op.text} cannot take piece {index} of {given.channels} channels in {count}")
-    return FeatureMap(given.channels // count, given.pooled, given.stride)
+    return FeatureMap(given.channels // count, given.pooled, given.stride, given.tokens)
 
 
 def infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -161,13 +220,15 @@ def infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
         raise IllTyped(f"{op.text} expects maps of one size, came full and pooled ones")
     if any(f.stride != first.stride for f in features):
         raise IllTyped(f"{op.text} expects maps of one size, came strides {sorted({f.stride for f in features})}")
-    return FeatureMap(bounded(op, sum(f.channels for f in features)), first.pooled, first.stride)
+    if any(f.tokens != first.tokens for f in features):
+        raise IllTyped(f"{op.text} expects maps of one size, came some with class tokens")
+    return FeatureMap(bounded(op, sum(f.channels for f in features)), first.pooled, first.stride, first.tokens)
 
 
 def infer_pool(op: Op, inputs: tuple[Type, ...]) -> Type:
     """The same channels on one pixel."""
     given = feature(op, inputs[0])
-    return FeatureMap(given.channels, True, given.stride)
+    return FeatureMap(given.channels, True, given.stride, given.tokens)
 
 
 def infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -175,24 +236,58 @@ def infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
     given = feature(op, inputs[0])
     if not given.pooled:
         raise IllTyped(f"{op.text} expects a pooled map, came {given}")
-    return FeatureMap(given.channels, False, given.stride)
+    return FeatureMap(given.channels, False, given.stride, given.tokens)
 
 
 def infer_matmul_qk(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """A map of each pixel to each, one for each head."""
-    query = feature(op, all_equal(op, inputs))
-    if query.channels % op.values["head_dim"]:
-        raise IllTyped(f"{op.text} cannot split {query.channels} channels into heads of {op.values['head_dim']}")
-    return AttentionMap(query.channels // op.values["head_dim"], query.pooled, query.stride)
+    """A map of each pixel to each, or of each channel of a head to each, one for each head of the queries.
+
+    Keys may lie at another stride, be pooled, or have fewer heads, each then shared by as many of the queries' heads.
+    """
+    query, key = feature(op, inputs[0]), feature(op, inputs[1])
+    size, window, shift = op.values["head_dim"], op.values["window"], op.values["shift"]
+    if query.channels % size or key.channels % size:
+        raise IllTyped(f"{op.text} cannot split {query.channels} and {key.channels} channels into heads of {size}")
+    heads, key_heads = query.channels // size, key.channels // size
+    if heads % key_heads:
+        raise IllTyped(f"{op.text} cannot share {key_heads} heads of keys among {heads} heads of queries")
+    if shift >= max(window, 1):
+        raise IllTyped(f"{op.text} expects a shift below its window")
+    if op.values["over"] == "channels":
+        if key != query or window:
+            raise IllTyped(f"{op.text} expects queries and keys of one shape, without windows, came {query} and {key}")
+        return AttentionMap(heads, query.pooled, query.stride, query.tokens, channels=size)
+    if window:
+        full_grid(op, query)
+        if key[1:] != query[1:]:
+            raise IllTyped(f"{op.text} expects queries and keys of one size in windows, came {query} and {key}")
+    return AttentionMap(
+        heads, *query[1:], None if key[1:] == query[1:] else key[1:], 0 if key_heads == heads else key_heads, window, shift
+    )
 
 
 def infer_matmul_av(op: Op, inputs: tuple[Type, ...]) -> Type:
     """The values, weighted."""
-    attention, value = same_map(op, inputs[:1]), feature(op, inputs[1])
-    assert type(attention) is AttentionMap
-    if value.channels % attention.heads or value[1:] != attention[1:]:
+    attention, value = inputs[0], feature(op, inputs[1])
+    if type(attention) is not AttentionMap:
+        raise IllTyped(f"{op.text} expects an attention map, came {attention}")
+    if attention.channels:
+        if value.channels != attention.heads * attention.channels:
+            raise IllTyped(f"{op.text} cannot apply an {attention} to {value}")
+        return value
+    key_heads = attention.key_heads or attention.heads
+    if value.channels % key_heads or value[1:] != (attention[1:4] if attention.keys is None else attention.keys):
         raise IllTyped(f"{op.text} cannot apply an {attention} to {value}")
-    return value
+    return FeatureMap(bounded(op, value.channels // key_heads * attention.heads), *attention[1:4])
+
+
+def infer_table(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The attention map that came, whose rows and columns are pixels of one grid."""
+    attention = same_map(op, inputs)
+    assert type(attention) is AttentionMap
+    if attention.keys is not None or attention.tokens or attention.channels:
+        raise IllTyped(f"{op.text} expects a map from each pixel of a grid to each, came {attention}")
+    return attention
 
 
 # --- cost -----------------------------------------------------------------------------------------------------------------
@@ -211,12 +306,18 @@ def conv_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
 
 def conv_macs(op: Op, given: Type, made: Type, place: Place) -> int:
     """The kernel's entries at each pixel that is made."""
+    assert type(made) is FeatureMap
     return conv_weights(op, given, made) * pixels_of(made, place)
 
 
-def conv_bias(op: Op, made: Type) -> int:
+def conv_bias(op: Op, made: Type, place: Place) -> int:
     """A number for each channel made, or none."""
     return made[0] if op.values["bias"] else 0
+
+
+def norm_bias(op: Op, made: Type, place: Place) -> int:
+    """A number for each channel."""
+    return made[0]
 
 
 def norm_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
@@ -230,11 +331,45 @@ def table_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
     return made[0] * (2 * height - 1) * (2 * width - 1)
 
 
-def matmul_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Channels times tokens squared, for both attention products: `made` of qk has C = heads * head_dim."""
-    tokens = pixels_of(made, place)
-    channels = made[0] * op.values["head_dim"] if type(made) is AttentionMap else made[0]
-    return channels * tokens * tokens
+def scores_macs(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Channels of a head times entries of the map; between channels, the pixels that are summed over."""
+    assert type(given) is FeatureMap
+    assert type(made) is AttentionMap
+    windows, rows, columns = sides_of(made, place)
+    return made.heads * windows * rows * columns * (pixels_of(given, place) if made.channels else op.values["head_dim"])
+
+
+def weighted_macs(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Each entry of the map (the first input) for each channel of a head of the values."""
+    assert type(given) is AttentionMap
+    assert type(made) is FeatureMap
+    if given.channels:
+        return made.channels * given.channels * pixels_of(made, place)
+    windows, rows, columns = sides_of(given, place)
+    return windows * rows * columns * made.channels
+
+
+def token_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """A vector, and another for its place."""
+    return made[0] * (2 if op.values["position"] else 1)
+
+
+def mixing_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """A weight for each pair of pixels and a bias for each pixel, at the reference size."""
+    height, width = table_size(made, place)
+    return (height * width) ** 2 + height * width
+
+
+def mixing_bias(op: Op, made: Type, place: Place) -> int:
+    """A bias for each pixel, at the reference size."""
+    height, width = table_size(made, place)
+    return height * width
+
+
+def mixing_macs(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Each channel's pixels to each."""
+    assert type(made) is FeatureMap
+    return made.channels * pixels_of(made, place) ** 2
 
 
 def scale_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
@@ -253,8 +388,11 @@ def embedding_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
 
 def sides(given: Type, place: Place) -> tuple[int, int]:
     """Lengths of the last two dimensions of a tensor of that type, at the reference size."""
-    height, width = table_size(given, place)
-    return (height, width) if given.pooled or type(given) is FeatureMap else (height * width,) * 2
+    at = Place(*place[2:], *place[2:])
+    if type(given) is AttentionMap:
+        return sides_of(given, at)[1:]
+    assert type(given) is FeatureMap
+    return (pixels_of(given, at), 1) if given.tokens else table_size(given, at)
 
 
 def softmax_fault(op: Op, given: Type, place: Place) -> str | None:
@@ -296,6 +434,11 @@ def conv_fault(op: Op, given: Type, place: Place) -> str | None:
         if op.values["stride"] > 1:
             return "a 1x1 map has nothing to stride over"
     return None
+
+
+def mixing_fault(op: Op, given: Type, place: Place) -> str | None:
+    """Why it means nothing on such an input, or None."""
+    return "a linear layer over one pixel" if sides(given, place) == (1, 1) else None
 
 
 def table_fault(op: Op, given: Type, place: Place) -> str | None:

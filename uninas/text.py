@@ -47,6 +47,7 @@ def to_text(architecture: Architecture, metadata: Mapping[str, Any] | None = Non
     stages = []
     for stage in architecture.stages:
         entry = "" if stage.entry is None else f'"entry": "{name(stage.entry)}", '
+        entry = f'"tokens": {stage.tokens}, {entry}' if stage.tokens else entry
         rows = []
         for block in stage.blocks:
             row = [name(graph) for graph in block.subblocks]
@@ -83,8 +84,8 @@ def _version(architecture: Architecture, graphs: Iterable[Graph]) -> int:
         or any(len(b.subblocks) != 2 for stage in architecture.stages for b in stage.blocks)
     )
     head = architecture.head
-    newer = not all(stage.blocks for stage in architecture.stages) or (
-        head is not None and head.frame_types(architecture.stages[-1].width)[head.output].pooled
+    newer = any(stage.tokens or not stage.blocks for stage in architecture.stages) or (
+        head is not None and architecture.flows()[-1].types(head)[head.output].pooled
     )
     return max([3 if newer else 2 if framed else 1, *map(_graph_version, graphs)])
 
@@ -106,7 +107,8 @@ def _graph_version(graph: Graph) -> int:
 
 def _op_version(op: Op) -> int:
     tiles = op.name in ("conv", "max_pool") and op.values["kernel"] % 2 == 0
-    return max(op.spec.since, 2 if op.values.get("stride", 1) != 1 else 1, 3 if tiles else 1)
+    said = [attribute.since for attribute in op.spec.attributes if op.values[attribute.name] != attribute.default]
+    return max(op.spec.since, 3 if tiles else 1, *said, 1)
 
 
 def read_json(text: str, source: str) -> Any:
@@ -160,15 +162,17 @@ def from_document(document: Mapping[str, Any], source: str) -> Architecture:
         if not isinstance(entry, dict):
             raise InputError(f"{where}: expected a mapping with width and blocks, came {_kind(entry)}")
         width = _integer(entry, "width", where, 1, _MAX_WIDTH)
-        if version > 1 and set(entry) - {"width", "entry", "blocks"}:
-            raise InputError(f"{where}: unknown key {_short(sorted(set(entry) - {'width', 'entry', 'blocks'})[0])}")
+        foreign = set(entry) - {"width", "entry", "blocks"} - ({"tokens"} if version > 2 else set())
+        if version > 1 and foreign:
+            raise InputError(f"{where}: unknown key {_short(sorted(foreign)[0])}")
         rows = _typed(entry, "blocks", list, where)
         least = 0 if version > 2 and entry.get("entry") is not None else 1
         if not least <= len(rows) <= MAX_BLOCKS:
             raise InputError(f"{where}: expected {least} to {MAX_BLOCKS} blocks, came {len(rows)}")
         blocks = tuple([_read_block(row, graphs, version, f"{where}, block {position}") for position, row in enumerate(rows)])
         given = entry.get("entry") if version > 1 else None
-        stages.append(Stage(width, blocks, None if given is None else _graph(given, graphs, f"{where}, entry")))
+        tokens = _integer(entry, "tokens", where, 0, 1) if version > 2 and "tokens" in entry else 0
+        stages.append(Stage(width, blocks, None if given is None else _graph(given, graphs, f"{where}, entry"), tokens))
     stem: tuple[int, int] | Graph
     if version > 1 and isinstance(document.get("stem"), str):
         stem = _graph(document["stem"], graphs, f"{source}: stem")
@@ -208,36 +212,42 @@ def _read_block(row: Any, graphs: Mapping[str, Graph], version: int, where: str)
 
 def check(architecture: Architecture, source: str) -> None:
     """Raise InputError that names the part and node of the first ill-typed operation."""
-    channels = architecture.in_channels
+    given: tuple[int, int] = (architecture.in_channels, 0)
     if isinstance(architecture.stem, Graph):
-        channels = _channels(architecture.stem, channels, f"{source}: stem")
+        given = _leads_to(architecture.stem, given, f"{source}: stem")
     else:
-        channels = architecture.stem[1]
+        given = (architecture.stem[1], 0)
     for s, stage in enumerate(architecture.stages):
         if stage.entry is not None:
-            made = _channels(stage.entry, channels, f"{source}: stage {s}, entry")
-            if made != stage.width:
-                raise InputError(f"{source}: stage {s}: expected its entry to lead to {stage.width} channels, came {made}")
-        channels = stage.width
+            made, wanted = _leads_to(stage.entry, given, f"{source}: stage {s}, entry"), _told(stage.width, stage.tokens)
+            if _told(*made) != wanted:
+                raise InputError(f"{source}: stage {s}: expected its entry to lead to {wanted}, came {_told(*made)}")
+        elif given[1] or stage.tokens:
+            raise InputError(f"{source}: stage {s}: expected an entry, for the template halves no map with class tokens")
+        given = (stage.width, stage.tokens)
         for b, block in enumerate(stage.blocks):
             for k, graph in enumerate(block.subblocks):
                 if graph is not None:
-                    _typed_graph(graph.types, channels, f"{source}: stage {s}, block {b}, sub-block {k + 1}")
+                    _typed_graph(graph.types, given, f"{source}: stage {s}, block {b}, sub-block {k + 1}")
     if architecture.head is not None:
-        _channels(architecture.head, channels, f"{source}: head", pools=True)
+        _leads_to(architecture.head, given, f"{source}: head", pools=True)
 
 
-def _channels(graph: Graph, channels: int, where: str, *, pools: bool = False) -> int:
-    """The channels that a graph of the frame makes; a head alone may pool."""
-    made = _typed_graph(graph.frame_types, channels, where)[graph.output]
+def _told(channels: int, tokens: int) -> str:
+    return f"{channels} channels" + (f" and {tokens} class token(s)" if tokens else "")
+
+
+def _leads_to(graph: Graph, given: tuple[int, int], where: str, *, pools: bool = False) -> tuple[int, int]:
+    """Channels and class tokens of what a graph of the frame makes of so many; a head alone may pool."""
+    made = _typed_graph(graph.frame_types, given, where)[graph.output]
     if made.pooled and not pools:
         raise InputError(f"{where}: expected it to return a full feature map, came {made}")
-    return made[0]
+    return made[0], made.tokens
 
 
-def _typed_graph(infer: Callable[[int], tuple[Type, ...]], channels: int, where: str) -> tuple[Type, ...]:
+def _typed_graph(infer: Callable[[int, int], tuple[Type, ...]], given: tuple[int, int], where: str) -> tuple[Type, ...]:
     try:
-        return infer(channels)
+        return infer(*given)
     except IllTyped as error:
         raise InputError(f"{where}, node %{getattr(error, 'node', 0)}: {error}") from None
 

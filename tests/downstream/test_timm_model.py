@@ -23,6 +23,7 @@ from uninas.spaces import nasbench201
 from uninas.text import to_text
 from uninas.zoo.convnext import convnext
 from uninas.zoo.mobile import mobilenetv3_large
+from uninas.zoo.transformers import deit, pvt_v2_b1, swin
 
 import timm  # isort: skip  after the repair of torchvision
 from timm.models import group_parameters  # isort: skip
@@ -36,6 +37,9 @@ NETWORKS: dict[str, Architecture] = {
     "found": canonicalise(walked(tiny("RET"), random.Random(9), 40)),
     "cell": nasbench201.architecture(CELL, classes=7, channels=8, cells=1),
     "patches": convnext(widths=(8, 16, 24, 32), depths=(1, 1, 2, 1), classes=7, input_size=(64, 64)),
+    "windows": swin(widths=(32, 64), depths=(2, 2), classes=7, input_size=(64, 64)),
+    "coarse keys": pvt_v2_b1(classes=7, input_size=(64, 64)),
+    "a class token": deit(width=64, depth=2, classes=7, input_size=(64, 64)),
     "a head that pools": mobilenetv3_large(classes=7, input_size=(64, 64)),
 }
 every_network = pytest.mark.parametrize("name", NETWORKS)

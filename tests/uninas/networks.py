@@ -124,11 +124,8 @@ class _Loose:
     readers: list[tuple[_Loose, int]] = field(default_factory=list)
 
 
-def disguised(
-    graph: Graph, width: int, rng: random.Random, rewrites: int = 6, *, frame: bool = False
-) -> tuple[Graph, dict[int, int]]:
+def disguised(graph: Graph, types: tuple[Type, ...], rng: random.Random, rewrites: int = 6) -> tuple[Graph, dict[int, int]]:
     """The same computation, written otherwise, and where each operation with weights has gone (old node -> new node)."""
-    types = graph.frame_types(width) if frame else graph.types(width)
     loose: list[_Loose] = []
     for index, (operation, inputs) in enumerate(graph.nodes):
         loose.append(_Loose(operation, [loose[i] for i in inputs], types[index], index))
@@ -171,9 +168,9 @@ def disguised(
             return new(op("add"), rng.sample([nothing, x], 2), x.type)
         assert isinstance(x.type, FeatureMap)
         if way == "slice of a concat":
-            both = new(op("concat"), [x, x], FeatureMap(2 * x.type.channels, x.type.pooled, x.type.stride))
+            both = new(op("concat"), [x, x], x.type._replace(channels=2 * x.type.channels))
             return new(op("slice", index=rng.randrange(2), count=2), [both], x.type)
-        half = FeatureMap(x.type.channels // 2, x.type.pooled, x.type.stride)
+        half = x.type._replace(channels=x.type.channels // 2)
         return new(op("concat"), [new(op("slice", index=i, count=2), [x], half) for i in range(2)], x.type)
 
     for _ in range(rewrites):
@@ -188,7 +185,7 @@ def disguised(
         elif kind == "commute" and reader.op.spec.commutative:
             rng.shuffle(reader.inputs)
         elif kind == "dead":
-            dead = op("conv", kernel=1) if isinstance(source.type, FeatureMap) else op("relative_position_bias")
+            dead = op("conv", kernel=1) if isinstance(source.type, FeatureMap) else op("softmax")
             new(rng.choice([dead, op("gelu")]), [source], source.type)
     # A random order in which every node comes after what it reads.
     number = {id(loose[0]): 0}
@@ -210,33 +207,69 @@ def disguised_network(architecture: Architecture, rng: random.Random, rewrites: 
     """The same network, written otherwise, and the new name of each searched layer."""
     changed, renamed = architecture, {}
 
-    def rewrite(graph: Graph, width: int, prefix: str, *, frame: bool = False) -> Graph:
-        other, place = disguised(graph, width, rng, rewrites, frame=frame)
+    def rewrite(graph: Graph, types: tuple[Type, ...], prefix: str) -> Graph:
+        other, place = disguised(graph, types, rng, rewrites)
         old_names, new_names = layer_names(graph), layer_names(other)
         for old, new in place.items():
             renamed[f"{prefix}{old_names[old]}"] = f"{prefix}{new_names[new]}"
         return other
 
     for s, b, k, graph in graphs_of(architecture):
-        other = rewrite(graph, architecture.stages[s].width, subblock_prefix(s, b, k))
+        other = rewrite(graph, architecture.stages[s].types(graph), subblock_prefix(s, b, k))
         changed = changed.with_subblock(s, b, k, other)
     flows, stages = architecture.flows(), list(changed.stages)
     for s, stage in enumerate(stages):
         if stage.entry is not None and stage.entry != IDENTITY:
-            entry = rewrite(stage.entry, flows[s].channels, f"stages.{s}.entry.", frame=True)
+            entry = rewrite(stage.entry, flows[s].types(stage.entry), f"stages.{s}.entry.")
             stages[s] = replace(stage, entry=entry)
     stem, head = architecture.stem, architecture.head
     if isinstance(stem, Graph):
-        stem = rewrite(stem, architecture.in_channels, "stem.", frame=True)
+        stem = rewrite(stem, stem.frame_types(architecture.in_channels), "stem.")
     if head is not None:
-        head = rewrite(head, flows[-1].channels, "norm.", frame=True)
+        head = rewrite(head, flows[-1].types(head), "norm.")
     return changed.replace(stages=tuple(stages), stem=stem, head=head), renamed
 
 
 # --- graphs of the frame ----------------------------------------------------------------------------------------------------
 
 
-ACTIVATIONS = ("relu", "relu6", "silu", "hardswish", "hard_sigmoid", "gelu", "sigmoid")
+ACTIVATIONS = ("relu", "relu6", "silu", "hardswish", "hard_sigmoid", "gelu", "sigmoid", "tanh", "negate")
+
+
+def random_sequence(rng: random.Random, channels: int, *, takes: bool = False) -> Graph:
+    """A chain of random operations that a map with a class token can have; in the end takes the token or not."""
+    builder, node = GraphBuilder(), 0
+    for _ in range(rng.randrange(4)):
+        kind = rng.choice(["linear", "norm", "act", "gate", "attention", "token", "zero"])
+        if kind == "linear":
+            node = builder.chain(node, op("conv", kernel=1, ratio=2), op("gelu"), op("conv", kernel=1, ratio="1/2"))
+        elif kind == "norm":
+            node = builder.add(rng.choice([op("batch_norm"), op("layer_norm"), op("group_norm"), op("layer_scale")]), node)
+        elif kind == "act":
+            node = builder.add(op(rng.choice(ACTIVATIONS)), node)
+        elif kind == "gate":
+            gate = builder.chain(node, op("global_average_pool"), op("conv", kernel=1), op("broadcast"), op("sigmoid"))
+            node = builder.add(op("multiply"), node, gate)
+        elif kind == "token":
+            node = builder.add(op("add"), node, builder.chain(node, op("take_class_token"), op("broadcast")))
+        elif kind == "zero":
+            node = builder.add(op("add"), node, builder.add(op("zero"), node))
+        else:
+            node = attend(rng, builder, node, channels)
+    return builder.build(builder.add(op("take_class_token"), node) if takes else node)
+
+
+def attend(rng: random.Random, builder: GraphBuilder, node: int, channels: int, windows: int = 0) -> int:
+    """Attention of a node to itself, between pixels (whole or in windows) or channels, with as many heads of keys or one."""
+    head_dim = channels // 2
+    over = "pixels" if windows else rng.choice(["pixels", "channels"])
+    single = over == "pixels" and rng.random() < 0.5
+    key = builder.add(op("conv", kernel=1, ratio="1/2"), node) if single else node
+    scores = op("matmul_qk", head_dim=head_dim, over=over, window=windows, shift=rng.randrange(windows) if windows else 0)
+    attention = builder.add(scores, node, key)
+    if windows and rng.random() < 0.5:
+        attention = builder.add(op("relative_position_bias"), attention)
+    return builder.add(op("matmul_av"), builder.add(op("softmax"), attention), key)
 
 
 def random_frame(rng: random.Random, channels: int, steps: int, *, strided: bool = True, zeros: float = 0.0) -> Graph:
@@ -250,7 +283,7 @@ def random_frame(rng: random.Random, channels: int, steps: int, *, strided: bool
     for _ in range(steps):
         kind = rng.choice([
             "conv", "depthwise", "norm", "act", "max", "average", "tiles", "gate", "attention", "sum", "zero", "patches", "depth",
-            "place", "scale",
+            "place", "scale", "windows", "heads", "coarse", "padded", "mix",
         ])  # fmt: skip
         if kind == "zero" and rng.random() >= zeros:
             kind = "conv"
@@ -272,6 +305,19 @@ def random_frame(rng: random.Random, channels: int, steps: int, *, strided: bool
             now, node = 1, builder.add(op("position_embedding"), node)
         elif kind == "scale":
             now, node = 1, builder.add(op("layer_scale", initial="1/2"), node)
+        elif kind in ("windows", "heads"):
+            now, node = 1, attend(rng, builder, node, channels, rng.randrange(2, 6) if kind == "windows" else 0)
+        elif kind == "coarse":
+            now, coarse = 1, builder.add(op("conv", kernel=2, stride=2), node)
+            scores = builder.chain(builder.add(op("matmul_qk", head_dim=channels // 2), node, coarse), op("softmax"))
+            node = builder.add(op("matmul_av"), scores, coarse)
+        elif kind == "padded":
+            kernel = rng.randrange(2, 6)
+            usual = kernel // 2 if kernel % 2 else 0 if kernel == now else kernel
+            padding = rng.choice([p for p in range(kernel) if p != usual])
+            node = builder.add(op("conv", kernel=kernel, stride=now, padding=padding), node)
+        elif kind == "mix":
+            now, node = 1, builder.add(op("token_linear"), node)
         elif kind in ("patches", "depth"):
             now = step()
             if now == 2 and kind == "patches":
@@ -324,4 +370,11 @@ def framed(rng: random.Random, size: tuple[int, int] = (29, 34), zeros: float = 
         stages.append(Stage(width, tuple(blocks), entry))
         channels = width
     head = random_frame(rng, channels, rng.randrange(1, 4), zeros=zeros) if rng.random() < 0.7 else None
+    if rng.random() < 0.25:  # a last stage whose map has a class token
+        begin = GraphBuilder()
+        entry = begin.build(begin.add(op("class_token", position=rng.random() < 0.5), 0))
+        graphs = [random_sequence(rng, channels) for _ in range(4)]
+        blocks = [Block(tuple(graphs[:2])), Block(tuple(graphs[2:]), residual=False)]
+        stages.append(Stage(channels, tuple(blocks), entry, tokens=1))
+        head = random_sequence(rng, channels, takes=rng.random() < 0.5) if rng.random() < 0.7 else None
     return Architecture(tuple(stages), classes=5, input_size=size, stem=stem, head=head)

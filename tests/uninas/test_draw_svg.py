@@ -1,21 +1,23 @@
-"""Pictures and trees of networks: valid, complete, escaped, self-contained; and the command that makes them."""
+"""Pictures of networks: valid, complete, escaped, self-contained, nothing overlaps."""
 
-import io
+import random
 import re
-import subprocess
-import sys
 from xml.etree import ElementTree
 
 import pytest
-from click.testing import CliRunner
-from rich.console import Console
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from uninas import Architecture, Block, GraphBuilder, InputError, Stage, canonicalise, op, preset, to_text
-from uninas.commands.show import command
-from uninas.draw import architecture_tree, draw_architecture, draw_blocks, draw_overview, draw_subblock
+from tests.uninas.networks import framed, walked
+from tests.uninas.networks import small as small_preset
+from tests.uninas.pictures import faults
+from uninas import IDENTITY, Architecture, Block, GraphBuilder, Stage, canonicalise, op, preset
+from uninas.draw import draw_architecture, draw_blocks, draw_overview, draw_subblock
 from uninas.draw.labels import FAMILIES, multiple, percent, quantity
 from uninas.draw.overview import overview
 from uninas.ops import TABLE
+from uninas.presets import PRESETS
+from uninas.zoo import ZOO
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -30,6 +32,7 @@ def every_operation():
     x = b.chain(0, op("conv", kernel=3, groups=4, dilation=2), op("batch_norm"), op("gelu"), op("max_pool"), op("layer_norm"))
     x = b.chain(x, op("relu"), op("average_pool"), op("group_norm", groups=8), op("relu6"), op("silu"), op("hardswish"))
     x = b.chain(x, op("hard_sigmoid"), op("position_embedding"), op("layer_scale"), op("drop_path"))
+    x = b.chain(x, op("tanh"), op("negate"), op("token_linear"))
     q, k, v = (b.add(op("slice", index=i, count=3), b.add(op("conv", kernel=1, ratio=3), x)) for i in range(3))
     m = b.add(op("matmul_qk", head_dim=32), q, k)
     m = b.chain(m, op("relative_position_bias"), op("softmax"), op("mask"), op("dropout"))
@@ -38,6 +41,7 @@ def every_operation():
     gated = b.add(op("multiply"), a, b.chain(s, op("broadcast"), op("sigmoid")))
     two = [b.add(op("conv", kernel=5, groups="depthwise", bias=False), gated), b.add(op("conv", kernel=1), gated)]
     joined = b.add(op("conv", kernel=1, ratio="1/2"), b.add(op("concat"), *two))
+    b.chain(0, op("class_token"), op("take_class_token"))  # nor from the map with a token
     b.chain(0, op("space_to_depth"), op("conv", kernel=1, ratio="1/4"))  # leads nowhere: no operation comes back from its stride
     return b.build(b.add(op("add"), joined, b.add(op("identity"), 0), b.add(op("zero"), 0)))
 
@@ -54,6 +58,40 @@ def test_presets_are_drawn_as_valid_xml(name):
         shown = texts(svg)
         assert ("Stage 4" in shown) == has_overview
         assert ("GELU" in shown) == has_blocks
+
+
+@pytest.mark.parametrize("shut", [False, True], ids=["open", "folded"])
+@pytest.mark.parametrize("name", [*PRESETS, *ZOO])
+def test_nothing_overlaps_and_every_text_stands_in_its_box(name, shut):
+    assert faults(draw_architecture(preset(name), title=name, shut=shut)) == []
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_nothing_overlaps_in_pictures_of_random_networks(seed):
+    rng = random.Random(seed)
+    arch = rng.choice([lambda: walked(small_preset(), rng, 25), lambda: framed(rng)])()
+    for stage, shut in ((None, False), (None, True), (1, False)):
+        assert faults(draw_architecture(arch, stage=stage, shut=shut)) == []
+
+
+def test_a_folded_picture_has_a_box_for_each_pattern_and_opens_to_its_operations():
+    shown = texts(draw_architecture(preset("vit"), shut=True))
+    assert {"attention, heads of 32 + bias", "MLP ×4"} <= set(shown)
+    assert not {"softmax", "GELU"} & set(shown)
+    assert {"softmax", "GELU"} <= set(texts(draw_architecture(preset("vit"))))
+
+
+def test_one_stage_or_block_is_drawn_alone():
+    shown = texts(draw_architecture(preset("resnet50"), stage=2))
+    assert "Stage 2" in shown
+    assert "Head" not in shown
+    assert {"bottleneck ÷4 conv3/2 + conv1/2 skip", "bottleneck ÷4 conv3 + skip", "x  ·  512 ch"} <= set(shown)
+    assert "conv 3×3 stride 2" not in texts(draw_architecture(preset("resnet50"), stage=2, block=1))
+    empty = preset("mobilenetv2_100")
+    empty = empty.replace(stages=(Stage(32, (), IDENTITY), *empty.stages))
+    assert "MBConv ×6 dw3/2" not in texts(draw_architecture(empty, stage=1))  # a stage without blocks has none to draw
+    assert "Entry of stage 2" in texts(draw_architecture(preset("resnet50"), stage=2, block=0))
 
 
 def test_every_operation_is_drawn_with_its_familys_colour():
@@ -138,25 +176,6 @@ def test_canonical_and_stored_forms_are_both_drawn():
     assert "S2 is absent" in " ".join(texts(draw_architecture(canonicalise(arch))))
 
 
-def tree_lines(arch, width: int) -> list[str]:
-    console = Console(width=width, file=io.StringIO(), record=True)
-    console.print(architecture_tree(arch))
-    return console.export_text().splitlines()
-
-
-def test_the_tree_fits_80_columns_and_says_all():
-    lines = tree_lines(preset("coatnet"), 80)
-    assert max(map(len, lines)) <= 80
-    text = "\n".join(lines)
-    for expected in ("Stage 3", "14×14, 384 ch", "B ×5 attention 12 heads + bias | MLP ×4", "26.9 M params", "← 6, 12"):
-        assert expected in text
-
-
-def test_the_tree_shows_brackets_of_names_as_they_are():
-    graph = every_operation()
-    assert "identity" in "\n".join(tree_lines(small(graph), 100))
-
-
 @pytest.mark.parametrize(
     ("value", "text"), [(0, "0"), (512, "512"), (99_960, "100 k"), (26_871_124, "26.9 M"), (4.213e9, "4.21 G")]
 )
@@ -168,46 +187,3 @@ def test_percentages_and_multiples():
     assert [percent(part, 1000) for part in (0, 0.1, 4, 500)] == ["0 %", "< 0.1 %", "0.4 %", "50 %"]
     assert percent(1, 0) == "–"
     assert [multiple(channels, 96) for channels in (96, 384, 24, 144, 3)] == ["C", "4C", "C/4", "3C/2", "C/32"]
-
-
-def test_show_prints_a_tree():
-    result = CliRunner().invoke(command, ["vit"])
-    assert result.exit_code == 0
-    assert "attention 3 heads + bias | MLP ×4" in result.output
-
-
-def test_show_writes_a_picture_of_a_file(tmp_path):
-    source, target = tmp_path / "network.json", tmp_path / "network.svg"
-    source.write_text(to_text(preset("resnet")), encoding="utf-8")
-    result = CliRunner().invoke(command, [str(source), "--out", str(target)])
-    assert result.exit_code == 0
-    ElementTree.fromstring(target.read_text(encoding="utf-8"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["network.json", "network.svg"]
-
-
-@pytest.mark.parametrize("name", ["network.png", "network", "network.svg.txt"])
-def test_show_refuses_other_endings(tmp_path, name):
-    result = CliRunner().invoke(command, ["vit", "--out", str(tmp_path / name)])
-    assert isinstance(result.exception, InputError)
-    assert "ends in .svg" in str(result.exception)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_show_says_where_it_cannot_write(tmp_path):
-    target = tmp_path / "missing" / "network.svg"
-    result = CliRunner().invoke(command, ["vit", "--out", str(target)])
-    assert isinstance(result.exception, InputError)
-    assert str(target) in str(result.exception)
-
-
-def test_show_imports_neither_torch_nor_ray():
-    program = (
-        "import sys; from uninas.cli import main\n"
-        "try: main(['show', 'coatnet'])\n"
-        "except SystemExit as end: assert end.code == 0, end.code\n"
-        "heavy = {'torch', 'ray', 'numpy', 'matplotlib', 'omegaconf'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Stage 4" in done.stdout

@@ -36,6 +36,7 @@ from uninas import (
 )
 from uninas.compile import GraphModule, PlainBlock, build
 from uninas.edits import Edit, crossover_edit
+from uninas.graph import Flow
 from uninas.ops import Place
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -69,7 +70,7 @@ def test_inferred_shapes_are_those_that_torch_makes_at_any_size(seed: int, heigh
     assert isinstance(made, FeatureMap)
     place = Place(height, width, height, width)
     for fused in (True, False):
-        module = GraphModule(graph, 16, place, fused=fused, frame=True).eval()
+        module = GraphModule(graph, Flow(16, place), fused=fused, frame=True).eval()
         at = place.strided(made.stride)
         assert module(noise(1, 16, height, width)).shape == (1, made.channels, at.height, at.width)
     assert at.height == -(-height // made.stride)
@@ -87,7 +88,7 @@ def test_pools_take_the_mean_and_the_largest_of_what_is_there() -> None:
     }
     for text, values in expected.items():
         graph = graph_of(f"%1 = {text} %0", "return %1")
-        made = GraphModule(graph, 1, Place(3, 3, 3, 3), fused=True, frame=True)(x)
+        made = GraphModule(graph, Flow(1, Place(3, 3, 3, 3)), fused=True, frame=True)(x)
         assert made[0, 0].tolist() == values, text
 
 
@@ -98,7 +99,7 @@ def test_a_postponed_broadcast_takes_its_own_stride() -> None:
         "%5 = conv(kernel=3) %4", "%6 = add %1 %5", "return %6",
     )  # fmt: skip
     place = Place(9, 7, 9, 7)
-    fused, unfused = (GraphModule(graph, 4, place, fused=flag, frame=True).double() for flag in (True, False))
+    fused, unfused = (GraphModule(graph, Flow(4, place), fused=flag, frame=True).double() for flag in (True, False))
     unfused.load_state_dict(fused.state_dict())
     assert "expand" in {step.kind for step in fused.plan.steps}
     x = noise(2, 4, 9, 7, dtype=torch.float64)
@@ -109,7 +110,7 @@ def test_a_postponed_broadcast_takes_its_own_stride() -> None:
 def test_relu_is_zero_below_zero() -> None:
     graph = graph_of("%1 = relu %0", "return %1")
     x = noise(1, 4, 3, 3)
-    assert torch.equal(GraphModule(graph, 4, Place(3, 3, 3, 3), fused=True)(x), torch.where(x > 0, x, torch.zeros(())))
+    assert torch.equal(GraphModule(graph, Flow(4, Place(3, 3, 3, 3)), fused=True)(x), torch.where(x > 0, x, torch.zeros(())))
 
 
 ILL_TYPED = {

@@ -14,8 +14,9 @@ from tests.uninas.networks import around, graph_of, graphs_of, small, tiny, walk
 from tests.uninas.running import distance, noise, scramble
 from tests.uninas.test_compile import pair
 from uninas import PRESETS, Rejection, canonicalise, preset
+from uninas.attention import RelativePositionBias, expand_table
 from uninas.compile import GraphModule, build
-from uninas.layers import LayerNorm2d, RelativePositionBias, expand_table
+from uninas.layers import LayerNorm2d
 
 # --- sizes ------------------------------------------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,9 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.uninas.running import noise
+from uninas import InputError, canonicalise
 from uninas.compile import GraphModule, build
 from uninas.edits import Rejection, mutate
-from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, GraphBuilder, Stage
+from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, GraphBuilder, GraphError, Stage
 from uninas.graph_cost import frame_cost
 from uninas.layers import LAYERS
 from uninas.ops import TABLE, Place, parse_op
@@ -26,7 +28,7 @@ def graph_of(*texts: str) -> Graph:
 
 
 def module_of(*texts: str, channels: int = 6, reference: tuple[int, int] = (7, 5)) -> GraphModule:
-    return GraphModule(graph_of(*texts), channels, Place(*reference, *reference), fused=True, frame=True).double()
+    return GraphModule(graph_of(*texts), Flow(channels, Place(*reference, *reference)), fused=True, frame=True).double()
 
 
 def close(one: Tensor, other: Tensor) -> bool:
@@ -86,6 +88,95 @@ def test_an_even_kernel_takes_patches(size: tuple[int, int], groups: str) -> Non
             assert close(made[:, :, row, column], expected + bias)
 
 
+@pytest.mark.parametrize("size", [(8, 12), (7, 5), (1, 2)])
+@pytest.mark.parametrize(("kernel", "stride", "dilation", "padding"), [
+    (7, 4, 1, 2), (2, 1, 1, 0), (2, 1, 1, 1), (3, 2, 1, 0), (3, 1, 2, 1), (4, 2, 1, 1), (5, 3, 2, 8), (3, 3, 1, 2),
+])  # fmt: skip
+def test_a_padding_says_where_the_first_window_begins(
+    kernel: int, stride: int, dilation: int, padding: int, size: tuple[int, int]
+) -> None:
+    """Zeros stand before and after the map; there are ceil(side / stride) windows, whatever the padding."""
+    module = module_of(f"conv(kernel={kernel}, stride={stride}, dilation={dilation}, padding={padding})")
+    x = noise(2, 6, *size, seed=0, dtype=torch.float64)
+    weight, bias = (next(value for name, value in module.named_parameters() if name.endswith(end)) for end in ("weight", "bias"))
+    height, width = -(-size[0] // stride), -(-size[1] // stride)
+    far = F.pad(x, [50] * 4)
+    made = module(x)
+    assert made.shape == (2, 6, height, width)
+    for row in range(height):
+        for column in range(width):
+            top, left = 50 - padding + row * stride, 50 - padding + column * stride
+            extent = dilation * (kernel - 1) + 1
+            patch = far[:, :, top : top + extent : dilation, left : left + extent : dilation]
+            assert close(made[:, :, row, column], torch.einsum("bcyx,ocyx->bo", patch, weight) + bias)
+
+
+@pytest.mark.parametrize("text", [
+    "conv(kernel=3, padding=1)", "conv(kernel=2, stride=2, padding=0)", "conv(kernel=3, dilation=2, padding=2)",
+    "conv(kernel=3, padding=3)", "conv(kernel=2)",
+])  # fmt: skip
+def test_a_window_is_written_in_one_way(text: str) -> None:
+    with pytest.raises(GraphError, match="padding"):
+        graph_of(text).frame_types(6)
+
+
+def test_a_class_token_stands_before_the_pixels() -> None:
+    x = noise(2, 6, 7, 5, seed=0, dtype=torch.float64)
+    module = module_of("class_token(position=true)")
+    token, position = module.parameters()
+    made = module(x)
+    assert made.shape == (2, 6, 36, 1)
+    assert close(made[:, :, 0, 0], (token + position).expand(2, -1))
+    assert close(made[:, :, 1:, 0], x.flatten(2))
+    taken = module_of("class_token", "conv(kernel=1)", "take_class_token")
+    linear = next(child for child in taken.children() if isinstance(child, torch.nn.Conv2d))
+    expected = linear(next(taken.parameters())[:, None, None])
+    assert close(taken(x), expected.expand(2, -1, -1, -1))
+    with pytest.raises(GraphError, match="without class tokens"):
+        graph_of("class_token", "conv(kernel=3)").frame_types(6)
+    with pytest.raises(GraphError, match="with a class token"):
+        graph_of("take_class_token").frame_types(6)
+
+
+def test_a_stage_of_class_tokens_needs_an_entry_and_says_so() -> None:
+    entry = graph_of("class_token")
+    blocks = (Block((graph_of("conv(kernel=1)"), None)),)
+    made = Architecture((Stage(16, blocks, entry, tokens=1),), 10, (8, 8), (8, 16), 3, graph_of("take_class_token"))
+    text = to_text(made)
+    assert json.loads(text)["version"] == 3
+    assert parse(text) == made
+    assert build(made).eval()(noise(2, 3, 8, 8)).shape == (2, 10)
+    for wrong, message in (
+        (replace(made.stages[0], tokens=0), "lead to 16 channels, came 16 channels and 1 class token"),
+        (replace(made.stages[0], entry=None), "expected an entry"),
+    ):
+        with pytest.raises(InputError, match=message):
+            parse(to_text(made.replace(stages=(wrong,), head=None)))
+        with pytest.raises(GraphError):
+            canonicalise(made.replace(stages=(wrong,), head=None))
+
+
+def test_a_linear_layer_over_pixels() -> None:
+    module = module_of("token_linear")
+    weight, bias = module.parameters()
+    x = noise(2, 6, 7, 5, seed=0, dtype=torch.float64)
+    assert close(module(x), (torch.einsum("nm,bcm->bcn", weight, x.flatten(2)) + bias).view_as(x))
+    weight.data.fill_(1 / 35)  # the mean, at any size
+    bias.data.fill_(0.5)
+    larger = noise(1, 6, 9, 8, seed=1, dtype=torch.float64)
+    assert close(module(larger), (larger.mean((2, 3), keepdim=True) + 0.5).expand_as(larger))
+    weight.data.copy_(torch.eye(35))  # to each pixel its own: at twice the size that of its tile
+    bias.data.zero_()
+    smooth = torch.ones(1, 6, 14, 10, dtype=torch.float64)
+    assert close(module(smooth)[:, :, 4:-4, 4:-4], smooth[:, :, 4:-4, 4:-4])
+
+
+def test_negate_and_tanh() -> None:
+    x = noise(2, 6, 7, 5, seed=0, dtype=torch.float64)
+    assert close(module_of("negate")(x), 0 - x)
+    assert close(module_of("tanh")(x), 2 / (1 + (-2 * x).exp()) - 1)
+
+
 def test_an_even_max_pool_tiles() -> None:
     x = noise(2, 6, 7, 5, seed=0, dtype=torch.float64)
     made = module_of("max_pool(kernel=2, stride=2)")(x)
@@ -133,6 +224,8 @@ def test_drop_path_drops_whole_samples_in_training_alone() -> None:
 COSTS = {  # parameters and MACs by hand, for 6 channels at 7 x 5
     "relu6": (0, 0), "silu": (0, 0), "hardswish": (0, 0), "hard_sigmoid": (0, 0), "drop_path": (0, 0), "space_to_depth": (0, 0),
     "group_norm": (12, 0), "layer_scale": (6, 0), "position_embedding": (6 * 7 * 5, 0),
+    "tanh": (0, 0), "negate": (0, 0), "class_token": (6, 0), "class_token(position=true)": (12, 0),
+    "token_linear": (35 * 35 + 35, 6 * 35 * 35), "conv(kernel=7, stride=4, padding=2)": (6 * 6 * 49 + 6, 6 * 6 * 49 * 4),
     "conv(kernel=2, stride=2)": (6 * 6 * 4 + 6, 6 * 6 * 4 * 4 * 3),
     "conv(kernel=4, stride=4, groups=depthwise)": (6 * 16 + 6, 6 * 16 * 4),
 }  # fmt: skip
@@ -154,7 +247,7 @@ def test_a_file_names_the_oldest_version_that_can_say_it(name: str) -> None:
     """So that files which older programs can read stay readable by them."""
     since = TABLE[name].since
     assert since == (3 if name in NEW else 2 if name in ("relu", "average_pool") else 1)
-    if since == 3 and name != "space_to_depth":
+    if since == 3 and "class_token" not in name and name != "space_to_depth":
         assert json.loads(to_text(around(graph_of(name))))["version"] == 3
     assert json.loads(to_text(around(graph_of("gelu"))))["version"] == 1
     assert json.loads(to_text(around(graph_of("conv(kernel=3)"))))["version"] == 1
@@ -162,7 +255,7 @@ def test_a_file_names_the_oldest_version_that_can_say_it(name: str) -> None:
 
 NEW = {
     "group_norm", "layer_scale", "relu6", "silu", "hardswish", "hard_sigmoid", "position_embedding", "drop_path",
-    "space_to_depth",
+    "space_to_depth", "tanh", "negate", "class_token", "take_class_token", "token_linear",
 }  # fmt: skip
 
 

@@ -5,42 +5,106 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from uninas.errors import InputError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from uninas.graph import Architecture
+
+
+class BlockNumber(click.ParamType):  # type: ignore[type-arg]
+    """A block's number from 1 on, or `entry`: 0."""
+
+    name = "N|entry"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; fails with what was expected and what came."""
+        if value == "entry":
+            return 0
+        if not str(value).isascii() or not str(value).isdigit() or not int(value):
+            self.fail(f"expected a block's number from 1 on, or 'entry', came {str(value)[:40]!r}", param, ctx)
+        return int(value)
+
 
 @click.command(name="show")
 @click.argument("architecture", metavar="ARCH")
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.svg", help="Write a picture instead of the tree.")
-def command(architecture: str, out: Path | None) -> None:
-    """Read a network: overview, stages, and the graph of every distinct block.
+@click.option("--stage", type=click.IntRange(1), metavar="N", help="The blocks of one stage; the first is 1.")
+@click.option(
+    "--block", type=BlockNumber(), metavar="N|entry", help="One block of the stage; the first is 1, 'entry' leads into the stage."
+)
+@click.option(
+    "--expand/--fold",
+    default=None,
+    help="Patterns (attention, MBConv, ...) operation by operation, or each as one line or box. Default: folded in the overview "
+    "and in a stage, expanded in a block and in a picture.",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.svg", help="Write a picture instead of text.")
+def command(architecture: str, stage: int | None, block: int | None, expand: bool | None, out: Path | None) -> None:
+    """Read a network: overview, one stage, one block.
 
     ARCH is a preset (resnet, efficientnet, vit, coatnet; published networks by timm's names, such as convnext_tiny), an
     architecture file, a run folder, the reference's JSON, or a point of a published space, SPACE:TEXT such as nasbench201:CELL
     (see `uninas space`).
+
+    \b
+    uninas show coatnet                              stages, widths, blocks by name, costs of each part
+    uninas show coatnet --stage 3                    the distinct blocks of stage 3
+    uninas show coatnet --stage 3 --block 1          that block, operation by operation
+    uninas show coatnet --expand                     overview, then every distinct block
+    uninas show coatnet --out coatnet.svg            all of it as a picture
+    uninas show coatnet --fold --out small.svg       with each pattern as one box
+
+    Equal blocks share a letter and are written once (B ×5). Patterns are recognised by structure: MBConv ×4 dw5 + SE widens four
+    times around a depthwise 5x5 convolution with a squeeze-and-excitation gate; conv3g32/2 is a 3x3 convolution in 32 groups of
+    stride 2; what has no name is listed as it is. MACs are multiply-adds at the reference size.
     """
     if out is not None and out.suffix.lower() != ".svg":
         raise InputError(f"--out expects a file name that ends in .svg, came {str(out)!r}")
+    if block is not None and stage is None:
+        raise InputError("--block expects a --stage beside it: which stage's block?")
     from uninas.source import load
 
     arch = load(architecture)
     if out is None:
-        from rich.console import Console
-
-        from uninas.draw.terminal import architecture_tree
-
-        console = Console(highlight=False, markup=False)
-        if not console.is_terminal:
-            console.width = max(console.width, 120)  # a pipe has no width of its own; nothing is broken over lines early
-        console.print(architecture_tree(arch))
+        _print(arch, stage, block, expand)
         return
     from uninas.draw.svg import draw_architecture
 
     name = architecture if not Path(architecture).exists() else ""
-    write_whole(out, draw_architecture(arch, title=name))
+    write_whole(out, draw_architecture(arch, title=name, stage=stage, block=block, shut=expand is False))
     click.echo(f"wrote {out}")
+
+
+def _print(arch: Architecture, stage: int | None, block: int | None, expand: bool | None) -> None:
+    from uninas.draw.overview import overview, select
+    from uninas.draw.terminal import kind_tree, overview_table, stage_line, title_line
+
+    console, view = terminal(), overview(arch)
+    if stage is None:
+        console.print(title_line(view))
+        console.print(overview_table(view, console.width))
+        for kind in view.kinds if expand else ():
+            console.print(kind_tree(kind))
+        return
+    kinds = select(view, stage, block)
+    console.print(stage_line(view, view.stages[stage - 1]))
+    for kind in kinds:
+        console.print(kind_tree(kind, shut=not expand if expand is not None else block is None))
+
+
+def terminal() -> Console:
+    """The standard output; a pipe has no width of its own, so nothing is broken over lines early."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 120)
+    return console
 
 
 def write_whole(path: Path, text: str) -> None:

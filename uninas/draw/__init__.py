@@ -1,7 +1,7 @@
-"""Networks made readable: SVG pictures, terminal trees, names of patterns. Plain Python, no torch.
+"""Networks made readable: SVG pictures, tables and trees for the terminal, names of patterns. Plain Python, no torch.
 
 draw_architecture, draw_subblock    SVG documents
-architecture_tree                   a tree for the terminal
+overview_table, kind_tree           for the terminal: the parts of a network; one distinct block's graph
 find_patterns, summarise_block      attention, MBConv, gates, MLP, by name
 overview                            stages, distinct blocks and their shares of the cost
 """
@@ -9,17 +9,18 @@ overview                            stages, distinct blocks and their shares of 
 from uninas.draw.overview import overview
 from uninas.draw.patterns import Pattern, find_patterns, summarise_block, summarise_graph
 from uninas.draw.svg import draw_architecture, draw_blocks, draw_overview, draw_subblock
-from uninas.draw.terminal import architecture_tree
+from uninas.draw.terminal import kind_tree, overview_table
 
 __all__ = [
     "Pattern",
-    "architecture_tree",
     "draw_architecture",
     "draw_blocks",
     "draw_overview",
     "draw_subblock",
     "find_patterns",
+    "kind_tree",
     "overview",
+    "overview_table",
     "summarise_block",
     "summarise_graph",
 ]

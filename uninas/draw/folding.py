@@ -1,4 +1,4 @@
-"""Parallel branches that are alike become one: twelve heads are drawn as one column with a count.
+"""Several nodes become one box: parallel branches that are alike (twelve heads are one column), and patterns that are shut.
 
 Two nodes are alike when they do the same to alike inputs and alike nodes read them in the same way. The classes are the
 coarsest stable colouring, found by refinement; alike nodes have equal depth, so the folded graph stays acyclic.
@@ -7,7 +7,9 @@ coarsest stable colouring, found by refinement; alike nodes have equal depth, so
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from uninas.graph import Graph
@@ -27,25 +29,56 @@ class Folded:
     box_of: tuple[int, ...]
 
 
-def fold(graph: Graph) -> Folded:
-    """Fold classes of at least `LEAST_FOLD` alike nodes into one box each; other nodes keep a box of their own."""
-    colours = _stable_colours(graph)
+def fold(graph: Graph, marks: Mapping[int, str] | None = None) -> Folded:
+    """Fold classes of at least `LEAST_FOLD` alike nodes into one box each; other nodes keep a box of their own.
+
+    Nodes with different `marks` are not alike.
+    """
+    colours = _stable_colours(graph, marks or {})
     sizes = Counter(colours)
-    box_of: list[int] = []
-    members: list[list[int]] = []
-    seen: dict[int, int] = {}
-    for index, colour in enumerate(colours):
-        if sizes[colour] >= LEAST_FOLD and colour in seen:
-            box_of.append(seen[colour])
-        else:
-            seen[colour] = len(members)
-            box_of.append(len(members))
-            members.append([])
-        members[box_of[index]].append(index)
+    return _boxes(graph, [colour if sizes[colour] >= LEAST_FOLD else None for colour in colours])
+
+
+def shut(graph: Graph, groups: Sequence[frozenset[int]]) -> Folded:
+    """One box for each of some disjoint groups of nodes; a group that others stand within stays open.
+
+    A node stands within a group where it both depends on the group and is needed by it. Where two groups stand within each other,
+    all stay open.
+    """
+    before: list[set[int]] = []
+    for node in graph.nodes:
+        before.append({*node.inputs}.union(*[before[source] for source in node.inputs]))
+    key: list[int | None] = [None] * len(graph.nodes)
+    for number, group in enumerate(groups):
+        needed = set().union(*[before[node] for node in group]) - group
+        if not any(before[node] & group for node in needed):
+            for member in group:
+                key[member] = number
+    folded = _boxes(graph, key)
+    order = TopologicalSorter[int]()
+    for source, target in folded.edges:
+        order.add(target, source)
+    try:
+        order.prepare()
+    except CycleError:
+        return _boxes(graph, [None] * len(graph.nodes))
+    return folded
+
+
+def _boxes(graph: Graph, key: Sequence[int | None]) -> Folded:
+    """Nodes of one key are one box; those without a key have a box of their own. Boxes stand in the order of their last node."""
+    last = {k: index for index, k in enumerate(key) if k is not None}
+    order = sorted({last[k] if k is not None else index for index, k in enumerate(key)})
+    number = {index: box for box, index in enumerate(order)}
+    box_of = [number[index if k is None else last[k]] for index, k in enumerate(key)]
+    members: list[list[int]] = [[] for _ in order]
+    for index, box in enumerate(box_of):
+        members[box].append(index)
     edges = []
     for index, node in enumerate(graph.nodes):
         for source in node.inputs:
-            edges.append((box_of[source], box_of[index]))
+            if box_of[source] != box_of[index]:
+                edges.append((box_of[source], box_of[index]))
     folded = {box for box, nodes in enumerate(members) if len(nodes) > 1}
     # Between boxes that stand for one node each, a node read twice keeps two edges.
     kept = [edge for edge in edges if not folded & set(edge)]
@@ -53,14 +86,14 @@ def fold(graph: Graph) -> Folded:
     return Folded(tuple(map(tuple, members)), tuple(kept), tuple(box_of))
 
 
-def _stable_colours(graph: Graph) -> list[int]:
+def _stable_colours(graph: Graph, marks: Mapping[int, str]) -> list[int]:
     """Colour refinement over inputs and consumers, from the operations (a slice's index aside) to the fixed point."""
     consumers: list[list[tuple[int, int]]] = [[] for _ in graph.nodes]
     for index, node in enumerate(graph.nodes):
         ordered = not (node.op.spec.commutative or node.op.name == "concat")
         for position, source in enumerate(node.inputs):
             consumers[source].append((index, position if ordered else 0))
-    colours = _renumber([_alike_key(graph, index) for index in range(len(graph.nodes))])
+    colours = _renumber([(_alike_key(graph, index), marks.get(index)) for index in range(len(graph.nodes))])
     while True:
         keys: list[Any] = []
         for index, node in enumerate(graph.nodes):

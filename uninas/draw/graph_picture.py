@@ -2,50 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from uninas.draw.canvas import Canvas, text_width
-from uninas.draw.folding import Folded, fold
+from uninas.draw.folding import Folded, fold, shut
 from uninas.draw.labels import family_of, op_label, type_label
 from uninas.draw.layout import Box, Layout, Route, layered_layout
-from uninas.draw.patterns import Pattern, find_patterns
+from uninas.draw.patterns import NAMES, Pattern, find_patterns, outermost
 from uninas.graph import Graph
 
 BOX_HEIGHT = 24.0
 ROUND = 22.0  # side of the small boxes of + and ×
 STACK = 3.0  # offset of the boxes behind a folded one
 REGION_PAD = 7.0
-_REGION_FAMILY = {"attention": "attention", "squeeze-excite": "pooling", "gate": "merge", "silu": "activation"}
-_REGION_NAMES = {"mbconv": "MBConv", "mlp": "MLP", "silu": "SiLU"}
+MARKS = {"added": "+", "removed": "−", "changed": "~"}
+"""What a comparison may say of a node, with its sign."""
+_REGION_FAMILY = {
+    "attention": "attention", "squeeze-excite": "pooling", "gate": "merge", "silu": "activation", "dense": "merge",
+    "mixer": "pooling",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Item:
-    """One box of the picture: its label, family, the node whose type it shows (None: no node), and its count."""
+    """One box of the picture: its label, family, the node whose type it shows (None: no node), its count and its mark."""
 
     label: str
     family: str
     node: int | None
     count: int = 1
     title: str = ""
+    mark: str | None = None
 
 
 class GraphPicture:
     """A laid-out sub-block, ready to be put on a canvas: `width` and `height` in pixels, then `draw`.
 
-    With `residual`, the picture is the whole sub-block x + S(LayerNorm(x)), else the graph alone.
+    Args:
+        graph: what is drawn.
+        widths: at which it occurs: of several, labels are multiples of C.
+        tokens: class tokens of what it reads.
+        residual: the picture is the whole sub-block x + S(LayerNorm(x)), else the graph alone.
+        shut: each outermost pattern is one box.
+        marks: node -> added, removed or changed, drawn in that colour; only of an open picture.
     """
 
-    def __init__(self, graph: Graph, widths: Sequence[int], *, residual: bool) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        widths: Sequence[int],
+        tokens: int = 0,
+        *,
+        residual: bool,
+        shut: bool = False,
+        marks: Mapping[int, str] | None = None,
+    ) -> None:
         self._graph = graph
         self._width = widths[0]
         self._symbolic = len(set(widths)) > 1
-        self._types = graph.frame_types(self._width)
-        self._folded: Folded = fold(graph)
+        self._types = graph.frame_types(self._width, tokens)
+        self._marks = marks or {}
+        self._patterns = find_patterns(graph, self._width, tokens, count_heads=not self._symbolic, residual=residual)
+        self._shut = [pattern for pattern in outermost(self._patterns) if len(pattern.nodes) > 1] if shut else []
+        self._folded: Folded = _shut(graph, self._shut) if shut else fold(graph, self._marks)
         self._items, edges = self._boxes(residual)
         self._layout: Layout = layered_layout([_size(item) for item in self._items], edges, vertical_gap=20.0)
-        self._patterns = find_patterns(graph, self._width, count_heads=not self._symbolic)
         label_room = 46.0  # labels stand to the right of the boxes they belong to
         self.width = self._layout.width + label_room + REGION_PAD
         self.height = self._layout.height + 2 * REGION_PAD
@@ -54,10 +76,18 @@ class GraphPicture:
         items = []
         for nodes in self._folded.members:
             node = self._graph.nodes[nodes[0]]
+            pattern = next((one for one in self._shut if one.nodes == frozenset(nodes)), None)
+            if pattern is not None:
+                last = self._graph.output if self._graph.output in nodes else nodes[-1]
+                what = " · ".join(op_label(self._graph.nodes[inner].op) for inner in nodes)
+                items.append(_Item(pattern.text, _REGION_FAMILY.get(pattern.kind, "convolution"), last, 1, what))
+                continue
             text = f"{node.op.values['count']} parts" if node.op.name == "slice" and len(nodes) > 1 else op_label(node.op)
             if node.op.name == "input":
                 text = f"x  ·  {type_label(self._types[0], self._width, symbolic=self._symbolic)}"
-            items.append(_Item(text, family_of(node.op), nodes[0], len(nodes), node.op.text))
+            mark = self._marks.get(nodes[0])
+            title = f"{node.op.text}: {mark}" if mark else node.op.text
+            items.append(_Item(text, family_of(node.op), nodes[0], len(nodes), title, mark))
         edges = list(self._folded.edges)
         output = self._folded.box_of[self._graph.output]
         if not residual:
@@ -94,7 +124,8 @@ class GraphPicture:
         """The type behind a box, where it differs from that before it."""
         if item.node is None:
             return ""
-        inputs = self._graph.nodes[item.node].inputs
+        box = self._folded.members[self._folded.box_of[item.node]]
+        inputs = {source for node in box for source in self._graph.nodes[node].inputs} - set(box)
         type_ = self._types[item.node]
         if inputs and all(self._types[source] == type_ for source in inputs):
             return ""
@@ -102,14 +133,14 @@ class GraphPicture:
 
     def _draw_regions(self, canvas: Canvas) -> None:
         """Behind each pattern of several boxes a region with its name, where no foreign box would stand in it."""
-        for pattern in self._patterns:
+        for pattern in self._patterns if not self._shut else ():
             members = {self._folded.box_of[node] for node in pattern.nodes}
             region = self._region(pattern, members)
             if region is None:
                 continue
             family = _REGION_FAMILY.get(pattern.kind, "convolution")
             canvas.rect(region.x, region.y, region.width, region.height, f"un-{family} un-region", radius=8)
-            name = pattern.text if pattern.kind == "squeeze-excite" else _REGION_NAMES.get(pattern.kind, pattern.kind)
+            name = pattern.text if pattern.kind == "squeeze-excite" else NAMES[pattern.kind]
             spot = self._free_corner(region, text_width(name, 9.5))
             if spot is not None:
                 canvas.text(*spot, name, f"un-on-{family} un-halo", size=9.5, bold=600)
@@ -140,15 +171,22 @@ class GraphPicture:
         return Box(left, top, right - left, bottom - top)
 
 
+def _shut(graph: Graph, patterns: Sequence[Pattern]) -> Folded:
+    return shut(graph, [pattern.nodes for pattern in patterns])
+
+
 def _size(item: _Item) -> tuple[float, float]:
     if item.label in ("+", "×"):
         return ROUND, ROUND
     label = f"{item.label} ×{item.count}" if item.count > 1 else item.label
-    return max(text_width(label, 11.5) + 18.0, 34.0), BOX_HEIGHT
+    return max(text_width(label, 11.5) + 14.0 + 12.0 * bool(item.mark), 34.0), BOX_HEIGHT
 
 
 def _draw_box(canvas: Canvas, item: _Item, box: Box) -> None:
     small = item.label in ("+", "×")
+    if item.mark:
+        radius = ROUND / 2 + 3 if small else 6.0
+        canvas.rect(box.x - 3, box.y - 3, box.width + 6, box.height + 6, f"un-mark un-{item.mark}", radius=radius)
     canvas.open_group(box.x, box.y, item.title)
     radius = ROUND / 2 if small else BOX_HEIGHT / 2 if item.family == "structure" else 4.0
     if item.count > 1:
@@ -157,4 +195,6 @@ def _draw_box(canvas: Canvas, item: _Item, box: Box) -> None:
     label = f"{item.label} ×{item.count}" if item.count > 1 else item.label
     size = 15.0 if small else 11.5
     canvas.text(box.width / 2, box.height / 2 + size * 0.35, label, size=size, anchor="middle")
+    if item.mark and not small:  # a sign beside the colour, for whoever cannot tell colours apart
+        canvas.text(2.5, 10, MARKS[item.mark], f"un-on-{item.mark}", size=11, bold=700)
     canvas.close_group()

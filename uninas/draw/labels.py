@@ -35,6 +35,24 @@ def op_label(op: Op) -> str:
     return op.spec.label.format(**values) + (_stride_label(op) if "stride" in values else "")
 
 
+def qualifiers(op: Op, known: tuple[str, ...] = ()) -> list[str]:
+    """What distinguishes an operation from others of its name: the words that its label adds for attributes off their default.
+
+    Attributes in `known` are told elsewhere. What the label does not mention is said as attribute and value.
+    """
+    label = op.spec.label or ""
+    off_default = [a.name for a in op.spec.attributes if a.name not in known and op.values[a.name] != a.default]
+    found = []
+    if any(f"{{{name}" in label for name in off_default):
+        fixed = label.partition("{")[0].partition(",")[0]  # the name; what comes behind a comma qualifies it
+        found.append(op_label(op).removeprefix(fixed).strip(" ,()"))
+    for name in off_default:
+        if f"{{{name}" not in label:
+            words, value = name.replace("_", " "), op.values[name]
+            found.append(words if value is True else f"{words} {value}")
+    return found
+
+
 def _conv_label(op: Op) -> str:
     kernel, groups = op.values["kernel"], op.values["groups"]
     label = f"{'depthwise' if groups == 'depthwise' else 'conv'} {kernel}×{kernel}"
@@ -57,6 +75,7 @@ def type_label(type_: Type, width: int, *, symbolic: bool = False) -> str:
         maps = "map" if count == "1" else "maps"
         return f"{count} {maps}, 1×1" if type_.pooled else f"{count} {maps}{at}"
     text = multiple(type_.channels, width) if symbolic else f"{type_.channels} ch"
+    text += " + token" * (type_.tokens > 0 and not type_.pooled)
     return f"{text}, 1×1" if type_.pooled else f"{text}{at}"
 
 

@@ -1,304 +1,208 @@
-"""Names that people give to groups of operations: attention, MBConv, squeeze-and-excitation, MLP, conv-norm-act.
+"""Names that people give to groups of operations: attention, MBConv, squeeze-and-excitation, MLP, ResNet's blocks.
 
-A graph holds primitive operations only; this file finds the familiar shapes in it again, for drawings and one-line
-summaries. Nothing else depends on what is found here.
+A graph holds primitive operations only; this file finds the familiar shapes in it again, by structure alone, for drawings and
+one-line summaries. Nothing else depends on what is found here. What has no name is said as what it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from fractions import Fraction
 
-from uninas.draw.labels import family_of, op_label
+from uninas.draw.chains import SHAPES, Chain, Shape, Unit, conv_runs, segments, short_label
+from uninas.draw.graph_view import GraphView, factor_text
+from uninas.draw.operands import find_attention, find_gates, find_mixers
+from uninas.draw.pattern import NAMES, Pattern, outermost, union
+from uninas.draw.skips import find_skip
 from uninas.graph import Block, Graph
-from uninas.ops import AttentionMap, Type
 
-_SHORT = {"batch_norm": "BN", "layer_norm": "LN", "add": "sum", "multiply": "product"}
+__all__ = ["NAMES", "Pattern", "find_patterns", "outermost", "summarise_block", "summarise_graph"]
+
 _SILENT = {"input", "identity", "slice", "broadcast", "concat"}  # plumbing that a summary need not mention
 
 
-@dataclass(frozen=True)
-class Pattern:
-    """A named group of nodes: `kind` from a fixed set of words, `text` for a summary, indices of its nodes.
-
-    Kinds: attention, squeeze-excite, silu, gate, mbconv, expand, mlp, bottleneck, conv.
-    """
-
-    kind: str
-    text: str
-    nodes: frozenset[int]
-
-
-class _View:
-    """A graph with its types and the sets of nodes before and after each node."""
-
-    def __init__(self, graph: Graph, width: int) -> None:
-        self.graph = graph
-        self.types: tuple[Type, ...] = graph.frame_types(width)
-        count = len(graph.nodes)
-        self.consumers: list[list[int]] = [[] for _ in range(count)]
-        self.before: list[set[int]] = []
-        for index, node in enumerate(graph.nodes):
-            past: set[int] = set()
-            for source in node.inputs:
-                self.consumers[source].append(index)
-                past |= self.before[source] | {source}
-            self.before.append(past)
-
-    def name(self, index: int) -> str:
-        return self.graph.nodes[index].op.name
-
-    def inputs(self, index: int) -> tuple[int, ...]:
-        return self.graph.nodes[index].inputs
-
-    def is_conv(self, index: int, kernel: int | None = None) -> bool:
-        operation = self.graph.nodes[index].op
-        return operation.name == "conv" and (kernel is None or operation.values["kernel"] == kernel)
-
-    def between(self, first: int, last: int) -> set[int]:
-        """Nodes on some path from `first` to `last`, both ends included."""
-        return {node for node in self.before[last] | {last} if node == first or first in self.before[node]}
-
-    def channels(self, index: int) -> int:
-        return self.types[index][0]
-
-
-def find_patterns(graph: Graph, width: int, *, count_heads: bool = True) -> tuple[Pattern, ...]:
+def find_patterns(
+    graph: Graph, width: int, tokens: int = 0, *, count_heads: bool = True, residual: bool = False
+) -> tuple[Pattern, ...]:
     """The patterns of a graph in the order of their first nodes; two are disjoint, or one lies inside the other.
 
     Args:
         graph: a sub-block's graph.
         width: the block's number of channels.
-        count_heads: name attention by its number of heads, which depends on the width; else by the heads' size.
+        tokens: its number of class tokens.
+        count_heads: name attention by its number of heads, which depends on the width; else by the heads' size alone.
+        residual: the block adds its input to what the graph makes.
     """
-    view = _View(graph, width)
-    attention = _attention(view, count_heads)
-    gates = _gates(view)
-    taken = _union(attention) | _union(gates)
-    expansions = _expansions(view, taken, attention, gates)
-    convs = _conv_chains(view, taken | _union(expansions))
-    found = [*attention, *gates, *expansions, *convs]
+    view = GraphView(graph, width, tokens)
+    attention, gates = find_attention(view, count_heads), find_gates(view)
+    lines = segments(view, attention, gates)
+    found = [*attention, *find_mixers(view), *_named(view, lines, residual)]
+    found = _with_skips(view, found)
+    for gate in gates:
+        if _fits(gate, found):
+            found.append(gate)
+    enclosures, ends = _enclosures(view, found)
+    taken = union(found) | ends
+    found += enclosures
+    for units in lines:
+        found += conv_runs(view, units, taken)
+    found += _dense(view, found)
     return tuple(sorted(found, key=lambda pattern: (min(pattern.nodes), -len(pattern.nodes), pattern.text)))
 
 
-def _union(patterns: Iterable[Pattern]) -> set[int]:
-    return {node for pattern in patterns for node in pattern.nodes}
+def _fits(pattern: Pattern, found: Sequence[Pattern]) -> bool:
+    """Whether a pattern is disjoint from each of the others, or one of the two lies inside the other."""
+    return all(not pattern.nodes & other.nodes or pattern.nodes < other.nodes or other.nodes < pattern.nodes for other in found)
 
 
-# --- attention --------------------------------------------------------------------------------------------------------
-
-
-def _attention(view: _View, count_heads: bool) -> list[Pattern]:
-    """Every map · v with the nodes of its map, its projections and slices; branches that share a projection are one."""
-    groups: list[set[int]] = []
-    for index in range(len(view.graph.nodes)):
-        if view.name(index) != "matmul_av":
-            continue
-        nodes = {index} | {node for node in view.before[index] if isinstance(view.types[node], AttentionMap)}
-        operands = [view.inputs(index)[1]]
-        operands += [operand for node in nodes if view.name(node) == "matmul_qk" for operand in view.inputs(node)]
-        for operand in operands:
-            nodes |= _back_to_projection(view, operand)
-        for other in [group for group in groups if group & nodes]:
-            groups.remove(other)
-            nodes |= other
-        groups.append(nodes)
-    for nodes in groups:
-        nodes |= _output_projection(view, nodes)
-    return [Pattern("attention", _attention_text(view, nodes, count_heads), frozenset(nodes)) for nodes in groups]
-
-
-def _back_to_projection(view: _View, operand: int) -> set[int]:
-    """The chain of nodes from a query, key or value up to its 1x1 convolution; nothing where there is none."""
-    chain = set()
-    node = operand
-    while len(view.inputs(node)) == 1:
-        chain.add(node)
-        if view.is_conv(node, 1):
-            return chain
-        node = view.inputs(node)[0]
-    return set()
-
-
-def _output_projection(view: _View, nodes: set[int]) -> set[int]:
-    """The concatenation of the heads and the 1x1 convolution that alone read what attention makes."""
-    made = [node for node in nodes if view.name(node) == "matmul_av"]
-    readers = {reader for node in made for reader in view.consumers[node]}
-    found: set[int] = set()
-    if len(readers) == 1 and view.name(min(readers)) == "concat" and set(view.inputs(min(readers))) <= nodes:
-        found |= readers
-        readers = set(view.consumers[min(readers)])
-    if len(readers) == 1 and view.is_conv(min(readers), 1):
-        found |= readers
-    return found
-
-
-def _attention_text(view: _View, nodes: set[int], count_heads: bool) -> str:
-    names = {view.name(node) for node in nodes if isinstance(view.types[node], AttentionMap)}
-    maps = [node for node in nodes if view.name(node) == "matmul_qk"]
-    if count_heads:
-        heads = sum(view.types[node][0] for node in maps)
-        text = f"attention {heads} head{'s' * (heads != 1)}"
-    else:
-        sizes = sorted({view.graph.nodes[node].op.values["head_dim"] for node in maps})
-        text = f"attention, heads of {'/'.join(map(str, sizes))}"
-    if "softmax" not in names:
-        text += " without softmax"
-    return text + " + bias" * ("relative_position_bias" in names) + " + mask" * ("mask" in names)
-
-
-# --- gates ------------------------------------------------------------------------------------------------------------
-
-
-def _gates(view: _View) -> list[Pattern]:
-    """multiply(x, sigmoid(y)): squeeze-and-excitation where y went through a global average, SiLU where y is x."""
-    found = []
-    for index in range(len(view.graph.nodes)):
-        if view.name(index) != "multiply":
-            continue
-        for operand in view.inputs(index):
-            path = _back_through_sigmoid(view, operand)
-            if path:
-                found.append(_gate(view, index, path))
-                break
-    return found
-
-
-def _back_through_sigmoid(view: _View, operand: int) -> list[int]:
-    """The nodes from a factor back through a sigmoid and broadcasts beside it; empty where there is no sigmoid."""
-    path: list[int] = []
-    node = operand
-    while view.name(node) in ("sigmoid", "broadcast"):
-        path.append(node)
-        node = view.inputs(node)[0]
-    return path if any(view.name(node) == "sigmoid" for node in path) else []
-
-
-def _gate(view: _View, product: int, path: list[int]) -> Pattern:
-    nodes = {product, *path}
-    source = view.inputs(path[-1])[0]  # what the gate is computed from
-    for squeeze in sorted(view.before[source] | {source}):
-        inside = view.between(squeeze, source)
-        if view.name(squeeze) == "global_average_pool" and all(view.types[node].pooled for node in inside):
-            text = "SE" if any(view.is_conv(node) for node in inside) else "global gate"
-            return Pattern("squeeze-excite", text, frozenset(nodes | inside))
-    if source in view.inputs(product):
-        return Pattern("silu", "SiLU", frozenset(nodes))
-    return Pattern("gate", "gate", frozenset(nodes))
-
-
-# --- expansions and bottlenecks ---------------------------------------------------------------------------------------
-
-
-def _expansions(view: _View, taken: set[int], attention: list[Pattern], gates: list[Pattern]) -> list[Pattern]:
-    """Two 1x1 convolutions around an inner graph: MBConv, MLP and the bottleneck that narrows first."""
+def _named(view: GraphView, lines: Sequence[Sequence[Unit]], residual: bool) -> list[Pattern]:
+    """The shapes along each line: of two that share a unit, the one that stands first in SHAPES, then the first on the line."""
     found: list[Pattern] = []
+    taken: set[int] = set()
+    for shape in SHAPES:
+        for units in lines:
+            for place in range(len(units) - shape.units + 1):
+                row = units[place : place + shape.units]
+                if not taken.intersection(unit.conv for unit in row):
+                    pattern = _shaped(view, shape, row, residual)
+                    if pattern is not None:
+                        found.append(pattern)
+                        taken |= pattern.nodes
+    return found
+
+
+def _shaped(view: GraphView, shape: Shape, row: Sequence[Unit], residual: bool) -> Pattern | None:
+    text = shape.name(Chain(view, row))
+    if text is None:
+        return None
+    nodes = {node for unit in row[:-1] for node in unit.nodes(view)} | row[-1].nodes(view, last=True)
+    if shape.beside_skip and find_skip(view, nodes) is None:
+        nodes = {node for unit in row for node in unit.nodes(view)}
+        if not residual or nodes != set(range(1, len(view.graph.nodes))):
+            return None
+    return Pattern(shape.kind, text, frozenset(nodes))
+
+
+def _with_skips(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
+    """The patterns, each with the skip connection around it, where that takes no node of another."""
+    result: list[Pattern] = []
+    for pattern in found:
+        skip = find_skip(view, set(pattern.nodes))
+        others = [other for other in found if other is not pattern]
+        if skip is not None and not skip.nodes & (union(others) | union(result)):
+            pattern = Pattern(pattern.kind, f"{pattern.text}{skip.text}", skip.nodes)
+        result.append(pattern)
+    return result
+
+
+# --- regions ----------------------------------------------------------------------------------------------------------
+
+
+def _enclosures(view: GraphView, found: Sequence[Pattern]) -> tuple[list[Pattern], set[int]]:
+    """Two 1x1 convolutions around any inner graph that is no named shape: the space's expand and reduce; and these convolutions.
+
+    Norms behind the second, and what is transparent, belong to it.
+    """
+    result: list[Pattern] = []
+    ends: set[int] = set()
     for first in range(len(view.graph.nodes)):
-        if not view.is_conv(first, 1) or first in taken | _union(found) or view.types[first][1]:
+        if not view.is_pointwise(first) or first in union(found) | union(result) or not view.full(first):
             continue
         outer, inner = view.channels(view.inputs(first)[0]), view.channels(first)
-        if outer == inner:
-            continue
-        region = _enclosed(view, first, outer, taken | _union(found))
-        if region:
-            found.append(_expansion(view, first, region, max(inner, outer) / min(inner, outer), attention + gates))
-    return found
+        region = _enclosed(view, first, outer) if outer != inner else set()
+        kind = "expand" if inner > outer else "reduce"
+        sign, ratio = ("×", Fraction(inner, outer)) if inner > outer else ("÷", Fraction(outer, inner))
+        within = [one.text for one in outermost(found) if one.nodes < region]
+        convs = [view.conv_text(n) for n in sorted(region) if _spatial(view, n) and n not in union(found)]
+        text = " + ".join([" ".join([f"{kind} {sign}{factor_text(ratio)}", *dict.fromkeys(convs)]), *dict.fromkeys(within)])
+        last = max(region, default=first)
+        behind = view.only_reader(last)
+        while region and behind is not None and (view.is_norm(behind) or view.is_transparent(behind)):
+            region.add(behind)
+            behind = view.only_reader(behind)
+        pattern = Pattern(kind, text, frozenset(region))
+        inside = convs or within or any(view.is_activation(node) for node in region)
+        if region and inside and _fits(pattern, [*found, *result]):
+            result.append(pattern)
+            ends |= {first, last}
+    return result, ends
 
 
-def _enclosed(view: _View, first: int, outer: int, taken: set[int]) -> set[int]:
+def _spatial(view: GraphView, node: int) -> bool:
+    return view.is_conv(node) and not view.is_conv(node, 1) and view.full(node)
+
+
+def _enclosed(view: GraphView, first: int, outer: int) -> set[int]:
     """All nodes from `first` to the next 1x1 convolution back to `outer` channels, with no other way in or out."""
     for last in range(first + 1, len(view.graph.nodes)):
-        if not view.is_conv(last, 1) or last in taken or first not in view.before[last] or view.types[last][1]:
+        if not view.is_pointwise(last) or first not in view.before[last] or not view.full(last):
             continue
         if view.channels(last) != outer or view.channels(view.inputs(last)[0]) == outer:
             continue
         region = view.between(first, last)
-        closed_above = all(set(view.inputs(node)) <= region for node in region - {first})
-        closed_below = all(set(view.consumers[node]) <= region for node in region - {last})
-        if closed_above and closed_below and view.graph.output not in region - {last}:
+        closed = all(set(view.inputs(node)) <= region for node in region - {first})
+        if closed and view.exits(region) == [last]:
             return region
     return set()
 
 
-def _expansion(view: _View, first: int, region: set[int], factor: float, inner: list[Pattern]) -> Pattern:
-    widens = view.channels(first) > view.channels(view.inputs(first)[0])
-    spatial = [node for node in sorted(region) if view.is_conv(node) and not view.is_conv(node, 1) and not view.types[node][1]]
-    kernels = list(dict.fromkeys(_kernel_text(view, node) for node in spatial))
-    depthwise = any(view.graph.nodes[node].op.values["groups"] == "depthwise" for node in spatial)
-    if not widens:
-        kind, name = "bottleneck", "bottleneck ÷"
-    elif depthwise:
-        kind, name = "mbconv", "MBConv ×"
-    elif spatial:
-        kind, name = "expand", "expand ×"
-    else:
-        kind, name = "mlp", "MLP ×"
-    text = " ".join([f"{name}{factor:g}", *kernels])
-    within = [pattern.text for pattern in inner if pattern.nodes <= region]
-    last = max(region)
-    norms = [node for node in view.consumers[last] if family_of(view.graph.nodes[node].op) == "normalisation"]
-    tail = set(norms) if norms == view.consumers[last] and len(norms) == 1 else set()  # the norm behind belongs to it
-    return Pattern(kind, " + ".join([text, *dict.fromkeys(within)]), frozenset(region | tail))
-
-
-def _kernel_text(view: _View, node: int) -> str:
-    values = view.graph.nodes[node].op.values
-    return f"{'dw' if values['groups'] == 'depthwise' else 'conv'}{values['kernel']}"
-
-
-# --- convolution, norm, activation ------------------------------------------------------------------------------------
-
-
-def _conv_chains(view: _View, taken: set[int]) -> list[Pattern]:
-    """Runs of convolution [norm] [activation]; equal neighbours are one pattern with a count."""
-    runs: list[tuple[str, set[int], int]] = []  # text of one, nodes of all, last node
-    counts: list[int] = []
-    for first in range(len(view.graph.nodes)):
-        if not view.is_conv(first) or first in taken or view.types[first][1]:
+def _dense(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
+    """Concatenations of a map with what is computed from it (arXiv 1608.06993); those that read one another are one."""
+    groups: list[set[int]] = []
+    for index in range(len(view.graph.nodes)):
+        if view.name(index) != "concat":
             continue
-        names, nodes, last = [_kernel_text(view, first)], {first}, first
-        for family in ("normalisation", "activation"):
-            after = view.consumers[last]
-            if len(after) == 1 and after[0] not in taken and family_of(view.graph.nodes[after[0]].op) == family:
-                last = after[0]
-                nodes.add(last)
-                names.append(_SHORT.get(view.name(last), op_label(view.graph.nodes[last].op)))
-        text = "-".join(names)
-        if runs and runs[-1][0] == text and view.inputs(first) == (runs[-1][2],):
-            runs[-1] = (text, runs[-1][1] | nodes, last)
-            counts[-1] += 1
-        else:
-            runs.append((text, nodes, last))
-            counts.append(1)
-    return [
-        Pattern("conv", text + f" ×{count}" * (count > 1), frozenset(nodes))
-        for (text, nodes, _), count in zip(runs, counts, strict=True)
-    ]
+        parts = set(view.inputs(index))
+        earliest = min(parts)
+        inside = view.between(earliest, index) - {earliest}
+        layers = parts - {earliest}
+        if not layers or not all(earliest in view.before[part] for part in layers):
+            continue
+        if not any(view.is_conv(node) for node in inside) or not all(view.sources({n}) <= inside | {earliest} for n in inside):
+            continue
+        nodes = inside
+        for other in [group for group in groups if group & nodes or earliest in group]:
+            groups.remove(other)
+            nodes |= other
+        groups.append(nodes)
+    result = []
+    for nodes in groups:
+        joins = [node for node in nodes if view.name(node) == "concat"]
+        layers = {part for join in joins for part in view.inputs(join) if part in nodes and part not in joins}
+        text = f"dense concat, {len(layers)} layer{'s' * (len(layers) != 1)}"
+        pattern = Pattern("dense", text, frozenset(nodes))
+        if _fits(pattern, found):
+            result.append(pattern)
+    return result
 
 
 # --- summaries --------------------------------------------------------------------------------------------------------
 
 
-def summarise_graph(graph: Graph | None, width: int, *, count_heads: bool = True, limit: int = 4) -> str:
+def summarise_graph(
+    graph: Graph | None, width: int, tokens: int = 0, *, count_heads: bool = True, residual: bool = False, limit: int = 4
+) -> str:
     """One line for a sub-block: its outermost patterns and what is left, in order; "" for an absent one.
 
     Args:
         graph: the sub-block, or None.
         width: the block's number of channels.
+        tokens: its number of class tokens.
         count_heads: see `find_patterns`.
-        limit: how many items are named before "+ n more".
+        residual: see `find_patterns`.
+        limit: how many items are named before "n more".
     """
     if graph is None:
         return ""
     if graph.nodes[graph.output].op.name == "zero":
         return "zero"
-    patterns = find_patterns(graph, width, count_heads=count_heads)
-    outer = [one for one in patterns if not any(one.nodes < other.nodes for other in patterns)]
+    view = GraphView(graph, width, tokens)
+    outer = outermost(find_patterns(graph, width, tokens, count_heads=count_heads, residual=residual))
     items = [(min(pattern.nodes), pattern.text) for pattern in outer]
-    covered = _union(outer)
+    covered = union(outer)
     for index, node in enumerate(graph.nodes):
         if index not in covered and node.op.name not in _SILENT:
-            items.append((index, _SHORT.get(node.op.name, op_label(node.op))))
+            items.append((index, short_label(view, index)))
     texts: list[str] = []
     counts: dict[str, int] = {}
     for _, text in sorted(items):
@@ -311,8 +215,10 @@ def summarise_graph(graph: Graph | None, width: int, *, count_heads: bool = True
     return ", ".join(named) or "identity"
 
 
-def summarise_block(block: Block, width: int, *, count_heads: bool = True) -> str:
-    """One line for a block: "attention 6 heads + bias | MLP ×4". A Zero sub-block is left out beside another."""
-    texts = [summarise_graph(graph, width, count_heads=count_heads) for graph in block.subblocks]
+def summarise_block(block: Block, width: int, tokens: int = 0, *, count_heads: bool = True) -> str:
+    """One line for a block: "attention 6 heads of 32 + bias | MLP ×4". A Zero sub-block is left out beside another."""
+    texts = [
+        summarise_graph(graph, width, tokens, count_heads=count_heads, residual=block.residual) for graph in block.subblocks
+    ]  # fmt: skip
     working = [text for text in texts if text and text != "zero"]
     return " | ".join(working) or "no operation"

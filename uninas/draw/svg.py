@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from uninas.draw.canvas import Canvas, text_width, wrap
 from uninas.draw.graph_picture import GraphPicture
 from uninas.draw.labels import FAMILIES, family_of, percent, quantity
-from uninas.draw.overview import BlockKind, Overview, Run, StageView, overview
-from uninas.graph import Architecture, Graph
+from uninas.draw.overview import BlockKind, Overview, Run, StageView, overview, select
+from uninas.graph import IDENTITY, Architecture, Graph
 
 WIDTH = 1080.0
 MARGIN = 28.0
@@ -17,7 +19,9 @@ _CHIP_WIDTHS = (150.0, 330.0)  # a chip is as wide as its text, within these
 _GAP = 12.0
 
 
-def draw_architecture(arch: Architecture, *, title: str = "") -> str:
+def draw_architecture(
+    arch: Architecture, *, title: str = "", stage: int | None = None, block: int | None = None, shut: bool = False
+) -> str:
     """Draw a network from its overview down to each distinct block, as a self-contained SVG document.
 
     Equal blocks are drawn once and called by a letter. Readable on light and dark ground. Costs are at the
@@ -26,15 +30,23 @@ def draw_architecture(arch: Architecture, *, title: str = "") -> str:
     Args:
         arch: the architecture.
         title: what the picture is called; default the architecture's digest.
+        stage: draw the blocks of this stage alone (from 1), without the overview.
+        block: draw this block of the stage alone (from 1; 0 is the entry).
+        shut: each pattern of a block is one box.
 
     Raises:
         GraphError: a graph of the architecture is ill-typed.
+        InputError: there is no such stage or block.
     """
     view = overview(arch)
     canvas = Canvas()
     y = _draw_title(canvas, view, title)
-    y = _draw_overview(canvas, view, y)
-    width, y = _draw_blocks(canvas, view, y + 30)
+    if stage is None:
+        y = _draw_overview(canvas, view, y)
+        width, y = _draw_blocks(canvas, view, y + 30, shut=shut)
+    else:
+        heading = f"Stage {stage}" if block is None else f"Stage {stage}, block {block}" if block else f"Entry of stage {stage}"
+        width, y = _draw_blocks(canvas, view, y + 10, select(view, stage, block), heading=heading, shut=shut)
     return canvas.to_svg(width, y + MARGIN, title or f"Architecture {arch.digest[:12]}")
 
 
@@ -48,7 +60,7 @@ def draw_overview(arch: Architecture) -> str:
 def draw_blocks(arch: Architecture) -> str:
     """Draw the second half of `draw_architecture` alone: the graph of every distinct block, and the legend."""
     canvas = Canvas()
-    width, y = _draw_blocks(canvas, overview(arch), 0.0, heading=False)
+    width, y = _draw_blocks(canvas, overview(arch), 0.0, heading="")
     return canvas.to_svg(width - 2 * MARGIN + 6, y + 6, left=MARGIN - 3, title=f"Blocks of architecture {arch.digest[:12]}")
 
 
@@ -93,7 +105,7 @@ def _draw_overview(canvas: Canvas, view: Overview, y: float) -> float:
     canvas.text(right - _SHARES / 2 + 6, y + 10, "MACs", "un-soft", size=10.5)
     y += 18
     arch = view.architecture
-    channels, place = view.stem_flow
+    channels, place, _ = view.stem_flow
     text = view.stem_text
     if not isinstance(arch.stem, Graph):
         first, second = arch.stem
@@ -102,7 +114,7 @@ def _draw_overview(canvas: Canvas, view: Overview, y: float) -> float:
     y = _draw_plain_row(canvas, view, y, "Stem", shape, text, view.stem)
     for stage in view.stages:
         y = _draw_stage(canvas, view, stage, y)
-    text = f"{view.head_text or 'LayerNorm'}, global average, linear to {arch.classes} classes"
+    text = f"{view.head_text}, linear to {arch.classes} classes"
     return _draw_plain_row(canvas, view, y, "Head", "1 × 1", text, view.head)
 
 
@@ -120,7 +132,7 @@ def _draw_stage(canvas: Canvas, view: Overview, stage: StageView, y: float) -> f
     canvas.text(MARGIN, y + 24, f"Stage {stage.number}", size=13.5, bold=650)
     height, width = stage.resolution
     canvas.text(MARGIN, y + 42, f"{height} × {width}  ·  {stage.width} ch", "un-soft", size=11)
-    canvas.text(MARGIN, y + 58, f"{stage.depth} block{'s' * (stage.depth != 1)}", "un-soft", size=11)
+    canvas.text(MARGIN, y + 58, stage.content, "un-soft", size=11)
     _draw_shares(canvas, view, y + 25, (stage.params, stage.macs))
     x, top = MARGIN + _LABEL, y + 10
     columns = WIDTH - 2 * MARGIN - _LABEL - _SHARES - _GAP
@@ -199,7 +211,7 @@ def _draw_shares(canvas: Canvas, view: Overview, y: float, spent: tuple[int, int
 class _Panel:
     """The picture of a distinct block: its sub-blocks side by side under a heading."""
 
-    def __init__(self, kind: BlockKind) -> None:
+    def __init__(self, kind: BlockKind, *, shut: bool) -> None:
         self.kind = kind
         self.parts: list[tuple[str, GraphPicture]] = []
         without = []
@@ -208,11 +220,12 @@ class _Panel:
                 without.append(f"S{number} is {'absent' if graph is None else 'zero'}")
             else:
                 name = f"S{number}" if len(kind.block.subblocks) > 1 else "S"
-                self.parts.append((name, GraphPicture(graph, kind.widths, residual=kind.block.residual)))
+                self.parts.append((name, GraphPicture(graph, kind.widths, kind.tokens, residual=kind.block.residual, shut=shut)))
         self.heading = wrap(kind.summary, 300, 12.5, 3)
         self.indent = 24.0 + _badge_width(kind)
         self.widths = [picture.width for _, picture in self.parts]
-        heading_width = max([self.indent + 2 + text_width(line, 12.5) for line in self.heading], default=0.0)
+        # Bold letters are wider than those that text_width knows.
+        heading_width = max([self.indent + 2 + 1.15 * text_width(line, 12.5) for line in self.heading], default=0.0)
         role = "Entry" if kind.role == "Entry" else ""
         facts = [role, kind.occurrences, f"C = {', '.join(map(str, kind.widths))}", *without]
         self.note = "  ·  ".join(fact for fact in facts if fact)
@@ -236,17 +249,26 @@ class _Panel:
         canvas.close_group()
 
 
-def _draw_blocks(canvas: Canvas, view: Overview, y: float, *, heading: bool = True) -> tuple[float, float]:
-    """Fill rows with panels; returns the width of the whole drawing and where the rows end."""
+def _draw_blocks(
+    canvas: Canvas,
+    view: Overview,
+    y: float,
+    kinds: Sequence[BlockKind] | None = None,
+    *,
+    heading: str = "Blocks",
+    shut: bool = False,
+) -> tuple[float, float]:
+    """Fill rows with panels of all kinds of blocks, or some; returns the width of the whole drawing and where the rows end."""
+    kinds = view.kinds if kinds is None else kinds
     if heading:
-        canvas.text(MARGIN, y + 4, "Blocks", size=16, bold=650)
+        canvas.text(MARGIN, y + 4, heading, size=16, bold=650)
     else:
         y -= 8
-    for text in wrap(_forms(view), WIDTH - 2 * MARGIN, 11.5, 3):
+    for text in wrap(_forms(view, kinds), WIDTH - 2 * MARGIN, 11.5, 3):
         canvas.text(MARGIN, y + 24, text, "un-soft", size=11.5)
         y += 16
     y += 26
-    panels = [_Panel(kind) for kind in view.kinds]
+    panels = [_Panel(kind, shut=shut) for kind in kinds]
     width = max([WIDTH, *(panel.width + 2 * MARGIN for panel in panels)])
     row: list[_Panel] = []
     for panel in [*panels, None]:
@@ -264,14 +286,15 @@ def _draw_blocks(canvas: Canvas, view: Overview, y: float, *, heading: bool = Tr
     return width, _draw_legend(canvas, y + 8)
 
 
-def _forms(view: Overview) -> str:
+def _forms(view: Overview, kinds: Sequence[BlockKind]) -> str:
     """What the kinds of blocks compute around their graphs."""
-    blocks = [kind.block for kind in view.kinds if kind.role == "Block"]
-    stages = view.architecture.stages
+    blocks = [kind.block for kind in kinds if kind.role == "Block"]
+    shown = {number for kind in kinds for number in kind.per_stage}
+    stages = [stage for number, stage in enumerate(view.architecture.stages, start=1) if number in shown]
     texts = [_TEMPLATE] if any(block.residual for block in blocks) else []
     if not all(block.residual for block in blocks):
         texts.append("A plain block is x ← S(x), one graph after the other.")
-    if any(stage.entry is not None for stage in stages):
+    if any(stage.entry is not None and stage.entry != IDENTITY for stage in stages):
         texts.append("An entry leads from the stage before into its own.")
     if any(stage.entry is None for stage in stages):
         texts.append(_HALVING)

@@ -59,7 +59,7 @@ def _subblock_exists(parent: Architecture, edit: Edit) -> None:
 
 def _fault(parent: Architecture, child: Architecture, limits: Limits) -> Rejection | None:
     """Limits and meaning, judged where the child differs from its parent."""
-    for s, (stage, before, place) in enumerate(zip(child.stages, parent.stages, child.places(), strict=True)):
+    for s, (stage, before, at) in enumerate(zip(child.stages, parent.stages, child.flows()[1:], strict=True)):
         if stage is before:
             continue
         if len(stage.blocks) > max(limits.blocks_per_stage, len(before.blocks)):
@@ -73,7 +73,7 @@ def _fault(parent: Architecture, child: Architecture, limits: Limits) -> Rejecti
                     continue
                 if len(graph.nodes) > max(limits.nodes_per_subblock, _nodes_before(before, b, k)):
                     return Rejection("too_large", f"stage {s}, block {b} would have {len(graph.nodes)} nodes in a sub-block")
-                fault = meaningless(graph, stage.width, place)
+                fault = meaningless(graph, at)
                 if fault:
                     return Rejection("meaningless", f"stage {s}, block {b}, {fault}")
     return None

@@ -77,7 +77,7 @@ def propose(architecture: Architecture, rng: random.Random, prior: Mapping[str, 
             arguments = None
         else:
             graph = IDENTITY if graph is None else graph
-            arguments = _GRAPH_SITES[kind](graph, graph.types(parent.stages[stage].width), rng)
+            arguments = _GRAPH_SITES[kind](graph, parent.stages[stage].types(graph), rng)
     if arguments is None:
         return Rejection("no_site", f"no place for {kind} in stage {stage}, block {block}")
     return Edit(kind, stage, block, sub, arguments)

@@ -13,8 +13,10 @@ from functools import partial
 
 from uninas.graph import Architecture
 from uninas.zoo.convnext import convnext
+from uninas.zoo.hybrids import coatnet_0, poolformer_s12
 from uninas.zoo.mobile import efficientnet_b0, mobilenetv2, mobilenetv3_large
 from uninas.zoo.residual import regnety, resnet
+from uninas.zoo.transformers import deit, pvt_v2_b1, swin
 
 __all__ = ["ZOO"]
 
@@ -26,5 +28,10 @@ ZOO: dict[str, Callable[..., Architecture]] = {
     "mobilenetv3_large_100": mobilenetv3_large,
     "efficientnet_b0": efficientnet_b0,
     "convnext_tiny": convnext,
+    "swin_tiny_patch4_window7_224": swin,
+    "pvt_v2_b1": pvt_v2_b1,
+    "deit_small_patch16_224": deit,
+    "poolformer_s12": poolformer_s12,
+    "coatnet_0_224": coatnet_0,
 }
 """Name in timm -> what makes it; each takes `classes` and `input_size`."""

@@ -39,6 +39,6 @@ def stage(width: int, entry: Graph, blocks: Iterable[Graph]) -> Stage:
     return Stage(width, tuple([Block((graph,), residual=False) for graph in blocks]), entry)
 
 
-def network(stem: Graph, stages: Iterable[Stage], head: Graph, classes: int, input_size: tuple[int, int]) -> Architecture:
+def network(stem: Graph, stages: Iterable[Stage], head: Graph | None, classes: int, input_size: tuple[int, int]) -> Architecture:
     """The whole; checked by whoever asked for it."""
     return Architecture(tuple(stages), classes, input_size, stem, 3, head)
