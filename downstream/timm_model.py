@@ -30,7 +30,7 @@ from uninas.compile import build
 from uninas.errors import InputError
 from uninas.graph import Architecture, Graph, head_channels
 from uninas.names import layer_names
-from uninas.rules import is_filled
+from uninas.rules.inference import is_filled
 
 __all__ = ["NAME", "UniNASNet", "uninas"]
 

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from uninas.attention import RelativePositionBias, channel_scores, channel_weighted, scores, weighted
 from uninas.ops import AttentionMap, Op, Place, Type, table_size
-from uninas.rules import is_filled
+from uninas.rules.inference import is_filled
 
 EPSILON = 1e-6
 

@@ -1,9 +1,4 @@
-"""What each operation makes of its inputs, and what that costs: the rules that the table of operations refers to.
-
-A rule of inference takes the operation and its inputs' types and gives the output's, or raises IllTyped. A rule of cost takes the
-operation, the first input's type, the output's, and the place. MACs are fused multiply-adds of convolutions, linear layers and
-attention products.
-"""
+"""Rules of inference: an operation and its inputs' types give the output's, or IllTyped."""
 
 from __future__ import annotations
 
@@ -11,23 +6,10 @@ from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING
 
-from uninas.shapes import (
-    MOST_CHANNELS,
-    MOST_STRIDE,
-    AttentionMap,
-    FeatureMap,
-    IllTyped,
-    Place,
-    Type,
-    pixels_of,
-    sides_of,
-    table_size,
-)
+from uninas.shapes import MOST_CHANNELS, MOST_STRIDE, AttentionMap, FeatureMap, IllTyped, Type
 
 if TYPE_CHECKING:
     from uninas.ops import Op
-
-# --- inference ----------------------------------------------------------------------------------------------------------
 
 
 def feature(op: Op, given: Type) -> FeatureMap:
@@ -288,159 +270,3 @@ def infer_table(op: Op, inputs: tuple[Type, ...]) -> Type:
     if attention.keys is not None or attention.tokens or attention.channels:
         raise IllTyped(f"{op.text} expects a map from each pixel of a grid to each, came {attention}")
     return attention
-
-
-# --- cost -----------------------------------------------------------------------------------------------------------------
-
-
-def conv_weights(op: Op, given: Type, made: Type) -> int:
-    """Entries of a convolution's kernel."""
-    kernel: int = op.values["kernel"]
-    return made[0] * (given[0] // conv_groups(op, given[0])) * kernel * kernel
-
-
-def conv_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Kernel and bias."""
-    return conv_weights(op, given, made) + (made[0] if op.values["bias"] else 0)
-
-
-def conv_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """The kernel's entries at each pixel that is made."""
-    assert type(made) is FeatureMap
-    return conv_weights(op, given, made) * pixels_of(made, place)
-
-
-def conv_bias(op: Op, made: Type, place: Place) -> int:
-    """A number for each channel made, or none."""
-    return made[0] if op.values["bias"] else 0
-
-
-def norm_bias(op: Op, made: Type, place: Place) -> int:
-    """A number for each channel."""
-    return made[0]
-
-
-def norm_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Weight and bias of each channel."""
-    return 2 * made[0]
-
-
-def table_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """A bias for each head and each offset between two tokens, at the reference size."""
-    height, width = table_size(made, place)
-    return made[0] * (2 * height - 1) * (2 * width - 1)
-
-
-def scores_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Channels of a head times entries of the map; between channels, the pixels that are summed over."""
-    assert type(given) is FeatureMap
-    assert type(made) is AttentionMap
-    windows, rows, columns = sides_of(made, place)
-    return made.heads * windows * rows * columns * (pixels_of(given, place) if made.channels else op.values["head_dim"])
-
-
-def weighted_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Each entry of the map (the first input) for each channel of a head of the values."""
-    assert type(given) is AttentionMap
-    assert type(made) is FeatureMap
-    if given.channels:
-        return made.channels * given.channels * pixels_of(made, place)
-    windows, rows, columns = sides_of(given, place)
-    return windows * rows * columns * made.channels
-
-
-def token_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """A vector, and another for its place."""
-    return made[0] * (2 if op.values["position"] else 1)
-
-
-def mixing_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """A weight for each pair of pixels and a bias for each pixel, at the reference size."""
-    height, width = table_size(made, place)
-    return (height * width) ** 2 + height * width
-
-
-def mixing_bias(op: Op, made: Type, place: Place) -> int:
-    """A bias for each pixel, at the reference size."""
-    height, width = table_size(made, place)
-    return height * width
-
-
-def mixing_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Each channel's pixels to each."""
-    assert type(made) is FeatureMap
-    return made.channels * pixels_of(made, place) ** 2
-
-
-def scale_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """A factor for each channel."""
-    return made[0]
-
-
-def embedding_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """An offset for each channel and pixel, at the reference size."""
-    height, width = table_size(made, place)
-    return made[0] * height * width
-
-
-# --- meaning --------------------------------------------------------------------------------------------------------------
-
-
-def sides(given: Type, place: Place) -> tuple[int, int]:
-    """Lengths of the last two dimensions of a tensor of that type, at the reference size."""
-    at = Place(*place[2:], *place[2:])
-    if type(given) is AttentionMap:
-        return sides_of(given, at)[1:]
-    assert type(given) is FeatureMap
-    return (pixels_of(given, at), 1) if given.tokens else table_size(given, at)
-
-
-def softmax_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
-    return "softmax over one entry is constant" if sides(given, place)[1] == 1 else None
-
-
-def layer_norm_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
-    return "LayerNorm over one channel is always zero" if given[0] == 1 else None
-
-
-def group_norm_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
-    alone = given[0] == op.values["groups"] and sides(given, place) == (1, 1)
-    return "GroupNorm over one entry is always zero" if alone else None
-
-
-def batch_norm_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
-    return "BatchNorm on a 1x1 map cannot train at batch 1" if sides(given, place) == (1, 1) else None
-
-
-def window_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
-    return "pooling a 1x1 map changes nothing" if sides(given, place) == (1, 1) else None
-
-
-def mask_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
-    return "the band covers the whole map" if max(sides(given, place)) - 1 <= op.values["band"] else None
-
-
-def conv_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
-    if sides(given, place) == (1, 1):
-        if op.values["kernel"] > 1:
-            return "only the centre of the kernel sees a 1x1 map"
-        if op.values["stride"] > 1:
-            return "a 1x1 map has nothing to stride over"
-    return None
-
-
-def mixing_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
-    return "a linear layer over one pixel" if sides(given, place) == (1, 1) else None
-
-
-def table_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
-    return "an attention map of one entry" if sides(given, place)[1] == 1 else None

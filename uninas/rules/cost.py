@@ -1,0 +1,104 @@
+"""Rules of cost: an operation, its first input's type, the output's and the place give exact integers.
+
+MACs are fused multiply-adds of convolutions, linear layers and attention products.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from uninas.rules.inference import conv_groups
+from uninas.shapes import AttentionMap, FeatureMap, Place, Type, pixels_of, sides_of, table_size
+
+if TYPE_CHECKING:
+    from uninas.ops import Op
+
+
+def conv_weights(op: Op, given: Type, made: Type) -> int:
+    """Entries of a convolution's kernel."""
+    kernel: int = op.values["kernel"]
+    return made[0] * (given[0] // conv_groups(op, given[0])) * kernel * kernel
+
+
+def conv_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Kernel and bias."""
+    return conv_weights(op, given, made) + (made[0] if op.values["bias"] else 0)
+
+
+def conv_macs(op: Op, given: Type, made: Type, place: Place) -> int:
+    """The kernel's entries at each pixel that is made."""
+    assert type(made) is FeatureMap
+    return conv_weights(op, given, made) * pixels_of(made, place)
+
+
+def conv_bias(op: Op, made: Type, place: Place) -> int:
+    """A number for each channel made, or none."""
+    return made[0] if op.values["bias"] else 0
+
+
+def norm_bias(op: Op, made: Type, place: Place) -> int:
+    """A number for each channel."""
+    return made[0]
+
+
+def norm_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Weight and bias of each channel."""
+    return 2 * made[0]
+
+
+def table_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """A bias for each head and each offset between two tokens, at the reference size."""
+    height, width = table_size(made, place)
+    return made[0] * (2 * height - 1) * (2 * width - 1)
+
+
+def scores_macs(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Channels of a head times entries of the map; between channels, the pixels that are summed over."""
+    assert type(given) is FeatureMap
+    assert type(made) is AttentionMap
+    windows, rows, columns = sides_of(made, place)
+    return made.heads * windows * rows * columns * (pixels_of(given, place) if made.channels else op.values["head_dim"])
+
+
+def weighted_macs(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Each entry of the map (the first input) for each channel of a head of the values."""
+    assert type(given) is AttentionMap
+    assert type(made) is FeatureMap
+    if given.channels:
+        return made.channels * given.channels * pixels_of(made, place)
+    windows, rows, columns = sides_of(given, place)
+    return windows * rows * columns * made.channels
+
+
+def token_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """A vector, and another for its place."""
+    return made[0] * (2 if op.values["position"] else 1)
+
+
+def mixing_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """A weight for each pair of pixels and a bias for each pixel, at the reference size."""
+    height, width = table_size(made, place)
+    return (height * width) ** 2 + height * width
+
+
+def mixing_bias(op: Op, made: Type, place: Place) -> int:
+    """A bias for each pixel, at the reference size."""
+    height, width = table_size(made, place)
+    return height * width
+
+
+def mixing_macs(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Each channel's pixels to each."""
+    assert type(made) is FeatureMap
+    return made.channels * pixels_of(made, place) ** 2
+
+
+def scale_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """A factor for each channel."""
+    return made[0]
+
+
+def embedding_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """An offset for each channel and pixel, at the reference size."""
+    height, width = table_size(made, place)
+    return made[0] * height * width
