@@ -11,9 +11,11 @@ from search import objective
 from search.algorithms import ALGORITHMS
 from search.objective import COSTS, LATENCY, SCORE
 from search.schema import LatencyConfig, SearchConfig, SpaceConfig
+from uninas import edits
 from uninas.errors import InputError
 
 ORDERS = ("ask", "completion")
+SAMPLERS = ("walk", "grammar")
 POOLS = ("serial", "ray")
 PRECISIONS = ("float32", "bfloat16", "float16")  # those of proxies.timing, which only a worker imports
 SMALLEST_SIZE = 32  # pixels: the presets halve the resolution five times
@@ -39,6 +41,7 @@ def check(config: SearchConfig, source: str) -> None:
     known("latency.precision", config.latency.precision, PRECISIONS)
     known("order", config.order, ORDERS)
     known("pool.kind", config.pool.kind, POOLS)
+    known("space.sampler", config.space.sampler, SAMPLERS)
     try:
         objective.find(config.objective)
     except InputError as error:
@@ -99,8 +102,26 @@ def check(config: SearchConfig, source: str) -> None:
         refuse("pool", "kind ray beside workers, gpus_per_worker or address", "kind serial, which has one worker: this process")
     if config.finalists.count > config.evaluations:
         refuse("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
+    _check_edits(config, source)
     _check_options(config, source)
     _check_objectives(config, source)
+
+
+def _check_edits(config: SearchConfig, source: str) -> None:
+    for where, read, value in (
+        ("space.vocabulary", edits.vocabulary, config.space.vocabulary),
+        ("space.prior", edits.prior_of, config.space.prior),
+    ):
+        try:
+            read(value)  # type: ignore[operator]
+        except InputError as error:
+            raise InputError(f"{source}: {where}: {error}") from None
+    crossed = any(edits.prior_of(config.space.prior)[kind] for kind in edits.CROSSOVERS)
+    if config.algorithm_options.get("crossover") and not crossed:
+        raise InputError(
+            f"{source}: space.prior: expected a weight above 0 for {' or '.join(edits.CROSSOVERS)} beside "
+            "algorithm_options.crossover; got 0 for both"
+        )
 
 
 def _check_objectives(config: SearchConfig, source: str) -> None:
@@ -132,5 +153,9 @@ def _check_options(config: SearchConfig, source: str) -> None:
         where = f"algorithm_options.{name}"
         if name not in options:
             raise InputError(f"{source}: {where}: {config.algorithm} knows {', '.join(options) or 'no options'}; got '{name}'")
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise InputError(f"{source}: {where}: expected a whole number of at least 1; got {value!r}")
+        number, default = isinstance(value, int | float) and not isinstance(value, bool), options[name]
+        if isinstance(default, float):
+            if not number or not 0 <= value <= 1:
+                raise InputError(f"{source}: {where}: expected a share from 0 to 1; got {value!r}")
+        elif not number or isinstance(value, float) or value < min(default, 1):
+            raise InputError(f"{source}: {where}: expected a whole number of at least {min(default, 1)}; got {value!r}")

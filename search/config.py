@@ -76,7 +76,14 @@ def to_yaml(config: SearchConfig) -> str:
     return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
 
 
-_YOUNGER = (("latency",), ("objectives",), ("budget", "latency_ms"))
+_YOUNGER = (
+    ("latency",),
+    ("objectives",),
+    ("budget", "latency_ms"),
+    ("space", "sampler"),
+    ("space", "vocabulary"),
+    ("space", "prior"),
+)
 """Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
 
 
@@ -98,9 +105,12 @@ def digest(config: SearchConfig) -> str:
 
 
 def _spell_out(values: dict[Any, Any]) -> None:
-    """Write the short form `space: coatnet` as the mapping it stands for, in place."""
+    """Write the short forms `space: coatnet` and `vocabulary: uninas` as what they stand for, in place."""
     if isinstance(values.get("space"), str):
         values["space"] = {"preset": values["space"]}
+    space = values.get("space")
+    if isinstance(space, dict) and isinstance(space.get("vocabulary"), str):
+        space["vocabulary"] = [space["vocabulary"]]
 
 
 class _Loader(yaml.SafeLoader):
@@ -199,6 +209,10 @@ def _value(value: Any, hint: Any, where: str, source: str) -> Any:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise InputError(f"{source}: {where}: expected a list of names; got {_describe(value)}")
         return value
+    if hint == dict[str, float]:
+        if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+            raise InputError(f"{source}: {where}: expected a mapping of names to numbers; got {_describe(value)}")
+        return {name: _number(number, f"{where}.{name}", source) for name, number in value.items()}
     if hint == list[int]:
         if not isinstance(value, list):
             raise InputError(f"{source}: {where}: expected a list of whole numbers; got {_describe(value)}")

@@ -57,9 +57,9 @@ def canonicalise(architecture: Architecture) -> Architecture:
 
 def _canonical_stage(stage: Stage, channels: int) -> Stage:
     """The canonical form of a stage that reads a map of so many channels."""
-    if "canonical" in stage.memo:
-        return stage
     entry = stage.entry
+    if stage.memo.get("canonical", 0) == (None if entry is None else channels):
+        return stage
     if entry is not None:
         entry_stride(stage, channels)
         entry = canonical_frame(entry, channels)
@@ -72,8 +72,7 @@ def _canonical_stage(stage: Stage, channels: int) -> Stage:
         blocks.append(stage.blocks[0] if stage.blocks[0] == EMPTY else EMPTY)
     unchanged = entry is stage.entry and len(blocks) == len(stage.blocks) and all(map(is_, blocks, stage.blocks))
     result = stage if unchanged else Stage(stage.width, tuple(blocks), entry)
-    if entry is None:  # then nothing depended on the channels that come in
-        result.memo["canonical"] = True
+    result.memo["canonical"] = None if entry is None else channels  # only an entry depends on the channels that come in
     return result
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from uninas.errors import InputError
 
-
 PARTS = ("block", "stem", "entry", "head")
 """Parts of a network that hold graphs: a block of a stage, and the frame around the blocks."""
 

@@ -158,7 +158,9 @@ def expansion(graph: Graph, arguments: Arguments, types: tuple[Type, ...]) -> Gr
     channels = _integer(arguments, "channels", MOST_CHANNELS)
     found = classes(graph, types)
     if graph.nodes[node].op.name != "conv" or found.of[node] == 0 or not channels:
-        raise InputError(f"expected a convolution that makes a width of its own at node %{node}, came {graph.nodes[node].op.text}")
+        raise InputError(
+            f"expected a convolution that makes a width of its own at node %{node}, came {graph.nodes[node].op.text}"
+        )
     return fit(graph, types, types[0][0], {found.of[node]: channels / found.factor[node]})
 
 
