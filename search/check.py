@@ -108,16 +108,14 @@ def check(config: SearchConfig, source: str) -> None:
 
 
 def _check_edits(config: SearchConfig, source: str) -> None:
-    for where, read, value in (
-        ("space.vocabulary", edits.vocabulary, config.space.vocabulary),
-        ("space.prior", edits.prior_of, config.space.prior),
-    ):
-        try:
-            read(value)  # type: ignore[operator]
-        except InputError as error:
-            raise InputError(f"{source}: {where}: {error}") from None
-    crossed = any(edits.prior_of(config.space.prior)[kind] for kind in edits.CROSSOVERS)
-    if config.algorithm_options.get("crossover") and not crossed:
+    where = "space.vocabulary"
+    try:
+        edits.vocabulary(config.space.vocabulary)
+        where = "space.prior"
+        prior = edits.prior_of(config.space.prior)
+    except InputError as error:
+        raise InputError(f"{source}: {where}: {error}") from None
+    if config.algorithm_options.get("crossover") and not any(prior[kind] for kind in edits.CROSSOVERS):
         raise InputError(
             f"{source}: space.prior: expected a weight above 0 for {' or '.join(edits.CROSSOVERS)} beside "
             "algorithm_options.crossover; got 0 for both"

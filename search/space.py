@@ -135,7 +135,14 @@ class GraphSpace:
         """Try one network of the grammar, within the budget; its edit is its architecture file."""
         first = self._starts[0].body
         try:
-            drawn = grammar.draw(rng, input_size=first.input_size, classes=first.classes, bounds=self._bounds, words=self._words)
+            drawn = grammar.draw(
+                rng,
+                input_size=self._size,
+                classes=first.classes,
+                in_channels=first.in_channels,
+                bounds=self._bounds,
+                words=self._words,
+            )
             architecture = uninas.canonicalise(drawn)
         except InputError:
             return Rejected("ill_typed")

@@ -5,8 +5,8 @@
     block    := recipe                                  one of `uninas.recipes` a stage; half of the networks have one or two
 
 Widths are settled last: they grow along the network by drawn factors, and are scaled together until the costliest of the bounded
-parameters and MACs comes near a drawn share of its bound. Attention stands only where its map is within its bound, and depth is cut
-where there would be too many layers. So nearly all are within their bounds; who draws checks.
+parameters and MACs comes near a drawn share of its bound. Attention stands only where its map is within its bound, and depth is
+cut where there would be too many layers. So nearly all are within their bounds; who draws checks.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class _Plan:
     head: str
     act: str
 
-    def build(self, scale: float, classes: int, input_size: tuple[int, int]) -> Architecture:
+    def build(self, scale: float, classes: int, input_size: tuple[int, int], in_channels: int) -> Architecture:
         """The network with all widths scaled, each a multiple of what its blocks ask for."""
-        act, in_channels = op(self.act), 3
+        act = op(self.act)
         given = _multiple(self.stem_width * scale, _STEM_STEP)
         stem = STEMS[self.stem](in_channels, given, act)
         stages = []
@@ -71,6 +71,7 @@ def draw(
     *,
     input_size: tuple[int, int],
     classes: int,
+    in_channels: int = 3,
     bounds: Mapping[str, int] | None = None,
     words: Vocabulary = UNIVERSAL,
 ) -> Architecture:
@@ -80,6 +81,7 @@ def draw(
         rng: decides everything.
         input_size: (H, W) in pixels, at least 32 each.
         classes: outputs of the head.
+        in_channels: channels of the picture.
         bounds: inclusive upper bounds by name: params, macs, layers, attention_tokens.
         words: fragments that blocks made of fragments may hold.
 
@@ -90,7 +92,7 @@ def draw(
     share = math.exp(rng.uniform(math.log(_LEAST_SHARE), math.log(_TOO_LARGE)))
     wanted = {name: share * bounds[name] for name in ("params", "macs") if name in bounds}
     layers = bounds.get("layers")
-    scale, architecture = 1.0, plan.build(1.0, classes, input_size)
+    scale, architecture = 1.0, plan.build(1.0, classes, input_size, in_channels)
     for _ in range(_ROUNDS):
         made = cost(architecture)
         if layers is not None and made.layers > layers and max(plan.depths) > 1:
@@ -99,13 +101,14 @@ def draw(
             break
         else:
             scale *= math.sqrt(factor)
-        architecture = plan.build(scale, classes, input_size)
+        architecture = plan.build(scale, classes, input_size, in_channels)
     return architecture
 
 
 def _room(made: Cost, wanted: Mapping[str, float]) -> float:
     """By what factor all that is wanted may still grow."""
-    return min(bound / getattr(made, name) for name, bound in wanted.items())
+    costs = made.as_dict()
+    return min(bound / costs[name] for name, bound in wanted.items())
 
 
 def _plan(rng: random.Random, input_size: tuple[int, int], bounds: Mapping[str, int], words: Vocabulary) -> _Plan:

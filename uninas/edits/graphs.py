@@ -1,4 +1,4 @@
-"""Edits inside one graph, a sub-block's or the frame's: functions from a graph and an edit's arguments to a new graph, not yet checked or canonical.
+"""Edits inside one graph, a sub-block's or the frame's: from a graph and an edit's arguments to a new graph, unchecked as yet.
 
 An edge is (consumer, slot): input number `slot` of node `consumer`; consumer 0 stands for the graph's output.
 """
