@@ -58,13 +58,13 @@ def check(config: SearchConfig, source: str) -> None:
         ("finalists.count", config.finalists.count),
         ("finalists.seeds", config.finalists.seeds),
         ("space.nodes_per_subblock", config.space.nodes_per_subblock),
-        ("space.random_edits", config.space.random_edits),
         ("proxies.micro_batch", config.proxies.micro_batch),
         ("proxies.probes", config.proxies.probes),
         ("latency.batch", config.latency.batch),
         ("latency.runs", config.latency.runs),
     ):
         at_least(name, value, 1)
+    at_least("space.random_edits", config.space.random_edits, 0 if config.space.sampler == "grammar" else 1)
     at_least("seed", config.seed, 0)
     at_least("pool.min_workers", config.pool.min_workers, 0)
     at_least("latency.warmup", config.latency.warmup, 0)

@@ -126,11 +126,11 @@ def _plan(rng: random.Random, input_size: tuple[int, int], bounds: Mapping[str, 
         strides.append(stride)
     tokens = [math.prod(-(-side // stride) for side in input_size) for stride in strides]
     blocks = round(math.exp(rng.uniform(math.log(count), math.log(MOST_BLOCKS))))
-    weights = [rng.random() for _ in range(count)]
+    weights = [rng.random() * (1 + number) for number in range(count)]  # later stages, where depth costs less, are deeper
     extra = rng.choices(range(count), weights, k=blocks - count)
     widths = [math.exp(rng.uniform(math.log(16), math.log(96)))]
     for _ in range(count - 1):
-        widths.append(widths[-1] * rng.uniform(1.0, 2.2))
+        widths.append(widths[-1] * rng.uniform(1.0, 2.5))
     return _Plan(
         stem=stem,
         stem_width=widths[0] * rng.uniform(0.5, 1.0),

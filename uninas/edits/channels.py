@@ -98,7 +98,7 @@ def _begins(operation: Op) -> bool:
 def fit(graph: Graph, types: tuple[Type, ...], channels: int, sizes: Mapping[int, Fraction]) -> Graph:
     """The graph with another number of input channels, and classes of other sizes; all others keep their channels.
 
-    Groups and heads that no longer divide their channels become the nearest number that does. Raises IllTyped.
+    Groups that no longer divide their channels stay as wide, or nearly; heads become what is nearest. Raises IllTyped.
     """
     found = classes(graph, types)
     nodes, made = [graph.nodes[0]], [FeatureMap(channels, False)]
@@ -108,7 +108,7 @@ def fit(graph: Graph, types: tuple[Type, ...], channels: int, sizes: Mapping[int
         wanted = Fraction(types[index][0])
         if found.of[index] in sizes:
             wanted = sizes[found.of[index]] * found.factor[index]
-        operation = _fitted(operation, given[0][0], wanted)
+        operation = _fitted(operation, types[inputs[0]][0], given[0][0], wanted)
         nodes.append(Node(operation, inputs))
         try:
             made.append(operation.spec.infer(operation, given))  # type: ignore[arg-type]
@@ -117,13 +117,15 @@ def fit(graph: Graph, types: tuple[Type, ...], channels: int, sizes: Mapping[int
     return Graph(tuple(nodes), graph.output)
 
 
-def _fitted(operation: Op, given: int, wanted: Fraction) -> Op:
-    """The operation with attributes that suit so many channels in and out."""
+def _fitted(operation: Op, before: int, given: int, wanted: Fraction) -> Op:
+    """The operation with attributes that suit so many channels in (`before`: as it was) and out."""
     if _begins(operation):
         ratio = wanted / given
         if operation.name == "zero":
             return operation if ratio == operation.values["ratio"] else op("zero", **{**operation.values, "ratio": ratio})
-        groups = nearest_divisor(gcd(given, int(wanted)), operation.values["groups"])
+        groups, common = operation.values["groups"], gcd(given, int(wanted))
+        if common % groups:
+            groups = nearest_divisor(common, groups * given / before)
         if ratio == operation.values["ratio"] and groups == operation.values["groups"]:
             return operation
         return op("conv", **{**operation.values, "ratio": ratio, "groups": groups})
