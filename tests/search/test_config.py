@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from search import config
 from search.space import from_config
+from uninas.edits import PRIOR
 from uninas.errors import InputError
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "search").glob("*.yaml"))
@@ -50,6 +52,14 @@ def test_overrides_replace_and_create() -> None:
     settings = config.parse("evaluations: 9\nfinalists: {count: 1}", ["space=vit", "space.stem=[8, 16]"])
     assert (settings.space.preset, settings.space.stem) == ("vit", [8, 16])
     assert config.parse("space: vit\nbudget: null", ["budget.macs=7"]).budget.macs == 7
+
+
+def test_the_guide_shows_the_prior_as_it_is() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "search.md").read_text()
+    shown = dict(
+        re.findall(r"`([a-z_]+)` ([0-9.]+)", guide[guide.index("## What edits do") : guide.index("## Crossover and niches")])
+    )
+    assert {kind: float(weight) for kind, weight in shown.items()} == PRIOR
 
 
 def test_a_vocabulary_is_a_name_or_several_and_a_prior_changes_weights() -> None:
