@@ -9,6 +9,7 @@ from pathlib import Path
 from uninas.machine import processor
 
 FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
+RESULTS = FOLDER.parent / "results"
 
 
 def setting(**versions: str) -> str:
@@ -28,9 +29,9 @@ def command() -> str:
     return " ".join(["python -m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
 
 
-def publish(text: str, name: str, *, write: bool) -> None:
-    """Print the page; keep it as docs/benchmarks/<name>.md where that was asked for."""
+def publish(text: str, name: str, *, write: bool, folder: Path = FOLDER) -> None:
+    """Print the page; keep it as <name>.md in the folder (docs/benchmarks) where that was asked for."""
     print(text)
     if write:
-        FOLDER.mkdir(parents=True, exist_ok=True)
-        (FOLDER / f"{name}.md").write_text(text + "\n", encoding="utf-8")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.md").write_text(text + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,27 @@ class Space(Protocol):
 
     def replay(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate:
         """Apply a stored edit to its parent: the same candidate again, without any randomness."""
+        ...
+
+
+@runtime_checkable
+class Crossing(Protocol):
+    """What a space that can combine two candidates offers beside `Space`; a space without it cannot."""
+
+    def cross(self, parent: Candidate, donor: Candidate, rng: random.Random) -> Candidate | Rejected:
+        """Make one try at a child of `parent` that has a part of `donor`.
+
+        The child's edit carries that part: `replay` makes the child of `parent` alone.
+        """
+        ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """What a space that tells kinds of networks apart offers beside `Space`."""
+
+    def family(self, candidate: Candidate) -> str:
+        """Name the kind of network, one of a few dozen at most."""
         ...
 
 

@@ -11,15 +11,18 @@ from search import objective
 from search.algorithms import ALGORITHMS
 from search.objective import COSTS, LATENCY, SCORE
 from search.schema import LatencyConfig, SearchConfig, SpaceConfig
+from uninas import edits
 from uninas.errors import InputError
 from uninas.spaces import SPACES
 
 ORDERS = ("ask", "completion")
+SAMPLERS = ("walk", "grammar")
 POOLS = ("serial", "ray")
 PRECISIONS = ("float32", "bfloat16", "float16")  # those of proxies.timing, which only a worker imports
 SMALLEST_SIZE = 32  # pixels: the presets halve the resolution five times
 SMALLEST_CHOSEN_SIZE = 8  # pixels, for a space of choices; the smallest images that any is known for have 16
-GRAPH_KEYS = ("widths", "depths", "stem", "nodes_per_subblock", "random_edits")  # of space: about the universal graph space only
+GRAPH_KEYS = ("widths", "depths", "stem", "nodes_per_subblock", "random_edits", "sampler", "vocabulary", "prior")
+"""Of space: about the universal graph space only."""
 
 
 def check(config: SearchConfig, source: str) -> None:
@@ -42,6 +45,7 @@ def check(config: SearchConfig, source: str) -> None:
     known("latency.precision", config.latency.precision, PRECISIONS)
     known("order", config.order, ORDERS)
     known("pool.kind", config.pool.kind, POOLS)
+    known("space.sampler", config.space.sampler, SAMPLERS)
     try:
         objective.find(config.objective)
     except InputError as error:
@@ -58,13 +62,13 @@ def check(config: SearchConfig, source: str) -> None:
         ("finalists.count", config.finalists.count),
         ("finalists.seeds", config.finalists.seeds),
         ("space.nodes_per_subblock", config.space.nodes_per_subblock),
-        ("space.random_edits", config.space.random_edits),
         ("proxies.micro_batch", config.proxies.micro_batch),
         ("proxies.probes", config.proxies.probes),
         ("latency.batch", config.latency.batch),
         ("latency.runs", config.latency.runs),
     ):
         at_least(name, value, 1)
+    at_least("space.random_edits", config.space.random_edits, 0 if config.space.sampler == "grammar" else 1)
     at_least("seed", config.seed, 0)
     at_least("pool.min_workers", config.pool.min_workers, 0)
     at_least("latency.warmup", config.latency.warmup, 0)
@@ -98,6 +102,7 @@ def check(config: SearchConfig, source: str) -> None:
         refuse("pool", "kind ray beside workers, gpus_per_worker or address", "kind serial, which has one worker: this process")
     if config.finalists.count > config.evaluations:
         refuse("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
+    _check_edits(config, source)
     _check_options(config, source)
     _check_objectives(config, source)
 
@@ -121,6 +126,21 @@ def _check_space(
         refuse("space", "widths, depths and stem beside a preset only", "them beside space.architecture")
     if space.start is not None and not chosen:
         refuse("space.start", "it beside name or file, whose genotypes it is one of", f"it beside {given[0]}")
+
+
+def _check_edits(config: SearchConfig, source: str) -> None:
+    where = "space.vocabulary"
+    try:
+        edits.vocabulary(config.space.vocabulary)
+        where = "space.prior"
+        prior = edits.prior_of(config.space.prior)
+    except InputError as error:
+        raise InputError(f"{source}: {where}: {error}") from None
+    if config.algorithm_options.get("crossover") and not any(prior[kind] for kind in edits.CROSSOVERS):
+        raise InputError(
+            f"{source}: space.prior: expected a weight above 0 for {' or '.join(edits.CROSSOVERS)} beside "
+            "algorithm_options.crossover; got 0 for both"
+        )
 
 
 def _check_objectives(config: SearchConfig, source: str) -> None:
@@ -152,5 +172,9 @@ def _check_options(config: SearchConfig, source: str) -> None:
         where = f"algorithm_options.{name}"
         if name not in options:
             raise InputError(f"{source}: {where}: {config.algorithm} knows {', '.join(options) or 'no options'}; got '{name}'")
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise InputError(f"{source}: {where}: expected a whole number of at least 1; got {value!r}")
+        number, default = isinstance(value, int | float) and not isinstance(value, bool), options[name]
+        if isinstance(default, float):
+            if not number or not 0 <= value <= 1:
+                raise InputError(f"{source}: {where}: expected a share from 0 to 1; got {value!r}")
+        elif not number or isinstance(value, float) or value < min(default, 1):
+            raise InputError(f"{source}: {where}: expected a whole number of at least {min(default, 1)}; got {value!r}")

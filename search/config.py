@@ -78,8 +78,16 @@ def to_yaml(config: SearchConfig) -> str:
 
 
 _YOUNGER = (
-    ("latency",), ("objectives",), ("budget", "latency_ms"), ("space", "name"), ("space", "file"), ("space", "start"),
-)  # fmt: skip
+    ("latency",),
+    ("objectives",),
+    ("budget", "latency_ms"),
+    ("space", "name"),
+    ("space", "file"),
+    ("space", "start"),
+    ("space", "sampler"),
+    ("space", "vocabulary"),
+    ("space", "prior"),
+)
 """Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
 
 
@@ -101,10 +109,13 @@ def digest(config: SearchConfig) -> str:
 
 
 def _spell_out(values: dict[Any, Any]) -> None:
-    """Write the short form `space: coatnet`, or `space: mobilenetv2`, as the mapping it stands for, in place."""
+    """Write the short forms `space: coatnet`, `space: mobilenetv2` and `vocabulary: uninas` as what they stand for, in place."""
     short = values.get("space")
     if isinstance(short, str):
         values["space"] = {"name" if short in SPACES else "preset": short}
+    space = values.get("space")
+    if isinstance(space, dict) and isinstance(space.get("vocabulary"), str):
+        space["vocabulary"] = [space["vocabulary"]]
 
 
 class _Loader(yaml.SafeLoader):
@@ -203,6 +214,10 @@ def _value(value: Any, hint: Any, where: str, source: str) -> Any:
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise InputError(f"{source}: {where}: expected a list of names; got {_describe(value)}")
         return value
+    if hint == dict[str, float]:
+        if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+            raise InputError(f"{source}: {where}: expected a mapping of names to numbers; got {_describe(value)}")
+        return {name: _number(number, f"{where}.{name}", source) for name, number in value.items()}
     if hint == list[int]:
         if not isinstance(value, list):
             raise InputError(f"{source}: {where}: expected a list of whole numbers; got {_describe(value)}")

@@ -153,10 +153,17 @@ class BoundedRanks:
         slots = [self._slot[name] for name in names]
         return combined(self._below[:, slots] + self._equal[:, slots] / 2.0 + 1.0, self._combine)
 
-    def worst(self) -> int:
-        """Name the member with the lowest combined rank; among equals the youngest (largest name), so the older stays."""
+    def worst(self, among: Sequence[int] | None = None) -> int:
+        """Name the member with the lowest combined rank among all members, or among some; of equals the youngest (largest name).
+
+        So the older stays.
+        """
         total = combined(self._below + self._equal / 2.0 + 1.0, self._combine)
-        total[~self._used] = np.inf
+        asked = self._used
+        if among is not None:
+            asked = np.zeros_like(self._used)
+            asked[[self._slot[name] for name in among]] = True
+        total[~asked] = np.inf
         lowest = np.flatnonzero(total <= total.min() + TIE)
         return int(self._names[lowest].max())
 

@@ -19,7 +19,10 @@ class SpaceConfig:
     depths: list[int] | None = None  # blocks of each stage; default: the preset's
     stem: list[int] = field(default_factory=lambda: [32, 64])  # channels of the stem's two convolutions
     nodes_per_subblock: int = 64  # largest number of nodes an edit may leave in one residual sub-block
-    random_edits: int = 32  # a random sample is a start followed by 1 .. random_edits edits
+    random_edits: int = 32  # a random sample has at most so many edits, see sampler
+    sampler: str = "walk"  # a random sample begins with: walk: a start, at least one edit follows; grammar: a network drawn whole
+    vocabulary: list[str] = field(default_factory=lambda: ["universal"])  # what edits insert: universal | uninas, or fragments
+    prior: dict[str, float] = field(default_factory=dict)  # weights of kinds of edit, where not PRIOR's of uninas.edits; 0: never
 
 
 @dataclass

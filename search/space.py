@@ -7,6 +7,7 @@ canonical form, so equal networks have equal digests.
 from __future__ import annotations
 
 import dataclasses
+import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,10 @@ from typing import Any, final
 import uninas
 from search.candidate import Candidate, Rejected, Space
 from search.schema import BudgetConfig, SearchConfig
-from uninas import edits
+from uninas import edits, grammar
 from uninas.errors import InputError
+from uninas.families import family
+from uninas.text import from_document
 
 BUDGETED = ("params", "macs", "layers", "attention_tokens")
 
@@ -31,7 +34,11 @@ class GraphSpace:
         budget: upper bounds of their cost.
         size: (H, W) in pixels at which cost is counted.
         limits: how large an edit may make a graph.
-        random_edits: a sample is a start followed by 1 .. random_edits accepted edits.
+        random_edits: at most so many accepted edits make a sample.
+        sampler: what a sample begins with: "walk": a start, and it has at least one edit; "grammar": a network of
+            `uninas.grammar`, and it may have none.
+        prior: weights of kinds of edit; default: `uninas.edits.PRIOR`.
+        words: what edits insert.
         names: how messages call the starts.
 
     Raises:
@@ -46,12 +53,18 @@ class GraphSpace:
         size: tuple[int, int],
         limits: edits.Limits,
         random_edits: int,
+        sampler: str = "walk",
+        prior: Mapping[str, float] | None = None,
+        words: edits.Vocabulary = edits.UNIVERSAL,
         names: Sequence[str] = (),
     ) -> None:
         self._bounds = {name: bound for name in BUDGETED if (bound := getattr(budget, name)) is not None}
         self._size = size
         self._limits = limits
         self._random_edits = random_edits
+        self._sampler = sampler
+        self._prior = prior
+        self._words = words
         self._starts = []
         for place, architecture in enumerate(starts):
             candidate = self._candidate(uninas.canonicalise(architecture))
@@ -64,32 +77,79 @@ class GraphSpace:
 
     def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
         """Try one random edit of `parent`."""
-        result = edits.mutate(parent.body, rng, self._limits)
-        if isinstance(result, uninas.Rejection):
-            return Rejected(result.reason)
-        child, edit = result
-        candidate = self._candidate(child, parent.digest, edit.as_dict())
+        return self._child(parent, edits.mutate(parent.body, rng, self._limits, self._prior, self._words))
+
+    def cross(self, parent: Candidate, donor: Candidate, rng: random.Random) -> Candidate | Rejected:
+        """Try to put a block or a stage of `donor` into `parent`; the edit carries it, and names the donor."""
+        child = self._child(parent, edits.cross(parent.body, donor.body, rng, self._limits, self._prior))
+        if isinstance(child, Rejected):
+            return child
+        assert child.edit is not None
+        return dataclasses.replace(child, edit={**child.edit, "donor": donor.digest})
+
+    def family(self, candidate: Candidate) -> str:
+        """Name what kind of network it is, by what its blocks mix pixels with."""
+        return family(candidate.body)
+
+    def _child(self, parent: Candidate, made: tuple[uninas.Architecture, uninas.Edit] | uninas.Rejection) -> Candidate | Rejected:
+        if isinstance(made, uninas.Rejection):
+            return Rejected(made.reason)
+        child, edit = made
+        return self._within(self._candidate(child, parent.digest, edit.as_dict()))
+
+    def _within(self, candidate: Candidate) -> Candidate | Rejected:
         breach = next((name for name, bound in self._bounds.items() if candidate.cost[name] > bound), None)
         return candidate if breach is None else Rejected(f"over budget: {breach}")
 
     def sample(self, rng: random.Random) -> Candidate | Rejected:
-        """Try one sample: a start, then 1 .. random_edits edits, each of them within the budget.
+        """Try one sample: a start or a network of the grammar, then up to random_edits edits, each of them within the budget.
 
-        A refused edit is drawn again, up to 100 times the number wanted; then the sample is refused as a whole.
+        A refused edit is drawn again, up to 100 times the number wanted; then the sample is refused as a whole. The edit of a
+        network of the grammar carries it, and its parent is the first start in name only.
         """
-        start = rng.choice(self._starts)
-        wanted = rng.randint(1, self._random_edits)
-        current, steps, refused = start, list[Any](), Counter[str]()
+        if self._sampler == "grammar":
+            begin = self._drawn(rng)
+            if isinstance(begin, Rejected):
+                return begin
+            assert begin.edit is not None
+            parent, made, least = self._starts[0].digest, dict(begin.edit), 0
+        else:
+            begin = rng.choice(self._starts)
+            parent, made, least = begin.digest, {}, 1
+        wanted = rng.randint(least, self._random_edits)
+        current, steps, refused = begin, list[Any](), Counter[str]()
         for _ in range(100 * wanted):
+            if len(steps) == wanted:
+                break
             step = self.mutate(current, rng)
             if isinstance(step, Rejected):
                 refused[step.reason] += 1
                 continue
             current = step
             steps.append(step.edit)
-            if len(steps) == wanted:
-                return dataclasses.replace(current, parent=start.digest, edit={"edits": steps}, refused=refused)
-        return Rejected("sample: too few edits within the budget")
+        if len(steps) < wanted:
+            return Rejected("sample: too few edits within the budget")
+        return dataclasses.replace(current, parent=parent, edit={**made, "edits": steps}, refused=refused)
+
+    def _drawn(self, rng: random.Random) -> Candidate | Rejected:
+        """Try one network of the grammar, within the budget; its edit is its architecture file."""
+        first = self._starts[0].body
+        try:
+            drawn = grammar.draw(
+                rng,
+                input_size=self._size,
+                classes=first.classes,
+                in_channels=first.in_channels,
+                bounds=self._bounds,
+                words=self._words,
+            )
+            architecture = uninas.canonicalise(drawn)
+        except InputError:
+            return Rejected("ill_typed")
+        if uninas.warnings_of(architecture):
+            return Rejected("meaningless")
+        edit = {"architecture": json.loads(uninas.to_text(architecture))}
+        return self._within(self._candidate(architecture, self._starts[0].digest, edit))
 
     def text(self, candidate: Candidate) -> str:
         """Write the candidate's canonical architecture file."""
@@ -100,12 +160,14 @@ class GraphSpace:
         return uninas.to_text(candidate.body, metadata)
 
     def replay(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate:
-        """Apply a journalled edit, or a sample's list of edits, to its parent.
+        """Apply a journalled edit, or a sample's list of edits, to its parent, or to the architecture that the sample carries.
 
         Raises:
             ValueError: the edit does not apply to that parent: another version of the code wrote it.
         """
         architecture = parent.body
+        if "architecture" in edit:
+            architecture = uninas.canonicalise(from_document(edit["architecture"], f"sample of {parent.digest[:12]}"))
         for step in edit.get("edits", [edit]):
             result = edits.apply(architecture, edits.Edit.from_dict(step), self._limits)
             if isinstance(result, uninas.Rejection):
@@ -165,5 +227,8 @@ def from_config(config: SearchConfig, stored: Path | None = None) -> Space:
         size=(height, width),
         limits=edits.Limits(nodes_per_subblock=space.nodes_per_subblock),
         random_edits=space.random_edits,
+        sampler=space.sampler,
+        prior=edits.prior_of(space.prior),
+        words=edits.vocabulary(space.vocabulary),
         names=[name],
     )

@@ -64,7 +64,7 @@ class ArchitectureSearcher(Searcher):
         evaluations: int | None = None,
         window: int | None = None,
         order: str = "ask",
-        options: Mapping[str, int] | None = None,
+        options: Mapping[str, int | float] | None = None,
         objectives: Sequence[str] | None = None,
     ) -> None:
         if algorithm not in ALGORITHMS:

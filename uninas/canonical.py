@@ -54,9 +54,9 @@ def canonicalise(architecture: Architecture) -> Architecture:
 
 def _canonical_stage(stage: Stage, given: Flow) -> Stage:
     """The canonical form of a stage that reads that map."""
-    if "canonical" in stage.memo:
-        return stage
     entry = stage.entry
+    if stage.memo.get("canonical", 0) == (None if entry is None else given[::2]):  # channels and class tokens
+        return stage
     if entry is not None:
         entry = canonical_frame(entry, given)
     blocks: list[Block] = []
@@ -68,8 +68,7 @@ def _canonical_stage(stage: Stage, given: Flow) -> Stage:
         blocks.append(stage.blocks[0] if stage.blocks[0] == EMPTY else EMPTY)
     unchanged = entry is stage.entry and len(blocks) == len(stage.blocks) and all(map(is_, blocks, stage.blocks))
     result = stage if unchanged else replace(stage, blocks=tuple(blocks), entry=entry)
-    if entry is None:  # then nothing depended on the map that comes in
-        result.memo["canonical"] = True
+    result.memo["canonical"] = None if entry is None else given[::2]  # only an entry depends on what comes in
     return result
 
 

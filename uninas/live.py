@@ -44,14 +44,16 @@ class _Walk:
     def stage(self, stage: Stage, before: Flow, after: Flow) -> None:
         """The entry, if there is one, and the blocks; `after` follows from `before`.
 
-        Residual blocks that are given no zero add what they add, whatever came before: kept with the stage.
+        What is given no zero adds what it adds, whatever came before, where blocks are residual or no part is a zero: kept with
+        the stage.
         """
         key = ("never trained", before)
         if not self.zero and key in stage.memo:
             dead, met = stage.memo[key]
             self.dead, self.met = self.dead + dead, self.met + met
             return
-        keep = not self.zero and stage.entry is None and all(block.residual for block in stage.blocks)
+        residual = stage.entry is None and all(block.residual for block in stage.blocks)
+        keep = not self.zero and (residual or not _holds_zero(stage))
         dead, met = self.dead, self.met
         if stage.entry is not None:
             self.frame(stage.entry, before)
@@ -137,6 +139,11 @@ class _Walk:
             self.dead += _unseen(graph, stage.types, at.place)
             self.met += front + graph_cost(graph, at)[0]
             self.zero = False
+
+
+def _holds_zero(stage: Stage) -> bool:
+    graphs = [stage.entry, *(graph for block in stage.blocks for graph in block.subblocks)]
+    return any(graph is not None and _has_zero(graph) for graph in graphs)
 
 
 def _has_zero(graph: Graph) -> bool:

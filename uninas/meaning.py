@@ -18,6 +18,15 @@ def meaningless(graph: Graph, at: Flow) -> str | None:
     return found
 
 
+def frame_fault(graph: Graph, given: Flow) -> str | None:
+    """Why a graph of the frame that reads that map holds an operation without meaning, or None."""
+    key = ("frame meaning", *given)
+    if key not in graph.memo:
+        graph.memo[key] = _first_fault(graph, given.types(graph), given.place)
+    found: str | None = graph.memo[key]
+    return found
+
+
 def _first_fault(graph: Graph, types: tuple[Type, ...], place: Place) -> str | None:
     for index in range(1, len(graph.nodes)):
         operation, inputs = graph.nodes[index]
@@ -33,18 +42,14 @@ def warnings_of(architecture: Architecture) -> list[str]:
     flows = architecture.flows()
     found: list[tuple[str, str | None]] = []
     if isinstance(architecture.stem, Graph):
-        found.append(("stem", _frame_fault(architecture.stem, Flow(architecture.in_channels, architecture.image()))))
+        found.append(("stem", frame_fault(architecture.stem, Flow(architecture.in_channels, architecture.image()))))
     for s, (stage, before, after) in enumerate(zip(architecture.stages, flows, flows[1:], strict=False)):
         if stage.entry is not None:
-            found.append((f"stage {s}, entry", _frame_fault(stage.entry, before)))
+            found.append((f"stage {s}, entry", frame_fault(stage.entry, before)))
         for b, block in enumerate(stage.blocks):
             for k, graph in enumerate(block.subblocks):
                 if graph is not None:
                     found.append((f"stage {s}, block {b}, sub-block {k + 1}", meaningless(graph, after)))
     if architecture.head is not None:
-        found.append(("head", _frame_fault(architecture.head, flows[-1])))
+        found.append(("head", frame_fault(architecture.head, flows[-1])))
     return [f"{where}, {fault}" for where, fault in found if fault]
-
-
-def _frame_fault(graph: Graph, given: Flow) -> str | None:
-    return _first_fault(graph, given.types(graph), given.place)

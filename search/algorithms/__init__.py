@@ -37,31 +37,36 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Algorithm:
-    """A known algorithm: how to make it, its default window, its options with their defaults (whole numbers >= 1).
+    """A known algorithm: how to make it, its default window, its options with their defaults.
 
+    An option is a whole number, at least 1, or at least 0 where 0 is the default; or a share from 0 to 1 where that is a float.
     `objectives` are the default ones of a multi-objective algorithm, which is made with them as one more option; any other
     algorithm has none.
     """
 
     make: Callable[[Space, Objective, Mapping[str, Any]], Strategy]
     window: int
-    options: Mapping[str, int] = field(default_factory=dict)
+    options: Mapping[str, int | float] = field(default_factory=dict)
     objectives: tuple[str, ...] = ()
 
 
 ALGORITHMS: dict[str, Algorithm] = {
     "random": Algorithm(lambda space, objective, options: Independent(space), 128),
     "walk": Algorithm(lambda space, objective, options: Walk(space, objective), 1),
-    "evolution": Algorithm(lambda space, objective, options: Evolution(space, objective, **options), 128, {"population": 1024}),
+    "evolution": Algorithm(
+        lambda space, objective, options: Evolution(space, objective, **options),
+        128,
+        {"population": 1024, "crossover": 0.0, "niche": 0},
+    ),
     "aging_evolution": Algorithm(
         lambda space, objective, options: AgingEvolution(space, objective, **options),
         128,
-        {"population": 100, "tournament": 25},
+        {"population": 100, "tournament": 25, "crossover": 0.0},
     ),
     "pareto": Algorithm(
         lambda space, objective, options: Pareto(space, objective, **options),
         128,
-        {"population": 128},
+        {"population": 128, "crossover": 0.0},
         ("score", "params", "macs"),
     ),
 }
@@ -77,7 +82,7 @@ def make(
     phase: str = "search",
     window: int | None = None,
     order: str = "ask",
-    options: Mapping[str, int] | None = None,
+    options: Mapping[str, int | float] | None = None,
     objectives: Sequence[str] | None = None,
     tries: int = 10_000,
 ) -> AskTell:

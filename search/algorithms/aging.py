@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import final
 
 from search.algorithms.asktell import Told
+from search.algorithms.offspring import Offspring
 from search.candidate import Candidate, Rejected, Space, distinct_starts
 from search.objective import Objective
 from search.ranking import TIE, BoundedRanks
@@ -18,11 +19,12 @@ class AgingEvolution:
 
     The first P candidates are the starts and random samples; while no result is visible then, parents are drawn among all
     asked, as in `Evolution`. A candidate without any score never joins. Members are compared by their combined rank within the
-    queue; between equals the older wins.
+    queue; between equals the older wins. A share of `crossover` of the children has two parents, see `Offspring`.
     """
 
-    def __init__(self, space: Space, objective: Objective, *, population: int, tournament: int) -> None:
+    def __init__(self, space: Space, objective: Objective, *, population: int, tournament: int, crossover: float = 0.0) -> None:
         self._space = space
+        self._offspring = Offspring(space, crossover)
         self._starts = distinct_starts(space)
         self._limit = population
         self._tournament = tournament
@@ -34,10 +36,10 @@ class AgingEvolution:
         if index < len(self._starts):
             return self._starts[index]
         if unscored and index >= self._limit:
-            return self._space.mutate(rng.choice(unscored), rng)
+            return self._offspring.of(lambda: rng.choice(unscored), rng)
         if index < self._limit or not self._queue:
             return self._space.sample(rng)
-        return self._space.mutate(self._queue[self._winner(rng)], rng)
+        return self._offspring.of(lambda: self._queue[self._winner(rng)], rng)
 
     def _winner(self, rng: random.Random) -> int:
         drawn = sorted(set(rng.choices(list(self._queue), k=self._tournament)))

@@ -13,6 +13,7 @@ from typing import final
 import numpy as np
 
 from search.algorithms.asktell import Told
+from search.algorithms.offspring import Offspring
 from search.candidate import Candidate, Rejected, Space, distinct_starts
 from search.dominance import crowding, fronts
 from search.objective import SCORE, Objective
@@ -29,7 +30,8 @@ class Pareto:
     also measure crowding along the score, whose tails are long. The other objectives are costs: they are minimised as they are.
 
     A parent is the winner of a binary tournament by the last sorting: the lower front, then the larger distance, then the
-    older; before there are members, as in `Evolution`. A candidate without any score never joins.
+    older; before there are members, as in `Evolution`. A share of `crossover` of the children has two parents, see `Offspring`. A
+    candidate without any score never joins.
 
     One tell costs O(K^2 m + K c) for m objectives and c columns of the score: about a millisecond for K = 128, 25 for K = 1,024.
 
@@ -38,10 +40,13 @@ class Pareto:
         objective: what "score" is.
         population: K.
         objectives: "score" and names of costs: keys of a candidate's cost, or what is told as measured ("latency_ms").
+        crossover: share of children of two parents.
     """
 
-    def __init__(self, space: Space, objective: Objective, *, population: int, objectives: Sequence[str]) -> None:
-        self._space = space
+    def __init__(
+        self, space: Space, objective: Objective, *, population: int, objectives: Sequence[str], crossover: float = 0.0
+    ) -> None:
+        self._offspring = Offspring(space, crossover)
         self._starts = distinct_starts(space)
         self._limit = population
         self._costs = tuple(name for name in objectives if name != SCORE)
@@ -59,9 +64,14 @@ class Pareto:
         if index < len(self._starts):
             return self._starts[index]
         if not self._survivors:
-            return self._space.mutate(rng.choice((unscored if index >= self._limit else ()) or self._starts), rng)
-        winner = min(rng.choices(list(self._survivors), k=2), key=self._order.__getitem__)
-        return self._space.mutate(self._survivors[winner][0], rng)
+            blind = (unscored if index >= self._limit else ()) or self._starts
+            return self._offspring.of(lambda: rng.choice(blind), rng)
+        members = list(self._survivors)
+
+        def winner() -> Candidate:
+            return self._survivors[min(rng.choices(members, k=2), key=self._order.__getitem__)][0]
+
+        return self._offspring.of(winner, rng)
 
     def learn(self, told: Told) -> None:
         """Let the newcomer in, sort, and let one out.

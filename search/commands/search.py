@@ -25,6 +25,12 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None
     uninas search --resume runs/mine evaluations=2000
     uninas search configs/search/uninas_30m.yaml --out s3://bucket/run
 
+    \b
+    space.vocabulary=uninas                                   what edits may insert
+    'space.prior={insert: 8, width: 0}'                       how often kinds of edit are drawn
+    space.sampler=grammar                                     random samples are networks drawn whole
+    algorithm_options.crossover=0.3 algorithm_options.niche=2 children of two parents; survivors that differ
+
     CONFIG.yaml may be a Ray cluster file with the search under metadata, such as configs/cluster/search.yaml.
 
     The run folder holds config.yaml, journal.jsonl (every candidate), best.json, finalists/, run.json and report.html, and

@@ -43,6 +43,13 @@ class ToySpace:
         changes = [[rng.randrange(PLACES), rng.randrange(BASE)] for _ in range(rng.randint(1, 3))]
         return self._step(parent, {"changes": changes})
 
+    def cross(self, parent: Candidate, donor: Candidate, rng: random.Random) -> Candidate | Rejected:
+        places = rng.sample(range(PLACES), 3)
+        return self._step(parent, {"changes": [[place, donor.body[place]] for place in places], "donor": donor.digest})
+
+    def family(self, candidate: Candidate) -> str:
+        return "odd" if candidate.body[0] % 2 else "even"
+
     def _step(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate | Rejected:
         digits = list(parent.body)
         for place, digit in edit["changes"]:

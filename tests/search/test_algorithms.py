@@ -1,31 +1,46 @@
 """One conformance suite over every algorithm, then what is particular to each."""
 
+import dataclasses
+import hashlib
 import random
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from search.algorithms import ALGORITHMS, AskTell, OrderError, SpaceExhaustedError, make
+from search.algorithms import ALGORITHMS, AskTell, OrderError, SpaceExhaustedError, Told, make
+from search.algorithms.evolution import Evolution
 from search.candidate import Candidate, Rejected
 from search.objective import OBJECTIVES, Objective
+from search.ranking import key
 from tests.search.fakes import ToySpace, toy_scores
 from uninas.errors import InputError
 
 OBJECTIVE = OBJECTIVES["vkdnw_agg"]
-OPTIONS = {
+OPTIONS: dict[str, dict[str, int | float]] = {
     "evolution": {"population": 8},
     "aging_evolution": {"population": 8, "tournament": 3},
     "pareto": {"population": 8},
 }
-every = pytest.mark.parametrize("name", sorted(ALGORITHMS))
+# An algorithm with its options beyond the usual ones: the whole conformance suite runs over both.
+VARIANTS = {
+    "evolution crossed in niches": ("evolution", {"population": 8, "crossover": 0.5, "niche": 2}),
+    "aging_evolution crossed": ("aging_evolution", {"population": 8, "tournament": 3, "crossover": 0.5}),
+    "pareto crossed": ("pareto", {"population": 8, "crossover": 0.5}),
+}
+every = pytest.mark.parametrize("name", [*sorted(ALGORITHMS), *VARIANTS])
+
+
+BEFORE_CROSSOVER = {"evolution": "b794e9bc8add408f", "aging_evolution": "65d455952e8595f1", "pareto": "8cc640a1c9ba297d"}
+"""Of the first 120 digests of seed 0, as the program before crossover gave them."""
 
 
 def engine(
     name: str, *, seed: int = 0, window: int = 4, order: str = "ask", space: ToySpace | None = None, tries: int = 10_000
 ) -> AskTell:
-    return make(
-        name, space or ToySpace(), OBJECTIVE, seed=seed, window=window, order=order, options=OPTIONS.get(name), tries=tries
-    )
+    algorithm, options = VARIANTS.get(name, (name, OPTIONS.get(name, {})))
+    return make(algorithm, space or ToySpace(), OBJECTIVE, seed=seed, window=window, order=order, options=options, tries=tries)
 
 
 def trace(run: AskTell, total: int, pick: Callable[[list[int]], int]) -> list[tuple[str, str | None, int]]:
@@ -252,6 +267,85 @@ def test_aging_evolution_lets_the_oldest_go_however_good() -> None:
     assert asked[2] == 0  # the best of the full queue
     assert 0 not in asked[3:]  # gone, though nobody was better
     assert asked[3:] == [1, 2, 3, 4]  # equals: the older
+
+
+# --- crossover ------------------------------------------------------------------------------------------------------------
+
+
+CROSSING = ("evolution", "aging_evolution", "pareto")
+
+
+def crossed(name: str, share: float, total: int = 400) -> int:
+    """How many of so many candidates have two parents, each of them asked before."""
+    options = {**OPTIONS[name], "crossover": share}
+    run, told, count = make(name, ToySpace(), OBJECTIVE, seed=0, window=1, options=options), set[str](), 0
+    for _ in range(total):
+        proposal = run.ask()
+        donor = (proposal.candidate.edit or {}).get("donor")
+        assert donor is None or {donor, proposal.candidate.parent} <= told
+        count += donor is not None
+        told.add(proposal.candidate.digest)
+        run.tell(proposal.index, toy_scores(proposal.candidate.body, 0))
+    return count
+
+
+@pytest.mark.parametrize("name", CROSSING)
+def test_crossover_is_as_frequent_as_asked_for(name: str) -> None:
+    """A child of two like parents is often one that was asked before, and one parent drawn twice has an edit."""
+    assert crossed(name, 0.0) == 0
+    assert 40 < crossed(name, 0.4) < crossed(name, 0.9) < 400
+
+
+@pytest.mark.parametrize("name", CROSSING)
+def test_a_space_that_cannot_cross_says_so(name: str) -> None:
+    make(name, Line(), ONE, seed=0, options={"crossover": 0.0})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"crossover: expected 0 in a space that cannot combine two candidates; got 0\.5"):
+        make(name, Line(), ONE, seed=0, options={"crossover": 0.5})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", CROSSING)
+def test_without_crossover_no_random_number_is_drawn_for_it(name: str) -> None:
+    """What a seed found before there was crossover, it finds now."""
+    digests = [digest for digest, _, _ in trace(engine(name), 120, min)]
+    assert hashlib.sha256("".join(digests).encode()).hexdigest()[:16] == BEFORE_CROSSOVER[name]
+
+
+# --- niches ---------------------------------------------------------------------------------------------------------------
+
+
+def told(index: int, family: int, params: int, score: float) -> Told:
+    candidate = ToySpace().candidate([family, 0, 0, 0, 0, 0])
+    candidate = dataclasses.replace(candidate, cost={"params": params, "macs": 1}, digest=f"{index:064x}")
+    return Told(index, candidate, (key(score),), candidate.cost)
+
+
+def test_the_worst_of_a_full_niche_leaves_and_no_better_niche_pays_for_it() -> None:
+    strategy = Evolution(ToySpace(), ONE, population=4, niche=2)
+
+    def survivors() -> set[int]:
+        return {int(candidate.digest, 16) for candidate in strategy.survivors}
+
+    for index, (family, params, score) in enumerate([(0, 100, 5.0), (0, 101, 6.0), (1, 100, 1.0), (0, 102, 5.5)]):
+        strategy.learn(told(index, family, params, score))
+    assert survivors() == {1, 2, 3}, "candidate 0 was one too many of its kind, though better than candidate 2"
+    strategy.learn(told(4, 0, 103, 5.5))
+    assert survivors() == {1, 2, 3}, "of equals the older stays"
+    strategy.learn(told(5, 0, 300, 0.5))
+    assert survivors() == {1, 2, 3, 5}, "another size is another niche"
+    strategy.learn(told(6, 1, 900, 0.7))
+    assert survivors() == {1, 2, 3, 6}, "the population is the bound of all niches together"
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([10, 20, 40]), st.integers(0, 9)), max_size=40), st.integers(1, 3))
+def test_niches_are_never_too_full_and_each_keeps_its_best(rows: list[tuple[int, int, int]], most: int) -> None:
+    strategy = Evolution(ToySpace(), ONE, population=50, niche=most)
+    kinds: dict[tuple[int, int], list[tuple[float, int]]] = {}
+    for index, (family, params, score) in enumerate(rows):
+        strategy.learn(told(index, family, params, score))
+        kinds.setdefault((family % 2, params), []).append((-score, index))
+    expected = {index for members in kinds.values() for _, index in sorted(members)[:most]}
+    assert {int(candidate.digest, 16) for candidate in strategy.survivors} == expected
 
 
 def test_random_search_has_no_parents_but_starts() -> None:

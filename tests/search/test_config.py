@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from search import config
 from search.space import from_config
+from uninas.edits import PRIOR
 from uninas.errors import InputError
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "search").glob("*.yaml"))
@@ -52,6 +54,22 @@ def test_overrides_replace_and_create() -> None:
     assert config.parse("space: vit\nbudget: null", ["budget.macs=7"]).budget.macs == 7
 
 
+def test_the_guide_shows_the_prior_as_it_is() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "search.md").read_text()
+    shown = dict(
+        re.findall(r"`([a-z_]+)` ([0-9.]+)", guide[guide.index("## What edits do") : guide.index("## Crossover and niches")])
+    )
+    assert {kind: float(weight) for kind, weight in shown.items()} == PRIOR
+
+
+def test_a_vocabulary_is_a_name_or_several_and_a_prior_changes_weights() -> None:
+    settings = config.parse("space: {preset: vit, vocabulary: uninas, prior: {insert: 9}}", ["space.prior.remove=0"])
+    assert settings.space.vocabulary == ["uninas"]
+    assert settings.space.prior == {"insert": 9.0, "remove": 0.0}
+    assert config.parse("space: vit", ["space.vocabulary=[gelu, uninas]"]).space.vocabulary == ["gelu", "uninas"]
+    assert config.parse(config.to_yaml(settings)) == settings
+
+
 @pytest.mark.parametrize("text", ["5.0e6", "5e6", "5_000_000", "'5000000'", "5.0e+6", "5000000.0"])
 def test_whole_numbers_in_any_spelling(text: str) -> None:
     assert config.parse(f"space: vit\nbudget: {{params: {text}}}").budget.params == 5_000_000
@@ -71,11 +89,12 @@ def test_the_digest_leaves_out_what_a_resume_may_change() -> None:
 
 
 def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() -> None:
-    """A run that began before there were latency, objectives, budget.latency_ms and spaces of choices still resumes."""
+    """A run that began before there were latency, objectives, budget.latency_ms, prior and the like still resumes."""
     settings = config.parse("space: vit")
     old = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("evaluations", "pool")}
     del old["latency"], old["objectives"], old["budget"]["latency_ms"]
-    del old["space"]["name"], old["space"]["file"], old["space"]["start"]
+    for name in ("name", "file", "start", "sampler", "vocabulary", "prior"):
+        del old["space"][name]
     digest = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()
     assert digest == "fe4ba375772aae39cb7b032c1063b81a74f64d9ac023435f8f684980340a6f24", "as the program before those keys had it"
     assert config.digest(settings) == digest
@@ -151,7 +170,31 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ("space: vit\nalgorithm: pareto\nobjectives: [params, macs]", "expected score (the objective) and at least one of"),
         ("space: vit\nalgorithm: pareto\nobjectives: [score, latency]", "got 'latency', nearest is 'latency_ms'"),
         ("space: vit\nalgorithm: pareto\nobjectives: [score, macs, macs]", "objectives: expected each name once; got macs twice"),
-        ("space: vit\nalgorithm: pareto\nalgorithm_options: {tournament: 3}", "pareto knows population; got 'tournament'"),
+        ("space: vit\nalgorithm: pareto\nalgorithm_options: {tournament: 3}", "pareto knows population, crossover; got"),
+        ("space: {preset: vit, sampler: grammer}", "space.sampler: expected one of grammar, walk; got 'grammer', nearest is"),
+        ("space: {preset: vit, random_edits: 0}", "space.random_edits: expected at least 1; got 0"),
+        ("space: {preset: vit, sampler: grammar, random_edits: -1}", "space.random_edits: expected at least 0; got -1"),
+        ("space: {preset: vit, vocabulary: uninass}", "space.vocabulary: expected a vocabulary (universal, uninas) or a"),
+        ("space: {preset: vit, vocabulary: [uninas, gleu]}", "came 'gleu', nearest is 'gelu'"),
+        ("space: {preset: vit, vocabulary: []}", "space.vocabulary: expected a vocabulary"),
+        ("space: {preset: vit, vocabulary: 3}", "space.vocabulary: expected a list of names; got int '3'"),
+        ("space: {preset: vit, prior: {isnert: 1}}", "came 'isnert', nearest is 'insert'"),
+        ("space: {preset: vit, prior: {insert: -1}}", "space.prior: expected a weight of at least 0 for insert, came -1"),
+        ("space: {preset: vit, prior: {insert: often}}", "space.prior.insert: expected a number; got text 'often'"),
+        ("space: {preset: vit, prior: insert}", "space.prior: expected a mapping of names to numbers; got text 'insert'"),
+        (
+            "space: {preset: vit, prior: {crossover: 0, crossover_stage: 0}}\nalgorithm: evolution\n"
+            "algorithm_options: {crossover: 0.5}",
+            "space.prior: expected a weight above 0 for crossover or crossover_stage beside algorithm_options.crossover",
+        ),
+        (
+            "space: vit\nalgorithm: evolution\nalgorithm_options: {crossover: 1.5}",
+            "algorithm_options.crossover: expected a share from 0 to 1; got 1.5",
+        ),
+        (
+            "space: vit\nalgorithm: evolution\nalgorithm_options: {niche: -1}",
+            "algorithm_options.niche: expected a whole number of at least 0; got -1",
+        ),
         ("space: vit\nbudget: {latency_ms: 0}", "budget.latency_ms: expected more than 0 milliseconds, or null; got 0"),
         ("space: vit\nbudget: {latency_ms: fast}", "budget.latency_ms: expected a number; got text 'fast'"),
         ("space: vit\nlatency: {batch: 8}", "latency: expected latency_ms among objectives, or budget.latency_ms, else nothing"),

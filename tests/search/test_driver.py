@@ -83,12 +83,16 @@ def test_finalists_are_ranked_by_fresh_seeds_in_the_final_population(tmp_path: P
     assert json.loads((folder / "best.json").read_text())["metadata"]["digest"] == run["best"]["digest"]
 
 
-@pytest.mark.parametrize("order", ["ask", "completion"])
-def test_a_run_cut_anywhere_is_continued_as_if_nothing_had_happened(tmp_path: Path, order: str) -> None:
+@pytest.mark.parametrize(
+    ("order", "options"),
+    [("ask", ()), ("completion", ()), ("ask", ("algorithm_options.crossover=0.6", "algorithm_options.niche=1"))],
+)
+def test_a_run_cut_anywhere_is_continued_as_if_nothing_had_happened(tmp_path: Path, order: str, options: tuple[str, ...]) -> None:
     """Cut the journal behind every line (and in the middle of the next one) and resume."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    overrides = ("evaluations=12", "baseline=true", "window=3", f"order={order}", "algorithm_options.population=4")
+    overrides = ("evaluations=12", "baseline=true", "window=3", f"order={order}", "algorithm_options.population=4", *options)
     run_toy(whole, *overrides)
+    assert bool(options) == any("donor" in (line["edit"] or {}) for line in candidates(whole))
     run_toy(cut, *overrides)
     lines = (whole / "journal.jsonl").read_bytes().splitlines(keepends=True)
     for count in range(len(lines)):

@@ -1,6 +1,7 @@
 """The real space behind the search: budgets before torch, replayable edits, starts that break their budget."""
 
 import itertools
+import json
 import random
 import subprocess
 import sys
@@ -61,6 +62,71 @@ def test_samples_are_replayed_too_and_count_what_was_refused_on_the_way(space: G
         assert space.replay(start, sample.edit).digest == sample.digest
         refused += sum(sample.refused.values())
     assert refused
+
+
+GRAMMAR = SMALL.replace("random_edits: 8", "random_edits: 3, sampler: grammar, vocabulary: uninas")
+
+
+def test_a_sample_of_the_grammar_carries_its_network_and_is_replayed() -> None:
+    settings = config.parse(GRAMMAR)
+    space, rng = from_config(settings), random.Random(2)
+    start, families, counts, rejected = space.starts()[0], set(), set(), 0
+    while len(families) < 6:
+        sample = space.sample(rng)
+        if isinstance(sample, Rejected):
+            rejected += 1
+            continue
+        assert sample.parent == start.digest
+        assert sample.edit is not None
+        edit = json.loads(json.dumps(sample.edit))
+        assert space.replay(start, edit).digest == sample.digest
+        assert all(sample.cost[name] <= getattr(settings.budget, name) for name in BUDGETED)
+        assert (sample.body.classes, sample.body.input_size) == (10, (64, 64))
+        families.add(space.family(sample))
+        counts.add(len(edit["edits"]))
+    assert counts == {0, 1, 2, 3}
+    assert rejected < 60
+
+
+def test_one_seed_is_one_sample_and_another_seed_another() -> None:
+    space = from_config(config.parse(GRAMMAR))
+    digests = [[getattr(space.sample(random.Random(seed)), "digest", "") for seed in range(12)] for _ in range(2)]
+    assert digests[0] == digests[1]
+    assert len(set(digests[0]) - {""}) > 8
+
+
+def test_a_child_of_two_parents_is_within_the_budget_and_replayed_of_one(space: GraphSpace) -> None:
+    others, rng = from_config(config.parse(GRAMMAR)), random.Random(5)
+    parents: list[Candidate] = []
+    while len(parents) < 12:
+        sample = others.sample(rng)
+        parents += [sample] if isinstance(sample, Candidate) else []
+    kinds, reasons = set(), set()
+    for _ in range(120):
+        one, other = rng.sample(parents, 2)
+        child = space.cross(one, other, rng)
+        if isinstance(child, Rejected):
+            reasons.add(child.reason)
+            continue
+        assert child.edit is not None
+        assert (child.parent, child.edit["donor"]) == (one.digest, other.digest)
+        assert all(child.cost[name] <= getattr(config.parse(SMALL).budget, name) for name in BUDGETED)
+        assert space.replay(one, json.loads(json.dumps(child.edit))).digest == child.digest
+        kinds.add(child.edit["kind"])
+    assert kinds == {"crossover", "crossover_stage"}
+    assert reasons & {f"over budget: {name}" for name in BUDGETED}
+
+
+def test_the_order_of_a_configuration_does_not_matter() -> None:
+    """Neither of a prior's kinds nor of a vocabulary's words."""
+    texts = (
+        "vocabulary: [gelu, uninas, mask], prior: {fork: 9, insert: 1}",
+        "vocabulary: [mask, uninas], prior: {insert: 1, fork: 9}",
+    )
+    one, other = (from_config(config.parse(SMALL.replace("random_edits: 8", f"random_edits: 8, {text}"))) for text in texts)
+    assert (
+        walk(one, 30)[0][-1].digest == walk(other, 30)[0][-1].digest != walk(from_config(config.parse(SMALL)), 30)[0][-1].digest
+    )
 
 
 def test_one_seed_one_walk_in_any_process(space: GraphSpace) -> None:

@@ -1,16 +1,20 @@
-"""Edits: every kind happens, draws are spread over regions, limits and meaning hold, what does not fit is refused in words."""
+"""Edits: every kind happens everywhere, draws are spread, limits and meaning hold, what does not fit is refused in words."""
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 
 import pytest
+import torch
 
 from tests.uninas.networks import around, graph_of, graphs_of, headed, small, tiny, walk
+from tests.uninas.running import executed_macs
 from uninas import (
     IDENTITY,
     PRESETS,
+    ZOO,
     Architecture,
     Block,
     Edit,
@@ -22,22 +26,135 @@ from uninas import (
     Stage,
     apply,
     canonicalise,
+    cost,
     mutate,
     op,
+    parse,
+    preset,
     propose,
+    to_text,
     warnings_of,
 )
-from uninas.edits import FRAGMENTS, PRIOR, REASONS, crossover_edit
+from uninas.compile import build
+from uninas.edits import (
+    CROSSOVERS,
+    FRAGMENTS,
+    PRIOR,
+    REASONS,
+    VOCABULARIES,
+    cross,
+    crossover_edit,
+    prior_of,
+    propose_crossover,
+    vocabulary,
+)
 from uninas.edits.blocks import BLOCK_EDITS
+from uninas.edits.edit import PARTS
+from uninas.edits.forms import ENTRIES, HEADS, STEMS
 from uninas.edits.fragments import FITTING
-from uninas.edits.graphs import GRAPH_EDITS, MERGES
+from uninas.edits.graphs import GRAPH_EDITS, MERGES, TYPED_EDITS
+from uninas.edits.stages import STAGE_EDITS
 from uninas.presets import letter_block
 
-KINDS = {**GRAPH_EDITS, **BLOCK_EDITS}
+KINDS = {**GRAPH_EDITS, **TYPED_EDITS, **BLOCK_EDITS, **STAGE_EDITS}
+EVERY_NETWORK = [*PRESETS, *ZOO]
 
 
-def test_every_kind_is_drawn_and_accepted_somewhere() -> None:
-    """Crossover alone needs two parents: `crossover_edit` makes it."""
+def network_of(name: str) -> Architecture:
+    """A preset or published network at a small size."""
+    return small(name) if name in PRESETS else preset(name, classes=7, input_size=(64, 64))
+
+
+def check_child(parent: Architecture, edit: Edit, child: Architecture) -> None:
+    """The edit replays from its JSON, the child is canonical and survives its text, its module runs and does what is counted."""
+    assert apply(parent, Edit.from_dict(json.loads(json.dumps(edit.as_dict())))) == child
+    assert canonicalise(child) is child
+    assert child.digest != canonicalise(parent).digest
+    assert parse(to_text(child)) == child
+    figures = cost(child)
+    with torch.device("meta"):
+        module = build(child, fused=False)
+    assert sum(p.numel() for p in module.parameters()) == figures.params
+    assert executed_macs(module, child.input_size, device="meta") == figures.macs
+
+
+def possible(kind: str, network: Architecture) -> bool:
+    """Whether a network has a place for a kind of edit; those that are not here have one in every network."""
+    stem = [network.stem] if isinstance(network.stem, Graph) else []
+    graphs = [*stem, *(g for *_, g in graphs_of(network)), *(stage.entry for stage in network.stages), network.head]
+    nodes = [node.op for graph in graphs if graph is not None for node in graph.nodes]
+    needed = {
+        "head_dim": lambda o: o.name == "matmul_qk",
+        "unfork": lambda o: o.spec.commutative,
+        "dilation": lambda o: o.name == "conv" and o.values["kernel"] in (3, 5, 7, 9),
+    }
+    if kind == "copy_block":
+        return len({block for stage in network.stages for block in stage.blocks}) > 1
+    return kind not in needed or any(needed[kind](o) for o in nodes)
+
+
+@pytest.mark.parametrize("name", EVERY_NETWORK)
+def test_every_kind_of_edit_acts_on_every_network(name: str) -> None:
+    parent = canonicalise(network_of(name))
+    rng, missing = random.Random(f"every kind on {name}"), []
+    for kind in sorted(set(PRIOR) - set(CROSSOVERS)):
+        for _ in range(60):
+            made = mutate(parent, rng, prior={kind: 1.0})
+            if not isinstance(made, Rejection):
+                assert made[1].kind == kind
+                check_child(parent, made[1], made[0])
+                break
+        else:
+            missing.append(kind)
+    assert missing == [kind for kind in sorted(PRIOR) if not possible(kind, parent)]
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_large_100", "convnext_tiny", "coatnet"])
+def test_every_part_of_a_network_is_edited(name: str) -> None:
+    """Also of the template, once its parts were replaced."""
+    parent, rng, prior = canonicalise(network_of(name)), random.Random(0), prior_of({"stem": 2, "entry": 2, "head": 2})
+    seen = set()
+    for _ in range(400):
+        made = mutate(parent, rng, prior=prior)
+        if not isinstance(made, Rejection):
+            parent, edit = made
+            seen |= {edit.part} if edit.kind in {**GRAPH_EDITS, **TYPED_EDITS} else set()
+    assert seen == set(PARTS)
+
+
+@pytest.mark.parametrize("kind", CROSSOVERS)
+def test_two_networks_of_any_kinds_are_crossed(kind: str) -> None:
+    rng = random.Random(kind)
+    networks = {name: canonicalise(network_of(name)) for name in EVERY_NETWORK}
+    refused = Counter[str]()
+    for one, other in zip(EVERY_NETWORK, EVERY_NETWORK[1:] + EVERY_NETWORK[:1], strict=True):
+        made = cross(networks[one], networks[other], rng, prior={kind: 1.0})
+        if isinstance(made, Rejection):
+            refused[made.reason] += 1
+            continue
+        child, edit = made
+        check_child(networks[one], edit, child)
+        theirs = {graph.text for *_, graph in graphs_of(networks[other])} | {"return %0"}
+        assert edit.kind == kind
+        if kind == "crossover_stage":
+            assert child.stages[edit.stage].width in {stage.width for stage in networks[other].stages}
+            assert {g.text for block in child.stages[edit.stage].blocks for g in block.subblocks if g is not None} <= theirs
+    assert refused.total() <= 3, refused
+
+
+def test_equal_parents_and_a_prior_without_crossover_give_no_site() -> None:
+    network = small("resnet")
+    for one, other, prior in (
+        (network, network, {"crossover": 1.0}),
+        (network, small("vit"), prior_of(dict.fromkeys(CROSSOVERS, 0))),
+    ):
+        drawn = propose_crossover(one, other, random.Random(0), prior)
+        assert isinstance(drawn, Rejection)
+        assert drawn.reason == "no_site"
+
+
+def test_every_kind_is_drawn_and_accepted_on_a_walk() -> None:
+    """Crossovers alone need two parents: `cross` draws them."""
     drawn: Counter[str] = Counter()
     accepted: Counter[str] = Counter()
     refused: Counter[str] = Counter()
@@ -56,8 +173,8 @@ def test_every_kind_is_drawn_and_accepted_somewhere() -> None:
                 continue
             accepted[edit.kind] += 1
             parent = child if rng.random() < 0.5 else parent
-    assert set(drawn) == set(PRIOR) == set(KINDS) - {"crossover"}
-    assert set(accepted) == set(PRIOR)
+    assert set(drawn) == set(PRIOR) - set(CROSSOVERS) == set(KINDS) - set(CROSSOVERS)
+    assert set(accepted) == set(drawn)
     assert set(refused) <= set(REASONS)
     assert {"no_site", "ill_typed", "no_change", "meaningless"} <= set(refused)
 
@@ -123,7 +240,7 @@ def test_edits_of_a_graph_do_what_they_say() -> None:
         "%1 = conv(kernel=1, ratio=4) %0; %2 = conv(kernel=1, ratio=1/4) %1; return %2"
     )
     assert edited(CHAIN, "replace", node=2, op="sigmoid").split("; ")[1] == "%2 = sigmoid %1"
-    assert edited(CHAIN, "expansion", node=1, closes=3, ratio="2").split("; ")[::2] == [
+    assert edited(CHAIN, "expansion", node=1, channels=64).split("; ")[::2] == [
         "%1 = conv(kernel=1, ratio=2) %0", "%3 = conv(kernel=1, ratio=1/2) %2",
     ]  # fmt: skip
     assert edited(CHAIN, "kernel", node=3, op="conv(kernel=3, ratio=1/4)").split("; ")[2].endswith("(kernel=3, ratio=1/4) %2")
@@ -161,6 +278,137 @@ def test_edits_of_blocks_do_what_they_say() -> None:
     assert moved.stages[2].blocks == (blocks[2][0],)
     assert after("drop_subblock", 3, 0, 1).stages[3].blocks[0].subblocks == (blocks[3][0].subblocks[0], None)
     assert after("width", 0, 0, width=48).stages[0].width == 48
+
+
+def test_edits_of_stages_and_the_frame_do_what_they_say() -> None:
+    network = canonicalise(small())
+    stages = network.stages
+
+    def after(kind: str, stage: int = 0, part: str = "block", **arguments: int | str) -> Architecture:
+        child = apply(network, Edit(kind, stage, arguments=arguments, part=part))
+        assert isinstance(child, Architecture), child
+        return child
+
+    small_map = apply(network, Edit("stem", arguments={"form": "patches", "width": 40, "act": "gelu"}, part="stem"))
+    assert isinstance(small_map, Rejection), "at 64 pixels the last stage would have one token"
+    assert small_map.reason == "meaningless"
+    network = canonicalise(small(size=(128, 128)))
+    assert after("width", part="stem", slot=0, width=48).stem == (48, 64)
+    assert after("width", part="stem", slot=1, width=48).stem == (32, 48)
+    stemmed = after("stem", part="stem", form="patches", width=40, act="gelu")
+    assert isinstance(stemmed.stem, Graph)
+    assert stemmed.stem.text == "%1 = conv(kernel=4, ratio=40/3, stride=4) %0\n%2 = layer_norm %1\nreturn %2"
+    assert [flow.channels for flow in stemmed.flows()] == [40, 32, 64, 64, 96]
+    kept = after("entry", 1, "entry", form="project", act="relu")
+    assert [place.height for place in kept.places()] == [32, 32, 16, 8]
+    assert kept.stages[1].blocks == stages[1].blocks
+    longer = after("add_stage", 2, form="conv", width=80, act="relu")
+    assert [stage.width for stage in longer.stages] == [32, 64, 64, 80, 96]
+    assert longer.stages[3].blocks == (stages[2].blocks[-1],)
+    assert after("remove_stage", 1).stages == (stages[0], *stages[2:])
+    assert after("head", part="head", form="none", act="relu").head == IDENTITY
+
+
+def test_what_reads_another_width_is_fitted_to_it() -> None:
+    """Entries keep what they lead to, groups and gates keep as near as they can to what they were."""
+    network = canonicalise(network_of("regnety_004"))  # widths 48, 104, 208, 440; groups 8 wide
+
+    def after(edit: Edit) -> Architecture:
+        child = apply(network, edit)
+        assert isinstance(child, Architecture), child
+        return child
+
+    wider = after(Edit("width", 1, arguments={"width": 112}))
+    assert [stage.width for stage in wider.stages] == [48, 112, 208, 440]
+    (block,) = wider.stages[1].blocks[0].subblocks
+    assert block is not None
+    assert "conv(kernel=3, groups=14, bias=false)" in block.text
+    assert "conv(kernel=1, ratio=1/4) " in block.text  # 26 of 104 before, 28 of 112 now
+    assert wider.stages[2].entry is not None
+    assert "conv(kernel=1, ratio=13/7, bias=false, stride=2) %0" in wider.stages[2].entry.text  # 112 -> 208
+    stemmed = after(Edit("width", arguments={"width": 24}, part="stem"))
+    assert stemmed.flows()[0].channels == 24
+    assert stemmed.stages[1:] == network.stages[1:]
+    fewer = after(Edit("remove_stage", 2))
+    assert [flow.channels for flow in fewer.flows()] == [32, 48, 104, 440]
+    copied = after(Edit("copy_block", 3, 0, arguments={"from_stage": 1, "from_block": 0}))
+    assert copied.stages[3].blocks[0].subblocks[0] is not None
+    assert "groups=55" in copied.stages[3].blocks[0].subblocks[0].text
+
+
+def test_an_inner_width_may_be_any_whole_number_of_channels() -> None:
+    network = canonicalise(network_of("efficientnet_b0"))
+    (graph,) = network.stages[2].blocks[0].subblocks
+    assert graph is not None
+    opens = next(i for i, node in enumerate(graph.nodes) if node.op.text == "conv(kernel=1, ratio=6, bias=false)")
+    child = apply(network, Edit("expansion", 2, 0, arguments={"node": opens, "channels": 148}))
+    assert isinstance(child, Architecture)
+    (made,) = child.stages[2].blocks[0].subblocks
+    assert made is not None
+    convs = [(types[node.inputs[0]][0], types[i][0]) for types in [made.types(40)] for i, node in enumerate(made.nodes)
+             if node.op.name == "conv"]  # fmt: skip
+    assert sorted(convs) == [(10, 148), (40, 148), (148, 10), (148, 40), (148, 148)]
+    drawn = {edit.arguments["channels"] for edit in (propose(network, random.Random(i), {"expansion": 1.0}) for i in range(300))
+             if isinstance(edit, Edit)}  # fmt: skip
+    assert len(drawn) > 60
+    assert all(int(channels) % 8 == 0 or int(channels) < 16 for channels in drawn)
+
+
+def test_every_form_is_drawn() -> None:
+    network = canonicalise(network_of("resnet50"))
+    for kind, forms in (("stem", STEMS), ("entry", ENTRIES), ("head", HEADS), ("add_stage", ENTRIES)):
+        edits = [propose(network, random.Random(i), {kind: 1.0}) for i in range(120)]
+        assert {edit.arguments["form"] for edit in edits if isinstance(edit, Edit)} == set(forms)
+
+
+# --- prior and vocabulary -----------------------------------------------------------------------------------------------------
+
+
+def test_a_prior_and_a_vocabulary_do_not_depend_on_the_order_of_their_names() -> None:
+    one, other = prior_of({"insert": 9, "fork": 0}), prior_of({"fork": 0, "insert": 9})
+    assert list(one.items()) == list(other.items())
+    words = [vocabulary(names) for names in (["gelu", "conv3x3", "mask"], ["mask", "gelu", "conv3x3", "gelu"])]
+    assert words[0] == words[1]
+    assert list(one) == list(PRIOR)
+    edits = [propose(small(), random.Random(3), prior, word) for prior, word in zip((one, other), words, strict=True)]
+    assert edits[0] == edits[1]
+
+
+def test_a_weight_of_zero_and_a_word_left_out_are_never_drawn() -> None:
+    prior, words = prior_of({"insert": 50, "remove": 0}), vocabulary(["uninas"])
+    drawn = [propose(small(), random.Random(i), prior, words) for i in range(400)]
+    kinds = Counter(edit.kind for edit in drawn if isinstance(edit, Edit))
+    assert "remove" not in kinds
+    assert kinds["insert"] > kinds.total() / 2
+    inserted = {edit.arguments["fragment"] for edit in drawn if isinstance(edit, Edit) and edit.kind == "insert"}
+    assert inserted <= set(VOCABULARIES["uninas"])
+    narrow = vocabulary(["gelu", "sigmoid"])
+    for seed in range(100):
+        edit = propose(small(), random.Random(seed), {"insert": 1, "fork": 1, "replace": 1}, narrow)
+        if isinstance(edit, Edit):
+            new = str(edit.arguments.get("fragment", edit.arguments.get("op")))
+            assert new in ("gelu", "sigmoid", "add", "multiply")
+
+
+def test_the_vocabulary_of_the_paper_is_what_it_was() -> None:
+    assert len(VOCABULARIES["uninas"]) == 23
+    assert set(VOCABULARIES["uninas"]) <= set(FRAGMENTS) == set(VOCABULARIES["universal"])
+
+
+@pytest.mark.parametrize(
+    ("read", "value", "words"),
+    [
+        (prior_of, {"insrt": 1}, "nearest is 'insert'"),
+        (prior_of, {"insert": -1}, "at least 0 for insert"),
+        (prior_of, dict.fromkeys(PRIOR, 0), "weight above 0"),
+        (vocabulary, ["universl"], "nearest is 'universal'"),
+        (vocabulary, ["conv3x4"], "nearest is 'conv3x3'"),
+        (vocabulary, [], "came none"),
+    ],
+)
+def test_priors_and_vocabularies_that_cannot_be(read: object, value: object, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        read(value)  # type: ignore[operator]
 
 
 # --- regions ----------------------------------------------------------------------------------------------------------------
@@ -294,9 +542,22 @@ BAD_EDITS = [
     {"kind": "replace", "node": 1, "op": "gelu("},
     {"kind": "replace", "node": 1, "op": "no_such_op"},
     {"kind": "unfork", "node": 1, "slot": 0},
-    {"kind": "expansion", "node": 1, "closes": 2, "ratio": "2"},
-    {"kind": "expansion", "node": 1, "closes": 11, "ratio": "0"},
-    {"kind": "expansion", "node": 1, "closes": 11},
+    {"kind": "expansion", "node": 2, "channels": 64},
+    {"kind": "expansion", "node": 1, "channels": 0},
+    {"kind": "expansion", "node": 1},
+    {"kind": "insert", "part": "stem", "consumer": 0, "slot": 0, "fragment": "gelu"},
+    {"kind": "insert", "part": "head", "consumer": 0, "slot": 0, "fragment": "gelu"},
+    {"kind": "insert", "part": "entry", "stage": 9, "consumer": 0, "slot": 0, "fragment": "gelu"},
+    {"kind": "width", "part": "stem", "width": 32},
+    {"kind": "stem", "form": "no such form", "width": 32, "act": "gelu"},
+    {"kind": "stem", "form": "conv", "width": 32, "act": "no such act"},
+    {"kind": "entry", "stage": 9, "form": "conv", "act": "gelu"},
+    {"kind": "head", "form": "no such form", "act": "gelu"},
+    {"kind": "add_stage", "form": "conv", "act": "gelu"},
+    {"kind": "remove_stage", "stage": 4},
+    {"kind": "crossover_stage", "width": 32},
+    {"kind": "crossover_stage", "width": 32, "blocks": "g1 g2"},
+    {"kind": "crossover_stage", "width": 32, "blocks": "absent"},
     {"kind": "deepen", "stage": 4},
     {"kind": "shorten", "block": 4},
     {"kind": "copy_block"},
@@ -319,7 +580,8 @@ def test_an_edit_that_does_not_fit_says_what_was_expected(data: dict[str, object
 
 @pytest.mark.parametrize(
     "data",
-    [{}, {"kind": 3}, {"kind": "insert", "stage": -1}, {"kind": "insert", "stage": True}, {"kind": "insert", "x": [1]},
+    [{}, {"kind": 3}, {"kind": "a", "part": "roof"},
+     {"kind": "a", "stage": -1}, {"kind": "insert", "stage": True}, {"kind": "insert", "x": [1]},
      {"kind": "insert", "x": 1.5}, {"kind": "insert", "x": None}, {"kind": "insert", "x": True}],
     ids=str,
 )  # fmt: skip

@@ -438,10 +438,9 @@ def test_damaged_files_give_clear_errors_only(seed: int) -> None:
 
 @given(SEEDS)
 @settings(max_examples=30)
-def test_walks_stay_well_typed_and_never_touch_the_frame(seed: int) -> None:
+def test_walks_stay_well_typed(seed: int) -> None:
     rng = random.Random(seed)
     parent = canonicalise(framed(rng))
-    frame = (parent.stem, parent.head, [stage.entry for stage in parent.stages])
     for _ in range(12):
         made = mutate(parent, rng)
         if isinstance(made, Rejection):
@@ -451,7 +450,6 @@ def test_walks_stay_well_typed_and_never_touch_the_frame(seed: int) -> None:
         assert apply(parent, edit) == child
         assert parse(to_text(child)) == child
         parent = child
-    assert (parent.stem, parent.head, [stage.entry for stage in parent.stages]) == frame
     with torch.device("meta"):
         assert module_params(build(parent)) == cost(parent).params
 
@@ -467,9 +465,9 @@ def test_edits_change_plain_blocks_and_keep_their_kind() -> None:
     )
     assert apply(parent, crossover_edit(0, 1, plain(ZERO, CONV))) == network(plain(CONV), plain(ZERO, CONV))
     assert apply(parent, crossover_edit(0, 1, Block((None, CONV)))) == network(plain(CONV), Block((None, CONV)))
-    narrow = apply(network(plain(CONV), entry=DOWN), Edit("width", 0, 0, 0, {"width": 64}))
-    assert isinstance(narrow, Rejection)
-    assert narrow.reason == "ill_typed"
+    wide = apply(network(plain(CONV), entry=DOWN), Edit("width", 0, 0, 0, {"width": 64}))
+    assert isinstance(wide, Architecture)
+    assert (wide.stages[0].width, wide.flows()[0]) == (64, network(plain(CONV), entry=DOWN).flows()[0])
 
 
 def test_what_has_no_meaning_is_warned_of() -> None:

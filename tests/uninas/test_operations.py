@@ -278,10 +278,16 @@ def test_a_head_that_pools_and_a_stage_of_its_entry_alone() -> None:
     assert json.loads(to_text(plain))["version"] == 2
 
 
-def test_a_network_without_blocks_has_no_place_for_an_edit() -> None:
-    """All its work is in its entries."""
+def test_a_network_without_blocks_is_edited_in_its_entries() -> None:
     made = Architecture((Stage(16, (), graph_of("conv(kernel=3, ratio=2, stride=2)")),), 10, (32, 32), (8, 8))
-    for seed in range(20):
-        found = mutate(made, random.Random(seed))
-        assert isinstance(found, Rejection)
-        assert found.reason == "no_site"
+    kinds = ("insert", "fork", "kernel", "groups", "deepen", "move_block", "drop_subblock", "crossover")
+    found = {
+        kind: [mutate(made, random.Random(seed), prior={kind: 1.0, "deepen": 0.0}) for seed in range(20)] for kind in kinds[:4]
+    }
+    for kind, results in found.items():
+        edits = [result[1] for result in results if not isinstance(result, Rejection)]
+        assert {(edit.kind, edit.part) for edit in edits} == {(kind, "entry")}
+    for kind in kinds[4:7]:
+        refused = mutate(made, random.Random(0), prior={kind: 1.0})
+        assert isinstance(refused, Rejection)
+        assert refused.reason == "no_site"

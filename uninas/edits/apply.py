@@ -5,13 +5,16 @@ from __future__ import annotations
 from uninas.canonical import TooSymmetric, canonicalise
 from uninas.edits.blocks import BLOCK_EDITS
 from uninas.edits.edit import Edit, Limits, Rejection
-from uninas.edits.graphs import GRAPH_EDITS
+from uninas.edits.graphs import GRAPH_EDITS, TYPED_EDITS
+from uninas.edits.parts import site, with_graph
+from uninas.edits.stages import STAGE_EDITS
 from uninas.errors import InputError
-from uninas.graph import IDENTITY, Architecture, Stage
-from uninas.meaning import meaningless
+from uninas.graph import Architecture, Flow, Graph, Stage
+from uninas.meaning import frame_fault, meaningless
 from uninas.ops import IllTyped
 
 _DEFAULT = Limits()
+_WHOLE = {**BLOCK_EDITS, **STAGE_EDITS}
 
 
 def apply(architecture: Architecture, edit: Edit, limits: Limits = _DEFAULT) -> Architecture | Rejection:
@@ -23,64 +26,98 @@ def apply(architecture: Architecture, edit: Edit, limits: Limits = _DEFAULT) -> 
     parent = canonicalise(architecture)
     try:
         child = canonicalise(_edited(parent, edit))
+        flows = child.flows()
     except TooSymmetric as error:
         return Rejection("too_symmetric", str(error))
     except IllTyped as error:
         return Rejection("ill_typed", str(error))
     if child == parent:
         return Rejection("no_change", f"{edit.kind} leaves the canonical form as it was")
-    return _fault(parent, child, limits) or child
+    return _too_large(parent, child, limits) or _meaningless(parent, child, flows) or child
 
 
 def _edited(parent: Architecture, edit: Edit) -> Architecture:
-    if edit.kind in BLOCK_EDITS:
-        if edit.kind == "drop_subblock":
-            _subblock_exists(parent, edit)
-        return BLOCK_EDITS[edit.kind](parent, edit)
-    if edit.kind not in GRAPH_EDITS:
-        known = ", ".join([*GRAPH_EDITS, *BLOCK_EDITS])
-        raise InputError(f"expected a kind of edit ({known}), came {edit.kind[:40]!r}")
-    _subblock_exists(parent, edit)
-    graph = parent.stages[edit.stage].blocks[edit.block].subblocks[edit.sub]
-    changed = GRAPH_EDITS[edit.kind](IDENTITY if graph is None else graph, edit.arguments)
-    return parent.with_subblock(edit.stage, edit.block, edit.sub, changed)
+    if edit.kind in _WHOLE:
+        return _WHOLE[edit.kind](parent, edit)
+    if edit.kind in TYPED_EDITS:
+        at = site(parent, edit)
+        return with_graph(parent, edit, TYPED_EDITS[edit.kind](at.graph, edit.arguments, at.types))
+    if edit.kind in GRAPH_EDITS:
+        return with_graph(parent, edit, GRAPH_EDITS[edit.kind](site(parent, edit).graph, edit.arguments))
+    known = ", ".join([*GRAPH_EDITS, *TYPED_EDITS, *_WHOLE])
+    raise InputError(f"expected a kind of edit ({known}), came {edit.kind[:40]!r}")
 
 
-def _subblock_exists(parent: Architecture, edit: Edit) -> None:
-    if not (
-        0 <= edit.stage < len(parent.stages)
-        and 0 <= edit.block < len(parent.stages[edit.stage].blocks)
-        and 0 <= edit.sub < len(parent.stages[edit.stage].blocks[edit.block].subblocks)
-    ):
-        raise InputError(
-            f"expected a sub-block of the architecture, came stage {edit.stage}, block {edit.block}, sub-block {edit.sub}"
-        )
-
-
-def _fault(parent: Architecture, child: Architecture, limits: Limits) -> Rejection | None:
-    """Limits and meaning, judged where the child differs from its parent."""
-    for s, (stage, before, at) in enumerate(zip(child.stages, parent.stages, child.flows()[1:], strict=True)):
-        if stage is before:
-            continue
-        if len(stage.blocks) > max(limits.blocks_per_stage, len(before.blocks)):
-            return Rejection("too_large", f"stage {s} would have {len(stage.blocks)} blocks")
-        if stage.width != before.width and not limits.smallest_width <= stage.width <= limits.largest_width:
-            return Rejection("too_large", f"stage {s} would be {stage.width} wide")
-        known = {id(graph) for block in before.blocks for graph in block.subblocks}
-        for b, block in enumerate(stage.blocks):
-            for k, graph in enumerate(block.subblocks):
-                if graph is None or (id(graph) in known and stage.width == before.width):
-                    continue
-                if len(graph.nodes) > max(limits.nodes_per_subblock, _nodes_before(before, b, k)):
-                    return Rejection("too_large", f"stage {s}, block {b} would have {len(graph.nodes)} nodes in a sub-block")
-                fault = meaningless(graph, at)
-                if fault:
-                    return Rejection("meaningless", f"stage {s}, block {b}, {fault}")
+def _too_large(parent: Architecture, child: Architecture, limits: Limits) -> Rejection | None:
+    """Limits, judged where the child differs from its parent: an imported network may exceed them, and may shrink."""
+    if len(child.stages) > max(limits.stages, len(parent.stages)):
+        return Rejection("too_large", f"the network would have {len(child.stages)} stages")
+    for what, graph, before in ((x, getattr(child, x), getattr(parent, x)) for x in ("stem", "head")):
+        if graph is not before and isinstance(graph, Graph) and len(graph.nodes) > _most_nodes(before, limits):
+            return Rejection("too_large", f"the {what} would have {len(graph.nodes)} nodes")
+    if child.stem is not parent.stem and not _wide(child.flows()[0].channels, parent.flows()[0].channels, limits):
+        return Rejection("too_large", f"the stem would be {child.flows()[0].channels} wide")
+    for s, stage in enumerate(child.stages):
+        before = parent.stages[s] if s < len(parent.stages) else parent.stages[-1]
+        fault = None if stage is before else _stage_too_large(s, stage, before, limits)
+        if fault is not None and not any(stage is other for other in parent.stages):
+            return Rejection("too_large", fault)
     return None
 
 
-def _nodes_before(stage: Stage, block: int, sub: int) -> int:
-    """Nodes that the sub-block had in the parent: an imported one may exceed the limit, and must be free to shrink."""
-    subblocks = stage.blocks[block].subblocks if block < len(stage.blocks) else ()
-    graph = subblocks[sub] if sub < len(subblocks) else None
-    return 0 if graph is None else len(graph.nodes)
+def _stage_too_large(s: int, stage: Stage, before: Stage, limits: Limits) -> str | None:
+    if len(stage.blocks) > max(limits.blocks_per_stage, len(before.blocks)):
+        return f"stage {s} would have {len(stage.blocks)} blocks"
+    if not _wide(stage.width, before.width, limits):
+        return f"stage {s} would be {stage.width} wide"
+    if stage.entry is not None and len(stage.entry.nodes) > _most_nodes(before.entry, limits):
+        return f"stage {s} would have {len(stage.entry.nodes)} nodes in its entry"
+    for b, block in enumerate(stage.blocks):
+        for k, graph in enumerate(block.subblocks):
+            if graph is None or len(graph.nodes) <= limits.nodes_per_subblock:
+                continue
+            subblocks = before.blocks[b].subblocks if b < len(before.blocks) else ()
+            known = any(graph is g for other in before.blocks for g in other.subblocks)
+            if not known and len(graph.nodes) > _most_nodes(subblocks[k] if k < len(subblocks) else None, limits):
+                return f"stage {s}, block {b} would have {len(graph.nodes)} nodes in a sub-block"
+    return None
+
+
+def _most_nodes(before: object, limits: Limits) -> int:
+    return max(limits.nodes_per_subblock, len(before.nodes) if isinstance(before, Graph) else 0)
+
+
+def _wide(width: int, before: int, limits: Limits) -> bool:
+    return width == before or limits.smallest_width <= width <= limits.largest_width
+
+
+def _meaningless(parent: Architecture, child: Architecture, flows: tuple[Flow, ...]) -> Rejection | None:
+    """Operations without meaning, judged where the child differs from its parent, or runs at another place."""
+    before = parent.flows()
+    if isinstance(child.stem, Graph) and child.stem is not parent.stem:
+        fault = frame_fault(child.stem, Flow(child.in_channels, child.image()))
+        if fault:
+            return Rejection("meaningless", f"stem, {fault}")
+    same = {(id(stage), *before[s : s + 2]) for s, stage in enumerate(parent.stages)}
+    for s, stage in enumerate(child.stages):
+        given, at = flows[s], flows[s + 1]
+        if (id(stage), given, at) in same:
+            continue
+        old = parent.stages[s] if s < len(parent.stages) and before[s + 1] == at else None
+        known = {id(graph) for block in old.blocks for graph in block.subblocks} if old else set[int]()
+        if stage.entry is not None and not (old and stage.entry is old.entry and before[s] == given):
+            fault = frame_fault(stage.entry, given)
+            if fault:
+                return Rejection("meaningless", f"stage {s}, entry, {fault}")
+        elif stage.entry is None and given.place[2:] == (1, 1) and not (old and old.entry is None and before[s] == given):
+            return Rejection("meaningless", f"stage {s} would halve a map of one pixel")
+        for b, block in enumerate(stage.blocks):
+            for graph in block.subblocks:
+                fault = None if graph is None or id(graph) in known else meaningless(graph, at)
+                if fault:
+                    return Rejection("meaningless", f"stage {s}, block {b}, {fault}")
+    if child.head is not None and (child.head is not parent.head or flows[-1] != before[-1]):
+        fault = frame_fault(child.head, flows[-1])
+        if fault:
+            return Rejection("meaningless", f"head, {fault}")
+    return None

@@ -1,17 +1,22 @@
-"""Edits of whole blocks and stages: depth, width, copying and moving blocks, crossover, dropping a sub-block."""
+"""Edits of whole blocks: depth, copying and moving blocks, dropping a sub-block, crossover of a block.
+
+A block that comes to another width is fitted to it: its ratios stay where they suit, else inner widths are rounded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
+from uninas.edits.channels import at_width
 from uninas.edits.edit import Edit
+from uninas.edits.parts import site
 from uninas.errors import InputError
-from uninas.graph import Architecture, Block
+from uninas.graph import Architecture, Block, Graph
 from uninas.text import parse_graph
 
 
-def _bounded(edit: Edit, name: str, low: int, high: int) -> int:
+def bounded(edit: Edit, name: str, low: int, high: int) -> int:
+    """An edit's argument that is an integer within bounds. Raises InputError."""
     value = edit.arguments.get(name)
     if type(value) is not int or not low <= value <= high:
         raise InputError(f"expected an edit's {name!r} to be an integer from {low} to {high}, came {value!r}")
@@ -22,6 +27,13 @@ def _blocks(architecture: Architecture, stage: int, block: int) -> list[Block]:
     if not 0 <= stage < len(architecture.stages) or not 0 <= block < len(architecture.stages[stage].blocks):
         raise InputError(f"expected a block of the architecture, came stage {stage}, block {block}")
     return list(architecture.stages[stage].blocks)
+
+
+def block_at_width(block: Block, before: int, after: int) -> Block:
+    """A block of one width, for another. Raises IllTyped where no rounding helps."""
+    if before == after:
+        return block
+    return block.with_subblocks(tuple([None if g is None else at_width(g, before, after) for g in block.subblocks]))
 
 
 def deepen(architecture: Architecture, edit: Edit) -> Architecture:
@@ -43,9 +55,11 @@ def shorten(architecture: Architecture, edit: Edit) -> Architecture:
 
 def copy_block(architecture: Architecture, edit: Edit) -> Architecture:
     """Overwrite a block with the graphs of another, of any stage."""
-    source = _blocks(architecture, _bounded(edit, "from_stage", 0, 99), _bounded(edit, "from_block", 0, 9999))
+    from_stage, from_block = bounded(edit, "from_stage", 0, 99), bounded(edit, "from_block", 0, 9999)
+    source = _blocks(architecture, from_stage, from_block)[from_block]
     _blocks(architecture, edit.stage, edit.block)
-    return architecture.with_block(edit.stage, edit.block, source[_bounded(edit, "from_block", 0, 9999)])
+    widths = [architecture.stages[s].width for s in (from_stage, edit.stage)]
+    return architecture.with_block(edit.stage, edit.block, block_at_width(source, *widths))
 
 
 def move_block(architecture: Architecture, edit: Edit) -> Architecture:
@@ -55,31 +69,24 @@ def move_block(architecture: Architecture, edit: Edit) -> Architecture:
     if not blocks:
         blocks = [moved.with_subblocks((None,) * len(moved.subblocks))]
     changed = architecture.with_blocks(edit.stage, tuple(blocks))
-    to_stage = _bounded(edit, "to_stage", 0, len(architecture.stages) - 1)
+    to_stage = bounded(edit, "to_stage", 0, len(architecture.stages) - 1)
     target = list(changed.stages[to_stage].blocks)
-    target.insert(_bounded(edit, "to_block", 0, len(target)), moved)
+    fitted = block_at_width(moved, architecture.stages[edit.stage].width, changed.stages[to_stage].width)
+    target.insert(bounded(edit, "to_block", 0, len(target)), fitted)
     return changed.with_blocks(to_stage, tuple(target))
 
 
 def drop_subblock(architecture: Architecture, edit: Edit) -> Architecture:
     """Leave out one residual sub-block, with its norm."""
-    _blocks(architecture, edit.stage, edit.block)
+    site(architecture, edit)
     return architecture.with_subblock(edit.stage, edit.block, edit.sub, None)
-
-
-def width(architecture: Architecture, edit: Edit) -> Architecture:
-    """Give a stage another width."""
-    _blocks(architecture, edit.stage, 0)
-    stages = list(architecture.stages)
-    stages[edit.stage] = replace(stages[edit.stage], width=_bounded(edit, "width", 1, 1 << 16))
-    return architecture.replace(stages=tuple(stages))
 
 
 def crossover(architecture: Architecture, edit: Edit) -> Architecture:
     """Overwrite a block with one of another parent; the edit carries the block's graphs as text, so it replays alone."""
     _blocks(architecture, edit.stage, edit.block)
-    plain = bool(_bounded(edit, "plain", 0, 1)) if "plain" in edit.arguments else False
-    subblocks = []
+    plain = bool(bounded(edit, "plain", 0, 1)) if "plain" in edit.arguments else False
+    subblocks: list[Graph | None] = []
     for number in range(sum(name.startswith("sub") for name in edit.arguments) if plain else 2):
         text = edit.arguments.get(f"sub{number + 1}")
         if not isinstance(text, str):
@@ -89,7 +96,7 @@ def crossover(architecture: Architecture, edit: Edit) -> Architecture:
 
 
 def crossover_edit(stage: int, block: int, donor: Block) -> Edit:
-    """The crossover that puts `donor` in place of a block."""
+    """The crossover that puts `donor`, of the stage's width, in place of a block."""
     arguments: dict[str, int | str] = {
         f"sub{n + 1}": "absent" if graph is None else graph.text for n, graph in enumerate(donor.subblocks)
     }
@@ -104,7 +111,6 @@ BLOCK_EDITS: dict[str, Callable[[Architecture, Edit], Architecture]] = {
     "copy_block": copy_block,
     "move_block": move_block,
     "drop_subblock": drop_subblock,
-    "width": width,
     "crossover": crossover,
 }
 """Kind of edit -> function."""

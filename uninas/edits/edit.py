@@ -8,10 +8,13 @@ from typing import Any
 
 from uninas.errors import InputError
 
+PARTS = ("block", "stem", "entry", "head")
+"""Parts of a network that hold graphs: a block of a stage, and the frame around the blocks."""
+
 
 @dataclass(frozen=True)
 class Edit:
-    """A change of one architecture: its kind, the sub-block it touches, and its arguments.
+    """A change of one architecture: its kind, the part it touches (of a block the sub-block), and its arguments.
 
     Node numbers refer to the canonical form of the parent, so an edit is replayed without random numbers.
     """
@@ -21,23 +24,25 @@ class Edit:
     block: int = 0
     sub: int = 0
     arguments: Mapping[str, int | str] = field(default_factory=dict)
+    part: str = "block"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON data."""
-        return {"kind": self.kind, "stage": self.stage, "block": self.block, "sub": self.sub, **self.arguments}
+        """Plain JSON data; the part is named where it is no block."""
+        part = {} if self.part == "block" else {"part": self.part}
+        return {"kind": self.kind, **part, "stage": self.stage, "block": self.block, "sub": self.sub, **self.arguments}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Edit:
         """Read `as_dict`. Raises InputError."""
         rest = dict(data)
-        kind = rest.pop("kind", None)
+        kind, part = rest.pop("kind", None), rest.pop("part", "block")
         place = [rest.pop(name, 0) for name in ("stage", "block", "sub")]
-        if not isinstance(kind, str) or not all(type(p) is int and p >= 0 for p in place):
+        if not isinstance(kind, str) or part not in PARTS or not all(type(p) is int and p >= 0 for p in place):
             raise InputError(f"expected an edit with a kind and a place, came {str(data)[:100]}")
         if not all(isinstance(k, str) and type(v) in (int, str) for k, v in rest.items()):
             raise InputError(f"expected integers and texts as an edit's arguments, came {str(data)[:100]}")
         stage, block, sub = place
-        return cls(kind, stage, block, sub, rest)
+        return cls(kind, stage, block, sub, rest, part)
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ REASONS: dict[str, str] = {
     "ill_typed": "shapes would not fit",
     "no_change": "the canonical form stays the same",
     "meaningless": "an operation would mean nothing at the reference size",
-    "too_large": "more nodes or blocks than the limits allow",
+    "too_large": "more nodes, blocks, stages or channels than the limits allow",
     "too_symmetric": "the graph's symmetries would take too long to sort out",
 }
 
@@ -62,7 +67,8 @@ REASONS: dict[str, str] = {
 class Limits:
     """Sizes that no edit exceeds."""
 
-    nodes_per_subblock: int = 64
+    nodes_per_subblock: int = 64  # and of a graph of the frame
+    stages: int = 8
     blocks_per_stage: int = 24
     smallest_width: int = 16
     largest_width: int = 4096

@@ -6,8 +6,11 @@ or "attention" map.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
+from uninas.errors import InputError
 from uninas.graph import Graph, GraphBuilder
 from uninas.ops import FeatureMap, Op, Type, op
 from uninas.presets import attention, attention_block, mbconv, mlp_block, resnet_block, squeeze_excitation
@@ -79,3 +82,48 @@ SAME_TYPE: dict[str, tuple[Op, ...]] = {
     kind: tuple(operation for operation, kinds in SINGLE.values() if kind in kinds) for kind in KINDS
 }
 """Kind of edge -> operations that may take each other's place on it."""
+
+
+# --- vocabularies ---------------------------------------------------------------------------------------------------------
+
+VOCABULARIES: dict[str, tuple[str, ...]] = {
+    "universal": tuple(FRAGMENTS),
+    # Operations of arXiv 2510.06035 and what its networks are made of.
+    "uninas": (
+        "conv1x1", "conv3x3", "depthwise3x3", "depthwise5x5", "batch_norm", "layer_norm", "gelu", "sigmoid", "max_pool",
+        "softmax", "mask", "dropout", "relative_position_bias", "conv3x3_norm_act", "resnet_block", "mbconv", "mlp",
+        "expand_act_reduce", "reduce_act_expand", "squeeze_excitation", "pool_broadcast", "attention", "attention_core",
+    ),
+}  # fmt: skip
+"""Named sets of fragments that edits may insert."""
+
+
+class Vocabulary(NamedTuple):
+    """What edits may insert: FITTING and SAME_TYPE, cut down to some fragments, in the order of FRAGMENTS."""
+
+    fitting: dict[str, tuple[str, ...]]
+    same_type: dict[str, tuple[Op, ...]]
+
+
+def vocabulary(names: Iterable[str]) -> Vocabulary:
+    """The fragments of those names, and of the vocabularies of those names, together.
+
+    Raises InputError for a name that is neither, and for none at all.
+    """
+    chosen = set[str]()
+    for name in names:
+        if name not in VOCABULARIES and name not in FRAGMENTS:
+            near = difflib.get_close_matches(name, [*VOCABULARIES, *FRAGMENTS], 1, cutoff=0.0)[0]
+            raise InputError(
+                f"expected a vocabulary ({', '.join(VOCABULARIES)}) or a fragment, came {name[:60]!r}, nearest is {near!r}"
+            )
+        chosen.update(VOCABULARIES.get(name, (name,)))
+    if not chosen:
+        raise InputError(f"expected a vocabulary ({', '.join(VOCABULARIES)}) or fragments ({', '.join(FRAGMENTS)}), came none")
+    fitting = {kind: tuple(name for name in fitting if name in chosen) for kind, fitting in FITTING.items()}
+    operations = [operation for name, (operation, _) in SINGLE.items() if name in chosen]
+    return Vocabulary(fitting, {kind: tuple(o for o in same if o in operations) for kind, same in SAME_TYPE.items()})
+
+
+UNIVERSAL = vocabulary(["universal"])
+"""Every fragment there is."""

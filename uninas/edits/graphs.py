@@ -1,4 +1,4 @@
-"""Edits inside one sub-block: functions from a graph and an edit's arguments to a new graph, not yet checked or canonical.
+"""Edits inside one graph, a sub-block's or the frame's: from a graph and an edit's arguments to a new graph, unchecked as yet.
 
 An edge is (consumer, slot): input number `slot` of node `consumer`; consumer 0 stands for the graph's output.
 """
@@ -6,12 +6,12 @@ An edge is (consumer, slot): input number `slot` of node `consumer`; consumer 0 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 
+from uninas.edits.channels import classes, fit
 from uninas.edits.fragments import FRAGMENTS
 from uninas.errors import InputError
 from uninas.graph import Graph, Node
-from uninas.ops import Op, op, parse_op
+from uninas.ops import MOST_CHANNELS, Op, Type, op, parse_op
 
 Arguments = Mapping[str, int | str]
 _ADD, _MULTIPLY, _SIGMOID, _CONCAT = op("add"), op("multiply"), op("sigmoid"), op("concat")
@@ -152,18 +152,16 @@ def replace(graph: Graph, arguments: Arguments) -> Graph:
     return _with_node(graph, node, Node(parse_op(text), graph.nodes[node].inputs))
 
 
-def expansion(graph: Graph, arguments: Arguments) -> Graph:
-    """Change the ratio of an expanding (or reducing) convolution and of the one that undoes it."""
-    opens = _integer(arguments, "node", len(graph.nodes))
-    closes = _integer(arguments, "closes", len(graph.nodes))
-    changed = graph
-    ratio = op("conv", kernel=1, ratio=str(arguments.get("ratio"))).values["ratio"]
-    for index, value in ((opens, ratio), (closes, 1 / Fraction(ratio))):
-        operation, inputs = changed.nodes[index]
-        if operation.name != "conv":
-            raise InputError(f"expected a convolution at node %{index}, came {operation.text}")
-        changed = _with_node(changed, index, Node(op("conv", **{**operation.values, "ratio": value}), inputs))
-    return changed
+def expansion(graph: Graph, arguments: Arguments, types: tuple[Type, ...]) -> Graph:
+    """Give a convolution, and all that has as many channels as it makes, another number of them; the graph's ends keep theirs."""
+    node = _integer(arguments, "node", len(graph.nodes))
+    channels = _integer(arguments, "channels", MOST_CHANNELS)
+    found = classes(graph, types)
+    if graph.nodes[node].op.name != "conv" or found.of[node] == 0 or not channels:
+        raise InputError(
+            f"expected a convolution that makes a width of its own at node %{node}, came {graph.nodes[node].op.text}"
+        )
+    return fit(graph, types, types[0][0], {found.of[node]: channels / found.factor[node]})
 
 
 def _with_node(graph: Graph, index: int, node: Node) -> Graph:
@@ -178,7 +176,11 @@ GRAPH_EDITS: dict[str, Callable[[Graph, Arguments], Graph]] = {
     "unfork": unfork,
     "replace": replace,
     "kernel": replace,
+    "dilation": replace,
+    "groups": replace,
     "head_dim": replace,
-    "expansion": expansion,
 }
-"""Kind of edit -> function. `kernel` and `head_dim` are replacements drawn by rules of their own."""
+"""Kind of edit -> function. `kernel` and those after it are replacements drawn by rules of their own."""
+
+TYPED_EDITS: dict[str, Callable[[Graph, Arguments, tuple[Type, ...]], Graph]] = {"expansion": expansion}
+"""Kinds of edit inside a graph that ask for the types of its nodes."""

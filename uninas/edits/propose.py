@@ -1,22 +1,26 @@
-"""Drawing edits: the kind by a prior, then the block, then the region, then the edge or node.
-
-A region is a set of edges or nodes of one type, so that twelve heads do not draw twelve times the edits of one.
-"""
+"""Drawing edits: the kind by a prior, then where, then what happens there."""
 
 from __future__ import annotations
 
+import difflib
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from uninas.canonical import canonicalise
 from uninas.edits.apply import apply
+from uninas.edits.blocks import block_at_width, crossover_edit
+from uninas.edits.draw_graph import GRAPH_DRAWS, Where
+from uninas.edits.draw_parts import PART_DRAWS, blocks_of
 from uninas.edits.edit import Edit, Limits, Rejection
-from uninas.edits.fragments import FITTING, SAME_TYPE, kind_of
-from uninas.edits.graphs import MERGES
+from uninas.edits.fragments import UNIVERSAL, Vocabulary
+from uninas.edits.parts import site
+from uninas.edits.stages import crossover_stage_edit
+from uninas.errors import InputError
 from uninas.graph import IDENTITY, Architecture, Graph
-from uninas.ops import Op, Type, op
+from uninas.ops import IllTyped
 
 PRIOR: dict[str, float] = {
+    # inside a graph: of a block, or of a stem, entry or head that is a graph
     "insert": 4.0,
     "remove": 4.0,
     "replace": 3.0,
@@ -24,22 +28,52 @@ PRIOR: dict[str, float] = {
     "unfork": 1.0,
     "connect": 1.0,
     "kernel": 1.0,
+    "dilation": 0.25,
+    "groups": 0.5,
     "expansion": 1.0,
     "head_dim": 0.5,
+    # blocks
     "deepen": 0.5,
     "shorten": 0.5,
     "copy_block": 0.5,
     "move_block": 0.25,
     "drop_subblock": 0.25,
-    "width": 0.5,
+    # stages and the frame around them
+    "width": 0.75,
+    "stem": 0.1,
+    "entry": 0.2,
+    "head": 0.1,
+    "add_stage": 0.1,
+    "remove_stage": 0.1,
+    # of two parents, where the algorithm draws two: these two against each other
+    "crossover": 1.0,
+    "crossover_stage": 0.25,
 }
 """Kind of edit -> how often it is drawn, relative to the others."""
 
-_HEAD_DIMS = (8, 16, 32, 64, 128)
-_DENSE_KERNELS, _DEPTHWISE_KERNELS = (1, 3, 5), (3, 5, 7)
-_RATIOS = ("1/8", "1/4", "1/2", "2", "3", "4", "6")
-_WIDTH_STEP = 16
-_Site = Mapping[str, int | str] | None
+CROSSOVERS = ("crossover", "crossover_stage")
+"""Kinds that take two parents: `cross` draws among them, `propose` among all others."""
+
+
+def prior_of(changes: Mapping[str, float]) -> dict[str, float]:
+    """PRIOR with some weights changed, in its order whatever the order of the changes; 0 switches a kind off.
+
+    Raises InputError for an unknown kind, a negative weight, or if nothing is left that one parent is enough for.
+    """
+    for kind, weight in changes.items():
+        if kind not in PRIOR:
+            near = difflib.get_close_matches(kind, PRIOR, 1, cutoff=0.0)[0]
+            raise InputError(f"expected kinds of edit ({', '.join(PRIOR)}), came {kind[:40]!r}, nearest is {near!r}")
+        if not 0 <= weight < float("inf"):
+            raise InputError(f"expected a weight of at least 0 for {kind}, came {weight}")
+    made = {kind: float(changes.get(kind, weight)) for kind, weight in PRIOR.items()}
+    if not any(_weights(made, set(PRIOR) - set(CROSSOVERS)).values()):
+        raise InputError("expected a kind of edit of one parent with a weight above 0, came none")
+    return made
+
+
+def _weights(prior: Mapping[str, float], kinds: Iterable[str]) -> dict[str, float]:
+    return {kind: weight for kind, weight in prior.items() if kind in kinds and weight > 0}
 
 
 def mutate(
@@ -47,236 +81,98 @@ def mutate(
     rng: random.Random,
     limits: Limits | None = None,
     prior: Mapping[str, float] | None = None,
+    words: Vocabulary = UNIVERSAL,
 ) -> tuple[Architecture, Edit] | Rejection:
     """Draw one edit and apply it: (canonical child, edit), or why there is no child."""
-    edit = propose(architecture, rng, prior)
+    return _made(architecture, propose(architecture, rng, prior, words), limits)
+
+
+def cross(
+    architecture: Architecture,
+    donor: Architecture,
+    rng: random.Random,
+    limits: Limits | None = None,
+    prior: Mapping[str, float] | None = None,
+) -> tuple[Architecture, Edit] | Rejection:
+    """Put a block or a stage of `donor` into `architecture`: (canonical child, edit), or why there is no child."""
+    return _made(architecture, propose_crossover(architecture, donor, rng, prior), limits)
+
+
+def _made(parent: Architecture, edit: Edit | Rejection, limits: Limits | None) -> tuple[Architecture, Edit] | Rejection:
     if isinstance(edit, Rejection):
         return edit
-    child = apply(architecture, edit, limits or Limits())
+    child = apply(parent, edit, limits or Limits())
     return child if isinstance(child, Rejection) else (child, edit)
 
 
-def propose(architecture: Architecture, rng: random.Random, prior: Mapping[str, float] | None = None) -> Edit | Rejection:
+def propose(
+    architecture: Architecture,
+    rng: random.Random,
+    prior: Mapping[str, float] | None = None,
+    words: Vocabulary = UNIVERSAL,
+) -> Edit | Rejection:
     """Draw an edit of the architecture's canonical form; Rejection("no_site") where the drawn kind has no place to act."""
     parent = canonicalise(architecture)
-    prior = PRIOR if prior is None else prior
-    kind = rng.choices(list(prior), weights=list(prior.values()))[0]
-    sites = [(s, b) for s, stage in enumerate(parent.stages) for b in range(len(stage.blocks))]
-    if not sites:
-        return Rejection("no_site", "the network has no block: all its operations are in its stem, entries and head")
-    stage, block = sites[rng.randrange(len(sites))]
-    if kind in _BLOCK_SITES:
-        arguments, sub = _BLOCK_SITES[kind](parent, stage, block, rng, sites), 0
-    else:
-        subblocks = parent.stages[stage].blocks[block].subblocks
-        sub = rng.randrange(len(subblocks))
-        graph = subblocks[sub]
-        if kind == "drop_subblock":
-            arguments = None if graph is None else {}
-        elif graph is None and kind not in ("insert", "fork"):
-            arguments = None
-        else:
-            graph = IDENTITY if graph is None else graph
-            arguments = _GRAPH_SITES[kind](graph, parent.stages[stage].types(graph), rng)
+    weights = dict(PRIOR if prior is None else prior)
+    for kind in CROSSOVERS:
+        weights.pop(kind, None)
+    kind = rng.choices(list(weights), weights=list(weights.values()))[0]
+    if kind in PART_DRAWS:
+        edit = PART_DRAWS[kind](kind, parent, rng)
+        return edit or Rejection("no_site", f"no place for {kind} where it was drawn")
+    return _inside(kind, parent, rng, words)
+
+
+def _inside(kind: str, parent: Architecture, rng: random.Random, words: Vocabulary) -> Edit | Rejection:
+    """An edit inside a graph: one of a block as likely as one of the frame, graph by graph."""
+    places = [Edit(kind, s, b) for s, b in blocks_of(parent)]
+    if isinstance(parent.stem, Graph):
+        places.append(Edit(kind, part="stem"))
+    places += [Edit(kind, s, part="entry") for s, stage in enumerate(parent.stages) if stage.entry is not None]
+    if parent.head is not None:
+        places.append(Edit(kind, part="head"))
+    if not places:
+        return Rejection("no_site", "the network has no block, and no graph as its stem, an entry or its head")
+    place = places[rng.randrange(len(places))]
+    if place.part == "block":
+        subblocks = parent.stages[place.stage].blocks[place.block].subblocks
+        place = Edit(kind, place.stage, place.block, rng.randrange(len(subblocks)))
+    at = site(parent, place)
+    arguments = None
+    if at.graph is not IDENTITY or kind in ("insert", "fork"):
+        arguments = GRAPH_DRAWS[kind](Where(at.graph, at.types, words, place.part == "head"), rng)
     if arguments is None:
-        return Rejection("no_site", f"no place for {kind} in stage {stage}, block {block}")
-    return Edit(kind, stage, block, sub, arguments)
+        where = f"stage {place.stage}, block {place.block}" if place.part == "block" else f"the {place.part}"
+        return Rejection("no_site", f"no place for {kind} in {where}")
+    return Edit(kind, place.stage, place.block, place.sub, arguments, place.part)
 
 
-# --- inside a graph -----------------------------------------------------------------------------------------------------
+def propose_crossover(
+    architecture: Architecture, donor: Architecture, rng: random.Random, prior: Mapping[str, float] | None = None
+) -> Edit | Rejection:
+    """Draw what of `donor` comes into `architecture`: a block, or a stage, of about the same depth in the network."""
+    parent, other = canonicalise(architecture), canonicalise(donor)
+    weights = _weights(PRIOR if prior is None else prior, CROSSOVERS)
+    if not weights:
+        return Rejection("no_site", "the prior has no weight for a crossover")
+    kind = rng.choices(list(weights), weights=list(weights.values()))[0]
+    try:
+        if kind == "crossover_stage":
+            stage = rng.randrange(len(parent.stages))
+            return crossover_stage_edit(parent, stage, other, _alike(stage, parent, other))
+        sites = blocks_of(parent)
+        if sites:
+            stage, block = sites[rng.randrange(len(sites))]
+            source, mine = other.stages[_alike(stage, parent, other)], parent.stages[stage]
+            choices = [b for b in source.blocks if b != mine.blocks[block]]
+            if choices:
+                taken = choices[rng.randrange(len(choices))]
+                return crossover_edit(stage, block, block_at_width(taken, source.width, mine.width))
+    except IllTyped as error:
+        return Rejection("ill_typed", str(error))
+    return Rejection("no_site", "the other parent has no other block there")
 
 
-def _regions(graph: Graph, types: tuple[Type, ...]) -> list[list[tuple[int, int, int]]]:
-    """The edges (consumer, slot, source) of each type, in order of first appearance."""
-    key = ("regions", types[0])
-    found: list[list[tuple[int, int, int]]] | None = graph.memo.get(key)
-    if found is None:
-        regions: dict[tuple[str, Type], list[tuple[int, int, int]]] = {}
-        for consumer in range(1, len(graph.nodes)):
-            for slot, source in enumerate(graph.nodes[consumer].inputs):
-                regions.setdefault((kind_of(types[source]), types[source]), []).append((consumer, slot, source))
-        regions.setdefault((kind_of(types[graph.output]), types[graph.output]), []).append((0, 0, graph.output))
-        found = graph.memo[key] = list(regions.values())
-    return found
-
-
-def _draw_edge(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> tuple[int, int, int]:
-    regions = _regions(graph, types)
-    region = regions[rng.randrange(len(regions))]
-    return region[rng.randrange(len(region))]
-
-
-def _draw_node(nodes: Sequence[int], types: tuple[Type, ...], rng: random.Random) -> int:
-    """One of some nodes: first the type, then the node."""
-    regions: dict[tuple[str, Type], list[int]] = {}
-    for node in nodes:
-        regions.setdefault((kind_of(types[node]), types[node]), []).append(node)
-    drawn = list(regions.values())
-    region = drawn[rng.randrange(len(drawn))]
-    return region[rng.randrange(len(region))]
-
-
-def _insert(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
-    consumer, slot, source = _draw_edge(graph, types, rng)
-    fitting = FITTING[kind_of(types[source])]
-    return {"consumer": consumer, "slot": slot, "fragment": fitting[rng.randrange(len(fitting))]}
-
-
-def _fork(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
-    consumer, slot, source = _draw_edge(graph, types, rng)
-    kind = kind_of(types[source])
-    merges = MERGES if kind != "attention" else MERGES[:3]
-    fragment, merge = FITTING[kind][rng.randrange(len(FITTING[kind]))], merges[rng.randrange(len(merges))]
-    return {"consumer": consumer, "slot": slot, "fragment": fragment, "merge": merge}
-
-
-def _connect(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
-    consumer, slot, source = _draw_edge(graph, types, rng)
-    end = consumer or len(graph.nodes)
-    others = [i for i in range(end) if i != source and types[i] == types[source] and kind_of(types[i]) == kind_of(types[source])]
-    if not others:
-        return None
-    merge = MERGES[rng.randrange(3)]
-    return {"consumer": consumer, "slot": slot, "other": others[rng.randrange(len(others))], "merge": merge}
-
-
-def _remove(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
-    """A node and an ancestor of equal type: half of the time the nearest, so that small regions go more often than large."""
-    if len(graph.nodes) == 1:
-        return None
-    node = _draw_node(range(1, len(graph.nodes)), types, rng)
-    above: set[int] = set(graph.nodes[node].inputs)
-    ancestors = []
-    for i in range(node - 1, -1, -1):
-        if i in above:
-            above.update(graph.nodes[i].inputs)
-            if types[i] == types[node] and kind_of(types[i]) == kind_of(types[node]):
-                ancestors.append(i)
-    if not ancestors:
-        return None
-    chosen = ancestors[0] if rng.random() < 0.5 else ancestors[rng.randrange(len(ancestors))]
-    return {"node": node, "instead": chosen}
-
-
-def _unfork(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
-    merges = [i for i, node in enumerate(graph.nodes) if node.op.spec.commutative and len(node.inputs) > 1]
-    if not merges:
-        return None
-    node = _draw_node(merges, types, rng)
-    return {"node": node, "slot": rng.randrange(len(graph.nodes[node].inputs))}
-
-
-def _replace(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
-    """Another operation of the same type for a node of one input; a sum for a product and back."""
-    sites = [i for i in range(1, len(graph.nodes)) if _alternatives(graph, types, i)]
-    if not sites:
-        return None
-    node = _draw_node(sites, types, rng)
-    others = [other for other in _alternatives(graph, types, node) if other is not graph.nodes[node].op]
-    return {"node": node, "op": others[rng.randrange(len(others))].text}
-
-
-_SUM_OR_PRODUCT = (op("add"), op("multiply"))
-
-
-def _alternatives(graph: Graph, types: tuple[Type, ...], node: int) -> tuple[Op, ...]:
-    operation, inputs = graph.nodes[node]
-    if operation.spec.commutative:
-        return _SUM_OR_PRODUCT
-    if len(inputs) == 1 and types[inputs[0]] == types[node] and kind_of(types[inputs[0]]) == kind_of(types[node]):
-        return SAME_TYPE[kind_of(types[node])]
-    return ()
-
-
-def _kernel(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
-    sites = [i for i, node in enumerate(graph.nodes) if node.op.name == "conv" and not types[i].pooled]
-    if not sites:
-        return None
-    node = _draw_node(sites, types, rng)
-    values = graph.nodes[node].op.values
-    choices = [k for k in (_DENSE_KERNELS if values["groups"] == 1 else _DEPTHWISE_KERNELS) if k != values["kernel"]]
-    return {"node": node, "op": op("conv", **{**values, "kernel": choices[rng.randrange(len(choices))]}).text}
-
-
-def _head_dim(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
-    sites = [i for i, node in enumerate(graph.nodes) if node.op.name == "matmul_qk"]
-    if not sites:
-        return None
-    node = _draw_node(sites, types, rng)
-    now = graph.nodes[node].op.values["head_dim"]
-    channels = types[graph.nodes[node].inputs[0]][0]
-    choices = [d for d in _HEAD_DIMS if d != now and channels % d == 0]
-    return {"node": node, "op": op("matmul_qk", head_dim=choices[rng.randrange(len(choices))]).text} if choices else None
-
-
-def _expansion(graph: Graph, types: tuple[Type, ...], rng: random.Random) -> _Site:
-    """A convolution that changes the number of channels, and the nearest one after it that undoes the change."""
-    pairs = []
-    for i, node in enumerate(graph.nodes):
-        if node.op.name != "conv" or node.op.values["ratio"] == 1:
-            continue
-        below = {i}
-        for j in range(i + 1, len(graph.nodes)):
-            if below.intersection(graph.nodes[j].inputs):
-                below.add(j)
-                other = graph.nodes[j].op
-                if other.name == "conv" and other.values["ratio"] * node.op.values["ratio"] == 1:
-                    pairs.append((i, j))
-                    break
-    if not pairs:
-        return None
-    opens, closes = pairs[rng.randrange(len(pairs))]
-    ratio = graph.nodes[opens].op.values["ratio"]
-    choices = [r for r in _RATIOS if r != str(ratio) and ("/" in r) == (ratio < 1)]
-    return {"node": opens, "closes": closes, "ratio": choices[rng.randrange(len(choices))]}
-
-
-_GRAPH_SITES: dict[str, Callable[[Graph, tuple[Type, ...], random.Random], _Site]] = {
-    "insert": _insert,
-    "fork": _fork,
-    "connect": _connect,
-    "remove": _remove,
-    "unfork": _unfork,
-    "replace": _replace,
-    "kernel": _kernel,
-    "head_dim": _head_dim,
-    "expansion": _expansion,
-}
-
-
-# --- blocks and stages ----------------------------------------------------------------------------------------------------
-
-_Sites = list[tuple[int, int]]
-
-
-def _anywhere(parent: Architecture, stage: int, block: int, rng: random.Random, sites: _Sites) -> _Site:
-    return {}
-
-
-def _copy(parent: Architecture, stage: int, block: int, rng: random.Random, sites: _Sites) -> _Site:
-    from_stage, from_block = sites[rng.randrange(len(sites))]
-    return {"from_stage": from_stage, "from_block": from_block}
-
-
-def _move(parent: Architecture, stage: int, block: int, rng: random.Random, sites: _Sites) -> _Site:
-    to_stage = rng.randrange(len(parent.stages))
-    room = len(parent.stages[to_stage].blocks) - (to_stage == stage)
-    return {"to_stage": to_stage, "to_block": rng.randrange(max(room, 1) + (room > 0))}
-
-
-def _width(parent: Architecture, stage: int, block: int, rng: random.Random, sites: _Sites) -> _Site:
-    """Up to a quarter more or less, in steps of 16 channels."""
-    now = parent.stages[stage].width
-    steps = max(1, now // (4 * _WIDTH_STEP))
-    change = rng.choice([s for s in range(-steps, steps + 1) if s])
-    wanted = (now // _WIDTH_STEP + change) * _WIDTH_STEP
-    return {"width": wanted} if wanted > 0 else None
-
-
-_BLOCK_SITES: dict[str, Callable[[Architecture, int, int, random.Random, _Sites], _Site]] = {
-    "deepen": _anywhere,
-    "shorten": _anywhere,
-    "copy_block": _copy,
-    "move_block": _move,
-    "width": _width,
-}
+def _alike(stage: int, parent: Architecture, other: Architecture) -> int:
+    """The stage of the other parent that lies as deep in it."""
+    return round(stage * (len(other.stages) - 1) / max(len(parent.stages) - 1, 1))

@@ -1,0 +1,186 @@
+"""Edits of stages and of the frame: widths, downsampling, stem, head, stages that come and go, crossover of a stage.
+
+What reads a map whose channels change (the next stage's entry, or the head) is fitted to them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from uninas.canonical import EMPTY
+from uninas.edits.blocks import block_at_width, bounded
+from uninas.edits.channels import leading, reading
+from uninas.edits.edit import Edit
+from uninas.edits.forms import ACTIVATIONS, ENTRIES, HEADS, STEMS
+from uninas.errors import InputError
+from uninas.graph import Architecture, Block, Graph, Stage
+from uninas.ops import Op, op
+from uninas.text import parse_graph
+
+_WIDEST = 1 << 16
+
+
+def _word(edit: Edit, name: str, known: Iterable[str]) -> str:
+    value = edit.arguments.get(name)
+    if not isinstance(value, str) or value not in known:
+        raise InputError(f"expected an edit's {name!r} to be one of {', '.join(known)}, came {str(value)[:60]!r}")
+    return value
+
+
+def _act(edit: Edit) -> Op:
+    return op(_word(edit, "act", ACTIVATIONS))
+
+
+def _stage(architecture: Architecture, edit: Edit) -> Stage:
+    if not 0 <= edit.stage < len(architecture.stages):
+        raise InputError(f"expected a stage of the architecture, which has {len(architecture.stages)}, came stage {edit.stage}")
+    return architecture.stages[edit.stage]
+
+
+def _joined(architecture: Architecture, stages: list[Stage], at: int, before: int, after: int) -> Architecture:
+    """The network with these stages, of which number `at` (or the head) now reads `after` channels in place of `before`."""
+    head, tokens = architecture.head, stages[at - 1].tokens if at else 0
+    if at == len(stages):
+        head = None if head is None else reading(head, before, after, tokens)
+    elif (entry := stages[at].entry) is not None:
+        stages[at] = replace(stages[at], entry=reading(entry, before, after, tokens))
+    return architecture.replace(stages=tuple(stages), head=head)
+
+
+def _given(architecture: Architecture, stage: int) -> int:
+    """Channels that a stage reads."""
+    return architecture.flows()[stage].channels
+
+
+def width(architecture: Architecture, edit: Edit) -> Architecture:
+    """Give a stage, or the stem, another width; of the template's stem also the inner one."""
+    wanted = bounded(edit, "width", 1, _WIDEST)
+    if edit.part == "stem":
+        return _stem_width(architecture, edit, wanted)
+    stage = _stage(architecture, edit)
+    blocks = tuple([block_at_width(block, stage.width, wanted) for block in stage.blocks])
+    given = architecture.flows()[edit.stage]
+    entry = None if stage.entry is None else leading(stage.entry, given.channels, wanted, given.tokens)
+    stages = list(architecture.stages)
+    stages[edit.stage] = Stage(wanted, blocks, entry, stage.tokens)
+    return _joined(architecture, stages, edit.stage + 1, stage.width, wanted)
+
+
+def _stem_width(architecture: Architecture, edit: Edit, wanted: int) -> Architecture:
+    stem, before = architecture.stem, _given(architecture, 0)
+    if isinstance(stem, Graph):
+        stem = leading(stem, architecture.in_channels, wanted)
+    elif bounded(edit, "slot", 0, 1) == 0:
+        return architecture.replace(stem=(wanted, stem[1]))
+    else:
+        stem = (stem[0], wanted)
+    return _joined(architecture.replace(stem=stem), list(architecture.stages), 0, before, wanted)
+
+
+def stem(architecture: Architecture, edit: Edit) -> Architecture:
+    """Put a ready-made stem in the stem's place."""
+    made, before = bounded(edit, "width", 1, _WIDEST), _given(architecture, 0)
+    new = STEMS[_word(edit, "form", STEMS)](architecture.in_channels, made, _act(edit))
+    return _joined(architecture.replace(stem=new), list(architecture.stages), 0, before, made)
+
+
+def entry(architecture: Architecture, edit: Edit) -> Architecture:
+    """Let a stage begin otherwise: another way down, or none; what its entry held goes."""
+    stage = _stage(architecture, edit)
+    new = ENTRIES[_word(edit, "form", ENTRIES)](_given(architecture, edit.stage), stage.width, _act(edit))
+    blocks = stage.blocks or (() if new is not None else (EMPTY,))
+    stages = list(architecture.stages)
+    stages[edit.stage] = Stage(stage.width, blocks, new)
+    return architecture.replace(stages=tuple(stages))
+
+
+def head(architecture: Architecture, edit: Edit) -> Architecture:
+    """Put a ready-made head in the head's place."""
+    channels = architecture.flows()[-1].channels
+    return architecture.replace(head=HEADS[_word(edit, "form", HEADS)](channels, _act(edit)))
+
+
+def add_stage(architecture: Architecture, edit: Edit) -> Architecture:
+    """A new stage after a stage: a ready-made entry to some width, and the stage's last block again."""
+    stage, wanted = _stage(architecture, edit), bounded(edit, "width", 1, _WIDEST)
+    new = ENTRIES[_word(edit, "form", ENTRIES)](stage.width, wanted, _act(edit))
+    last = stage.blocks[-1] if stage.blocks else EMPTY
+    added = Stage(wanted, (block_at_width(last, stage.width, wanted),), new)
+    stages = [*architecture.stages[: edit.stage + 1], added, *architecture.stages[edit.stage + 1 :]]
+    return _joined(architecture, stages, edit.stage + 2, stage.width, wanted)
+
+
+def remove_stage(architecture: Architecture, edit: Edit) -> Architecture:
+    """Leave out a stage with its way down; a network keeps at least one."""
+    stage = _stage(architecture, edit)
+    if len(architecture.stages) == 1:
+        raise InputError("expected a network of several stages to remove one of, came one stage")
+    stages = [*architecture.stages[: edit.stage], *architecture.stages[edit.stage + 1 :]]
+    return _joined(architecture, stages, edit.stage, stage.width, _given(architecture, edit.stage))
+
+
+# --- crossover of a stage -------------------------------------------------------------------------------------------------
+
+
+def crossover_stage(architecture: Architecture, edit: Edit) -> Architecture:
+    """Put a stage of another parent in a stage's place; the edit carries it, so it replays alone.
+
+    `blocks` names the graphs of one block after the other, "g1 absent; plain g2"; `g1`, ... are their texts; `entry` names one.
+    """
+    stage = _stage(architecture, edit)
+    graphs = {name: parse_graph(str(text), name) for name, text in edit.arguments.items() if re.fullmatch(r"g[0-9]+", name)}
+    written, wanted = edit.arguments.get("blocks"), bounded(edit, "width", 1, _WIDEST)
+    if not isinstance(written, str):
+        raise InputError(f"expected a crossover of a stage to carry its 'blocks' as text, came {written!r}")
+    blocks = tuple([_read_block(row.split(), graphs) for row in written.split(";") if row.strip()])
+    new = _named(str(edit.arguments["entry"]), graphs) if "entry" in edit.arguments else None
+    stages = list(architecture.stages)
+    stages[edit.stage] = Stage(wanted, blocks, new, bounded(edit, "tokens", 0, 1) if "tokens" in edit.arguments else 0)
+    return _joined(architecture, stages, edit.stage + 1, stage.width, wanted)
+
+
+def _read_block(names: list[str], graphs: Mapping[str, Graph]) -> Block:
+    plain = bool(names) and names[0] == "plain"
+    subblocks = tuple([None if name == "absent" else _named(name, graphs) for name in names[plain:]])
+    if not plain and len(subblocks) != 2:
+        raise InputError(f"expected two graphs of a residual block, came {len(subblocks)}")
+    return Block(subblocks, residual=not plain)
+
+
+def _named(name: str, graphs: Mapping[str, Graph]) -> Graph:
+    if name not in graphs:
+        raise InputError(f"expected one of the graphs that the crossover carries ({', '.join(graphs)}), came {name[:40]!r}")
+    return graphs[name]
+
+
+def crossover_stage_edit(architecture: Architecture, stage: int, donor: Architecture, donor_stage: int) -> Edit:
+    """The crossover that puts a stage of `donor` in place of one of `architecture`. Raises IllTyped where it cannot fit."""
+    given, taken = _given(architecture, stage), donor.stages[donor_stage]
+    names: dict[Graph, str] = {}
+
+    def name(graph: Graph | None) -> str:
+        return "absent" if graph is None else names.setdefault(graph, f"g{len(names) + 1}")
+
+    entry: dict[str, int | str] = {}
+    if taken.entry is not None:
+        read = donor.flows()[donor_stage]
+        entry["entry"] = name(reading(taken.entry, read.channels, given, read.tokens))
+    if taken.tokens:
+        entry["tokens"] = taken.tokens
+    rows = [" ".join([*([] if b.residual else ["plain"]), *map(name, b.subblocks)]) for b in taken.blocks]
+    graphs = {called: graph.text for graph, called in names.items()}
+    return Edit("crossover_stage", stage, arguments={"width": taken.width, "blocks": "; ".join(rows), **entry, **graphs})
+
+
+STAGE_EDITS: dict[str, Callable[[Architecture, Edit], Architecture]] = {
+    "width": width,
+    "stem": stem,
+    "entry": entry,
+    "head": head,
+    "add_stage": add_stage,
+    "remove_stage": remove_stage,
+    "crossover_stage": crossover_stage,
+}
+"""Kind of edit -> function."""
