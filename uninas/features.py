@@ -47,8 +47,8 @@ def kind_of(op: Op) -> str | None:
     if op.spec.family == "pooling" and "kernel" in op.values:
         return "pooling"
     if op.spec.family in ("normalisation", "activation"):
-        return op.spec.family if op.name != "dropout" else None
-    return {"add": "sum", "multiply": "gate"}.get(op.name)
+        return op.spec.family if op.name not in ("dropout", "drop_path", "negate") else None
+    return {"add": "sum", "multiply": "gate", "token_linear": "spatial"}.get(op.name)
 
 
 def graph_features(architecture: Architecture) -> dict[str, float]:

@@ -27,6 +27,12 @@ class Recipe(NamedTuple):
     make: Callable[[int], Block]
 
 
+_MIXERS = {
+    "pool_mixer": 8, "window_attention": 32, "channel_attention": 32, "coarse_attention": 32, "shared_key_attention": 64,
+}  # fmt: skip
+"""Fragments that mix pixels, and what a width must be a multiple of for each."""
+
+
 def _plain(graph: Graph) -> Block:
     return Block((graph,), residual=False)
 
@@ -113,11 +119,13 @@ def _transformer(rng: random.Random, act: Op, words: Vocabulary) -> Recipe:
 
 
 def _metaformer(rng: random.Random, act: Op, words: Vocabulary) -> Recipe:
-    """A transformer block whose pixels are mixed by pooling or a depthwise convolution (arXiv 2111.11418)."""
-    pool, kernel = op("average_pool"), rng.choice((3, 5, 7))
-    mixer = chain(pool) if rng.random() < 0.5 else chain(op("conv", kernel=kernel, groups="depthwise", bias=False), NORM)
+    """A transformer block whose pixels mix otherwise (arXiv 2111.11418): by pooling, depthwise convolution, in windows."""
+    kernel = rng.choice((3, 5, 7))
+    mixers = [(chain(op("average_pool")), 8), (chain(op("conv", kernel=kernel, groups="depthwise", bias=False), NORM), 8)]
+    mixers += [(FRAGMENTS[name], step) for name, step in _MIXERS.items() if name in words.fitting["full"]]
+    mixer, step = mixers[rng.randrange(len(mixers))]
     block = Block((mixer, mlp_block(rng.choice((2, 4)))))
-    return Recipe("metaformer", 8, lambda width: block)
+    return Recipe("metaformer", step, lambda width: block)
 
 
 def _fragments(rng: random.Random, act: Op, words: Vocabulary) -> Recipe:
@@ -148,4 +156,5 @@ RECIPES: dict[str, Callable[[random.Random, Op, Vocabulary], Recipe]] = {
 
 def attends(block: Block) -> bool:
     """Whether a block holds an attention map over all pixels."""
-    return any(node.op.name == "matmul_qk" for graph in block.subblocks if graph is not None for node in graph.nodes)
+    nodes = [node for graph in block.subblocks if graph is not None for node in graph.nodes if node.op.name == "matmul_qk"]
+    return any(node.op.values["window"] == 0 and node.op.values["over"] == "pixels" for node in nodes)

@@ -22,6 +22,7 @@ Arguments = Mapping[str, int | str] | None
 
 HEAD_DIMS = (8, 16, 24, 32, 40, 48, 64, 80, 96, 128)
 _DENSE_KERNELS, _DEPTHWISE_KERNELS = (1, 3, 5, 7), (3, 5, 7, 9)
+_WINDOWS = (4, 7, 8, 14)
 _GROUP_WIDTHS = (4, 8, 16, 32, 64)
 _RATIOS = tuple(Fraction(ratio) for ratio in ("1/8", "1/4", "1/2", "1", "3/2", "2", "3", "4", "6", "8"))
 _CHANNEL_STEP = 8
@@ -214,6 +215,26 @@ def _head_dim(at: Where, rng: random.Random) -> Arguments:
     return _changed(at, node, head_dim=choices[rng.randrange(len(choices))]) if choices else None
 
 
+def _window(at: Where, rng: random.Random) -> Arguments:
+    """Attention in windows of another size, shifted or not, or over the whole map; where windows may be inserted at all."""
+    if "window_attention" not in at.words.fitting["full"]:
+        return None
+    sites = []
+    for i, (operation, inputs) in enumerate(at.graph.nodes):
+        if operation.name == "matmul_qk" and operation.values["over"] == "pixels":
+            query, key = (at.types[j] for j in inputs)
+            if query[1:] == key[1:] and kind_of(query) == "full":
+                sites.append(i)
+    if not sites:
+        return None
+    node = _draw_node(sites, at, rng)
+    values = at.graph.nodes[node].op.values
+    forms = [(0, 0), *[(window, shift) for window in _WINDOWS for shift in (0, window // 2)]]
+    forms = [form for form in forms if form != (values["window"], values["shift"])]
+    window, shift = forms[rng.randrange(len(forms))]
+    return _changed(at, node, window=window, shift=shift)
+
+
 def _expansion(at: Where, rng: random.Random) -> Arguments:
     """Another inner width: half of the time a usual ratio to the graph's input, else anything from half to twice the present."""
     found = classes(at.graph, at.types)
@@ -241,6 +262,7 @@ GRAPH_DRAWS: dict[str, Callable[[Where, random.Random], Arguments]] = {
     "dilation": _dilation,
     "groups": _groups,
     "head_dim": _head_dim,
+    "window": _window,
     "expansion": _expansion,
 }
 """Kind of edit -> what draws its arguments."""

@@ -106,6 +106,11 @@ def _remove_stage(kind: str, parent: Architecture, rng: random.Random) -> Edit |
     return Edit(kind, rng.randrange(len(parent.stages))) if len(parent.stages) > 1 else None
 
 
+def _class_token(kind: str, parent: Architecture, rng: random.Random) -> Edit | None:
+    last = len(parent.stages) - 1
+    return None if parent.stages[last].entry is None else Edit(kind, last)
+
+
 PART_DRAWS: dict[str, Callable[[str, Architecture, random.Random], Edit | None]] = {
     "deepen": _at_block(_anywhere),
     "shorten": _at_block(_anywhere),
@@ -118,5 +123,6 @@ PART_DRAWS: dict[str, Callable[[str, Architecture, random.Random], Edit | None]]
     "head": _head,
     "add_stage": _add_stage,
     "remove_stage": _remove_stage,
+    "class_token": _class_token,
 }
 """Kind of edit -> what draws it; None where there is no place for it."""

@@ -179,6 +179,7 @@ GRAPH_EDITS: dict[str, Callable[[Graph, Arguments], Graph]] = {
     "dilation": replace,
     "groups": replace,
     "head_dim": replace,
+    "window": replace,
 }
 """Kind of edit -> function. `kernel` and those after it are replacements drawn by rules of their own."""
 

@@ -32,6 +32,7 @@ PRIOR: dict[str, float] = {
     "groups": 0.5,
     "expansion": 1.0,
     "head_dim": 0.5,
+    "window": 0.25,
     # blocks
     "deepen": 0.5,
     "shorten": 0.5,
@@ -45,6 +46,7 @@ PRIOR: dict[str, float] = {
     "head": 0.1,
     "add_stage": 0.1,
     "remove_stage": 0.1,
+    "class_token": 0.1,
     # of two parents, where the algorithm draws two: these two against each other
     "crossover": 1.0,
     "crossover_stage": 0.25,

@@ -14,9 +14,10 @@ from uninas.edits.blocks import block_at_width, bounded
 from uninas.edits.channels import leading, reading
 from uninas.edits.edit import Edit
 from uninas.edits.forms import ACTIVATIONS, ENTRIES, HEADS, STEMS
+from uninas.edits.macros import chain
 from uninas.errors import InputError
-from uninas.graph import Architecture, Block, Graph, Stage
-from uninas.ops import Op, op
+from uninas.graph import Architecture, Block, Graph, Node, Stage
+from uninas.ops import IllTyped, Op, op
 from uninas.text import parse_graph
 
 _WIDEST = 1 << 16
@@ -121,6 +122,32 @@ def remove_stage(architecture: Architecture, edit: Edit) -> Architecture:
     return _joined(architecture, stages, edit.stage, stage.width, _given(architecture, edit.stage))
 
 
+def class_token(architecture: Architecture, edit: Edit) -> Architecture:
+    """Put a class token in front of the last stage's pixels, which the head reads in place of their mean; or take it away."""
+    stage, head = architecture.stages[-1], architecture.head or chain(op("layer_norm"))
+    if stage.entry is None:
+        raise InputError("expected a last stage with an entry, to put a class token at its end, came none")
+    entry, token, take, mean = stage.entry, op("class_token"), op("take_class_token"), op("global_average_pool")
+    if stage.tokens:
+        operation, inputs = entry.nodes[entry.output]
+        if operation.name != token.name:
+            raise IllTyped("the class token was put in before the last stage")
+        entry, head = Graph(entry.nodes, inputs[0]), _with_op(head, take, mean)
+    else:
+        entry, pooled = _followed(entry, token), any(node.op is mean for node in head.nodes)
+        head = _with_op(head, mean, take) if pooled else _followed(head, take)
+    stages = (*architecture.stages[:-1], replace(stage, entry=entry, tokens=1 - stage.tokens))
+    return architecture.replace(stages=stages, head=head)
+
+
+def _followed(graph: Graph, operation: Op) -> Graph:
+    return Graph((*graph.nodes, Node(operation, (graph.output,))), len(graph.nodes))
+
+
+def _with_op(graph: Graph, old: Op, new: Op) -> Graph:
+    return Graph(tuple([Node(new, node.inputs) if node.op is old else node for node in graph.nodes]), graph.output)
+
+
 # --- crossover of a stage -------------------------------------------------------------------------------------------------
 
 
@@ -181,6 +208,7 @@ STAGE_EDITS: dict[str, Callable[[Architecture, Edit], Architecture]] = {
     "head": head,
     "add_stage": add_stage,
     "remove_stage": remove_stage,
+    "class_token": class_token,
     "crossover_stage": crossover_stage,
 }
 """Kind of edit -> function."""
