@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from benchmarks.page import RESULTS, command, publish, setting, table
 from search import config
@@ -160,6 +161,7 @@ def picture(measured: dict[str, Statistics]) -> str:
             for (name, values), colour in zip(logs.items(), COLOURS, strict=True):
                 axes.hist(10**values, bins=np.logspace(low, high, 41), histtype="step", color=colour, label=name)
             axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_xlabel(words)
             axes.set_ylabel("samples")
 

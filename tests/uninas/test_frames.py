@@ -452,6 +452,7 @@ def test_walks_stay_well_typed(seed: int) -> None:
         parent = child
     with torch.device("meta"):
         assert module_params(build(parent)) == cost(parent).params
+        assert executed_macs(build(parent, fused=False), parent.input_size, device="meta") == cost(parent).macs
 
 
 def test_edits_change_plain_blocks_and_keep_their_kind() -> None:

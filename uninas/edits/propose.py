@@ -16,7 +16,7 @@ from uninas.edits.fragments import UNIVERSAL, Vocabulary
 from uninas.edits.parts import site
 from uninas.edits.stages import crossover_stage_edit
 from uninas.errors import InputError
-from uninas.graph import IDENTITY, Architecture, Graph
+from uninas.graph import Architecture, Graph
 from uninas.ops import IllTyped
 
 PRIOR: dict[str, float] = {
@@ -127,26 +127,24 @@ def propose(
 
 def _inside(kind: str, parent: Architecture, rng: random.Random, words: Vocabulary) -> Edit | Rejection:
     """An edit inside a graph: one of a block as likely as one of the frame, graph by graph."""
-    places = [Edit(kind, s, b) for s, b in blocks_of(parent)]
+    places = [("block", s, b) for s, b in blocks_of(parent)]
     if isinstance(parent.stem, Graph):
-        places.append(Edit(kind, part="stem"))
-    places += [Edit(kind, s, part="entry") for s, stage in enumerate(parent.stages) if stage.entry is not None]
+        places.append(("stem", 0, 0))
+    places += [("entry", s, 0) for s, stage in enumerate(parent.stages) if stage.entry is not None]
     if parent.head is not None:
-        places.append(Edit(kind, part="head"))
+        places.append(("head", 0, 0))
     if not places:
         return Rejection("no_site", "the network has no block, and no graph as its stem, an entry or its head")
-    place = places[rng.randrange(len(places))]
-    if place.part == "block":
-        subblocks = parent.stages[place.stage].blocks[place.block].subblocks
-        place = Edit(kind, place.stage, place.block, rng.randrange(len(subblocks)))
-    at = site(parent, place)
+    part, stage, block = places[rng.randrange(len(places))]
+    sub = rng.randrange(len(parent.stages[stage].blocks[block].subblocks)) if part == "block" else 0
+    at = site(parent, Edit(kind, stage, block, sub, part=part))
     arguments = None
-    if at.graph is not IDENTITY or kind in ("insert", "fork"):
-        arguments = GRAPH_DRAWS[kind](Where(at.graph, at.types, words, place.part == "head"), rng)
+    if len(at.graph.nodes) > 1 or kind in ("insert", "fork"):
+        arguments = GRAPH_DRAWS[kind](Where(at.graph, at.types, words, part == "head"), rng)
     if arguments is None:
-        where = f"stage {place.stage}, block {place.block}" if place.part == "block" else f"the {place.part}"
+        where = f"stage {stage}, block {block}" if part == "block" else f"the {part}"
         return Rejection("no_site", f"no place for {kind} in {where}")
-    return Edit(kind, place.stage, place.block, place.sub, arguments, place.part)
+    return Edit(kind, stage, block, sub, arguments, part)
 
 
 def propose_crossover(
