@@ -18,12 +18,13 @@ The digest of an architecture is the SHA-256 of its canonical text.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from fractions import Fraction
 from operator import is_
 from typing import Literal
 
 from uninas.graph import Architecture, Block, Graph, Node, Stage, entry_stride
-from uninas.labelling import TooSymmetric, numbered
+from uninas.labelling import MOST_WORK, TooSymmetric, numbered
 from uninas.ops import INPUT, FeatureMap, Op, Type, op
 
 EMPTY = Block((None, None))
@@ -35,37 +36,59 @@ def canonicalise(architecture: Architecture) -> Architecture:
     if "canonical" in architecture.memo:  # asked for several times for each candidate of a search
         return architecture
     stem, head = architecture.stem, architecture.head
+    tally = _Tally()
     if isinstance(stem, Graph):
         channels = stem.frame_types(architecture.in_channels)[stem.output][0]
         stem = canonical_frame(stem, architecture.in_channels)
+        tally.count([stem])
     else:
         channels = stem[1]
     stages = []
     changed = stem is not architecture.stem
     for stage in architecture.stages:
-        form = _canonical_stage(stage, channels)
+        form = _canonical_stage(stage, channels, tally)
         changed = changed or form is not stage
         stages.append(form)
         channels = stage.width
     if head is not None:
         head = canonical_frame(head, channels)
+        tally.count([head])
         changed = changed or head is not architecture.head
     result = architecture.replace(stages=tuple(stages), stem=stem, head=head) if changed else architecture
     result.memo["canonical"] = True
     return result
 
 
-def _canonical_stage(stage: Stage, channels: int) -> Stage:
+class _Tally:
+    """The work of an architecture's searches for symmetries. A file may hold many graphs, each within the bound of one."""
+
+    def __init__(self) -> None:
+        self.met: dict[int, int] = {}
+
+    def count(self, graphs: Iterable[Graph | None]) -> None:
+        """Raise TooSymmetric where all graphs met are more than twice what one may be."""
+        for graph in graphs:
+            if graph is not None and "work" in graph.memo:
+                self.met[id(graph)] = graph.memo["work"]
+                if len(self.met) > 1 and sum(self.met.values()) > 2 * MOST_WORK:
+                    raise TooSymmetric("the network's graphs have too many symmetries to be put in canonical form together")
+
+
+def _canonical_stage(stage: Stage, channels: int, tally: _Tally) -> Stage:
     """The canonical form of a stage that reads a map of so many channels."""
     if "canonical" in stage.memo:
+        for block in stage.blocks:
+            tally.count(block.subblocks)
         return stage
     entry = stage.entry
     if entry is not None:
         entry_stride(stage, channels)
         entry = canonical_frame(entry, channels)
+        tally.count([entry])
     blocks: list[Block] = []
     for block in stage.blocks:
         form = _canonical_block(block, stage.width)
+        tally.count(form.subblocks)
         if form is not EMPTY or (not blocks and entry is None):
             blocks.append(block if form is EMPTY and block == EMPTY else form)
     if not blocks and stage.blocks:
@@ -147,12 +170,14 @@ def canonical_frame(graph: Graph, channels: int) -> Graph:
 def _form(graph: Graph, types: tuple[Type, ...]) -> Graph:
     memo = graph.memo
     if "canonical" not in memo:
-        result = numbered(*_simplify(graph, types))
+        result, work = numbered(*_simplify(graph, types))
         # One object for one form: a canonical graph is its own, and says so by True. Were it to refer to itself, only Python's
         # collector could free it, whose passes over all that a search keeps take seconds.
         result = graph if result == graph else result
         memo["canonical"] = result
         result.memo["canonical"] = True
+        if work:
+            result.memo["work"] = work
     found: Graph | Literal[True] = memo["canonical"]
     return graph if found is True else found
 
