@@ -6,6 +6,7 @@ added there is attacked, too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from functools import cache
 from typing import Any
 
 from uninas import PRESETS, ZOO, InputError, Rejection, canonicalise, mutate, op, preset, to_text
+from uninas.attributes import Attribute, Value
 from uninas.graph import Graph, Node
 from uninas.ops import INPUT, TABLE, FeatureMap, IllTyped, Op, Type
 from uninas.reference import to_reference
@@ -264,10 +266,7 @@ def random_graph(rng: random.Random, width: int, size: int) -> Graph:
     names = [name for name in TABLE if name != "input"]
     for _ in range(size):
         for _ in range(20):  # attempts at a node that fits
-            name = rng.choice(names)
-            operation = _read(_op_text(rng, name))
-            if operation is None:
-                continue
+            operation = _fitting_op(rng, rng.choice(names))
             arity = operation.spec.arity
             count = rng.choice([1, 2, 2, 3, 9]) if arity is None else arity
             recent = rng.random() < 0.7
@@ -283,13 +282,23 @@ def random_graph(rng: random.Random, width: int, size: int) -> Graph:
     return Graph(tuple(nodes), fitting[-1])
 
 
-def _read(text: str) -> Op | None:
-    from uninas import parse_op
+def _fitting_op(rng: random.Random, name: str) -> Op:
+    """An operation whose attributes each have a value that it may take, most at their default."""
+    values: dict[str, Any] = {}
+    for attribute in TABLE[name].attributes:
+        if attribute.default is None or rng.random() < 0.4:
+            values[attribute.name] = rng.choice(_accepted(attribute))
+    return op(name, **values)
 
-    try:
-        return parse_op(text)
-    except InputError:
-        return None
+
+@cache
+def _accepted(attribute: Attribute) -> tuple[Value, ...]:
+    """The values of ours that an attribute's reader takes."""
+    found: list[Value] = []
+    for text in _VALUES:
+        with contextlib.suppress(InputError):
+            found.append(attribute.read(text))
+    return tuple(found)
 
 
 def network_of(rng: random.Random, graphs: list[Graph], width: int) -> bytes:
