@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -102,32 +104,45 @@ def chunk(seed: int, first: int, last: int) -> None:
     print(json.dumps({"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
 
 
-def results(seed: int, files: int) -> tuple[list[dict[str, Any]], int]:
-    """All files' results, and the largest peak of a process; a process that dies is a result of the file it died of."""
+def run(seed: int, first: int, last: int, tell: Callable[[dict[str, Any]], None]) -> tuple[list[dict[str, Any]], int]:
+    """The results of files first .. last - 1, and the largest peak; a process that dies is a result of the file it died of."""
     found: list[dict[str, Any]] = []
     peak = 0
+    while first + len(found) < last:
+        again = [sys.executable, "-m", "benchmarks.fuzz", "--seed", str(seed), "--chunk", str(first + len(found)), str(last)]
+        with subprocess.Popen(again, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                made = json.loads(line)
+                peak = max(peak, made.get("peak", 0))
+                if "number" in made:
+                    found.append(made)
+                    tell(made)
+        number = first + len(found)
+        if number < last:
+            kind, content = file_of(seed, number)
+            found.append({"number": number, "kind": kind, "bytes": len(content), "seconds": 0.0,
+                          "outcome": f"the process died ({process.returncode})"})  # fmt: skip
+            tell(found[-1])
+    return found, peak
+
+
+def results(seed: int, files: int, workers: int) -> tuple[list[dict[str, Any]], int]:
+    """All files' results in order, and the largest peak of a process."""
     columns = (TextColumn("files"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
                TextColumn("{task.description}"))  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    wrong, slowest = 0, 0.0
+    with Progress(*columns, console=Console(stderr=True)) as bar, ThreadPoolExecutor(workers) as pool:
         task = bar.add_task("", total=files)
-        while len(found) < files:
-            last = min(files, len(found) + _CHUNK)
-            again = [sys.executable, "-m", "benchmarks.fuzz", "--seed", str(seed), "--chunk", str(len(found)), str(last)]
-            with subprocess.Popen(again, stdout=subprocess.PIPE, text=True) as process:
-                assert process.stdout is not None
-                for line in process.stdout:
-                    made = json.loads(line)
-                    peak = max(peak, made.get("peak", 0))
-                    if "number" in made:
-                        found.append(made)
-                        wrong = sum(one["outcome"] not in FINE for one in found[-_CHUNK:])
-                        slowest = max(one["seconds"] for one in found[-_CHUNK:])
-                        bar.update(task, completed=len(found), description=f"wrong {wrong}, slowest {slowest:.2f} s, of the last")
-            if process.returncode and len(found) < last:
-                kind, content = file_of(seed, len(found))
-                found.append({"number": len(found), "kind": kind, "bytes": len(content), "seconds": 0.0,
-                              "outcome": f"the process died ({process.returncode})"})  # fmt: skip
-    return found, peak
+
+        def tell(made: dict[str, Any]) -> None:
+            nonlocal wrong, slowest
+            wrong, slowest = wrong + (made["outcome"] not in FINE), max(slowest, made["seconds"])
+            bar.update(task, advance=1, description=f"wrong {wrong}, slowest {slowest:.2f} CPU-s")
+
+        chunks = [pool.submit(run, seed, i, min(files, i + _CHUNK), tell) for i in range(0, files, _CHUNK)]
+        parts = [part.result() for part in chunks]
+    return [one for found, _ in parts for one in found], max(peak for _, peak in parts)
 
 
 def page(found: list[dict[str, Any]], peak: int, base: int) -> str:
@@ -160,6 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=10_000, help="how many (default 10000)")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other files (default 0)")
+    parser.add_argument("--workers", type=int, default=1, help="processes at a time (default 1)")
     parser.add_argument("--one", type=int, help="only the file of that number, which is kept in the current folder")
     parser.add_argument("--write", action="store_true", help="keep the page as docs/benchmarks/fuzz.md")
     parser.add_argument("--chunk", type=int, nargs=2, help=argparse.SUPPRESS)  # those files in this process
@@ -174,7 +190,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as made:
             print(json.dumps(attempt(options.seed, options.one, Path(made)), indent=1), path, sep="\n")
         return
-    found, peak = results(options.seed, options.files)
+    found, peak = results(options.seed, options.files, options.workers)
     again = [sys.executable, "-m", "benchmarks.fuzz", "--seed", str(options.seed), "--chunk", "0", "0"]
     base = json.loads(subprocess.run(again, check=True, capture_output=True, text=True).stdout)["peak"]
     publish(page(found, peak, base), "fuzz", write=options.write)

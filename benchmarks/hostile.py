@@ -121,7 +121,7 @@ def _change(value: Any, rng: random.Random) -> None:
     box, key = rng.choice(places)
     how = rng.randrange(5)
     if how == 0:
-        box[key] = rng.choice(_SCALARS)
+        box[key] = deepcopy(rng.choice(_SCALARS))
     elif how == 1:
         del box[key]
     elif how == 2:
@@ -201,7 +201,7 @@ def garbage(rng: random.Random) -> bytes:
 
 def _random_json(rng: random.Random, depth: int) -> Any:
     if depth == 0 or rng.random() < 0.2:
-        return rng.choice(_SCALARS)
+        return deepcopy(rng.choice(_SCALARS))
     if rng.random() < 0.5:
         return [_random_json(rng, depth - 1) for _ in range(rng.randrange(5))]
     keys = (

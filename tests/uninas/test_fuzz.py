@@ -35,6 +35,12 @@ def test_hostile_files_are_networks_or_are_refused(tmp_path: Path) -> None:
     assert sum(found[LATER] for found in outcomes.values()) == 0, "what is read is well typed"
 
 
+def test_a_file_follows_from_its_number_alone() -> None:
+    files = [file_of(0, number) for number in range(300)]
+    assert [file_of(0, number) for number in reversed(range(300))] == files[::-1]
+    assert {kind for kind, _ in files} == set(KINDS)
+
+
 def test_random_graphs_have_every_operation() -> None:
     """Whatever the table of operations holds, is drawn, with attributes off their defaults."""
     met: set[str] = set()

@@ -30,6 +30,7 @@ from uninas.errors import InputError
 from uninas.graph import Graph, Node
 from uninas.ops import AttentionMap, Op, Type, op
 from uninas.reference.classes import CLASS_OF, EACH_CHANNEL, HEAD_DIM, HEADS, MOST_BRANCHES, Part, sequence
+from uninas.reference.dominators import Dominators
 from uninas.reference.pieces import with_pieces
 
 _MOST_STEPS = 20_000  # nodes written, and tried in vain
@@ -103,70 +104,9 @@ class _Parser:
         self, graph: Graph, types: tuple[Type, ...], *, any_heads: bool, constants: bool = False, prefer: int = 1
     ) -> None:
         self.nodes, self.output, self.types = graph.nodes, graph.output, types
-        self.any_heads, self.constants = any_heads, constants
-        self.prefer = prefer  # the later (1) or the earlier (-1) of two constants on which as much depends
+        self.any_heads = any_heads
         self.steps_left = _MOST_STEPS
-        self.above = [-1]  # the immediate dominator of each node; -1 for none
-        self.root = [0]  # where its dominators end: at the input, or at a constant, which only reads zeros
-        self.weight = self.weights()
-        for index in range(1, len(self.nodes)):
-            moving = self.moving(self.inputs(index))
-            self.above.append(self.meet(moving))
-            self.root.append(self.root[moving[0]] if moving else index)
-
-    def inputs(self, node: int) -> tuple[int, ...]:
-        """What a node depends on."""
-        operation, inputs = self.nodes[node]
-        return () if self.constants and operation.name == "zero" else inputs
-
-    def weights(self) -> list[int]:
-        """How many nodes depend on each node that only reads zeros; of the input more than any."""
-        weight = [0] * len(self.nodes)
-        if not any(self.is_zero(node) for node in range(1, len(self.nodes))):
-            return weight
-        roots = [0]  # of each node the constants that it depends on, a bit each
-        for node in range(1, len(self.nodes)):
-            read = [i for i in self.inputs(node) if not self.is_zero(i)]
-            found = 0 if read or self.is_zero(node) else 1 << node
-            for i in read:
-                found |= roots[i]
-            roots.append(found)
-            while found:
-                weight[found.bit_length() - 1] += 1
-                found &= ~(1 << found.bit_length() - 1)
-        return [len(self.nodes), *weight[1:]]
-
-    def is_zero(self, node: int) -> bool:
-        return self.constants and self.nodes[node].op.name == "zero"
-
-    def moving(self, nodes: Sequence[int]) -> list[int]:
-        """Those of some nodes that come from one root: the input, else the constant on which most depends. All others may stand
-        anywhere, each for itself."""
-        found = [node for node in nodes if not self.is_zero(node)]
-        if not found:
-            return []
-        chosen = max((self.root[node] for node in found), key=lambda root: (self.weight[root], self.prefer * root))
-        return [node for node in found if self.root[node] == chosen]
-
-    def constant(self, node: int) -> bool:
-        """Whether a node depends on zeros alone."""
-        return self.root[node] != 0 or self.is_zero(node)
-
-    def meet(self, nodes: Sequence[int]) -> int:
-        """The nearest common dominator; -1 for none."""
-        if not nodes:
-            return -1
-        found = nodes[0]
-        for node in nodes[1:]:
-            while found != node:
-                found, node = (self.above[found], node) if found > node else (found, self.above[node])
-        return found
-
-    def upwards(self, node: int, start: int) -> Iterator[int]:
-        """A node and its dominators below `start`, nearest first."""
-        while node not in (start, -1):
-            yield node
-            node = self.above[node]
+        self.dominators = Dominators(graph.nodes, constants=constants, prefer=prefer)
 
     def whole(self) -> Part:
         """The tree, in which everything that costs anything stands once."""
@@ -178,7 +118,7 @@ class _Parser:
         reached[self.output] = True
         for index in range(len(self.nodes) - 1, 0, -1):
             if reached[index]:
-                for i in self.inputs(index):
+                for i in self.dominators.inputs(index):
                     reached[i] = True
             spec = self.nodes[index].op.spec
             if not reached[index] and (spec.parameters or spec.macs):
@@ -206,7 +146,7 @@ class _Parser:
         """The last part of a series that ends at `node`, and the node that it reads (-1: it may read anything)."""
         operation, inputs = self.nodes[node]
         made, name = self.types[node], operation.name
-        if name == "zero" and self.constants:
+        if self.dominators.is_zero(node):
             return Part("Zero", made), -1
         kind = CLASS_OF.get(operation)
         if kind is not None:
@@ -233,10 +173,10 @@ class _Parser:
     def around(self, node: int, start: int, opens: Callable[[Node], bool]) -> tuple[int, int, Part]:
         """(where it begins, what it reads, what is inside) of a part that ends at `node`; (-1, -1, ...) before a constant."""
         (last,) = self.nodes[node].inputs
-        for first in self.upwards(last, start):
+        for first in self.dominators.upwards(last, start):
             if opens(self.nodes[first]) and _alike(self.types[self.nodes[first].inputs[0]], self.types[node]):
                 return first, self.nodes[first].inputs[0], self.series(last, first)
-        if self.constant(last):
+        if self.dominators.constant(last):
             return -1, -1, self.series(last, -1)
         raise Unsayable("nothing before it, on all paths, begins what it ends", node)
 
@@ -259,10 +199,10 @@ class _Parser:
 
     def fork(self, node: int, start: int, ends: Sequence[int], merge: str) -> tuple[Part, int]:
         """Branches that copy one map."""
-        moving = self.moving(ends)
-        read = self.meet(moving)
+        moving = self.dominators.moving(ends)
+        read = self.dominators.meet(moving)
         while read not in (start, -1) and not _alike(self.types[read], self.types[node]):
-            read = self.above[read]
+            read = self.dominators.above[read]
         if -1 < read < start:
             raise Unsayable("one of its inputs comes from before the branches that it ends", node)
         branches = tuple([self.series(end, read if end in moving else -1) for end in ends])
@@ -305,7 +245,7 @@ class _Parser:
         return self.heads(node, start)
 
     def attends(self, node: int, start: int) -> bool:
-        return any(self.nodes[d].op.name == "matmul_av" for d in self.upwards(node, start))
+        return any(self.nodes[d].op.name == "matmul_av" for d in self.dominators.upwards(node, start))
 
     def chunk(self, node: int, start: int) -> tuple[Part, int]:
         """Branches that each read a piece of one map."""
@@ -313,8 +253,8 @@ class _Parser:
         begins: list[dict[int, int]] = []  # of each branch: map -> its piece that dominates the branch
         for index, end in enumerate(inputs):
             piece = op("slice", index=index, count=len(inputs))
-            begins.append({self.nodes[d].inputs[0]: d for d in self.upwards(end, start) if self.nodes[d].op is piece})
-        moving = [set(begin) for end, begin in zip(inputs, begins, strict=True) if not self.constant(end)]
+            begins.append({self.nodes[d].inputs[0]: d for d in self.dominators.upwards(end, start) if self.nodes[d].op is piece})
+        moving = [set(begin) for end, begin in zip(inputs, begins, strict=True) if not self.dominators.constant(end)]
         fitting = set.intersection(*moving) if moving else {-1}.union(*begins)
         fault = Unsayable("its inputs are not the pieces of one map of its channels, in order, each on a path of its own", node)
         for read in sorted((i for i in fitting if i < 0 or _alike(self.types[i], made)), reverse=True):
@@ -337,8 +277,8 @@ class _Parser:
         results: list[Part] = []
         source = -1
         for head, end in enumerate(inputs):
-            product = next((d for d in self.upwards(end, start) if self.nodes[d].op.name == "matmul_av"), None)
-            if product is None and not self.constant(end):
+            product = next((d for d in self.dominators.upwards(end, start) if self.nodes[d].op.name == "matmul_av"), None)
+            if product is None and not self.dominators.constant(end):
                 raise Unsayable(f"what is concatenated as head {head} is no attention", node)
             if product is None:
                 piece = sequence(self.types[end])
@@ -382,7 +322,7 @@ class _Parser:
         `piece`: number of the query's piece, and how many there are; `source`: the convolution, where it is known.
         """
         scores, value = self.nodes[node].inputs
-        query_key = next((d for d in self.upwards(scores, start) if self.nodes[d].op.name == "matmul_qk"), None)
+        query_key = next((d for d in self.dominators.upwards(scores, start) if self.nodes[d].op.name == "matmul_qk"), None)
         if query_key is None:
             raise Unsayable("its map does not come from one product of a query and a key", node)
         if self.nodes[query_key].op.values["head_dim"] != HEAD_DIM:
@@ -391,8 +331,8 @@ class _Parser:
         for offset, end in enumerate((*self.nodes[query_key].inputs, value)):
             number, count = piece[0] + offset, piece[1]
             wanted = op("slice", index=number, count=count)
-            at = next((d for d in self.upwards(end, start) if self.nodes[d].op is wanted), None)
-            if at is None and self.constant(end):
+            at = next((d for d in self.dominators.upwards(end, start) if self.nodes[d].op is wanted), None)
+            if at is None and self.dominators.constant(end):
                 found.append(self.series(end, -1))
                 continue
             read = -1 if at is None else self.nodes[at].inputs[0]
