@@ -53,7 +53,7 @@ def to_reference_names(state: Mapping[str, Tensor], layers: Sequence[Layer]) -> 
         if layer.ours not in ours:
             raise InputError(f"expected weights with a layer {layer.ours}; there is none")
         for leaf, value in ours[layer.ours].items():
-            value = value.detach().cpu()
+            value = value.detach().cpu().float()
             rows = value if layer.rows is None else value[list(layer.rows)]
             made[f"{layer.theirs}.{TABLES.get(leaf, leaf)}"] = (rows.flatten() if leaf in TABLES else rows).numpy()
     without = sorted(ours.keys() - {layer.ours for layer in layers})

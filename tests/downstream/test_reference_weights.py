@@ -177,6 +177,25 @@ def test_the_command_writes_what_the_commands_read(tmp_path: Path, capsys: pytes
     assert "w/NAME" in (out / "README.md").read_text(encoding="utf-8")
 
 
+def test_weights_of_a_file_have_the_files_own_names(tmp_path: Path) -> None:
+    """Which are others than those of what would be written: series in series, for one."""
+    inner = {"class": "SequentialModule", "params": {"modules": [{"class": "Conv1", "params": {}}]}}
+    block = {"subblock1": {"class": "SequentialModule", "params": {"modules": [inner]}}, "subblock2": {"class": "Conv3"}}
+    document = {
+        "img_size": 16, "num_classes": 2, "embed_dim": [8], "stem_width": [4, 8], "model_str": json.dumps([[block]]),
+    }  # fmt: skip
+    (tmp_path / "net.json").write_text(json.dumps(document), encoding="utf-8")
+    network, layers = read_reference(document, "net.json")
+    assert {layer.theirs for layer in layers} != {layer.theirs for layer in reference_layers(network)}
+    module = scramble(build(network)).eval()
+    save(module.state_dict(), tmp_path / "w.npz", layers)
+    assert "stages.0.blocks.0.subblock1.sequential.0.sequential.0.conv.weight" in read(tmp_path / "w.npz")
+    pictures = noise(2, 3, 16, 16)
+    with torch.no_grad():
+        made = subject_of(str(tmp_path / "net.json"), weights=tmp_path / "w.npz").model()(pictures)
+        assert distance(made, module(pictures)) < 1e-4
+
+
 def test_fresh_weights_are_not_written_and_odd_maps_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "net.json").write_text(to_text(tiny("RE", (36, 36))), encoding="utf-8")
     with pytest.raises(SystemExit) as left:

@@ -315,3 +315,19 @@ def test_a_deep_place_is_a_short_message() -> None:
         from_reference(document, "net.json")
     assert "stage 0, block 0" in str(caught.value)
     assert len(str(caught.value)) < 700
+
+
+def test_a_map_that_is_read_whole_and_in_pieces_is_found_again() -> None:
+    """The canonical form reads the parts of a concatenation where the file takes it apart."""
+    halves = ("%2 = conv(kernel=1) %1", "%3 = slice(index=1, count=2) %0", "%4 = concat %2 %3")
+    graph = graph_of(
+        "%1 = slice(index=0, count=2) %0", *halves, "%5 = conv(kernel=3) %4", "%6 = sigmoid %5",
+        "%7 = slice(index=0, count=2) %4", "%8 = batch_norm %7", "%9 = slice(index=1, count=2) %4", "%10 = concat %8 %9",
+        "%11 = multiply %10 %6", "return %11",
+    )  # fmt: skip
+    network = around(graph)
+    canonical = canonicalise(network)
+    reduced = canonical.stages[0].blocks[0].subblocks[0]
+    assert reduced is not None
+    assert sum(node.op.name == "slice" for node in reduced.nodes) == 2, "of the input alone"
+    assert again(network).digest == again(canonical).digest == network.digest
