@@ -18,7 +18,7 @@ The digest of an architecture is the SHA-256 of its canonical text.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from operator import is_
 from typing import Literal
@@ -29,6 +29,8 @@ from uninas.ops import INPUT, FeatureMap, Op, Type, op
 
 EMPTY = Block((None, None))
 """The block that does nothing, in the one form that canonical architectures have for it."""
+
+_BLOCKS_KEPT = 32  # of a stage whose text is kept for its neighbours
 
 
 def canonicalise(architecture: Architecture) -> Architecture:
@@ -116,35 +118,44 @@ def _canonical_block(block: Block, width: int) -> Block:
 
 def canonical_text(architecture: Architecture) -> str:
     """The text that the digest is made of: complete, without names or formatting choices."""
-    canonical = canonicalise(architecture)
-    height, width = canonical.input_size
-    stem = "graph" if isinstance(canonical.stem, Graph) else canonical.stem
-    parts = [f"uninas 1 in={canonical.in_channels} {height}x{width} stem={stem} classes={canonical.classes}"]
-    if isinstance(canonical.stem, Graph):
-        parts.append(canonical.stem.text)
-    for stage in canonical.stages:
-        parts.append(_stage_text(stage))
-    if canonical.head is not None:
-        parts += ["head", canonical.head.text]
-    return "\n".join(parts)
-
-
-def _stage_text(stage: Stage) -> str:
-    if "text" not in stage.memo:
-        parts = [f"stage {stage.width}"]
-        if stage.entry is not None:
-            parts += ["entry", stage.entry.text]
-        for block in stage.blocks:
-            parts.append("block" if block.residual else "plain block")
-            parts += ["absent" if graph is None else graph.text for graph in block.subblocks]
-        stage.memo["text"] = "\n".join(parts)
-    found: str = stage.memo["text"]
-    return found
+    return "\n".join(_parts(canonicalise(architecture)))
 
 
 def digest(architecture: Architecture) -> str:
     """SHA-256 of the canonical text."""
-    return hashlib.sha256(canonical_text(architecture).encode()).hexdigest()
+    made = hashlib.sha256()
+    for number, part in enumerate(_parts(canonicalise(architecture))):  # never whole: a small file can mean a text of gigabytes
+        made.update(f"\n{part}".encode() if number else part.encode())
+    return made.hexdigest()
+
+
+def _parts(canonical: Architecture) -> Iterator[str]:
+    """The lines of the canonical text, several at a time."""
+    height, width = canonical.input_size
+    stem = "graph" if isinstance(canonical.stem, Graph) else canonical.stem
+    yield f"uninas 1 in={canonical.in_channels} {height}x{width} stem={stem} classes={canonical.classes}"
+    if isinstance(canonical.stem, Graph):
+        yield canonical.stem.text
+    for stage in canonical.stages:
+        if len(stage.blocks) > _BLOCKS_KEPT:
+            yield from _stage_parts(stage)
+            continue
+        if "text" not in stage.memo:
+            stage.memo["text"] = "\n".join(_stage_parts(stage))
+        yield stage.memo["text"]
+    if canonical.head is not None:
+        yield "head"
+        yield canonical.head.text
+
+
+def _stage_parts(stage: Stage) -> Iterator[str]:
+    yield f"stage {stage.width}"
+    if stage.entry is not None:
+        yield "entry"
+        yield stage.entry.text
+    for block in stage.blocks:
+        yield "block" if block.residual else "plain block"
+        yield from ("absent" if graph is None else graph.text for graph in block.subblocks)
 
 
 def canonical_graph(graph: Graph, width: int) -> Graph | None:

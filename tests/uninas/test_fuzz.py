@@ -5,8 +5,10 @@ The bounds of time are held by `python -m benchmarks.fuzz`; here the work is cou
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 
 from benchmarks.fuzz import FINE, LATER, NETWORK, REFUSED, outcome
 from benchmarks.hostile import KINDS, file_of, random_graph
-from uninas import Graph, Node, canonicalise, cost, live, op, parse
+from uninas import Graph, Node, canonical_text, canonicalise, cost, live, op, parse
 from uninas.canonical import TooSymmetric
 from uninas.ops import INPUT, TABLE
 
@@ -87,3 +89,19 @@ def test_the_symmetries_of_all_graphs_together_are_bounded() -> None:
     many = parse(document(graphs, [[name, "absent"] for name in graphs]))
     with pytest.raises(TooSymmetric, match="together"):
         canonicalise(many)
+
+
+def test_a_digest_takes_no_more_memory_than_a_stage() -> None:
+    """The text of a file of 100 kB may have gigabytes."""
+    chain = Graph((Node(INPUT, ()), *(Node(op("gelu"), (i,)) for i in range(300))), 300)
+    network = parse(document({"g1": chain}, [{"plain": ["g1"] * 16}] * 500))
+    tracemalloc.start()
+    try:
+        found = network.digest
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 << 20
+    text = canonical_text(network)
+    assert len(text) > 30 << 20
+    assert found == hashlib.sha256(text.encode()).hexdigest()
