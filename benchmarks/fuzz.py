@@ -3,7 +3,7 @@
     python -m benchmarks.fuzz --files 100000 --seed 0 --write
     python -m benchmarks.fuzz --seed 0 --one 4711              one file again: its content is kept, its outcome printed
 
-Each file is written to the disk, loaded as every command loads it, and what comes of it is put in canonical form, costed and
+Each file is written to the disk, loaded as every command loads it, and what comes of it is put in canonical form, costed, named and
 looked over for operations without meaning. Processes of their own run them, with limits on memory and on the seconds of one file.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import resource
 import signal
 import subprocess
@@ -29,13 +30,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.hostile import KINDS, LARGEST, file_of
 from benchmarks.page import command, publish, setting, table
 from uninas import InputError, canonicalise, cost, load, warnings_of
-from uninas.canonical import TooSymmetric
+from uninas.canonical import TooSymmetric, digest
 
 AT_MOST = 2.0
 """CPU-seconds that one file may take."""
 
 _STOP = 20  # CPU-seconds after which a file is given up
 _MEMORY = 2 << 30  # bytes of address space of a process
+_LONGEST = 700  # characters of a refusal
 _CHUNK = 1_000  # files of one process
 
 NETWORK, REFUSED, SYMMETRIC, LATER = "a network", "refused when read", "too symmetric", "refused later"
@@ -54,12 +56,12 @@ def outcome(content: bytes, folder: Path) -> str:
         architecture = load(path)
     except InputError as error:
         said = str(error)
-        return REFUSED if 0 < len(said) < 1500 and "\n" not in said else f"a message of {len(said)} characters"
+        return REFUSED if 0 < len(said) < _LONGEST and "\n" not in said else "a message too long"
     except _Late:
         return f"no end after {_STOP} s in reading"
     except BaseException as error:
         return f"{type(error).__name__} in reading"
-    for step in (canonicalise, cost, warnings_of):
+    for step in (canonicalise, cost, warnings_of, digest):
         try:
             step(architecture)
         except TooSymmetric:
@@ -101,7 +103,14 @@ def chunk(seed: int, first: int, last: int) -> None:
     with tempfile.TemporaryDirectory() as made:
         for number in range(first, last):
             print(json.dumps(attempt(seed, number, Path(made))), flush=True)
-    print(json.dumps({"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}), flush=True)
+    print(json.dumps({"peak": peak_memory()}), flush=True)
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held, in bytes. What `getrusage` says would count the process that began it."""
+    found = re.search(r"^VmHWM:\s*([0-9]+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 def run(seed: int, first: int, last: int, tell: Callable[[dict[str, Any]], None]) -> tuple[list[dict[str, Any]], int]:
@@ -160,9 +169,9 @@ def page(found: list[dict[str, Any]], peak: int, base: int) -> str:
     late = sum(one["seconds"] > AT_MOST for one in small)
     return "\n".join([
         "# Hostile files", "",
-        f"{len(found):,} files of both formats, damaged or made to be hard, through the reader, the canonical form, the cost",
-        f"and the warnings. Anything but a result or a refusal in one line: {wrong:,}. Files of at most {LARGEST // 1000} kB",
-        f"that took more than {AT_MOST:g} CPU-seconds: {late:,}.", "",
+        f"{len(found):,} files of both formats, damaged or made to be hard, through the reader, the canonical form, the cost,",
+        f"the warnings and the digest. Anything but a result or a refusal in one short line: {wrong:,}. Files of at most",
+        f"{LARGEST // 1000} kB that took more than {AT_MOST:g} CPU-seconds: {late:,}.", "",
         table(["kind", "files", *FINE, *others, "slowest, CPU-seconds"], rows), "",
         f"The slowest of at most {LARGEST // 1000} kB is number {worst['number']} ({worst['kind']}, {worst['bytes']:,} bytes): "
         f"{worst['seconds']:.3f} s.",

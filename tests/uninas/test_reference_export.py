@@ -303,6 +303,15 @@ def test_files_with_wrong_shapes_and_a_path_are_read_as_any_other(tmp_path: Path
     assert load(tmp_path / "net.json").digest == network.digest
 
 
+def test_a_long_letter_is_a_short_message() -> None:
+    document = {
+        "img_size": 16, "num_classes": 2, "embed_dim": [8], "stem_width": [4, 8], "model_str": json.dumps([["x" * 5000]]),
+    }  # fmt: skip
+    with pytest.raises(InputError, match="letter R, E or T") as caught:
+        from_reference(document, "net.json")
+    assert len(str(caught.value)) < 200
+
+
 def test_a_deep_place_is_a_short_message() -> None:
     node: Any = {"class": "Nothing"}
     for _ in range(60):
