@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from timm import create_model
 
+from downstream import reference_weights
 from downstream import weights as weights_files
 from downstream.timm_model import UniNASNet
 from downstream.train.settings import Settings, StackSettings, read
 from uninas.errors import InputError
 from uninas.graph import Architecture
-from uninas.source import load, metadata_of
+from uninas.source import load, load_layers, metadata_of
 
 __all__ = ["Subject", "subject_of"]
 
@@ -33,12 +34,13 @@ class Subject:
         architecture: of the network; its reference size and classes are not looked at.
         classes: of the classifier.
         size: (H, W) of the input.
-        weights: file that the weights are read from; None for fresh ones.
+        weights: file that the weights are read from, of ours or (.npz) of the reference's; None for fresh ones.
         labels: names of the classes, or None.
         seed: of fresh weights.
         metadata: what the architecture's file says of its origin.
         training: what the training was, for people; None where there was none.
         stack: settings of a detector or a segmenter, whose weights are those of the whole model then; None for a classifier.
+        source: what the architecture was loaded from.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Subject:
     metadata: Mapping[str, Any]
     training: Mapping[str, str] | None = None
     stack: StackSettings | None = None
+    source: str | Path = ""
 
     def model(self) -> UniNASNet:
         """Build the classifier, in evaluation mode; fresh where the weights are a detector's or a segmenter's.
@@ -63,7 +66,10 @@ class Subject:
             "uninas", arch=self.architecture, num_classes=self.classes, in_chans=self.architecture.in_channels
         )
         if self.weights is not None and self.stack is None:
-            weights_files.load(model, self.weights)
+            if self.weights.suffix == ".npz":
+                reference_weights.load(model, self.weights, load_layers(self.source, self.architecture))
+            else:
+                weights_files.load(model, self.weights)
         assert isinstance(model, UniNASNet)
         return model.eval()
 
@@ -80,7 +86,7 @@ def subject_of(
 
     Args:
         source: a preset, a file, the run of a search, or the run of a training, whose best weights, size and class names count.
-        weights: file of weights; None for those of a training's run, or fresh ones.
+        weights: file of weights, of ours or (.npz) of the reference's; None for those of a training's run, or fresh ones.
         classes: None for those of the training, or the architecture's.
         size: None for the training's, or the architecture's reference.
         seed: of fresh weights.
@@ -120,6 +126,7 @@ def subject_of(
         metadata=metadata_of(source),
         training=training,
         stack=stack,
+        source=source,
     )
 
 

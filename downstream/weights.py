@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from uninas.errors import InputError
 
-__all__ = ["load", "metadata", "must_fit", "read", "read_checkpoint", "save", "save_checkpoint"]
+__all__ = ["load", "metadata", "must_fit", "read", "read_checkpoint", "save", "save_checkpoint", "whole_file"]
 
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # keys under which checkpoints keep a state dict, best first
 _ARRAYS = {"_reconstruct": numpy._core.multiarray._reconstruct, "scalar": numpy._core.multiarray.scalar}  # type: ignore[attr-defined]
@@ -40,7 +40,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def save_checkpoint(data: Mapping[str, Any], path: Path) -> None:
     """Write tensors and plain data in torch's format, whole or not at all. Raises InputError as `save`."""
-    _whole(path, lambda part: torch.save(dict(data), part))
+    whole_file(path, lambda part: torch.save(dict(data), part))
 
 
 def read(path: str | Path, *, whole: bool = False) -> dict[str, Tensor]:
@@ -190,10 +190,11 @@ def save(tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str,
         InputError: the disk is full, or the folder cannot be written to.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    _whole(Path(path), lambda part: safetensors.torch.save_file(plain, part, dict(metadata or {})))
+    whole_file(Path(path), lambda part: safetensors.torch.save_file(plain, part, dict(metadata or {})))
 
 
-def _whole(path: Path, write: Callable[[Path], None]) -> None:
+def whole_file(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` make a file beside its place, then move it there. Raises InputError as `save`."""
     part = path.with_name(f".{path.name}.part")
     try:
         write(part)

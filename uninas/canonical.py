@@ -18,17 +18,20 @@ The digest of an architecture is the SHA-256 of its canonical text.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from operator import is_
 from typing import Literal
 
 from uninas.graph import Architecture, Block, Flow, Graph, Node, Stage
-from uninas.labelling import TooSymmetric, numbered
+from uninas.labelling import MOST_WORK, TooSymmetric, numbered
 from uninas.ops import INPUT, FeatureMap, Op, Type, op
 
 EMPTY = Block((None, None))
 """The block that does nothing, in the one form that canonical architectures have for it."""
+
+_BLOCKS_KEPT = 32  # of a stage whose text is kept for its neighbours
 
 
 def canonicalise(architecture: Architecture) -> Architecture:
@@ -36,32 +39,54 @@ def canonicalise(architecture: Architecture) -> Architecture:
     if "canonical" in architecture.memo:  # asked for several times for each candidate of a search
         return architecture
     flows, stem, head = architecture.flows(), architecture.stem, architecture.head
+    tally = _Tally()
     if isinstance(stem, Graph):
         stem = canonical_frame(stem, Flow(architecture.in_channels, architecture.image()))
+        tally.count([stem])
     stages = []
     changed = stem is not architecture.stem
     for stage, before in zip(architecture.stages, flows, strict=False):
-        form = _canonical_stage(stage, before)
+        form = _canonical_stage(stage, before, tally)
         changed = changed or form is not stage
         stages.append(form)
     if head is not None:
         head = canonical_frame(head, flows[-1])
+        tally.count([head])
         changed = changed or head is not architecture.head
     result = architecture.replace(stages=tuple(stages), stem=stem, head=head) if changed else architecture
     result.memo["canonical"] = True
     return result
 
 
-def _canonical_stage(stage: Stage, given: Flow) -> Stage:
+class _Tally:
+    """The work of an architecture's searches for symmetries. A file may hold many graphs, each within the bound of one."""
+
+    def __init__(self) -> None:
+        self.met: dict[int, int] = {}
+
+    def count(self, graphs: Iterable[Graph | None]) -> None:
+        """Raise TooSymmetric where all graphs met are more than twice what one may be."""
+        for graph in graphs:
+            if graph is not None and "work" in graph.memo:
+                self.met[id(graph)] = graph.memo["work"]
+                if len(self.met) > 1 and sum(self.met.values()) > 2 * MOST_WORK:
+                    raise TooSymmetric("the network's graphs have too many symmetries to be put in canonical form together")
+
+
+def _canonical_stage(stage: Stage, given: Flow, tally: _Tally) -> Stage:
     """The canonical form of a stage that reads that map."""
     entry = stage.entry
     if stage.memo.get("canonical", 0) == (None if entry is None else given[::2]):  # channels and class tokens
+        for block in stage.blocks:
+            tally.count(block.subblocks)
         return stage
     if entry is not None:
         entry = canonical_frame(entry, given)
+        tally.count([entry])
     blocks: list[Block] = []
     for block in stage.blocks:
         form = _canonical_block(block, stage)
+        tally.count(form.subblocks)
         if form is not EMPTY or (not blocks and entry is None):
             blocks.append(block if form is EMPTY and block == EMPTY else form)
     if not blocks and stage.blocks:
@@ -88,35 +113,44 @@ def _canonical_block(block: Block, stage: Stage) -> Block:
 
 def canonical_text(architecture: Architecture) -> str:
     """The text that the digest is made of: complete, without names or formatting choices."""
-    canonical = canonicalise(architecture)
-    height, width = canonical.input_size
-    stem = "graph" if isinstance(canonical.stem, Graph) else canonical.stem
-    parts = [f"uninas 1 in={canonical.in_channels} {height}x{width} stem={stem} classes={canonical.classes}"]
-    if isinstance(canonical.stem, Graph):
-        parts.append(canonical.stem.text)
-    for stage in canonical.stages:
-        parts.append(_stage_text(stage))
-    if canonical.head is not None:
-        parts += ["head", canonical.head.text]
-    return "\n".join(parts)
-
-
-def _stage_text(stage: Stage) -> str:
-    if "text" not in stage.memo:
-        parts = [f"stage {stage.width}" + (f" tokens={stage.tokens}" if stage.tokens else "")]
-        if stage.entry is not None:
-            parts += ["entry", stage.entry.text]
-        for block in stage.blocks:
-            parts.append("block" if block.residual else "plain block")
-            parts += ["absent" if graph is None else graph.text for graph in block.subblocks]
-        stage.memo["text"] = "\n".join(parts)
-    found: str = stage.memo["text"]
-    return found
+    return "\n".join(_parts(canonicalise(architecture)))
 
 
 def digest(architecture: Architecture) -> str:
     """SHA-256 of the canonical text."""
-    return hashlib.sha256(canonical_text(architecture).encode()).hexdigest()
+    made = hashlib.sha256()
+    for number, part in enumerate(_parts(canonicalise(architecture))):  # never whole: a small file can mean a text of gigabytes
+        made.update(f"\n{part}".encode() if number else part.encode())
+    return made.hexdigest()
+
+
+def _parts(canonical: Architecture) -> Iterator[str]:
+    """The lines of the canonical text, several at a time."""
+    height, width = canonical.input_size
+    stem = "graph" if isinstance(canonical.stem, Graph) else canonical.stem
+    yield f"uninas 1 in={canonical.in_channels} {height}x{width} stem={stem} classes={canonical.classes}"
+    if isinstance(canonical.stem, Graph):
+        yield canonical.stem.text
+    for stage in canonical.stages:
+        if len(stage.blocks) > _BLOCKS_KEPT:
+            yield from _stage_parts(stage)
+            continue
+        if "text" not in stage.memo:
+            stage.memo["text"] = "\n".join(_stage_parts(stage))
+        yield stage.memo["text"]
+    if canonical.head is not None:
+        yield "head"
+        yield canonical.head.text
+
+
+def _stage_parts(stage: Stage) -> Iterator[str]:
+    yield f"stage {stage.width}" + (f" tokens={stage.tokens}" if stage.tokens else "")
+    if stage.entry is not None:
+        yield "entry"
+        yield stage.entry.text
+    for block in stage.blocks:
+        yield "block" if block.residual else "plain block"
+        yield from ("absent" if graph is None else graph.text for graph in block.subblocks)
 
 
 def canonical_graph(graph: Graph, stage: Stage) -> Graph | None:
@@ -141,12 +175,14 @@ def canonical_frame(graph: Graph, given: Flow) -> Graph:
 def _form(graph: Graph, types: tuple[Type, ...]) -> Graph:
     memo = graph.memo
     if "canonical" not in memo:
-        result = numbered(*_simplify(graph, types))
+        result, work = numbered(*_simplify(graph, types))
         # One object for one form: a canonical graph is its own, and says so by True. Were it to refer to itself, only Python's
         # collector could free it, whose passes over all that a search keeps take seconds.
         result = graph if result == graph else result
         memo["canonical"] = result
         result.memo["canonical"] = True
+        if work:
+            result.memo["work"] = work
     found: Graph | Literal[True] = memo["canonical"]
     return graph if found is True else found
 

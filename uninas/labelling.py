@@ -16,7 +16,9 @@ from uninas.graph import Graph, Node
 
 _MASK64 = (1 << 64) - 1
 _MULTIPLIER = 0x9E3779B97F4A7C15
-_MOST_WORK = 500_000  # nodes and edges visited: about a second, and only adversarial graphs come near
+MOST_WORK = 300_000
+"""Nodes and edges visited: about half a second, and only adversarial graphs come near."""
+
 _MOST_ROUNDS = 10  # that even the largest graph may have
 _DEEPEST = 100  # siblings without a symmetry, nested
 
@@ -25,11 +27,17 @@ class TooSymmetric(InputError):
     """A graph whose symmetries would take too long to sort out."""
 
 
-def numbered(nodes: list[Node], output: int) -> Graph:
-    """The graph of the nodes that `output` needs, numbered canonically. Raises TooSymmetric."""
+def numbered(nodes: list[Node], output: int) -> tuple[Graph, int]:
+    """The graph of the nodes that `output` needs, numbered canonically, and the work of its search, 0 without one.
+
+    Raises TooSymmetric.
+    """
     base = [node.op.code for node in nodes]
     graph, _, tie = _walk(nodes, output, _upward(nodes, base))
-    return graph if tie is None else _Search(nodes, output).run(base)
+    if tie is None:
+        return graph, 0
+    search = _Search(nodes, output)
+    return search.run(base), search.most_work - search.work_left
 
 
 # --- colours --------------------------------------------------------------------------------------------------------------
@@ -122,7 +130,7 @@ class _Search:
     def __init__(self, nodes: list[Node], output: int) -> None:
         self.nodes, self.output = nodes, output
         self.round = len(nodes) + sum(len(node.inputs) for node in nodes)
-        self.work_left = max(_MOST_WORK, _MOST_ROUNDS * self.round)
+        self.most_work = self.work_left = max(MOST_WORK, _MOST_ROUNDS * self.round)
         self.symmetries: list[dict[int, int]] = []
         self.live = [False] * len(nodes)
         self.live[output] = True

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from uninas.canonical import canonical_frame, canonical_plain
 from uninas.graph import Architecture, Block, Flow, Graph, Node, Stage, head_channels
 from uninas.graph_cost import frame_cost, graph_cost
-from uninas.ops import INPUT, Place, Type, op
+from uninas.ops import INPUT, Type, op
 
 
 def never_trained(canonical: Architecture, classes: int) -> int:
@@ -72,7 +72,7 @@ class _Walk:
             lambda g: canonical_frame(g, given),
             lambda g: frame_cost(g, given)[0],
             given.types,
-            given.place,
+            ("frame", given),
         )
 
     def plain(self, block: Block, stage: Stage, at: Flow, halved: int | None) -> None:
@@ -86,7 +86,7 @@ class _Walk:
                     lambda g: canonical_plain(g, stage),
                     lambda g: graph_cost(g, at)[0],
                     stage.types,
-                    at.place,
+                    ("plain", at),
                 )
 
     def linear(self, channels: int, made: int) -> None:
@@ -106,19 +106,23 @@ class _Walk:
         form: Callable[[Graph], Graph],
         parameters: Callable[[Graph], int],
         types: Callable[[Graph], tuple[Type, ...]],
-        place: Place,
+        at: tuple[str, Flow],
     ) -> None:
-        """A graph that alone leads on: where it does not read its input, all that came before is dead."""
-        every = parameters(graph)
-        if self.zero:  # what is left of it when it reads a zero
-            self.dead += every
-            graph = form(_of_zero(graph))
-            self.dead -= parameters(graph)
-        elif not _reads_input(graph):
+        """A graph that alone leads on: where it does not read its input, all that came before is dead. `at`: its kind and place.
+
+        Kept with the graph, since one graph may stand in thousands of blocks.
+        """
+        key = ("leads on", at, self.zero)
+        if key not in graph.memo:
+            every, left = parameters(graph), graph
+            if self.zero:  # what is left of it when it reads a zero
+                left = form(_of_zero(graph))
+            dead = every - parameters(left) + _unseen(left, types, at[1])
+            graph.memo[key] = every, dead, _reads_input(left), left.nodes[left.output].op.name == "zero"
+        every, dead, reads, zero = graph.memo[key]
+        if not (self.zero or reads):
             self.dead = self.met
-        self.zero = graph.nodes[graph.output].op.name == "zero"
-        self.dead += _unseen(graph, types, place)
-        self.met += every
+        self.dead, self.met, self.zero = self.dead + dead, self.met + every, zero
 
     def residual(self, block: Block, stage: Stage, at: Flow, halved: int | None) -> None:
         """A residual block: its shortcut passes on whatever its sub-blocks do."""
@@ -136,7 +140,7 @@ class _Walk:
                 self.dead += front
             elif given_zero if first else self.zero:
                 self.dead += channels  # a norm of zeros learns its bias alone
-            self.dead += _unseen(graph, stage.types, at.place)
+            self.dead += _unseen(graph, stage.types, at)
             self.met += front + graph_cost(graph, at)[0]
             self.zero = False
 
@@ -154,29 +158,39 @@ def _has_zero(graph: Graph) -> bool:
 
 
 def _of_zero(graph: Graph) -> Graph:
-    """The graph, reading a zero in place of its input."""
-    shifted = [Node(node.op, tuple([i + 1 for i in node.inputs])) for node in graph.nodes[1:]]
-    return Graph((Node(INPUT, ()), Node(op("zero"), (0,)), *shifted), graph.output + 1)
+    """The graph, reading a zero in place of its input: one object, which keeps what is derived from it."""
+    if "of zero" not in graph.memo:
+        shifted = [Node(node.op, tuple([i + 1 for i in node.inputs])) for node in graph.nodes[1:]]
+        graph.memo["of zero"] = Graph((Node(INPUT, ()), Node(op("zero"), (0,)), *shifted), graph.output + 1)
+    found: Graph = graph.memo["of zero"]
+    return found
 
 
-def _unseen(graph: Graph, infer: Callable[[Graph], tuple[Type, ...]], place: Place) -> int:
-    """Parameters of layers fed by a zero, their biases left out."""
+def _unseen(graph: Graph, infer: Callable[[Graph], tuple[Type, ...]], at: Flow) -> int:
+    """Parameters of layers fed by a zero, their biases left out, in a graph that reads that map."""
     if not _has_zero(graph):
         return 0
-    types, unseen = infer(graph), 0
-    for (operation, inputs), made in zip(graph.nodes, types, strict=True):
-        spec = operation.spec
-        if spec.bias_parameters is not None and graph.nodes[inputs[0]].op.name == "zero":
-            assert spec.parameters is not None
-            unseen += spec.parameters(operation, types[inputs[0]], made, place) - spec.bias_parameters(operation, made, place)
-    return unseen
+    if ("unseen", at) not in graph.memo:
+        types, unseen = infer(graph), 0
+        for (operation, inputs), made in zip(graph.nodes, types, strict=True):
+            spec = operation.spec
+            if spec.bias_parameters is not None and graph.nodes[inputs[0]].op.name == "zero":
+                assert spec.parameters is not None
+                unseen += spec.parameters(operation, types[inputs[0]], made, at.place)
+                unseen -= spec.bias_parameters(operation, made, at.place)
+        graph.memo["unseen", at] = unseen
+    found: int = graph.memo["unseen", at]
+    return found
 
 
 def _reads_input(graph: Graph) -> bool:
     """Whether the output depends on the input otherwise than through a zero."""
     if not _has_zero(graph):
         return True
-    reached = [True]
-    for operation, inputs in graph.nodes[1:]:
-        reached.append(operation.name != "zero" and any(reached[i] for i in inputs))
-    return reached[graph.output]
+    if "reads input" not in graph.memo:
+        reached = [True]
+        for operation, inputs in graph.nodes[1:]:
+            reached.append(operation.name != "zero" and any(reached[i] for i in inputs))
+        graph.memo["reads input"] = reached[graph.output]
+    found: bool = graph.memo["reads input"]
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from uninas.errors import InputError
 from uninas.graph import Architecture
@@ -12,6 +12,9 @@ from uninas.presets import PRESETS, preset
 from uninas.spaces import SPACES, architecture_of
 from uninas.text import FORMAT, from_document, read_object
 from uninas.zoo import ZOO
+
+if TYPE_CHECKING:
+    from uninas.reference import Layer
 
 _MAX_BYTES = 64 << 20
 
@@ -28,6 +31,37 @@ def load(source: str | Path) -> Architecture:
     space, colon, text = str(source).partition(":")
     if colon and space in SPACES:
         return architecture_of(SPACES[space], text)
+    path, document = _document(source)
+    if _is_reference(document):
+        from uninas.reference import from_reference
+
+        return from_reference(document, str(path))
+    if "format" not in document:
+        raise InputError(f'{path}: expected "format": "{FORMAT}" or the reference\'s "model_str", came neither')
+    return from_document(document, str(path))
+
+
+def load_layers(source: str | Path, architecture: Architecture) -> list[Layer]:
+    """The layers of an architecture that was loaded from `source` in the reference: of the file itself where it is one of the
+    reference's, else of what would be written.
+
+    Raises InputError where the reference cannot say the architecture.
+    """
+    from uninas.reference import read_reference, reference_layers
+
+    if Path(source).exists():
+        path, document = _document(source)
+        if _is_reference(document):
+            return read_reference(document, str(path))[1]
+    return reference_layers(architecture)
+
+
+def _is_reference(document: dict[str, Any]) -> bool:
+    return "model_str" in document and "format" not in document
+
+
+def _document(source: str | Path) -> tuple[Path, dict[str, Any]]:
+    """Read the JSON object of a file, or of the architecture's in a run's folder. Raises InputError."""
     path = Path(source)
     try:
         path = _in_folder(path)
@@ -46,14 +80,7 @@ def load(source: str | Path) -> Architecture:
         raise InputError(f"{path}: expected an architecture file of at most {_MAX_BYTES >> 20} MB, came a larger one")
     if not text.strip():
         raise InputError(f"{path}: expected an architecture file, came an empty one")
-    document = read_object(text, str(path))
-    if "model_str" in document and "format" not in document:
-        from uninas.reference import from_reference
-
-        return from_reference(document, str(path))
-    if "format" not in document:
-        raise InputError(f'{path}: expected "format": "{FORMAT}" or the reference\'s "model_str", came neither')
-    return from_document(document, str(path))
+    return path, read_object(text, str(path))
 
 
 def metadata_of(source: str | Path) -> dict[str, Any]:

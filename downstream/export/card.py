@@ -81,6 +81,14 @@ import onnxruntime
 session = onnxruntime.InferenceSession("model.onnx")
 (logits,) = session.run(["logits"], {{"pictures": pictures}})  # float32 (batch, {shape}), any batch
 ```""",
+    "reference": """`reference.json` is a network of the authors' toolkit (arXiv 2510.06035); this package reads it, too:
+
+```
+uninas cost reference.json
+uninas evaluate reference.json --weights weights.npz --task classify --data imagenet
+```
+
+`weights.npz`, where it is there, holds an array for each parameter under the toolkit's names, `w/NAME`.""",
 }
 
 
@@ -105,7 +113,7 @@ def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
         "description": "A network of the UniNAS space, found or made by hand, exported by UniNAS on Ray.",
         "details": details,
         "usage": usage,
-        "library_name": to,
+        "library_name": "uninas" if to == "reference" else to,
         "license": "unknown",  # the owner of the weights decides
         "tags": [_TASKS.get(to, "image-classification"), "neural-architecture-search", *(["timm"] if to == "timm" else [])],
     }

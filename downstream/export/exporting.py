@@ -20,15 +20,17 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from downstream import weights
+from downstream import reference_weights, weights
 from downstream.export import programs
 from downstream.export.card import write_card
 from downstream.subject import Subject
 from downstream.timm_model import UniNASNet
 from downstream.train.mm_config import config_file
 from downstream.train.pictures import crop_share
+from uninas.compile import build
 from uninas.errors import InputError
 from uninas.files import write_json, write_text
+from uninas.reference import read_reference, reference_layers, to_reference_text
 from uninas.text import to_text
 
 __all__ = ["FORMATS", "export"]
@@ -172,10 +174,25 @@ def _check(model: UniNASNet, subject: Subject, run: Callable[[Tensor], Tensor], 
             )
 
 
+def _reference(model: UniNASNet, subject: Subject, out: Path) -> None:
+    """The reference's JSON, and weights under its names where they are not fresh; both are read back before they go out."""
+    architecture = subject.architecture.replace(classes=subject.classes)
+    path = out / "reference.json"
+    write_text(path, to_reference_text(architecture))
+    if subject.weights is None:
+        return
+    reference_weights.save(model.state_dict(), out / "weights.npz", reference_layers(architecture))
+    read, layers = read_reference(json.loads(path.read_text(encoding="utf-8")), str(path))
+    again = build(read)
+    reference_weights.load(again, out / "weights.npz", layers)
+    _check(model, subject, again.eval(), path)
+
+
 _OWN = {"detect": "mmdet", "segment": "mmseg"}
 """Task of a training with the stack -> the one format that its weights go to."""
 
 FORMATS: dict[str, Callable[[UniNASNet, Subject, Path], None]] = {
     "timm": _timm, "mmdet": partial(_mm, "detect"), "mmseg": partial(_mm, "segment"), "torch": _torch, "onnx": _onnx,
+    "reference": _reference,
 }  # fmt: skip
 """Format -> what writes its files."""

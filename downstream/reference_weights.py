@@ -1,0 +1,177 @@
+"""Weights under the reference toolkit's names: an .npz of one array a parameter, `w/<name>`, as its users keep them.
+
+architecture, layers = read_reference(document, source)       uninas.reference: which of our layers theirs are
+load(model, "net.npz", layers)                                theirs into ours
+save(model.state_dict(), "net.npz", layers)                   ours under their names
+
+Counters of batches are left out, as there; buffers that follow from the architecture (indices, masks) are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from downstream.weights import whole_file
+from uninas.errors import InputError
+from uninas.reference import Layer
+from uninas.reference.names import TABLES
+
+__all__ = ["from_reference_names", "load", "read", "save", "to_reference_names"]
+
+PREFIX = "w/"
+_COUNTER = "num_batches_tracked"
+_FOLLOWS = ("relative_position_index", "mask")  # last parts of the names of buffers that hold nothing learned
+
+Arrays = Mapping[str, "np.ndarray[Any, Any]"]
+
+
+def to_reference_names(state: Mapping[str, Tensor], layers: Sequence[Layer]) -> dict[str, np.ndarray[Any, Any]]:
+    """Our parameters and statistics by the reference's names.
+
+    Args:
+        state: of a module of ours.
+        layers: of the network in the reference.
+
+    Returns:
+        name (without `w/`) -> array of the reference's shape. Layers that only the reference has, and never uses, begin anew.
+
+    Raises:
+        InputError: a layer is not in the state, or the state holds what has no place there.
+    """
+    ours = _by_layer(state)
+    made: dict[str, np.ndarray[Any, Any]] = {}
+    for layer in layers:
+        if layer.ours is None:
+            made |= {f"{layer.theirs}.{leaf}": np.full(shape, value, "float32") for leaf, shape, value in layer.fresh}
+            continue
+        if layer.ours not in ours:
+            raise InputError(f"expected weights with a layer {layer.ours}; there is none")
+        for leaf, value in ours[layer.ours].items():
+            value = value.detach().cpu().float()
+            rows = value if layer.rows is None else value[list(layer.rows)]
+            made[f"{layer.theirs}.{TABLES.get(leaf, leaf)}"] = (rows.flatten() if leaf in TABLES else rows).numpy()
+    without = sorted(ours.keys() - {layer.ours for layer in layers})
+    if without:
+        raise InputError(f"expected weights of this architecture; {len(without)} layers are not in it, the first is {without[0]}")
+    return made
+
+
+def from_reference_names(arrays: Arrays, layers: Sequence[Layer], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict of a module from the reference's arrays.
+
+    Args:
+        arrays: name (without `w/`) -> array.
+        layers: of the network in the reference.
+        state: the module's present one: what names, shapes and types must be. Counters keep their values.
+
+    Raises:
+        InputError: an array is missing, unknown, of another shape, or holds what is no number.
+    """
+    made = {name: value.clone() for name, value in state.items()}
+    ours = _by_layer(made)
+    used: set[str] = set()
+    filled: set[str] = set()
+    for layer in layers:
+        used.update(f"{layer.theirs}.{leaf}" for leaf, _, _ in layer.fresh)
+        for leaf, value in ours.get(layer.ours, {}).items() if layer.ours is not None else ():
+            name = f"{layer.theirs}.{TABLES.get(leaf, leaf)}"
+            wanted = value if layer.rows is None else value[list(layer.rows)]
+            shape = (wanted.numel(),) if leaf in TABLES else tuple(wanted.shape)
+            found = _tensor(arrays, name, shape).reshape(wanted.shape).to(value.dtype)
+            if layer.rows is None:
+                value.copy_(found)
+            else:
+                value[list(layer.rows)] = found
+            used.add(name)
+            filled.add(str(layer.ours))
+    missing = sorted(ours.keys() - filled)
+    if missing:
+        raise InputError(f"expected layers for all weights; {len(missing)} have none, the first is {missing[0]}")
+    unknown = sorted(name for name in set(arrays) - used if name.rpartition(".")[2] not in (*_FOLLOWS, _COUNTER))
+    if unknown:
+        raise InputError(f"expected weights of this architecture; {len(unknown)} are unknown, the first is {unknown[0]}")
+    return made
+
+
+def _by_layer(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Layer -> parameter -> value, without counters."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        layer, _, leaf = name.rpartition(".")
+        if leaf != _COUNTER:
+            found.setdefault(layer, {})[leaf] = value
+    return found
+
+
+def _tensor(arrays: Arrays, name: str, shape: tuple[int, ...]) -> Tensor:
+    if name not in arrays:
+        raise InputError(f"expected the weights {name}; there are none of that name")
+    array = arrays[name]
+    if array.shape != shape:
+        raise InputError(f"{name}: expected the shape {list(shape)}, came {list(array.shape)}")
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise InputError(f"{name}: expected finite numbers")
+    return torch.from_numpy(np.array(array, "float64" if array.dtype.itemsize > 4 else "float32"))
+
+
+def read(path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """Read the arrays of a file by name, without `w/`; what else it holds is left alone.
+
+    Raises:
+        InputError: no such file, no .npz, an array that is a pickle, or no weights at all.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("a single array")
+            return _weights_in(archive, path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a weights file (.npz); no such file") from None
+    except InputError:
+        raise
+    except Exception as error:  # over garbage zipfile and numpy raise nearly anything
+        said = str(error).partition("\n")[0][:200] or type(error).__name__
+        raise InputError(f"{path}: expected an .npz of arrays w/NAME; {said}") from None
+
+
+def _weights_in(archive: Any, path: Path) -> dict[str, np.ndarray[Any, Any]]:
+    names = [name for name in archive.files if name.startswith(PREFIX)]
+    if not names:
+        raise InputError(f"{path}: expected arrays {PREFIX}NAME, came {', '.join(archive.files[:3]) or 'nothing'}")
+    return {name.removeprefix(PREFIX): archive[name] for name in names}
+
+
+def load(module: nn.Module, path: str | Path, layers: Sequence[Layer]) -> None:
+    """Load a file of the reference's weights into a network of ours, all of it. The module is unchanged where that fails.
+
+    Raises:
+        InputError: as `read` and `from_reference_names`.
+    """
+    path = Path(path)
+    arrays = read(path)
+    try:
+        made = from_reference_names(arrays, layers, module.state_dict())
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    module.load_state_dict(made)
+
+
+def save(state: Mapping[str, Tensor], path: str | Path, layers: Sequence[Layer]) -> None:
+    """Write a state dict under the reference's names, whole or not at all.
+
+    Raises:
+        InputError: as `to_reference_names`; the disk is full, or the folder cannot be written to.
+    """
+    arrays = {f"{PREFIX}{name}": array for name, array in to_reference_names(state, layers).items()}
+
+    def write(part: Path) -> None:
+        with part.open("wb") as file:  # by name alone, numpy would end it in .npz
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    whole_file(Path(path), write)

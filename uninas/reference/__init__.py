@@ -1,0 +1,24 @@
+"""Interchange with the reference toolkit (arXiv 2510.06035 and its public files): its JSON both ways, and its names of weights.
+
+    from_reference, read_reference      a network, and which of our layers each of the reference's is
+    to_reference, to_reference_text     the JSON of what the reference can say, or a clear refusal
+    reference_layers                    the names of that JSON's layers
+    inexact                             where the reference would compute something else
+
+Weights themselves pass in `downstream.reference_weights`.
+"""
+
+from uninas.reference.names import Layer
+from uninas.reference.reading import from_reference, import_reference, read_reference
+from uninas.reference.writing import inexact, reference_layers, to_reference, to_reference_text
+
+__all__ = [
+    "Layer",
+    "from_reference",
+    "import_reference",
+    "inexact",
+    "read_reference",
+    "reference_layers",
+    "to_reference",
+    "to_reference_text",
+]
