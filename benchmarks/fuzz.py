@@ -3,8 +3,9 @@
     python -m benchmarks.fuzz --files 100000 --seed 0 --write
     python -m benchmarks.fuzz --seed 0 --one 4711              one file again: its content is kept, its outcome printed
 
-Each file is written to the disk, loaded as every command loads it, and what comes of it is put in canonical form, costed, named
-and looked over for operations without meaning. Processes of their own run them, with limits on memory and on the seconds of one file.
+Each file is written to the disk, loaded as every command loads it, and what comes of it is put in canonical form, costed,
+named and looked over for operations without meaning. Processes of their own run them, with limits on memory and on the seconds of
+one file.
 """
 
 from __future__ import annotations

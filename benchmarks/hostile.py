@@ -26,7 +26,8 @@ LARGEST = 100_000
 
 _CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|"
 _VALUES = ("0", "1", "2", "3", "4", "5", "7", "8", "16", "31", "32", "64", "65535", "65536", "1/2", "1/3", "1/4", "3/2", "2/3",
-           "9999999", "1/9999999", "9999999/9999998", "true", "false", "depthwise", "0.5", "0.1", "0.999999")  # fmt: skip
+           "9999999", "1/9999999", "9999999/9999998", "true", "false", "depthwise", "same", "channels", "pixels", "0.5", "0.1",
+           "0.999999")  # fmt: skip
 _JUNK = ("", "-1", "1e9", "nan", "1/0", "٣", "TRUE", "0x10", "((", "=", "%1", "999999999999", " ", "\x00", "1_0", "+1", "1." * 90)
 _SCALARS: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 2, 3, 32, 10**6, 10**17, -(10**17), 0.5, -0.0, 1e308, [], {}, "", "g1", "absent", "R", "T", "é",
@@ -298,6 +299,7 @@ def _accepted(attribute: Attribute) -> tuple[Value, ...]:
     for text in _VALUES:
         with contextlib.suppress(InputError):
             found.append(attribute.read(text))
+    assert found, f"no value of ours is one of the attribute {attribute.name}"
     return tuple(found)
 
 

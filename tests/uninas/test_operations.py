@@ -134,6 +134,9 @@ def test_a_class_token_stands_before_the_pixels() -> None:
     assert close(taken(x), expected.expand(2, -1, -1, -1))
     with pytest.raises(GraphError, match="without class tokens"):
         graph_of("class_token", "conv(kernel=3)").frame_types(6)
+    for zero in ("zero(tokens=1)", "zero(stride=2)"):
+        with pytest.raises(GraphError, match="nor add more"):
+            graph_of("class_token", zero).frame_types(6)
     with pytest.raises(GraphError, match="with a class token"):
         graph_of("take_class_token").frame_types(6)
 

@@ -325,8 +325,8 @@ class _Parser:
         query_key = next((d for d in self.dominators.upwards(scores, start) if self.nodes[d].op.name == "matmul_qk"), None)
         if query_key is None:
             raise Unsayable("its map does not come from one product of a query and a key", node)
-        if self.nodes[query_key].op.values["head_dim"] != HEAD_DIM:
-            raise Unsayable(f"heads have {HEAD_DIM} channels", query_key)
+        if self.nodes[query_key].op is not op("matmul_qk", head_dim=HEAD_DIM):
+            raise Unsayable(f"attention is over all pixels, with heads of {HEAD_DIM} channels", query_key)
         found: list[Part] = []
         for offset, end in enumerate((*self.nodes[query_key].inputs, value)):
             number, count = piece[0] + offset, piece[1]

@@ -179,8 +179,8 @@ def infer_zero(op: Op, inputs: tuple[Type, ...]) -> Type:
     stride = given.stride * op.values["stride"]
     if stride > MOST_STRIDE:
         raise IllTyped(f"{op.text} would make a map of stride {stride}, expected at most {MOST_STRIDE}")
-    if given.tokens and op.values["stride"] > 1:
-        raise IllTyped(f"{op.text} cannot stride over class tokens")
+    if given.tokens and (op.values["stride"] > 1 or op.values["tokens"]):
+        raise IllTyped(f"{op.text} cannot stride over class tokens, nor add more, came {given}")
     pooled = given.pooled or op.values["pooled"]
     return FeatureMap(scaled(op, given.channels, op.values["ratio"]), pooled, stride, given.tokens + op.values["tokens"])
 
