@@ -18,8 +18,10 @@ import uninas
 from search.candidate import Candidate, Rejected, Space
 from search.schema import BudgetConfig, SearchConfig
 from uninas import edits, grammar
+from uninas.canonical import TooSymmetric
 from uninas.errors import InputError
 from uninas.families import family
+from uninas.ops import IllTyped
 from uninas.text import from_document
 
 BUDGETED = ("params", "macs", "layers", "attention_tokens")
@@ -144,8 +146,10 @@ class GraphSpace:
                 words=self._words,
             )
             architecture = uninas.canonicalise(drawn)
-        except InputError:
+        except IllTyped:  # a fragment that does not fit the width it came to
             return Rejected("ill_typed")
+        except TooSymmetric:
+            return Rejected("too_symmetric")
         if uninas.warnings_of(architecture):
             return Rejected("meaningless")
         edit = {"architecture": json.loads(uninas.to_text(architecture))}
