@@ -138,40 +138,28 @@ class ClassToken(nn.Module):
 class TokenLinear(nn.Module):
     """A linear layer over the pixels of a map, the same for each channel (MLP-Mixer, arXiv 2105.01601).
 
-    At another size than the reference one its weights are resized bilinearly, and scaled so that sums keep their size. The linear
-    layer is a child, so that who listens to it sees it at the reference size.
+    A map of another size than the reference one is resized to that, bilinearly, and what is made of it back.
     """
 
     def __init__(self, height: int, width: int) -> None:
         super().__init__()
-        self.size = (height, width)
+        self.height, self.width = height, width
         self.linear = nn.Linear(height * width, height * width)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        size = (x.shape[2], x.shape[3])
-        if size == self.size:
-            made: Tensor = self.linear(x.flatten(2))
-            return made.reshape(x.shape)
-        return mixed(x, self.linear.weight, self.linear.bias, self.size)
+        made = self.linear(sized(x, self.height, self.width).flatten(2))
+        return sized(made.reshape(x.shape[0], x.shape[1], self.height, self.width), x.shape[2], x.shape[3])
 
 
-def mixed(x: Tensor, weight: Tensor, bias: Tensor, size: tuple[int, int]) -> Tensor:
-    """A linear layer over the pixels of a map of `size` = (h, w), on the pixels of x: (B, C, H, W) -> (B, C, H, W)."""
-    height, width = x.shape[2], x.shape[3]
-    scale = size[0] * size[1] / (height * width)
-    columns = _scaled_to(weight.reshape(-1, 1, size[0], size[1]), height, width) * scale  # [out, in']
-    rows = _scaled_to(columns.t().reshape(-1, 1, size[0], size[1]), height, width)  # [in', out']
-    offset = _scaled_to(bias.reshape(1, 1, size[0], size[1]), height, width)
-    made = x.flatten(2) @ rows + offset[0]
-    return made.reshape(x.shape)
+def sized(x: Tensor, height: int, width: int) -> Tensor:
+    """(B, C, H, W) -> (B, C, height, width)."""
+    if x.shape[2] == height and x.shape[3] == width:
+        return x
+    return F.interpolate(x, [height, width], mode="bilinear", align_corners=False)
 
 
-def _scaled_to(x: Tensor, height: int, width: int) -> Tensor:
-    return F.interpolate(x, [height, width], mode="bilinear", align_corners=False).flatten(1)
-
-
-torch.fx.wrap("mixed")
+torch.fx.wrap("sized")
 
 
 def band(x: Tensor, width: int) -> Tensor:

@@ -28,7 +28,7 @@ class Recipe(NamedTuple):
 
 
 _MIXERS = {
-    "pool_mixer": 8, "window_attention": 32, "channel_attention": 32, "coarse_attention": 32, "shared_key_attention": 64,
+    "pool_mixer": 8, "window_attention": 32, "channel_attention": 32, "coarse_attention": 32, "shared_key_attention": 32,
 }  # fmt: skip
 """Fragments that mix pixels, and what a width must be a multiple of for each."""
 

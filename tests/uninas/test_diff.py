@@ -22,7 +22,7 @@ from uninas.diff.sequences import align_sequences
 from uninas.draw.diff_picture import draw_difference
 from uninas.draw.diff_terminal import difference_lines
 from uninas.draw.diff_words import graph_words
-from uninas.edits import FRAGMENTS, PRIOR, Edit, Limits, Rejection, apply, propose
+from uninas.edits import CROSSOVERS, FRAGMENTS, PRIOR, Edit, Limits, Rejection, apply, propose
 from uninas.lineage import lineage
 
 PRESETS = ("coatnet", "resnet", "efficientnet", "vit")
@@ -62,8 +62,12 @@ def rebuilt(graph: GraphDiff) -> Counter:
     return +ops
 
 
+OF_FRAMES = {"add_stage", "remove_stage", "stem", "entry", "head", "class_token", "copy_block"}
+"""Kinds of edit whose difference is not told edit by edit, beyond that there is one."""
+
+
 @settings(max_examples=120, deadline=None)
-@given(SEEDS, st.sampled_from(sorted(PRIOR)))
+@given(SEEDS, st.sampled_from(sorted(set(PRIOR) - set(CROSSOVERS))))
 def test_a_comparison_says_what_an_edit_did(seed, kind):
     made = edited(random.Random(seed), kind)
     if made is None:
@@ -76,9 +80,11 @@ def test_a_comparison_says_what_an_edit_did(seed, kind):
     for graph in graphs:
         if graph.kind == "changed":
             assert rebuilt(graph) == Counter(node.op.text for node in graph.b.nodes)
-    if kind == "width":
-        assert (widths, blocks) == ([(parent.stages[edit.stage].width, edit.arguments["width"])], [])
+    if kind in OF_FRAMES or edit.part != "block":
         return
+    if kind == "width":
+        assert widths == [(parent.stages[edit.stage].width, edit.arguments["width"])]
+        return  # graphs whose ratios do not fit are refitted, and told as changed
     assert widths == []
     if kind == "deepen":
         (block,) = blocks
@@ -100,7 +106,8 @@ def test_a_comparison_says_what_an_edit_did(seed, kind):
         operations = graph.a.nodes[change.before[0]].op, graph.b.nodes[change.after[0]].op.text
         assert (change.kind, *operations) == ("replaced", graph.a.nodes[edit.arguments["node"]].op, edit.arguments["op"])
     elif kind == "expansion":
-        assert [change.kind for change in edits] == ["replaced", "replaced"]
+        assert edits
+        assert {change.kind for change in edits} == {"replaced"}
     elif kind in ("insert", "fork") and graphs[0].kind == "changed":
         (change,) = edits
         inserted = Counter(graphs[0].b.nodes[n].op.text for n in change.after)

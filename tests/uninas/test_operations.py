@@ -164,14 +164,12 @@ def test_a_linear_layer_over_pixels() -> None:
     weight, bias = module.parameters()
     x = noise(2, 6, 7, 5, seed=0, dtype=torch.float64)
     assert close(module(x), (torch.einsum("nm,bcm->bcn", weight, x.flatten(2)) + bias).view_as(x))
-    weight.data.fill_(1 / 35)  # the mean, at any size
-    bias.data.fill_(0.5)
     larger = noise(1, 6, 9, 8, seed=1, dtype=torch.float64)
-    assert close(module(larger), (larger.mean((2, 3), keepdim=True) + 0.5).expand_as(larger))
-    weight.data.copy_(torch.eye(35))  # to each pixel its own: at twice the size that of its tile
-    bias.data.zero_()
-    smooth = torch.ones(1, 6, 14, 10, dtype=torch.float64)
-    assert close(module(smooth)[:, :, 4:-4, 4:-4], smooth[:, :, 4:-4, 4:-4])
+    small = F.interpolate(larger, [7, 5], mode="bilinear")
+    mixed = (torch.einsum("nm,bcm->bcn", weight, small.flatten(2)) + bias).view_as(small)
+    assert close(module(larger), F.interpolate(mixed, [9, 8], mode="bilinear"))
+    params, macs, *_ = frame_cost(graph_of("token_linear"), Flow(6, Place(9, 8, 7, 5)))
+    assert (params, macs) == (35 * 35 + 35, 6 * 35 * 35)
 
 
 def test_negate_and_tanh() -> None:

@@ -57,7 +57,7 @@ def coarse_attention(stride: int = 2, head_dim: int = 32) -> Graph:
 
 
 @cache
-def shared_key_attention(share: int = 4, head_dim: int = 16) -> Graph:
+def shared_key_attention(share: int = 2, head_dim: int = 16) -> Graph:
     """Attention in which so many heads share keys and values (arXiv 1911.02150, 2305.13245)."""
     builder = GraphBuilder()
     query = builder.add(_CONV1, 0)

@@ -88,9 +88,9 @@ def mixing_bias(op: Op, made: Type, place: Place) -> int:
 
 
 def mixing_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Each channel's pixels to each."""
-    assert type(made) is FeatureMap
-    return made.channels * pixels_of(made, place) ** 2
+    """Each channel's pixels to each, at the reference size: a map of another size is resized."""
+    height, width = table_size(made, place)
+    return made[0] * (height * width) ** 2
 
 
 def scale_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
