@@ -47,18 +47,19 @@ class LayerScale(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth (arXiv 1603.09382): in training each sample becomes zero with probability p, or grows by 1 / (1 - p)."""
+    """Stochastic depth (arXiv 1603.09382): in training each sample becomes zero with probability p, or grows by 1 / (1 - p).
+
+    It is dropout of one factor a sample, by a child, so that tracing sees the same in training and evaluation.
+    """
 
     def __init__(self, p: float) -> None:
         super().__init__()
-        self.p = p
+        self.dropout = nn.Dropout(p)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, ...) -> (B, ...)."""
-        if not self.training or self.p == 0:
-            return x
-        kept = torch.empty((x.shape[0],) + (1,) * (x.dim() - 1), dtype=x.dtype, device=x.device).bernoulli_(1 - self.p)
-        return x * kept / (1 - self.p)
+        kept: Tensor = self.dropout(x.new_ones(x.shape[0], 1))
+        return (x.flatten(1) * kept).reshape(x.shape)
 
 
 class PositionEmbedding(nn.Module):

@@ -16,7 +16,6 @@ from tests.uninas.networks import around, graph_of, headed, small, tiny, walked
 from tests.uninas.running import distance, noise, scramble
 from uninas import PRESETS, Architecture, Graph, GraphBuilder, canonicalise, op
 from uninas.compile import GraphModule, Network, build
-from uninas.layers import DropPath
 from uninas.plan import Plan, plan
 
 TOLERANCE = 1e-5  # of the largest output; float64 leaves far less
@@ -29,7 +28,7 @@ def pair(architecture: Architecture, seed: int = 0) -> tuple[Network, Network]:
     unfused.load_state_dict(fused.state_dict())
     for module in (fused, unfused):
         for part in module.modules():
-            if isinstance(part, nn.Dropout | DropPath):
+            if isinstance(part, nn.Dropout):
                 part.p = 0.0
     assert isinstance(fused, Network)
     return fused, unfused
