@@ -16,7 +16,8 @@ from search.candidate import Candidate, Rejected
 from search.schema import BudgetConfig, SearchConfig
 from search.space import BUDGETED, refuse_breach
 from uninas.errors import InputError
-from uninas.spaces import SPACES, ChoiceSpace, Genotype, own
+from uninas.spaces import SPACES, ChoiceSpace, Genotype, SpaceError, own
+from uninas.spaces.choices import Unbuildable, canonical_network
 
 
 class _Body(NamedTuple):
@@ -30,6 +31,9 @@ class _Body(NamedTuple):
 class GenotypeSpace:
     """The networks of a space of choices that are within the budget.
 
+    A genotype that the space calls illegal or that cannot be built is refused and counted, and one without neighbours has none: a
+    search goes on beside them. A space that breaks its contract ends it.
+
     Args:
         space: what is searched.
         budget: upper bounds of the networks' cost.
@@ -39,6 +43,7 @@ class GenotypeSpace:
 
     Raises:
         InputError: the start is not legal, cannot be built, or is over the budget.
+        SpaceError: from every method, where the space breaks its contract.
     """
 
     def __init__(
@@ -57,7 +62,13 @@ class GenotypeSpace:
 
     def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
         """Try one neighbour of `parent`: one other choice."""
-        return self._within(self._space.mutate(parent.body.genotype, rng), parent.digest)
+        try:
+            genotype = self._space.mutate(parent.body.genotype, rng)
+        except SpaceError:
+            raise
+        except InputError:
+            return Rejected("no legal neighbour")
+        return self._within(genotype, parent.digest)
 
     def sample(self, rng: random.Random) -> Candidate | Rejected:
         """Try one sample of the space."""
@@ -87,19 +98,16 @@ class GenotypeSpace:
     def _within(self, genotype: Genotype, parent: str) -> Candidate | Rejected:
         if self._space.fault(genotype) is not None:  # a space of the user's own that gives what it calls illegal itself
             return Rejected("illegal genotype")
-        candidate = self._candidate(genotype, parent, {"genotype": genotype})
+        try:
+            candidate = self._candidate(genotype, parent, {"genotype": genotype})
+        except Unbuildable:
+            return Rejected("cannot be built")
         breach = next((name for name, bound in self._bounds.items() if candidate.cost[name] > bound), None)
         return candidate if breach is None else Rejected(f"over budget: {breach}")
 
     def _candidate(self, genotype: Genotype, parent: str | None = None, edit: Mapping[str, Any] | None = None) -> Candidate:
-        try:
-            built = self._space.build(genotype, self._classes, self._size)
-            architecture = uninas.canonicalise(built)
-            cost = uninas.cost(architecture, self._size).as_dict()
-        except InputError as error:
-            raise InputError(
-                f"{self._space.name}: expected to build {self._space.text(genotype)}, which it calls legal; {error}"
-            ) from None
+        architecture = canonical_network(self._space, genotype, self._classes, self._size)
+        cost = uninas.cost(architecture, self._size).as_dict()
         return Candidate(architecture.digest, _Body(genotype, architecture), cost, parent, edit)
 
 

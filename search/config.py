@@ -174,7 +174,18 @@ def _apply(values: dict[Any, Any], override: str) -> None:
         if not isinstance(inner, dict):
             raise InputError(f"override '{override}': expected {name} to be a mapping; the configuration has {_describe(inner)}")
         values = inner
-    values[last] = _read_yaml(text, f"override '{override}'")
+    values[last] = text.strip() if _is_text(dotted, text) else _read_yaml(text, f"override '{override}'")
+
+
+def _is_text(dotted: str, text: str) -> bool:
+    """Whether an override's value is the text itself: 16:16:32 where text is expected is no number of base 60."""
+    hint: Any = SearchConfig
+    for name in dotted.strip().split("."):
+        options = [hint, *typing.get_args(hint)]
+        schema = next((option for option in options if dataclasses.is_dataclass(option)), None)
+        hint = None if schema is None else typing.get_type_hints(schema).get(name.strip())
+    plain = text.strip()
+    return hint in (str, str | None) and plain[:1] not in ("", '"', "'") and plain not in ("null", "~")
 
 
 def _conform(values: Mapping[Any, Any], schema: Any, prefix: str, source: str) -> dict[str, Any]:
@@ -224,7 +235,8 @@ def _value(value: Any, hint: Any, where: str, source: str) -> Any:
         return [_integer(item, f"{where}[{place}]", source) for place, item in enumerate(value)]
     expected = {str: "text", bool: "true or false"}.get(hint, "a mapping")
     if not isinstance(value, hint if isinstance(hint, type) else dict):
-        raise InputError(f"{source}: {where}: expected {expected}; got {_describe(value)}")
+        hint_of_quotes = ": put it in quotes" if hint is str and isinstance(value, int | float) else ""
+        raise InputError(f"{source}: {where}: expected {expected}; got {_describe(value)}{hint_of_quotes}")
     return value
 
 

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, final
 
+from search import advice, latency, results
 from search import config as configuration
 from search import journal as journals
-from search import latency, results
 from search.algorithms import ALGORITHMS, make
 from search.candidate import Space
 from search.finalists import Rescore, fresh_seeds, rebuild, settle
@@ -38,10 +38,9 @@ from search.pool import Pool, SerialPool
 from search.progress import State, View
 from search.schema import SearchConfig
 from search.space import from_config
-from search.window import window_warnings
 from uninas.errors import InputError
 from uninas.files import write_text
-from uninas.spaces import own
+from uninas.spaces import SpaceError, own
 
 FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 START = "start.json"  # the architecture file a run started from, kept with it
@@ -289,7 +288,7 @@ class _Run:
             return pool
 
         try:
-            for warning in self._warnings():
+            for warning in advice.warnings(self._config):
                 self._view.note(warning)
             phases = [self._search, self._random] if self._config.baseline else [self._search]
             for phase in phases:
@@ -327,19 +326,13 @@ class _Run:
             done = len(self._search.entries) + len(self._random.entries)
             self._view.note(f"stopped: {done} candidates are in the journal; go on with: uninas search --resume {self._address}")
             raise
-
-    def _warnings(self) -> list[str]:
-        config, warnings = self._config, []
-        window = config.window or ALGORITHMS[config.algorithm].window
-        warnings += window_warnings(
-            config.pool.workers, window, config.order, config.evaluations, learns=config.algorithm != "random"
-        )
-        population = {**ALGORITHMS[config.algorithm].options, **config.algorithm_options}.get("population", 0)
-        if population >= config.evaluations:
-            warnings.append(
-                f"warning: a population of {population} holds all {config.evaluations} candidates: nothing is ever selected"
-            )
-        return warnings + latency.warnings(config)
+        except Exception as error:
+            with suppress(Exception):  # a full disk, say: what went wrong first is what has to be told
+                self._write(sessions, "failed")
+            if isinstance(error, SpaceError):
+                cure = f"mend {self._folder / SPACE_FILE}, the run's own copy, then: uninas search --resume {self._address}"
+                raise SpaceError(f"{error}; {cure}") from None
+            raise
 
     def _entries(self) -> list[Entry]:
         return [*self._search.entries, *self._random.entries]

@@ -78,7 +78,7 @@ class Picture:
 
     Attributes:
         name: of the run's folder.
-        status: of run.json: running, interrupted or complete; "starting" before there is one.
+        status: of run.json: running, interrupted, failed or complete; "starting" before there is one.
         state: figures of the phase under way, or of the last one.
         phases: figures by phase, those that have begun.
         recent: the last candidates, newest last: index, phase, digest, cost, seconds, status, reason, scores, worker.

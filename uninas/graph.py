@@ -286,7 +286,10 @@ class Architecture:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the canonical text, 64 hexadecimal characters: equal for architectures that are the same function."""
+        """SHA-256 of the canonical text, 64 hexadecimal characters: equal digests are one function.
+
+        The rules of `uninas.canonical` decide which functions are found to be one; plain blocks, for one, are not joined.
+        """
         from uninas.canonical import digest  # the graph is the ground floor: what derives from it is imported late
 
         return digest(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +123,10 @@ class Faulty:
 def test_a_space_that_breaks_its_word_is_told_so() -> None:
     space = GenotypeSpace(Faulty(), config.parse(TINY).budget, classes=10, size=(32, 32))
     assert space.mutate(space.starts()[0], random.Random(0)) == Rejected("illegal genotype")
-    with pytest.raises(InputError, match="faulty: expected to build 16:8:8:8:8, which it calls legal; no such network"):
-        space.sample(random.Random(0))
+    assert space.sample(random.Random(0)) == Rejected("cannot be built")
+    told = "faulty: expected to build 16:8:8:8:8, which it calls legal; no such network"
+    with pytest.raises(InputError, match=told):
+        GenotypeSpace(Faulty(), config.parse(TINY).budget, classes=10, size=(32, 32), start="16:8:8:8:8")
     with pytest.raises(ValueError, match="expected to be legal in faulty as it once was; channels1: expected one of"):
         space.replay(space.starts()[0], {"genotype": {**SPACES["nats_bench_size"].start(), "channels1": 12}})
 
@@ -206,6 +209,76 @@ def test_a_run_keeps_the_space_that_it_began_with(tmp_path: Path) -> None:
         resume(folder)
 
 
+def test_a_genotype_that_is_no_network_or_has_no_neighbour_is_counted_and_passed_over(tmp_path: Path) -> None:
+    """18 channels, times four, do not fall into heads of 16: nobody has to foresee that in `legal`."""
+    (tmp_path / "mine.py").write_text(MINE.replace('"width": (16, 24, 32)', '"width": (16, 18)'))
+    mine = [f"space={{file: {tmp_path / 'mine.py'}}}", "size=32", "evaluations=20", "algorithm=random", "baseline=false"]
+    told = run(tmp_path / "run", *mine)
+    assert told["status"] == "complete"
+    assert told["counts"]["search"]["rejected"]["cannot be built"] > 0
+    alone = MINE.replace(
+        "def legal(genotype):",
+        "def legal(genotype):\n    return None if genotype['width'] == 16 else 'no'\n\n\ndef other(genotype):",
+    )
+    alone = alone.replace('"depths": (', '"depths": ([1, 1, 1, 1],) or (').replace("tuple(BLOCKS)", "('resnet',)")
+    (tmp_path / "mine.py").write_text(alone)
+    space = from_config(config.parse(TINY, own_file(tmp_path)))
+    assert space.mutate(space.starts()[0], random.Random(0)) == Rejected("no legal neighbour")
+
+
+def own_file(folder: Path) -> list[str]:
+    return [f"space={{file: {folder / 'mine.py'}}}", "size=32", "baseline=false"]
+
+
+def test_a_mistake_in_a_branch_that_is_seldom_taken_is_mended_in_the_run(tmp_path: Path) -> None:
+    """The run says where, keeps what it has, and goes on with its own copy of the file once that is mended."""
+    good = MINE.replace('"depths": (', '"depths": (')
+    bad = good.replace("    kinds = ", "    if genotype['width'] == 32:\n        genotype['heigth']\n    kinds = ")
+    (tmp_path / "mine.py").write_text(bad)
+    folder = tmp_path / "run"
+    mine = [*own_file(tmp_path), "algorithm=random", "evaluations=12"]
+    with pytest.raises(InputError) as caught:
+        run(folder, *mine)
+    message = str(caught.value)
+    assert re.search(r"mine\.py, line \d+: build of \{.*'width': 32.*\}: expected to run; got KeyError: 'heigth'; mend", message)
+    assert f"mend {folder / 'space.py'}, the run's own copy, then: uninas search --resume" in message
+    assert "\n" not in message
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
+    before = (folder / "journal.jsonl").read_bytes()
+    with pytest.raises(InputError, match=r"space\.py, line \d+: build of"):
+        resume(folder)
+    (folder / "space.py").write_text(good)
+    assert resume(folder)["status"] == "complete"
+    assert (folder / "journal.jsonl").read_bytes().startswith(before)
+    (tmp_path / "mine.py").write_text(good)
+    run(tmp_path / "whole", *mine)
+    assert [line["digest"] for line in candidates(folder)] == [line["digest"] for line in candidates(tmp_path / "whole")]
+
+
+def test_code_of_the_users_cannot_change_what_is_searched(tmp_path: Path) -> None:
+    """Options that are tuples, and a `network` that changes its genotype: the journal says what was built."""
+    text = MINE.replace(
+        "[1, 1, 1, 1], [1, 1, 2, 1], [1, 2, 3, 1], [2, 2, 4, 2]", "(1, 1, 1, 1), (1, 1, 2, 1), (1, 2, 3, 1), (2, 2, 4, 2)"
+    )
+    text = text.replace(
+        "    stages = []\n", "    stages = []\n    genotype['depths'][-1] += 1\n    genotype.setdefault('note', 1)\n"
+    )
+    assert text.count("(1, 1, 1, 1)") == text.count("+= 1") == 1
+    (tmp_path / "mine.py").write_text(text)
+    folder = tmp_path / "run"
+    assert run(folder, *own_file(tmp_path), "algorithm=evolution", "algorithm_options.population=4")["status"] == "complete"
+    whole = stable(folder)
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "journal.jsonl").write_bytes(b"".join(lines[:5]))
+    resume(folder)
+    assert stable(folder) == whole
+    known = {(1, 1, 1, 1), (1, 1, 2, 1), (1, 2, 3, 1), (2, 2, 4, 2)}
+    for line in candidates(folder):
+        if line["edit"] is not None:
+            assert tuple(line["edit"]["genotype"]["depths"]) in known
+            assert set(line["edit"]["genotype"]) == {"width", "depths", "third", "fourth"}
+
+
 def test_a_report_runs_no_code_of_the_run(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run(folder, *own(tmp_path))
@@ -224,6 +297,23 @@ def test_a_report_runs_no_code_of_the_run(tmp_path: Path) -> None:
 
 
 # --- configurations ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("space", "start"),
+    [
+        ("nats_bench_size", "16:16:32:32:48"),
+        ("nasbench_macro", "12201201"),
+        ("nasbench201", "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"),
+    ],
+)
+def test_a_start_is_given_on_the_command_line_as_its_space_writes_it(space: str, start: str) -> None:
+    assert config.parse(f"space: {space}", [f"space.start={start}"]).space.start == start
+    assert config.parse(f"space: {space}", [f"space.start='{start}'"]).space.start == start
+    assert config.parse(f"space: {space}", ["space.start=null"]).space.start is None
+    if start[0] != "|":
+        with pytest.raises(InputError, match=r"space.start: expected text; got int '\d+': put it in quotes"):
+            config.parse(f"space: {{name: {space}, start: {start}}}")
 
 
 def test_the_short_form_names_a_space_as_well() -> None:

@@ -434,6 +434,7 @@ def test_the_vocabulary_of_the_paper_is_what_it_was() -> None:
         (prior_of, {"insrt": 1}, "nearest is 'insert'"),
         (prior_of, {"insert": -1}, "at least 0 for insert"),
         (prior_of, dict.fromkeys(PRIOR, 0), "weight above 0"),
+        (prior_of, {"insert": 1e308, "fork": 1e308}, "finite sum"),
         (vocabulary, ["universl"], "nearest is 'universal'"),
         (vocabulary, ["conv3x4"], "nearest is 'conv3x3'"),
         (vocabulary, [], "came none"),

@@ -69,7 +69,7 @@ def test_stored_forms_survive_their_text(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=2000)
+@settings(max_examples=800)
 def test_every_network_compiles_trains_and_executes_what_it_costs(seed: int) -> None:
     rng = random.Random(seed)
     network = canonicalise(walked(tiny(rng.choice(["ET", "TE", "RT", "TT", "E"])), rng, rng.randrange(1, 8)))

@@ -26,7 +26,7 @@ def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
 
     A and B are whatever `uninas show` takes: presets, architecture files, run folders, the reference's JSON, SPACE:TEXT.
     With the folder of a search alone, the network it found is compared with the one it began with, and the edits that its journal
-    tells of are listed beside.
+    tells of are listed beside; of a search in a published space, the choices.
 
     \b
     uninas diff resnet50 resnext50_32x4d             what the papers changed
@@ -46,7 +46,7 @@ def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
     if out is not None and as_json:
         raise InputError("expected --out or --json, came both")
     from uninas.diff import diff
-    from uninas.lineage import lineage, start_of
+    from uninas.lineage import lineage, space_of, start_of
     from uninas.source import load
 
     history: Lineage | None
@@ -64,7 +64,7 @@ def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
         names = (a, b)
     difference = diff(before, after)
     if as_json:
-        edits = None if history is None else [edit.as_dict() for edit in history.edits]
+        edits = None if history is None else history.as_list()
         click.echo(json.dumps({**difference.as_dict(), "journal": edits}))
     elif out is not None:
         from uninas.commands.show import write_whole
@@ -80,8 +80,21 @@ def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
         for line in difference_lines(difference, names):
             console.print(line)
         if history is not None:
-            _print_history(console, history)
+            space = space_of(Path(b or a))
+            if space is not None:
+                _print_choices(console, [space.text(genotype) for genotype in history.genotypes if space.fault(genotype) is None])
+            else:
+                _print_history(console, history)
     click.get_current_context().exit(0 if difference.equal else 1)
+
+
+def _print_choices(console: Console, texts: list[str]) -> None:
+    from rich.text import Text
+
+    count = len(texts)
+    console.print(Text(f"The journal: {count} genotype{'s' * (count != 1)} after the start's", "bold"))
+    for number, text in enumerate(texts, start=1):
+        console.print(Text.assemble((f"{number:>3} ", "bright_black"), text))
 
 
 def _print_history(console: Console, history: Lineage) -> None:

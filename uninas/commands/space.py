@@ -23,7 +23,8 @@ def command(space: str | None, samples: int, size: tuple[int, int] | None, class
     """Draw networks from SPACE and say what they cost; without SPACE, list the published spaces.
 
     SPACE is a published space, or a Python file that defines one, SPACE: so a file of one's own is tried before a search. Such a
-    file runs as code. Networks are canonical, as in a search, and no budget applies. See docs/guides/spaces.md.
+    file runs as code. Networks are canonical, as in a search, and no budget applies. Legal samples that cannot be built are
+    counted; a search passes over them. See docs/guides/spaces.md.
 
     \b
     uninas space
@@ -49,6 +50,8 @@ def command(space: str | None, samples: int, size: tuple[int, int] | None, class
     click.echo(f"{chosen.name} at {height}x{width}, {outputs} classes: {_count(chosen.size)}")
     click.echo(f"  start            {chosen.text(chosen.start())}")
     click.echo(f"  {found['samples']} samples, {found['distinct']} of them networks that differ")
+    if found["unbuilt"]:
+        click.echo(f"  {found['unbuilt']} cannot be built; {found['first_unbuilt']}")
     click.echo(f"  {'':<17}{'least':>18}{'median':>18}{'most':>18}{'start':>18}")
     for name, row in found["cost"].items():
         click.echo(f"  {name:<17}" + "".join(f"{row[column]:>18,}" for column in ("least", "median", "most", "start")))
@@ -70,22 +73,34 @@ def _list(as_json: bool) -> None:
 
 
 def _draw(space: Any, samples: int, rng: random.Random, size: tuple[int, int], classes: int) -> dict[str, Any]:
-    """Costs of the start and of samples, and how many networks differ."""
-    from uninas.canonical import canonicalise
+    """Costs of the start and of samples, how many networks differ, and how many legal genotypes are none.
+
+    Raises InputError where the start cannot be built, or no sample.
+    """
     from uninas.cost import cost
+    from uninas.errors import InputError
+    from uninas.spaces.choices import Unbuildable, canonical_network
 
     def counted(genotype: Any) -> tuple[str, dict[str, int]]:
-        network = canonicalise(space.build(genotype, classes, size))
+        network = canonical_network(space, genotype, classes, size)
         return network.digest, cost(network, size).as_dict()
 
     _, start = counted(space.start())
-    drawn = [counted(space.sample(rng)) for _ in range(samples)]
+    drawn, unbuilt = [], []
+    for _ in range(samples):
+        try:
+            drawn.append(counted(space.sample(rng)))
+        except Unbuildable as error:
+            unbuilt.append(str(error))
+    if not drawn:
+        raise InputError(f"{space.name}: expected a network among {samples} samples; none can be built: {unbuilt[0]}")
     rows = {}
     for name in ("params", "macs", "layers", "attention_tokens"):
         values = sorted(figures[name] for _, figures in drawn)
         rows[name] = {"least": values[0], "median": values[len(values) // 2], "most": values[-1], "start": start[name]}
     distinct = len({digest for digest, _ in drawn})
-    return {"name": space.name, "size": space.size, "samples": samples, "distinct": distinct, "cost": rows}
+    found = {"name": space.name, "size": space.size, "samples": samples, "distinct": distinct, "unbuilt": len(unbuilt)}
+    return {**found, "first_unbuilt": unbuilt[0] if unbuilt else None, "cost": rows}
 
 
 def _count(size: int | None) -> str:

@@ -69,6 +69,8 @@ def prior_of(changes: Mapping[str, float]) -> dict[str, float]:
         if not 0 <= weight < float("inf"):
             raise InputError(f"expected a weight of at least 0 for {kind}, came {weight}")
     made = {kind: float(changes.get(kind, weight)) for kind, weight in PRIOR.items()}
+    if not sum(made.values()) < float("inf"):
+        raise InputError("expected weights of edits with a finite sum")
     if not any(_weights(made, set(PRIOR) - set(CROSSOVERS)).values()):
         raise InputError("expected a kind of edit of one parent with a weight above 0, came none")
     return made

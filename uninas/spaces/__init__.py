@@ -15,9 +15,9 @@ from uninas.spaces import (
     nats_bench_size,
     zennas,
 )
-from uninas.spaces.choices import ChoiceSpace, Genotype, Product, architecture_of
+from uninas.spaces.choices import ChoiceSpace, Genotype, Product, SpaceError, architecture_of
 
-__all__ = ["SPACES", "ChoiceSpace", "Genotype", "Product", "architecture_of", "nasbench201"]
+__all__ = ["SPACES", "ChoiceSpace", "Genotype", "Product", "SpaceError", "architecture_of", "nasbench201"]
 
 _SPACES: tuple[ChoiceSpace, ...] = (
     mobilenetv2.SPACE,

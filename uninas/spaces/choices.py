@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, Protocol, final
 
+from uninas.canonical import canonicalise
 from uninas.errors import InputError
 from uninas.graph import Architecture
 
@@ -21,6 +22,14 @@ Genotype = Any
 """Plain JSON data: mappings, lists, texts, numbers. Each space has its own form of it."""
 
 _TRIES = 10_000  # draws for a legal genotype
+
+
+class SpaceError(InputError):
+    """A space does not do what `ChoiceSpace` says, whatever the genotype: its code has to be mended."""
+
+
+class Unbuildable(InputError):
+    """A genotype that its space calls legal, and that is no network: a width that heads do not divide, for instance."""
 
 
 class ChoiceSpace(Protocol):
@@ -62,7 +71,7 @@ class ChoiceSpace(Protocol):
         ...
 
     def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
-        """A legal neighbour: exactly one choice differs. The argument stays as it was."""
+        """A legal neighbour: exactly one choice differs. The argument stays as it was. Raises InputError where there is none."""
         ...
 
     def fault(self, genotype: Genotype) -> str | None:
@@ -70,7 +79,7 @@ class ChoiceSpace(Protocol):
         ...
 
     def build(self, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
-        """The network of a legal genotype."""
+        """The network of a legal genotype. Raises InputError where the graph cannot be that: nobody has to foresee all of it."""
         ...
 
     def text(self, genotype: Genotype) -> str:
@@ -88,6 +97,17 @@ def architecture_of(
     """The network that a text names in a space, by default with the classes and input size of the source. Raises InputError."""
     genotype = space.parse(text)
     return space.build(genotype, space.classes if classes is None else classes, input_size or space.input_size)
+
+
+def canonical_network(space: ChoiceSpace, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
+    """The network of a legal genotype in canonical form. Raises Unbuildable, which names the genotype and says why."""
+    try:
+        return canonicalise(space.build(genotype, classes, input_size))
+    except SpaceError:
+        raise
+    except InputError as error:
+        built = space.text(genotype)
+        raise Unbuildable(f"{space.name}: expected to build {built}, which it calls legal; {error}") from None
 
 
 def check_legal(space: ChoiceSpace, genotype: Genotype, what: str = "genotype") -> Genotype:
@@ -113,17 +133,18 @@ class Product:
 
     Attributes:
         name: see `ChoiceSpace`.
-        positions: {position: options}; options are JSON data, at least one each, all different.
-        network: builds the architecture from (genotype, classes, input size).
+        positions: {position: options}; options are JSON data, at least one each, all different. They are kept as JSON gives them
+            back: a tuple is a list.
+        network: builds the architecture from (genotype, classes, input size). It may do with its genotype what it likes.
         classes: outputs of the network where nobody asks for others.
         input_size: (height, width) in pixels where nobody asks for another.
         first: the genotype a search begins with; default: the first option of each position.
-        legal: says why a combination is none of the space's, or None; default: every combination is one.
+        legal: says in words why a combination is none of the space's, or None; default: every combination is one.
         write: a genotype's text, for spaces that have a form of their own.
         read: what `write` wrote, back as {position: option}; raises InputError. What it gives is checked.
 
     Raises:
-        ValueError: options that are empty, equal, or (without `write`) cannot be told apart in a text.
+        ValueError: options that are no list of JSON data, are empty, equal, or (without `write`) cannot be told apart in a text.
     """
 
     name: str
@@ -137,12 +158,20 @@ class Product:
     read: Callable[[str], Mapping[str, Any]] | None = None
 
     def __post_init__(self) -> None:
+        kept = {}
         for position, options in self.positions.items():
-            texts = [_option_text(option) for option in options]
+            if isinstance(options, str) or not isinstance(options, Sequence):
+                raise ValueError(f"{self.name}: {position}: expected a list of options; got {shown(options)}")
+            try:
+                kept[position] = tuple(as_json(option) for option in options)
+            except TypeError as error:
+                raise ValueError(f"{self.name}: {position}: expected JSON data; got {shown(options)}: {error}") from None
+            texts = [_option_text(option) for option in kept[position]]
             if not texts or len(set(texts)) != len(texts):
                 raise ValueError(f"{self.name}: {position}: expected options that differ, at least one; got {list(options)}")
             if self.write is None and any(not text or len(text.split()) != 1 for text in [position, *texts]):
                 raise ValueError(f"{self.name}: {position}: expected names and options without blanks; got {list(options)}")
+        object.__setattr__(self, "positions", kept)
 
     @property
     def size(self) -> int | None:
@@ -151,13 +180,16 @@ class Product:
 
     def start(self) -> dict[str, Any]:
         """See `first`."""
-        return {position: options[0] for position, options in self.positions.items()} | dict(self.first or {})
+        found: dict[str, Any] = as_json(
+            {position: options[0] for position, options in self.positions.items()} | dict(self.first or {})
+        )
+        return found
 
     def sample(self, rng: random.Random) -> dict[str, Any]:
         """Each option with the same chance, drawn again until they are legal together. Raises InputError when they never are."""
         for _ in range(_TRIES):
-            genotype = {position: rng.choice(options) for position, options in self.positions.items()}
-            if self.legal is None or self.legal(genotype) is None:
+            genotype: dict[str, Any] = as_json({position: rng.choice(options) for position, options in self.positions.items()})
+            if self._told(genotype) is None:
                 return genotype
         raise InputError(f"{self.name}: expected a legal genotype among {_TRIES:,} samples; none was")
 
@@ -173,8 +205,8 @@ class Product:
         for position, options in self.positions.items():
             for option in options:
                 if not _same(option, genotype[position]):
-                    neighbour = {**genotype, position: option}
-                    if self.legal is None or self.legal(neighbour) is None:
+                    neighbour = as_json({**genotype, position: option})
+                    if self._told(neighbour) is None:
                         yield neighbour
 
     def fault(self, genotype: Genotype) -> str | None:
@@ -189,11 +221,18 @@ class Product:
             if not any(_same(genotype[position], option) for option in self.positions[position]):
                 known = ", ".join(map(_option_text, self.positions[position]))
                 return f"{position}: expected one of {shown(known)}; got {shown(_option_text(genotype[position]))}"
-        return None if self.legal is None else self.legal(genotype)
+        return self._told(genotype)
+
+    def _told(self, genotype: Mapping[str, Any]) -> str | None:
+        """What `legal` says of the options."""
+        said = None if self.legal is None else self.legal(as_json(genotype))
+        if said is not None and not isinstance(said, str):
+            raise SpaceError(f"{self.name}: legal: expected words that say what is wrong, or None; got {shown(said)}")
+        return said
 
     def build(self, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
         """What `network` makes of it."""
-        return self.network(genotype, classes, input_size)
+        return self.network(as_json(genotype), classes, input_size)
 
     def text(self, genotype: Genotype) -> str:
         """`width=16 kernel=3`, or what `write` makes of it."""
@@ -215,6 +254,11 @@ class Product:
                 found[position] = options.get(written, written)
         check_legal(self, found)
         return found
+
+
+def as_json(value: Any) -> Any:
+    """A copy as JSON gives it back: what is searched is what a journal will say. TypeError or ValueError for other data."""
+    return json.loads(json.dumps(value))
 
 
 def _option_text(option: object) -> str:

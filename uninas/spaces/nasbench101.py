@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any, final
 
 from uninas.errors import InputError
@@ -129,7 +129,8 @@ def network_of(
 @final
 @dataclass(frozen=True)
 class NasBench101:
-    """A genotype is {"ops": [...], "edges": [[source, target], ...]}, edges sorted; neighbours differ in an edge or operation."""
+    """A genotype is {"ops": [...], "edges": [[source, target], ...]}, edges sorted; neighbours differ in an edge or operation,
+    or have a vertex more where there is room."""
 
     name: str = "nasbench101"
     size: int | None = 423_624
@@ -156,8 +157,13 @@ class NasBench101:
         return rng.choice(list(self.neighbours(genotype)))
 
     def neighbours(self, genotype: Genotype) -> Iterator[dict[str, Any]]:
-        """Every legal genotype with one edge more or less, or one other operation; its vertices stay as many."""
+        """Every legal genotype with one edge more or less, one other operation, or below seven vertices one more.
+
+        A vertex more reads one and is read by one, so that small cells grow into the space; samples and the start have seven.
+        """
         operations, edges = genotype["ops"], {(source, target) for source, target in genotype["edges"]}
+        if len(operations) < MOST_VERTICES - 2:
+            yield from self._grown(operations, edges)
         for edge in combinations(range(len(operations) + 2), 2):
             neighbour = _genotype(operations, sorted(edges ^ {edge}))
             if self.fault(neighbour) is None:
@@ -166,6 +172,16 @@ class NasBench101:
             for other in OPERATIONS:
                 if other != present:
                     yield _genotype([*operations[:place], other, *operations[place + 1 :]], sorted(edges))
+
+    def _grown(self, operations: Sequence[str], edges: Iterable[Edge]) -> Iterator[dict[str, Any]]:
+        for place in range(1, len(operations) + 2):
+            kept = [(source + (source >= place), target + (target >= place)) for source, target in edges]
+            for source, target in product(range(place), range(place + 1, len(operations) + 3)):
+                for name in OPERATIONS:
+                    grown = [*operations[: place - 1], name, *operations[place - 1 :]]
+                    neighbour = _genotype(grown, sorted([*kept, (source, place), (place, target)]))
+                    if self.fault(neighbour) is None:
+                        yield neighbour
 
     def fault(self, genotype: Genotype) -> str | None:
         """Too many vertices or edges, unknown operations, no way from input to output."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from pathlib import Path
 from types import ModuleType
 
 from uninas.errors import InputError
 from uninas.spaces.choices import ChoiceSpace, check_legal, shown
+from uninas.spaces.guarded import FAILURES, Guarded, line_of, named
 
 NAME = "SPACE"
 """What the file has to define."""
@@ -28,11 +28,11 @@ def read(path: Path) -> str:
 
 
 def run(text: str, path: Path) -> ChoiceSpace:
-    """Run the text of a space's file and give its SPACE; `path` is where messages and tracebacks say that it stands.
+    """Run the text of a space's file and give its SPACE, guarded; `path` is where messages say that it stands.
 
     Raises:
         InputError: the file fails, with the line; it defines no SPACE; SPACE lacks something of a `ChoiceSpace`; the start is not
-            legal.
+            legal. Later, what `Guarded` raises.
     """
     module = ModuleType(_MODULE)
     module.__file__ = str(path)
@@ -41,17 +41,17 @@ def run(text: str, path: Path) -> ChoiceSpace:
         exec(compile(text, str(path), "exec"), module.__dict__)
     except SyntaxError as error:
         raise InputError(f"{path}, line {error.lineno}: expected Python; {error.msg}") from None
-    except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        where = f", line {lines[-1]}" if lines else ""
-        raise InputError(f"{path}{where}: expected to run; {type(error).__name__}: {error}") from None
+    except FAILURES as error:
+        raise InputError(f"{path}{line_of(error, path)}: expected to run; got {named(error)}") from None
     space = getattr(module, NAME, None)
     if space is None:
         raise InputError(f"{path}: expected it to define {NAME}, a uninas.spaces.Product or another ChoiceSpace; it does not")
+    if isinstance(space, type):
+        raise InputError(f"{path}: {NAME}: expected a ChoiceSpace; got its class: {NAME} = {shown(space.__name__)}()")
     missing = [name for name in _NEEDED if not hasattr(space, name)]
     if missing:
         raise InputError(f"{path}: {NAME}: expected a ChoiceSpace; {shown(type(space).__name__)} lacks {', '.join(missing)}")
-    found: ChoiceSpace = space
+    found: ChoiceSpace = Guarded(space, path)
     check_legal(found, found.start(), "start")
     return found
 

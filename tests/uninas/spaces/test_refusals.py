@@ -99,7 +99,15 @@ def nothing(genotype: Any, classes: int, size: tuple[int, int]) -> Architecture:
 
 @pytest.mark.parametrize(
     ("positions", "message"),
-    [({"width": ()}, "width: expected options"), ({"w": (1, 1)}, "w: expected options that differ"), ({"w": ("a b",)}, "blanks")],
+    [
+        ({"width": ()}, "width: expected options"),
+        ({"w": (1, 1)}, "w: expected options that differ"),
+        ({"w": ((1, 2), [1, 2])}, "w: expected options that differ"),
+        ({"w": ("a b",)}, "blanks"),
+        ({"w": {1, 2}}, "w: expected a list of options; got {1, 2}"),
+        ({"w": "abc"}, "w: expected a list of options; got abc"),
+        ({"w": (1, object())}, "w: expected JSON data"),
+    ],
 )
 def test_options_that_cannot_be_told_apart_are_refused(positions: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -125,8 +133,8 @@ def test_a_space_without_a_legal_genotype_says_so() -> None:
 GOOD = "from uninas.spaces import Product\nSPACE = Product(name='it', positions={'w': (1, 2)}, network=print"
 FILES: dict[str, tuple[str, str]] = {
     "syntax": ("a = 1\nb = = 2\n", "it.py, line 2: expected Python; invalid syntax"),
-    "fails": ("import nothing_of_that_name\n", "it.py, line 1: expected to run; ModuleNotFoundError: No module named"),
-    "deep": ("def f():\n    return 1 / 0\nf()\n", "it.py, line 2: expected to run; ZeroDivisionError"),
+    "fails": ("import nothing_of_that_name\n", "it.py, line 1: expected to run; got ModuleNotFoundError: No module named"),
+    "deep": ("def f():\n    return 1 / 0\nf()\n", "it.py, line 2: expected to run; got ZeroDivisionError"),
     "empty": ("", "it.py: expected it to define SPACE"),
     "other": ("SPACE = 3\n", "it.py: SPACE: expected a ChoiceSpace; int lacks name, size"),
     "start": (f"{GOOD}, first={{'w': 3}})\n", "it: start {'w': 3}: w: expected one of 1, 2; got 3"),
@@ -141,6 +149,70 @@ def test_a_file_that_is_no_space_is_refused_where_it_is_wrong(tmp_path: Path, ca
     with pytest.raises(InputError) as caught:
         own.load(path)
     assert message in str(caught.value)
+
+
+MINE_TEXT = (ROOT / "docs" / "examples" / "my_space.py").read_text()
+MISTAKES: dict[str, tuple[str, str, str]] = {
+    "no return": (
+        "    return Architecture(",
+        "    Architecture(",
+        "expected an Architecture (does network return it?); got None",
+    ),
+    "a typo": ('genotype["depths"]', 'genotype["depth"]', "line 23: build of {'width': 16, 'depths': [1, 1, 1, 1]"),
+    "an argument less": (
+        "def network(genotype, classes, input_size)",
+        "def network(genotype, classes)",
+        "got TypeError: network() takes 2",
+    ),
+    "one side": ("input_size=(64, 64)", "input_size=64", "input_size: expected (height, width) in pixels; got 64"),
+    "no classes": ("classes=10", "classes=0", "classes: expected a whole number of at least 1; got 0"),
+    "no tuple": (
+        "Block((mbconv(kernel=3), zero()))",
+        "Block(mbconv(kernel=3))",
+        "expected an Architecture of stages of blocks of",
+    ),
+    "no stages": ("Architecture(tuple(stages), ", "Architecture(stages[0], ", "expected an Architecture of stages of blocks of"),
+    "a set": (
+        "(16, 24, 32)",
+        "{16, 24}",
+        "it.py, line 35: expected to run; got ValueError: my_space: width: expected a list of options",
+    ),
+    "yes": ("    return None\n", "    return True\n", "legal: expected words that say what is wrong, or None; got True"),
+    "no": ("    return None\n", "    return False\n", "legal: expected words that say what is wrong, or None; got False"),
+    "leaves": (
+        "def legal(genotype):",
+        "raise SystemExit(3)\n\n\ndef legal(genotype):",
+        "it.py, line 28: expected to run; got SystemExit: 3",
+    ),
+    "late": ("    return None\n", "    raise SystemExit\n", "fault of {'width': 16"),
+    "a class": ("SPACE = Product(", "class SPACE(int): pass\nProduct(", "expected a ChoiceSpace; got its class: SPACE = SPACE()"),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_a_mistake_in_ones_own_space_is_a_line_that_says_where(tmp_path: Path, case: str) -> None:
+    before, after, message = MISTAKES[case]
+    assert before in MINE_TEXT
+    path = tmp_path / "it.py"
+    path.write_text(MINE_TEXT.replace(before, after))
+    result = CliRunner().invoke(command, [str(path)])
+    assert isinstance(result.exception, InputError), result.exception
+    assert str(path) in str(result.exception) or "my_space: legal" in str(result.exception)
+    assert message in str(result.exception)
+    assert "\n" not in str(result.exception)
+
+
+def test_the_command_counts_what_cannot_be_built(tmp_path: Path) -> None:
+    path = tmp_path / "it.py"
+    path.write_text(MINE_TEXT.replace("(16, 24, 32)", "(16, 18)"))
+    result = CliRunner().invoke(command, [str(path)])
+    assert result.exit_code == 0, result.output
+    assert "cannot be built; my_space: expected to build width=18 depths=" in result.output
+    assert "cannot split 72 and 72 channels into heads of 16" in result.output
+    found = json.loads(CliRunner().invoke(command, [str(path), "--json"]).output)
+    assert 0 < found["unbuilt"] < found["samples"] == 100
+    path.write_text(MINE_TEXT.replace("(16, 24, 32)", "(18, 18.0)").replace('"transformer": Block(', '"resnet": Block('))
+    assert isinstance(CliRunner().invoke(command, [str(path)]).exception, InputError)
 
 
 def test_a_file_may_hold_dataclasses_and_a_space_that_is_no_product(tmp_path: Path) -> None:

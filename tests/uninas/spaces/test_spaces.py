@@ -280,6 +280,20 @@ def test_nasbench_macro_has_3969_networks_that_differ() -> None:
     assert len(digests) == 3_969
 
 
+def test_a_small_cell_of_nasbench101_grows_into_the_space() -> None:
+    """A vertex more at a time, up to seven, and every way that is left is a vertex's way: 0-1 alone is the way past them."""
+    space, rng = nasbench101.SPACE, random.Random(0)
+    genotype = space.parse("|0-1")
+    grown = list(space.neighbours(genotype))
+    assert sorted(map(space.text, grown)) == sorted(f"{name}|0-1,0-2,1-2" for name in nasbench101.OPERATIONS)
+    sizes = set()
+    for _ in range(200):
+        genotype = space.mutate(genotype, rng)
+        assert space.fault(genotype) is None
+        sizes.add(len(genotype["ops"]))
+    assert sizes == {1, 2, 3, 4, 5}
+
+
 @pytest.mark.parametrize("name", nasbench1shot1.SPACES)
 def test_cells_of_nasbench1shot1_are_cells_of_nasbench101(name: str) -> None:
     space = nasbench1shot1.SPACES[name]
