@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
 from uninas.errors import InputError
@@ -26,8 +27,11 @@ class Attribute:
 
 
 def print_value(value: Value) -> str:
-    """The text that the readers read."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    """The text that the readers read: a float as its shortest plain decimals, never with an exponent."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return f"{Decimal(text):f}" if isinstance(value, float) and "e" in text else text
 
 
 def integer_reader(low: int, high: int) -> Callable[[str], Value]:
@@ -77,7 +81,8 @@ def choice_reader(*known: str) -> Callable[[str], Value]:
 
 
 def read_probability(text: str) -> Value:
-    """Read a probability from 0 to below 1."""
-    if not re.fullmatch(r"0(\.[0-9]{1,6})?", text):
-        raise InputError(f"expected a probability from 0 to below 1, came {text[:40]!r}")
+    """Read a probability from 0 to below 1, of up to 24 decimals."""
+    # Of seventeen nines and more the nearest float is 1.
+    if not re.fullmatch(r"0(\.[0-9]{1,24})?", text) or float(text) >= 1:
+        raise InputError(f"expected a probability from 0 to below 1, as up to 24 plain decimals, came {text[:40]!r}")
     return float(text)

@@ -3,11 +3,12 @@
 Rules, applied to each sub-block and to each graph of the frame (stem, entries, head):
 1. Identities vanish: identity, a sum, product or concatenation of one, a slice of everything, a pool of a pooled map, the
    concatenation of all slices of one map in order, and the slice of a concatenation that is one of its parts.
-2. What comes before a zero vanishes: operations that keep zeros (a convolution without bias is one) become a zero that reads the
-   input; a sum drops its zeros; a product with a zero is a zero, and so is attention to zero values; scores of a zero query or
-   key are scores of zeros. A residual sub-block that is zero is absent, with its norm; so is a plain one that is the identity.
-   A plain sub-block or a graph of the frame that is zero stays, as one zero: its output is zero. A block without sub-blocks is
-   absent, unless it halves the resolution as the first of its stage, or is the stage's last one; then it is written residual.
+2. What comes before a zero vanishes: operations that keep zeros (a convolution without bias is one) become a zero that reads
+   the input; a sum drops its zeros; a product with a zero is a zero, and so is attention by a zero map or to zero values;
+   scores of a zero query or key are scores of zeros. A residual sub-block that is zero is absent, with its norm; so is a plain
+   one that is the identity. A plain sub-block or a graph of the frame that is zero stays, as one zero: its output is zero. A
+   block without sub-blocks is absent, unless it halves the resolution as the first of its stage, or is the stage's last one;
+   then it is written residual.
 3. Equal operations without parameters or randomness are one node, whatever the order of commutative inputs; unreachable nodes
    vanish.
 4. Commutative inputs are sorted and nodes are numbered, so that isomorphic graphs become equal (`uninas.labelling`).
@@ -26,7 +27,7 @@ from typing import Literal
 
 from uninas.graph import Architecture, Block, Flow, Graph, Node, Stage
 from uninas.labelling import MOST_WORK, TooSymmetric, numbered
-from uninas.ops import INPUT, FeatureMap, Op, Type, op
+from uninas.ops import INPUT, AttentionMap, Op, Type, op
 
 EMPTY = Block((None, None))
 """The block that does nothing, in the one form that canonical architectures have for it."""
@@ -128,7 +129,8 @@ def _parts(canonical: Architecture) -> Iterator[str]:
     """The lines of the canonical text, several at a time."""
     height, width = canonical.input_size
     stem = "graph" if isinstance(canonical.stem, Graph) else canonical.stem
-    yield f"uninas 1 in={canonical.in_channels} {height}x{width} stem={stem} classes={canonical.classes}"
+    rounding = "" if canonical.rounding == "up" else f" rounding={canonical.rounding}"
+    yield f"uninas 1 in={canonical.in_channels} {height}x{width} stem={stem} classes={canonical.classes}{rounding}"
     if isinstance(canonical.stem, Graph):
         yield canonical.stem.text
     for stage in canonical.stages:
@@ -211,10 +213,10 @@ def _simplify(graph: Graph, types: tuple[Type, ...]) -> tuple[list[Node], int]:
         return len(nodes) - 1
 
     def zero_of(type_: Type) -> int:
-        assert type(type_) is FeatureMap, "zeros are feature maps: keeps_zero operations only see feature maps"
-        ratio = Fraction(type_.channels, types[0][0])
+        attributes = {"map": True} if type(type_) is AttentionMap else {}
+        ratio = Fraction(type_[0], types[0][0])
         tokens = type_.tokens - types[0][3]
-        return emit(op("zero", ratio=ratio, pooled=type_.pooled, stride=type_.stride, tokens=tokens), (0,), type_)
+        return emit(op("zero", ratio=ratio, pooled=type_.pooled, stride=type_.stride, tokens=tokens, **attributes), (0,), type_)
 
     for index in range(1, len(graph.nodes)):
         operation, stored_inputs = graph.nodes[index]
@@ -250,7 +252,7 @@ def _makes_zero(operation: Op, zeros: list[bool]) -> bool:
     if operation.name == "conv":
         return not operation.values["bias"]
     if operation.name == "matmul_av":
-        return zeros[1]
+        return any(zeros)
     return operation.spec.keeps_zero and (all(zeros) or operation.name == "multiply")
 
 

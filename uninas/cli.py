@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 import click
 
@@ -25,11 +30,28 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("downstream.commands.train", "Train an architecture by the papers' protocols."),
     "evaluate": ("downstream.commands.evaluate", "How good trained weights are: accuracy, pictures a second."),
     "compare": ("downstream.commands.compare", "Networks side by side: costs, speed and memory here, accuracy from logs."),
-    "export": ("downstream.commands.export", "A network as a folder for timm, torch.export or ONNX, with a model card."),
+    "export": (
+        "downstream.commands.export",
+        "A network as a folder for timm, the mm stack, torch, ONNX or the authors' toolkit, with a model card.",
+    ),
     "watch": ("search.commands.watch", "Show a search while it runs, from its files alone, on any machine."),
     "report": ("search.commands.report", "Make the HTML report of a run."),
 }
 """Name -> (module that holds a click command called `command`, one line of help)."""
+
+
+class _ReaderLeft(Exception):
+    """The reader of our output has left, as `head` does."""
+
+
+@contextmanager
+def _reader_left() -> Iterator[None]:
+    """Raise `_ReaderLeft` for a broken pipe, for which click would leave with status 1."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise _ReaderLeft from None
 
 
 class _LazyGroup(click.Group):
@@ -43,6 +65,16 @@ class _LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(COMMANDS[name][0]).command
         return command
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        """Read the arguments, and print a help that they ask for."""
+        with _reader_left():
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, context: click.Context) -> object:
+        """Run a command."""
+        with _reader_left():
+            return super().invoke(context)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -71,16 +103,23 @@ def main(arguments: list[str] | None = None) -> None:
         _fail("interrupted", 130)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
+    except click.exceptions.NoArgsIsHelpError as error:  # a group by itself: what it can do, in lines
+        click.echo(error.format_message())
+        sys.exit(2)
     except click.ClickException as error:
         _fail(error.format_message(), 2)
-    except BrokenPipeError:  # the reader of our output has left: nothing to say, and nobody to say it to
-        sys.stderr.close()
+    except _ReaderLeft:  # nothing to say, and nobody to say it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still in the buffer goes there
         sys.exit(0)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            _fail(f"cannot write: {error.strerror}", 2)
+        raise
     else:
         sys.exit(result if isinstance(result, int) else 0)
 
 
-def _fail(message: str, status: int) -> None:
+def _fail(message: str, status: int) -> NoReturn:
     line = " ".join(message.split())
     click.echo(f"uninas: {line}", err=True)
     sys.exit(status)

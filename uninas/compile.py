@@ -95,21 +95,21 @@ class ResidualBlock(nn.Module):
     `drop_path1` and `drop_path2` stand at the end of the residual paths and do nothing: a training puts stochastic depth there.
     """
 
-    def __init__(self, block: Block, channels: int, at: Flow, *, first: bool, fused: bool) -> None:
+    def __init__(self, block: Block, channels: int, at: Flow, *, first: bool, fused: bool, rounding: str) -> None:
         super().__init__()
         width = at.channels
-        self.shortcut: nn.Module = Downsample(channels, width, norm=False) if first else nn.Identity()
+        self.shortcut: nn.Module = Downsample(channels, width, norm=False, rounding=rounding) if first else nn.Identity()
         self.depth = len(block.subblocks)
         for number, graph in enumerate(block.subblocks, 1):
             if graph is not None:
                 reduces = first and number == 1
-                norm = Downsample(channels, width, norm=True) if reduces else LayerNorm2d(width)
+                norm = Downsample(channels, width, norm=True, rounding=rounding) if reduces else LayerNorm2d(width)
                 self.add_module(f"norm{number}", norm)
                 self.add_module(f"sub{number}", GraphModule(graph, at, fused=fused))
                 self.add_module(f"drop_path{number}", nn.Identity())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> (B, width, H, W), or half of H and W, rounded up."""
+        """(B, channels, H, W) -> (B, width, H, W), or half of H and W."""
         given, x = x, self.shortcut(x)
         for number in range(1, self.depth + 1):
             sub = self._modules.get(f"sub{number}")
@@ -122,9 +122,9 @@ class ResidualBlock(nn.Module):
 class PlainBlock(nn.Module):
     """x = S1(x); x = S2(x); ... The first block of a stage without an entry halves the resolution before."""
 
-    def __init__(self, block: Block, channels: int, at: Flow, *, first: bool, fused: bool) -> None:
+    def __init__(self, block: Block, channels: int, at: Flow, *, first: bool, fused: bool, rounding: str) -> None:
         super().__init__()
-        self.shortcut: nn.Module = Downsample(channels, at.channels, norm=False) if first else nn.Identity()
+        self.shortcut: nn.Module = Downsample(channels, at.channels, norm=False, rounding=rounding) if first else nn.Identity()
         self.subs: list[str] = []
         for number, graph in enumerate(block.subblocks, 1):
             if graph is not None:
@@ -132,7 +132,7 @@ class PlainBlock(nn.Module):
                 self.add_module(f"sub{number}", GraphModule(graph, at, fused=fused))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> (B, width, H, W), or half of H and W, rounded up."""
+        """(B, channels, H, W) -> (B, width, H, W), or half of H and W."""
         x = self.shortcut(x)
         for name in self.subs:
             x = getattr(self, name)(x)
@@ -158,7 +158,7 @@ class Stem(nn.Module):
 class StageModule(nn.Module):
     """The entry, if there is one, and the blocks of one width and resolution."""
 
-    def __init__(self, stage: Stage, before: Flow, after: Flow, *, fused: bool) -> None:
+    def __init__(self, stage: Stage, before: Flow, after: Flow, *, fused: bool, rounding: str) -> None:
         super().__init__()
         has_entry = stage.entry is not None and stage.entry != IDENTITY
         self.entry: GraphModule | None = None
@@ -169,11 +169,11 @@ class StageModule(nn.Module):
             first = number == 0 and stage.entry is None
             kind = ResidualBlock if block.residual else PlainBlock
             channels = before.channels if first else stage.width
-            blocks.append(kind(block, channels, after, first=first, fused=fused))
+            blocks.append(kind(block, channels, after, first=first, fused=fused, rounding=rounding))
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> (B, width, H', W'): half of H and W, rounded up, or what the entry makes of them."""
+        """(B, channels, H, W) -> (B, width, H', W'): half of H and W, or what the entry makes of them."""
         if self.entry is not None:
             x = self.entry(x)
         for block in self.blocks:
@@ -196,7 +196,7 @@ class Network(nn.Module):
         else:
             self.stem = Stem(architecture.in_channels, *architecture.stem)
         self.stages = nn.ModuleList(
-            StageModule(stage, before, after, fused=fused)
+            StageModule(stage, before, after, fused=fused, rounding=architecture.rounding)
             for stage, before, after in zip(architecture.stages, flows, flows[1:], strict=False)
         )
         channels = flows[-1].channels

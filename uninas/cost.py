@@ -84,8 +84,8 @@ def _stem(architecture: Architecture, size: tuple[int, int] | None, made: Flow) 
 
 
 def _stage(stage: Stage, before: Flow, after: Flow) -> Counts:
-    """The entry, if there is one, and the blocks; `after` follows from `before`."""
-    key = ("cost", before)
+    """The entry, if there is one, and the blocks; `after` follows from `before`, but for how halves are rounded."""
+    key = ("cost", before, after.place)
     found: Counts | None = stage.memo.get(key)
     if found is None:
         found = stage.memo[key] = _total(_stage_parts(stage, before, after))

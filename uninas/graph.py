@@ -213,7 +213,8 @@ class Architecture:
 
     `stem`: the channels of the template's two convolutions, or a graph that reads the image. `head`: a graph between the last
     stage and global average pooling, which may pool by itself; None is the template's LayerNorm. A linear layer to the classes
-    always ends the network.
+    always ends the network. `rounding`: whether the template halves odd sides "up", keeping the last row and column, or "down",
+    as the reference toolkit does.
     """
 
     stages: tuple[Stage, ...]
@@ -222,6 +223,7 @@ class Architecture:
     stem: tuple[int, int] | Graph = (32, 64)
     in_channels: int = 3
     head: Graph | None = None
+    rounding: str = "up"
 
     @cached_property
     def memo(self) -> dict[Any, Any]:
@@ -257,7 +259,8 @@ class Architecture:
     def flows(self, size: tuple[int, int] | None = None) -> tuple[Flow, ...]:
         """What leaves the stem and each stage, for an input of `size` (default: the reference size).
 
-        Raises GraphError for a graph of the frame that is ill typed, or an entry that does not lead to its stage's width.
+        Raises GraphError for a graph of the frame that is ill typed, an entry that does not lead to its stage's width, or an
+        input of which nothing is left where halves are rounded down.
         """
         return self._reference_flows if size is None or size == self.input_size else self._flows(size)
 
@@ -274,7 +277,9 @@ class Architecture:
         flows = [flow]
         for stage in self.stages:
             if stage.entry is None and not (flow.tokens or stage.tokens):  # of each candidate of a search, so without detours
-                flow = Flow(stage.width, flow.place.strided(2))
+                flow = Flow(stage.width, flow.place.halved(self.rounding))
+                if not min(flow.place):
+                    raise GraphError(f"an input of {size[0]}x{size[1]} is too small: halves are rounded down", 0)
             else:
                 flow = _after(flow, entry_map(stage, flow))
             flows.append(flow)

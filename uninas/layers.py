@@ -175,22 +175,28 @@ def zeros(x: Tensor, channels: int, stride: int | None, tokens: int) -> Tensor:
     return x.new_zeros(x.shape[0], channels, *sides)
 
 
+def zero_map(x: Tensor, heads: int, stride: int | None, tokens: int) -> Tensor:
+    """(B, heads, N, N) of zeros, N the pixels and tokens of such a map as `zeros` makes; N = 1 where `stride` is None."""
+    made = zeros(x, heads, stride, tokens).flatten(2)
+    return made[..., None].expand(-1, -1, -1, made.shape[2])
+
+
 def first_token(x: Tensor) -> Tensor:
     """(B, C, tokens + N, 1) -> (B, C, 1, 1)."""
     return x[:, :, :1]
 
 
 class Downsample(nn.Module):
-    """Average pool of 2 (odd sizes round up), then a 1x1 convolution where the width changes."""
+    """Average pool of 2 (odd sizes round up or down), then a 1x1 convolution where the width changes."""
 
-    def __init__(self, channels: int, width: int, *, norm: bool) -> None:
+    def __init__(self, channels: int, width: int, *, norm: bool, rounding: str) -> None:
         super().__init__()
         self.norm = LayerNorm2d(channels) if norm else nn.Identity()
-        self.pool = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False)
+        self.pool = nn.AvgPool2d(2, ceil_mode=rounding == "up", count_include_pad=False)
         self.project = nn.Conv2d(channels, width, 1) if channels != width else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> (B, width, ceil(H/2), ceil(W/2))."""
+        """(B, channels, H, W) -> (B, width, H/2, W/2)."""
         projected: Tensor = self.project(self.pool(self.norm(x)))
         return projected
 
@@ -211,7 +217,7 @@ def _conv(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
 
 def _table(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
     assert isinstance(made, AttentionMap)
-    return RelativePositionBias(made.heads, *table_size(made, place), made.window)
+    return RelativePositionBias(1 if op.values["shared"] else made.heads, *table_size(made, place), made.window)
 
 
 def _slice(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
@@ -220,7 +226,12 @@ def _slice(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
 
 
 def _zero(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
-    return partial(zeros, channels=made[0], stride=None if made.pooled else op.values["stride"], tokens=op.values["tokens"])
+    if isinstance(given[0], AttentionMap) or given[0].pooled:  # one pixel, or as many entries as there are
+        return partial(zeros, channels=made[0], stride=1, tokens=0)
+    stride, tokens = (None, 0) if made.pooled else (op.values["stride"], op.values["tokens"])
+    if isinstance(made, AttentionMap):
+        return partial(zero_map, heads=made[0], stride=stride, tokens=tokens)
+    return partial(zeros, channels=made[0], stride=stride, tokens=tokens)
 
 
 def _max_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
@@ -300,8 +311,19 @@ def _mean(x: Tensor) -> Tensor:
     return x.mean((2, 3), keepdim=True)
 
 
-def _broadcast(x: Tensor, size: tuple[int, int]) -> Tensor:
+def _broadcast(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
+    return on_entries if isinstance(made, AttentionMap) else on_pixels
+
+
+def on_pixels(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, C, 1, 1) -> (B, C, *size)."""
     return x.expand(-1, -1, *size)
+
+
+def on_entries(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, heads, 1, 1) -> (B, heads, N, N), N the pixels of a map of that size."""
+    count = size[0] * size[1]
+    return x.expand(-1, -1, count, count)
 
 
 def _always(layer: Layer) -> Callable[[Op, tuple[Type, ...], Type, Place], Layer]:
@@ -342,7 +364,7 @@ LAYERS: dict[str, Callable[[Op, tuple[Type, ...], Type, Place], Layer]] = {
     "add": _always(_sum),
     "multiply": _always(_product),
     "global_average_pool": _always(_mean),
-    "broadcast": _always(_broadcast),
+    "broadcast": _broadcast,
     "matmul_qk": _matmul_qk,
     "matmul_av": _matmul_av,
 }

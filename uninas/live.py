@@ -42,12 +42,12 @@ class _Walk:
         self.zero = False
 
     def stage(self, stage: Stage, before: Flow, after: Flow) -> None:
-        """The entry, if there is one, and the blocks; `after` follows from `before`.
+        """The entry, if there is one, and the blocks; `after` follows from `before`, but for how halves are rounded.
 
         What is given no zero adds what it adds, whatever came before, where blocks are residual or no part is a zero: kept with
         the stage.
         """
-        key = ("never trained", before)
+        key = ("never trained", before, after.place)
         if not self.zero and key in stage.memo:
             dead, met = stage.memo[key]
             self.dead, self.met = self.dead + dead, self.met + met

@@ -171,7 +171,7 @@ def parse_op(text: str) -> Op:
 _STRIDE = Attribute("stride", 1, integer_reader(1, 64), 2)
 
 
-def _norm(name: str, label: str, infer: Callable[[Op, tuple[Type, ...]], Type] = inference.same_feature, **more: Any) -> OpSpec:
+def _norm(name: str, label: str, infer: Callable[[Op, tuple[Type, ...]], Type] = inference.same_tensor, **more: Any) -> OpSpec:
     """A normalisation with a weight and a bias for each channel."""
     return OpSpec(
         name, "normalisation", infer, label, instance=True, parameters=cost.norm_parameters,
@@ -217,7 +217,8 @@ _SPECS = (
     OpSpec("mask", "attention", inference.same, "mask |i−j| ≤ {band}", keeps_zero=True, fault=meaning.mask_fault,
            attributes=(Attribute("band", 5, integer_reader(0, 65536)),)),
     OpSpec("relative_position_bias", "attention", inference.infer_table, "+ position bias", instance=True,
-           parameters=cost.table_parameters, fault=meaning.table_fault),
+           parameters=cost.table_parameters, fault=meaning.table_fault,
+           attributes=(Attribute("shared", False, read_boolean, 3),)),
     OpSpec("position_embedding", "attention", inference.same_full, "+ position embedding", 3, instance=True,
            parameters=cost.embedding_parameters),
     OpSpec("class_token", "attention", inference.infer_class_token, "class token, pixels", 3, instance=True,
@@ -238,7 +239,7 @@ _SPECS = (
     OpSpec("zero", "structure", inference.infer_zero, keeps_zero=True, batches=False,
            attributes=(Attribute("ratio", Fraction(1), read_ratio), Attribute("pooled", False, read_boolean),
                        Attribute("stride", 1, integer_reader(1, MOST_STRIDE), 2),
-                       Attribute("tokens", 0, integer_reader(0, 1), 3))),
+                       Attribute("tokens", 0, integer_reader(0, 1), 3), Attribute("map", False, read_boolean, 3))),
     OpSpec("space_to_depth", "merge", inference.infer_space_to_depth, "space to depth {factor}", 3, keeps_zero=True,
            attributes=(Attribute("factor", 2, integer_reader(2, 64)),)),
     OpSpec("slice", "merge", inference.infer_slice, keeps_zero=True, batches=False,

@@ -140,7 +140,7 @@ class _Planner:
                 return branches.emit(self)
             if op.name == "slice" and self.split(node):
                 return self.values[node]
-            if op.name == "broadcast" and self.readers[inputs[0]] == 1:
+            if op.name == "broadcast" and self.readers[inputs[0]] == 1 and type(made) is FeatureMap:
                 value = self.values[inputs[0]]
                 self.postponed[value] = None
                 return value
@@ -242,6 +242,7 @@ class _Branches:
         first = nodes[0]
         return (
             first.op.spec.batches
+            and not first.op.values.get("shared")  # one table for the heads of a branch is none for those of all
             and len(set(branch)) == len(branch)
             and all(node.op is first.op and len(node.inputs) == len(first.inputs) for node in nodes)
             and all(self.types[i] == self.types[branch[0]] for i in branch)

@@ -84,6 +84,10 @@ class Place(NamedTuple):
         """The place of a map that is `stride` times coarser; sides round up."""
         return self if stride == 1 else Place(*[-(-side // stride) for side in self])
 
+    def halved(self, rounding: str) -> Place:
+        """The place of a map that is half as fine; odd sides round "up" or "down"."""
+        return self.strided(2) if rounding == "up" else Place(*[side // 2 for side in self])
+
 
 class IllTyped(InputError):
     """An operation received inputs that it cannot take."""

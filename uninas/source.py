@@ -72,6 +72,9 @@ def _document(source: str | Path) -> tuple[Path, dict[str, Any]]:
         raise InputError(
             f"expected a preset ({', '.join([*PRESETS, *ZOO])}), SPACE:TEXT or a file, came {str(source)[:200]!r}: no such file"
         ) from None
+    except IsADirectoryError:
+        files = "best.json (of a search that has ended) or an architecture.json (of a training)"
+        raise InputError(f"{_shown(path)}: expected a run's folder with a {files}; there is neither") from None
     except OSError as error:
         raise InputError(f"{_shown(path)}: cannot be read as a text file ({error.strerror or error})") from None
     except ValueError as error:  # no UTF-8, or a path with a null character

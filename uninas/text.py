@@ -8,8 +8,8 @@
 
 Equal graphs are written once and named; "absent" leaves a sub-block out; `metadata` is free and no part of the architecture.
 Version 2 knows more: "stem" may name a graph, a stage may have an "entry", the network a "head", and a block may be plain,
-{"plain": ["g1"]}. What version 1 can say is written in version 1. `parse(to_text(x)) == x`. Limits bound what a hostile file can
-cost.
+{"plain": ["g1"]}. Version 3 also knows "rounding": "down" and a stage's "tokens". What version 1 can say is written in version
+1. `parse(to_text(x)) == x`. Limits bound what a hostile file can cost.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ FORMAT = "uninas-architecture"
 VERSION = 3
 _MAX_CHARACTERS = 32 << 20
 MAX_NODES = 20_000  # of one graph
+MAX_WRITTEN_NODES = 4_000_000  # of an architecture, each graph counted wherever it is named
 _MAX_INPUTS = 100_000  # of all nodes of one graph
 MAX_BLOCKS = 1_000
 MAX_STAGES = 16
@@ -61,6 +62,8 @@ def to_text(architecture: Architecture, metadata: Mapping[str, Any] | None = Non
     lines.append(f' "stem": {stem},')
     if head is not None:
         lines.append(f' "head": "{head}",')
+    if architecture.rounding != "up":
+        lines.append(f' "rounding": "{architecture.rounding}",')
     lines.append(' "graphs": {')
     for position, (graph, called) in enumerate(names.items()):
         lines.append(f'  "{called}": [\n   {_body(graph)}\n  ]{"," if position + 1 < len(names) else ""}')
@@ -84,8 +87,10 @@ def _version(architecture: Architecture, graphs: Iterable[Graph]) -> int:
         or any(len(b.subblocks) != 2 for stage in architecture.stages for b in stage.blocks)
     )
     head = architecture.head
-    newer = any(stage.tokens or not stage.blocks for stage in architecture.stages) or (
-        head is not None and architecture.flows()[-1].types(head)[head.output].pooled
+    newer = (
+        architecture.rounding != "up"
+        or any(stage.tokens or not stage.blocks for stage in architecture.stages)
+        or (head is not None and architecture.flows()[-1].types(head)[head.output].pooled)
     )
     return max([3 if newer else 2 if framed else 1, *map(_graph_version, graphs)])
 
@@ -147,7 +152,7 @@ def from_document(document: Mapping[str, Any], source: str) -> Architecture:
     version = _integer(document, "version", source, 1, 1_000_000_000)
     if version > VERSION:
         raise InputError(f"{source}: written in version {version} of the format, this program reads up to {VERSION}: upgrade it")
-    unknown = set(document) - (_KEYS if version == 1 else _KEYS | {"head"})
+    unknown = set(document) - (_KEYS if version == 1 else _KEYS | {"head"} if version == 2 else _KEYS | {"head", "rounding"})
     if unknown:
         raise InputError(f"{source}: unknown key {_short(sorted(unknown)[0])}")
     graphs = {}
@@ -179,8 +184,12 @@ def from_document(document: Mapping[str, Any], source: str) -> Architecture:
     else:
         stem = _pair(document, "stem", source, 1, _MAX_WIDTH)
     head = document.get("head")
+    rounding = document.get("rounding", "up")
+    if rounding not in ("up", "down"):
+        raise InputError(f'{source}: expected "rounding" to be "up" or "down", came {_short(rounding)}')
     architecture = Architecture(
         tuple(stages),
+        rounding=rounding,
         head=None if head is None else _graph(head, graphs, f"{source}: head"),
         classes=_integer(document, "classes", source, 1, 1_000_000),
         input_size=_pair(document, "input_size", source, 1, _MAX_WIDTH),
@@ -211,7 +220,15 @@ def _read_block(row: Any, graphs: Mapping[str, Graph], version: int, where: str)
 
 
 def check(architecture: Architecture, source: str) -> None:
-    """Raise InputError that names the part and node of the first ill-typed operation."""
+    """Raise InputError that names the part and node of the first ill-typed operation, or what is too large."""
+    if architecture.rounding == "down":
+        height, width = architecture.input_size
+        halvings = 1 + sum(stage.entry is None for stage in architecture.stages)
+        if min(height, width) < 2**halvings:
+            raise InputError(
+                f"{source}: expected an input of at least {2**halvings} pixels to round down {halvings} halves of it"
+            )
+    _bound_nodes(architecture, source)
     given: tuple[int, int] = (architecture.in_channels, 0)
     if isinstance(architecture.stem, Graph):
         given = _leads_to(architecture.stem, given, f"{source}: stem")
@@ -231,6 +248,18 @@ def check(architecture: Architecture, source: str) -> None:
                     _typed_graph(graph.types, given, f"{source}: stage {s}, block {b}, sub-block {k + 1}")
     if architecture.head is not None:
         _leads_to(architecture.head, given, f"{source}: head", pools=True)
+
+
+def _bound_nodes(architecture: Architecture, source: str) -> None:
+    """Refuse what a file of 1 MB can mean by naming one large graph 256,000 times: its digest would take minutes."""
+    frame = [architecture.stem, architecture.head, *(stage.entry for stage in architecture.stages)]
+    subblocks = [graph for stage in architecture.stages for block in stage.blocks for graph in block.subblocks]
+    written = sum(len(graph.nodes) for graph in (*frame, *subblocks) if isinstance(graph, Graph))
+    if written > MAX_WRITTEN_NODES:
+        raise InputError(
+            f"{source}: expected at most {MAX_WRITTEN_NODES} nodes of all graphs together, each graph counted wherever it is "
+            f"named, came {written}"
+        )
 
 
 def _told(channels: int, tokens: int) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
+import tracemalloc
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +20,12 @@ from downstream.reference_weights import from_reference_names, load, read, save,
 from downstream.subject import subject_of
 from tests.uninas.networks import around, tiny
 from tests.uninas.reference_files import random_file
+from tests.uninas.reference_oracle import ReferenceNetwork
 from tests.uninas.running import distance, noise, scramble
-from uninas import Architecture, InputError, Stage, canonicalise, cli
+from uninas import Architecture, InputError, Stage, canonicalise, cli, cost
 from uninas.compile import build
 from uninas.presets import letter_block
-from uninas.reference import from_reference, read_reference, reference_layers, to_reference, to_reference_text
+from uninas.reference import Layer, from_reference, read_reference, reference_layers, to_reference, to_reference_text
 from uninas.text import to_text
 
 NAMES = ("ref_conv", "ref_attention")
@@ -36,6 +40,42 @@ def folder(data_folder: Path) -> Path:
     found = data_folder / "uninas_reference"
     assert found.is_dir()
     return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_oracle_is_the_reference(name: str, folder: Path) -> None:
+    document = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    oracle = ReferenceNetwork(document).eval()
+    with np.load(folder / f"{name}.npz") as archive:
+        pictures, expected = (torch.from_numpy(archive[key]) for key in ("input", "logits"))
+        stored = {key.removeprefix("w/"): torch.from_numpy(archive[key]) for key in archive.files if key.startswith("w/")}
+    missing, unexpected = oracle.load_state_dict(stored, strict=False)
+    assert all(key.endswith("num_batches_tracked") for key in missing)
+    assert unexpected == []
+    logits, macs = oracle.run(pictures)
+    assert distance(logits, expected) < 1e-5
+    costs = next(one for one in json.loads((folder / "costs.json").read_text(encoding="utf-8")) if one["tag"] == name)
+    assert (sum(value.numel() for value in oracle.parameters()), macs) == (costs["params"], costs["macs"])
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_files_of_the_references_kind_have_its_costs_and_its_logits(seed: int) -> None:
+    """Every class of node on feature maps and on attention maps, odd sizes, wrong stored shapes."""
+    document = random_file(random.Random(1000 + seed))
+    oracle = ReferenceNetwork(document).randomised(seed)
+    pictures = noise(2, 3, document["img_size"], document["img_size"], seed=seed)
+    expected, macs = oracle.run(pictures)
+    architecture, layers = read_reference(document, "net.json")
+    counted = cost(architecture)
+    assert (counted.params, counted.macs) == (sum(value.numel() for value in oracle.parameters()), macs)
+    arrays = {name: value.numpy() for name, value in oracle.state_dict().items() if not name.endswith("num_batches_tracked")}
+    for fused in (True, False):
+        module = build(architecture, fused=fused).eval()
+        module.load_state_dict(from_reference_names(arrays, layers, module.state_dict()))
+        with torch.no_grad():
+            assert distance(module(pictures), expected) < 1e-4
+    back = from_reference(to_reference(architecture), "net.json")
+    assert back.digest == architecture.digest
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -138,15 +178,99 @@ def test_weights_that_do_not_fit_are_named(change: Any, said: str) -> None:
 
 
 def test_files_that_are_no_weights(tmp_path: Path) -> None:
+    layers, state = [Layer("a", "ours")], {"ours.weight": torch.zeros(1)}
     np.savez(tmp_path / "other.npz", input=np.zeros(3))
-    np.savez(tmp_path / "pickle.npz", **{"w/a": np.array([object()], dtype=object)})  # type: ignore[arg-type]
+    np.savez(tmp_path / "pickle.npz", **{"w/a.weight": np.array([object()], dtype=object)})  # type: ignore[arg-type]
     np.save(tmp_path / "single.npy", np.zeros(3))
     (tmp_path / "text.npz").write_text("no archive")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "other.npz").read_bytes()[:60])
     (tmp_path / "empty.npz").write_bytes(b"")
     for path in (*tmp_path.iterdir(), tmp_path / "missing.npz", tmp_path):
-        with pytest.raises(InputError, match="expected"):
-            read(path)
+        with pytest.raises(InputError, match=r"\A.*: .*expected") as caught:
+            read(path, layers, state)
+        assert str(caught.value).startswith(str(path))
+
+
+def header(shape: tuple[int, ...], dtype: str = "<f4", version: tuple[int, int] = (1, 0)) -> bytes:
+    """What an .npy file begins with."""
+    stream = io.BytesIO()
+    stream.write(np.lib.format.magic(*version))
+    text = repr({"descr": dtype, "fortran_order": False, "shape": shape}).encode() + b"\n"
+    return stream.getvalue() + len(text).to_bytes(2 if version == (1, 0) else 4, "little") + text
+
+
+def rewritten(path: Path, name: str, begin: bytes, zeros: int, method: int = zipfile.ZIP_DEFLATED) -> None:
+    """Put a member in place of another of that name, or beside the others: so many MB of zeros behind how it begins."""
+    with zipfile.ZipFile(path) as archive:
+        stem = name.removesuffix(".npy")  # numpy reads members with and without the ending
+        others = {member: archive.read(member) for member in archive.namelist() if member.removesuffix(".npy") != stem}
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for member, content in others.items():
+            archive.writestr(member, content)
+        with archive.open(name, "w", force_zip64=True) as stream:
+            stream.write(begin)
+            for _ in range(zeros):
+                stream.write(bytes(1 << 20))
+
+
+BOMB = 200  # MB
+HUGE = (BOMB << 18,)
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "said"),
+    [
+        ("w/stray.npy", header(HUGE), "1 are unknown, the first is 'stray'"),
+        ("w/norm.weight.npy", header(HUGE), f"norm.weight: expected the shape [96], came [{HUGE[0]}]"),
+        ("w/norm.weight.npy", header((96,), "<U100000"), "norm.weight: expected finite numbers, came <U100000"),
+        ("w/norm.weight.npy", header((96,), "|O"), "norm.weight: expected finite numbers, came object"),
+        ("w/norm.weight.npy", header((96,), version=(3, 0)), "norm.weight: expected an .npy file of version 1 or 2, came (3, 0)"),
+        ("w/norm.weight.npy", b"", "norm.weight: expected an .npy file"),
+        ("w/norm.weight.npy", header((96,), "x" * 60_000), "norm.weight: expected an .npy file"),
+        ("w/norm.weight", header(HUGE), "norm.weight: expected the shape [96]"),
+        ("w/a.relative_position_index.npy", header(HUGE), ""),  # follows from the architecture
+        ("other.npy", header(HUGE), ""),
+        ("w/norm.weight.npy", header((96,)), ""),  # what stands behind the array is no part of it
+    ],
+    ids=["unknown", "shape", "text", "object", "version", "no header", "long header", "bare name", "follows", "other", "behind"],
+)
+def test_what_does_not_fit_is_refused_before_it_is_unpacked(name: str, begin: bytes, said: str, tmp_path: Path) -> None:
+    module, layers, path = build(FUSED), reference_layers(FUSED), tmp_path / "w.npz"
+    save(module.state_dict(), path, layers)
+    rewritten(path, name, begin, BOMB)
+    assert path.stat().st_size < 8 << 20
+    tracemalloc.start()
+    try:
+        if said:
+            with pytest.raises(InputError) as caught:
+                load(module, path, layers)
+            assert str(caught.value).startswith(f"{path}: ")
+            assert said in str(caught.value)
+        else:
+            load(module, path, layers)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20e6
+
+
+def test_members_of_other_compressions_are_refused(tmp_path: Path) -> None:
+    """A decoder of LZMA allocates what the file says; numpy writes stored and deflated members alone."""
+    module, layers, path = build(FUSED), reference_layers(FUSED), tmp_path / "w.npz"
+    save(module.state_dict(), path, layers)
+    rewritten(path, "w/norm.weight.npy", header((96,)), 1, zipfile.ZIP_LZMA)
+    with pytest.raises(InputError, match="stored or deflated"):
+        load(module, path, layers)
+
+
+def test_what_was_saved_compressed_or_in_another_order_is_read(tmp_path: Path) -> None:
+    module, layers = scramble(build(FUSED)), reference_layers(FUSED)
+    arrays = to_reference_names(module.state_dict(), layers)
+    stored = {f"w/{name}": np.asfortranarray(array.astype("float64")) for name, array in arrays.items()}
+    np.savez_compressed(tmp_path / "w.npz", **stored)  # type: ignore[arg-type]
+    found = read(tmp_path / "w.npz", layers, module.state_dict())
+    assert found.keys() == arrays.keys()
+    assert all((found[name] == array).all() for name, array in arrays.items())
 
 
 # --- commands -----------------------------------------------------------------------------------------------------------------
@@ -189,7 +313,8 @@ def test_weights_of_a_file_have_the_files_own_names(tmp_path: Path) -> None:
     assert {layer.theirs for layer in layers} != {layer.theirs for layer in reference_layers(network)}
     module = scramble(build(network)).eval()
     save(module.state_dict(), tmp_path / "w.npz", layers)
-    assert "stages.0.blocks.0.subblock1.sequential.0.sequential.0.conv.weight" in read(tmp_path / "w.npz")
+    written = read(tmp_path / "w.npz", layers, module.state_dict())
+    assert "stages.0.blocks.0.subblock1.sequential.0.sequential.0.conv.weight" in written
     pictures = noise(2, 3, 16, 16)
     with torch.no_grad():
         made = subject_of(str(tmp_path / "net.json"), weights=tmp_path / "w.npz").model()(pictures)

@@ -259,6 +259,17 @@ def random_sequence(rng: random.Random, channels: int, *, takes: bool = False) -
     return builder.build(builder.add(op("take_class_token"), node) if takes else node)
 
 
+ON_MAPS = (
+    (op("conv", kernel=3), op("batch_norm"), op("gelu")),
+    (op("conv", kernel=1, ratio=4), op("layer_norm"), op("tanh"), op("conv", kernel=1, ratio="1/4")),
+    (op("conv", kernel=5, groups="depthwise", bias=False, dilation=2), op("max_pool")),
+    (op("global_average_pool"), op("conv", kernel=1), op("broadcast"), op("mask", band=2)),
+    (op("slice", index=1, count=2), op("average_pool")),
+    (op("zero"),),
+)
+"""Operations on a map of two heads, which are its channels."""
+
+
 def attend(rng: random.Random, builder: GraphBuilder, node: int, channels: int, windows: int = 0) -> int:
     """Attention of a node to itself, between pixels (whole or in windows) or channels, with as many heads of keys or one."""
     head_dim = channels // 2
@@ -269,6 +280,8 @@ def attend(rng: random.Random, builder: GraphBuilder, node: int, channels: int, 
     attention = builder.add(scores, node, key)
     if windows and rng.random() < 0.5:
         attention = builder.add(op("relative_position_bias"), attention)
+    if over == "pixels" and not (windows or single) and rng.random() < 0.5:
+        attention = builder.chain(attention, *rng.choice(ON_MAPS))
     return builder.add(op("matmul_av"), builder.add(op("softmax"), attention), key)
 
 

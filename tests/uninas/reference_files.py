@@ -1,4 +1,5 @@
-"""Random valid files of the reference toolkit: every class of node, nested, at other widths, depths, stages and sizes."""
+"""Random valid files of the reference toolkit: every class of node on every tensor, nested, at other
+widths, depths, stages and sizes."""
 
 from __future__ import annotations
 
@@ -8,11 +9,13 @@ from typing import Any
 
 from uninas.reference.classes import HEADS
 
-_ON_MAPS = ("RelPosBias", "Softmax", "Softmax", "Mask", "GELU", "Sigmoid", "Dropout", "Identity")
-_ON_FEATURES = (
+_LEAVES = (
     "Conv1", "Conv3", "ConvDepth3", "ConvDepth5", "BatchNorm", "LayerNorm", "GELU", "Sigmoid", "MaxPool", "Dropout", "Identity",
     "Zero", "Softmax", "Mask",
 )  # fmt: skip
+_ON_MAPS = (*_LEAVES, "RelPosBias", "RelPosBias", "Softmax", "Softmax", "Mask")
+"""An attention map is a tensor of one channel to the reference: whatever fits may work on it."""
+
 _COMPOUNDS = (
     "SequentialModule", "ExpandAndReduce", "ReduceAndExpand", "AvgAndUpsample", "chunk", "add", "multiply", "ForkMergeAttention",
 )  # fmt: skip
@@ -29,7 +32,7 @@ def random_file(rng: random.Random, *, depth: int = 3) -> dict[str, Any]:
     widths = [rng.choice([8, 32, 48, 64, 96, 96, 192]) for _ in range(stages)]
     depths = [rng.choice([1, 1, 2, 3]) for _ in range(stages)]
     return {
-        "img_size": 2 ** (stages + 1) * rng.choice([1, 2, 3] if stages < 5 else [1]),
+        "img_size": 2 ** (stages + 1) * rng.choice([1, 2, 3] if stages < 5 else [1]) + rng.choice([0, 0, 0, 1, 5]),
         "num_classes": rng.randrange(1, 12),
         "drop_rate": 0.0,
         "embed_dim": widths,
@@ -45,41 +48,45 @@ def _block(rng: random.Random, width: int, depth: int) -> Any:
     return {key: sequence(rng, width, depth) for key in ("subblock1", "subblock2")}
 
 
-def sequence(rng: random.Random, channels: int | None, depth: int) -> dict[str, Any]:
-    """Nodes one after the other, on a feature map of so many channels or (None) on an attention map."""
-    return node("SequentialModule", modules=[_any(rng, channels, depth) for _ in range(rng.choice([0, 1, 1, 2, 2, 3]))])
+def sequence(rng: random.Random, channels: int, depth: int, *, on_map: bool = False) -> dict[str, Any]:
+    """Nodes one after the other, on a tensor of so many channels: a feature map or an attention map."""
+    return node("SequentialModule", modules=[_any(rng, channels, depth, on_map) for _ in range(rng.choice([0, 1, 1, 2, 2, 3]))])
 
 
-def _any(rng: random.Random, channels: int | None, depth: int) -> dict[str, Any]:
+def _any(rng: random.Random, channels: int, depth: int, on_map: bool) -> dict[str, Any]:
     if depth == 0 or rng.random() < 0.5:
-        return node(rng.choice(_ON_MAPS if channels is None else _ON_FEATURES))
-    kind = rng.choice(("SequentialModule", "add", "multiply") if channels is None else _COMPOUNDS)
-    made = None if channels is None else _of_features(rng, kind, channels, depth - 1)
-    if made is not None:
-        return made
-    if kind in ("add", "multiply"):
-        count = 2 if kind == "multiply" else rng.randrange(1, 4)
-        return _fork(["copy", kind], [sequence(rng, channels, depth - 1) for _ in range(count)])
-    return sequence(rng, channels, depth - 1)
+        return node(rng.choice(_ON_MAPS if on_map else _LEAVES))
+    kind = rng.choice(_COMPOUNDS)
+    made = _compound(rng, kind, channels, depth - 1, on_map)
+    return sequence(rng, channels, depth - 1, on_map=on_map) if made is None else made
 
 
-def _of_features(rng: random.Random, kind: str, channels: int, depth: int) -> dict[str, Any] | None:
+def _compound(rng: random.Random, kind: str, channels: int, depth: int, on_map: bool) -> dict[str, Any] | None:
     """A node of that kind, where it fits so many channels."""
+
+    def inside(of: int) -> dict[str, Any]:
+        return sequence(rng, of, depth, on_map=on_map)
+
+    if kind in ("add", "multiply"):
+        return _fork(["copy", kind], [inside(channels) for _ in range(2 if kind == "multiply" else rng.randrange(1, 4))])
     if kind == "ExpandAndReduce" and channels <= 192:
         factor = rng.choice([1, 2, 3, 4])
-        return node(kind, sequential=sequence(rng, channels * factor, depth), factor=factor, scheme="kaiming_normal")
+        return node(kind, sequential=inside(channels * factor), factor=factor, scheme="kaiming_normal")
     if kind == "ReduceAndExpand":
         factor = rng.choice([f for f in (1, 2, 3, 4) if channels % f == 0])
-        return node(kind, sequential=sequence(rng, channels // factor, depth), factor=factor, scheme="kaiming_normal")
+        return node(kind, sequential=inside(channels // factor), factor=factor, scheme="kaiming_normal")
     if kind == "AvgAndUpsample":
-        return node(kind, sequential=sequence(rng, channels, depth))
+        return node(kind, sequential=inside(channels))
     if kind == "chunk":
         count = rng.choice([n for n in (1, 2, 3) if channels % n == 0])
-        return _fork(["chunk", "concat"], [sequence(rng, channels // count, depth) for _ in range(count)])
-    if kind == "ForkMergeAttention" and channels // 32 in HEADS and channels % 32 == 0:
-        heads = channels // 32
+        return _fork(["chunk", "concat"], [inside(channels // count) for _ in range(count)])
+    if kind == "ForkMergeAttention" and channels // 32 in HEADS and channels % 32 == 0 and not on_map:
+        heads, left = channels // 32, max(depth - 1, 0)
         equal = rng.random() < 0.3  # else they differ
-        each = [[sequence(rng, c, depth - 1 if depth else 0) for c in (32, 32, 32, None, 32)] for _ in range(heads)]
+        each = [
+            [*(sequence(rng, 32, left) for _ in range(3)), sequence(rng, 1, left, on_map=True), sequence(rng, 32, left)]
+            for _ in range(heads)
+        ]
         if equal:
             each = each[:1] * heads
         return node(

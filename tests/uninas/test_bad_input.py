@@ -115,7 +115,7 @@ def test_ill_typed_files_name_stage_block_and_node(case: str, run: Any, tmp_path
 def test_paths_that_are_no_files(run: Any, tmp_path: Path) -> None:
     assert "no such file" in refused(run("cost", str(tmp_path / "missing.json")))
     assert "coatnet" in refused(run("cost", "coatnett")), "the presets are named"
-    assert "cannot be read" in refused(run("cost", str(tmp_path)))
+    assert "expected a run's folder with a best.json" in refused(run("cost", str(tmp_path)))
     assert "cannot be read" in refused(run("cost", "x" * 5000))
     assert "cannot be read" in refused(run("cost", "net\x00.json"))
     assert "no such file" in refused(run("cost", str(tmp_path / "a\nb" / ("x" * 200))))
@@ -159,6 +159,7 @@ REFERENCE = {
 }  # fmt: skip
 
 WRONG_REFERENCES: dict[str, tuple[dict[str, Any], str]] = {
+    "other depths": ({"depths": [1, 3]}, 'expected blocks as "depths" says, [1, 3], came'),
     "no stages": ({"model_str": "[]"}, "stages"),
     "model_str that is a list": ({"model_str": []}, "model_str"),
     "model_str that is no JSON": ({"model_str": "[["}, "JSON"),
@@ -195,20 +196,21 @@ def test_compounds_with_wrong_params(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "net.json"
     leaf = {"class": "GELU"}
     broken: list[tuple[str, Any]] = [
-        ("SequentialModule", None), ("SequentialModule", {}), ("SequentialModule", {"modules": 3}),
-        ("ExpandAndReduce", {"sequential": leaf}), ("ExpandAndReduce", {"factor": 0, "sequential": leaf}),
+        ("SequentialModule", None), ("SequentialModule", {"modules": 3}), ("ExpandAndReduce", {}),
+        ("ExpandAndReduce", {"factor": 0, "sequential": leaf}),
         ("ExpandAndReduce", {"factor": True, "sequential": leaf}), ("ReduceAndExpand", {"factor": 4}),
         ("ReduceAndExpand", {"factor": 7, "sequential": leaf}), ("AvgAndUpsample", {}),
         ("ForkMerge", {"branches": [leaf]}), ("ForkMerge", {"branches": [], "fork_merge_tuple": ["copy", "add"]}),
         ("ForkMerge", {"branches": [leaf], "fork_merge_tuple": ["copy", "multiply"]}),
         ("ForkMerge", {"branches": [leaf] * 7, "fork_merge_tuple": ["chunk", "concat"]}),
         ("ForkMerge", {"branches": [leaf], "fork_merge_tuple": ["copy", "glue"]}),
+        ("ForkMerge", {"branches": [leaf], "fork_merge_tuple": ["copy", "add"], "branches_count": 2}),
         ("ForkMergeAttention", {"branches": [leaf] * 3, "connections": [], "post_branches": []}),
         ("ForkMergeAttention", {"branches": [leaf] * 3, "connections": [leaf], "post_branches": [leaf, leaf]}),
     ]  # fmt: skip
     for kind, params in broken:
         block = {"subblock1": {"class": kind, "params": params}, "subblock2": {"class": "Zero"}}
-        content = {**REFERENCE, "model_str": json.dumps([["E"], [block]])}
+        content = {**REFERENCE, "depths": [1, 1], "model_str": json.dumps([["E"], [block]])}
         path.write_text(json.dumps(content), encoding="utf-8")
         assert "stage 1, block 0" in refused(run("cost", str(path))), (kind, params)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import random
 from typing import Any
 
@@ -27,7 +28,9 @@ from uninas import (
     preset,
     to_text,
 )
-from uninas.ops import TABLE
+from uninas.attributes import Attribute
+from uninas.ops import TABLE, op
+from uninas.text import MAX_WRITTEN_NODES
 
 # --- what is written is read back -----------------------------------------------------------------------------------------
 
@@ -64,6 +67,60 @@ def test_every_operation_reads_what_it_prints(name: str) -> None:
     operation = parse_op(name + needed.get(name, ""))
     assert parse_op(operation.text) is operation
     assert operation.text == name + needed.get(name, "")
+
+
+_WORDS = [str(n) for n in (*range(70), 127, 500, 4096, 65535, 65536)] + ["007", "true", "false", "same", "depthwise", "pixels",
+          "channels"]  # fmt: skip
+
+
+def _taken(attribute: Attribute, text: str) -> bool:
+    try:
+        attribute.read(text)
+    except InputError:
+        return False
+    return True
+
+
+def _texts(attribute: Attribute) -> st.SearchStrategy[str]:
+    """Texts that an attribute's reader takes: decimals, ratios, or integers and words."""
+    for example, pattern in (("0.5", r"0(\.0{0,6}[0-9]{1,18})?"), ("9/7", r"[1-9][0-9]{0,6}(/[1-9][0-9]{0,6})?")):
+        if _taken(attribute, example):
+            return st.from_regex(pattern, fullmatch=True).filter(lambda text: _taken(attribute, text))
+    return st.sampled_from([word for word in _WORDS if _taken(attribute, word)])
+
+
+@pytest.mark.parametrize("name", sorted(name for name in TABLE if TABLE[name].attributes))
+@given(data=st.data())
+@settings(max_examples=100)
+def test_an_operation_with_any_attributes_reads_what_it_prints(name: str, data: st.DataObject) -> None:
+    written = {attribute.name: data.draw(_texts(attribute), attribute.name) for attribute in TABLE[name].attributes}
+    operation = parse_op(f"{name}({', '.join(f'{key}={text}' for key, text in written.items())})")
+    assert parse_op(operation.text) is operation
+    assert pickle.loads(pickle.dumps(operation)) is operation
+    assert op(name, **operation.values) is operation
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [("0", "0.0"), ("0.5", None), ("0.250", "0.25"), ("0.2", "0.2"), ("0.0001", "0.0001"), ("0.00005", "0.00005"),
+     ("0.000001", "0.000001"), ("0.123456789", "0.123456789"), ("0.30000000000000004", "0.30000000000000004"),
+     ("0.000012345678901234568", "0.000012345678901234568"), ("0.9999999999999999", "0.9999999999999999")],
+)  # fmt: skip
+def test_probabilities_are_plain_decimals(text: str, printed: str | None) -> None:
+    """Never 5e-05, which no reader takes; what had no exponent is written as ever, for digests are made of it."""
+    operation = parse_op(f"dropout(p={text})")
+    assert operation.text == ("dropout" if printed is None else f"dropout(p={printed})")
+    assert parse_op(operation.text) is operation
+    network = around(graph_of(f"%1 = dropout(p={text}) %0", "return %1"))
+    assert parse(to_text(network)) == network
+    assert operation.values["p"] == float(text)
+
+
+@pytest.mark.parametrize("text", ["1", "1.0", "0.99999999999999999", "5e-05", "-0.1", ".5", "0.", "0." + "0" * 24 + "1", "inf"])
+def test_what_is_no_probability_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="probability from 0 to below 1") as caught:
+        parse_op(f"dropout(p={text})")
+    assert text[:40] in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -231,6 +288,31 @@ def test_limits_of_size() -> None:
     wide = "%1 = add" + " %0" * 500_000
     with pytest.raises(InputError, match="inputs"):
         parse_graph(f"{wide}\nreturn %1")
+
+
+@pytest.mark.parametrize("part", ["sub-blocks", "frame"])
+def test_the_nodes_of_all_graphs_together_are_bounded(part: str) -> None:
+    """Each time that a graph is named it counts: a small file may otherwise mean a network of billions of nodes."""
+    count = 20_000
+    lines = [*(f"%{i} = gelu %{i - 1}" for i in range(1, count)), f"return %{count - 1}"]
+    most = MAX_WRITTEN_NODES // count
+    assert most * count == MAX_WRITTEN_NODES
+
+    def network(times: int) -> str:
+        rows = [{"plain": ["g"] * min(16, times - first)} for first in range(0, times, 16)]
+        return json.dumps(document(version=2, stem=[16, 32], graphs={"g": lines}, stages=stages(32, rows), **frame))
+
+    frame: dict[str, Any] = {}
+    if part == "frame":
+        most, frame = most - 1, {"head": "g"}
+    fits = parse(network(most))
+    assert len(fits.digest) == 64
+    with pytest.raises(InputError) as caught:
+        parse(network(most + 1), "net.json")
+    assert str(caught.value) == (
+        f"net.json: expected at most {MAX_WRITTEN_NODES} nodes of all graphs together, each graph counted wherever it is named, "
+        f"came {MAX_WRITTEN_NODES + count}"
+    )
 
 
 def test_costs_of_the_largest_numbers_stay_exact_integers() -> None:

@@ -13,6 +13,7 @@ from uninas.errors import InputError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from uninas.edits import Edit
     from uninas.lineage import Lineage
 
 
@@ -97,10 +98,24 @@ def _print_choices(console: Console, texts: list[str]) -> None:
         console.print(Text.assemble((f"{number:>3} ", "bright_black"), text))
 
 
+_OF_STAGES = ("width", "add_stage", "remove_stage", "crossover_stage", "class_token")
+
+
+def _place(edit: Edit) -> str:
+    """Where an edit acts; stages and blocks are counted from 1 here."""
+    from uninas.edits.graphs import GRAPH_EDITS
+
+    stage = f"stage {edit.stage + 1}"
+    if edit.part != "block":
+        return f"{stage}, entry" if edit.part == "entry" else edit.part
+    if edit.kind in _OF_STAGES:
+        return stage
+    within = edit.kind in GRAPH_EDITS or edit.kind == "drop_subblock"
+    return f"{stage}, block {edit.block + 1}" + (f", S{edit.sub + 1}" if within else "")
+
+
 def _print_history(console: Console, history: Lineage) -> None:
     from rich.text import Text
-
-    from uninas.edits.graphs import GRAPH_EDITS
 
     count = len(history.edits)
     console.print(Text(f"The journal: {count} edit{'s' * (count != 1)} from the start", "bold"))
@@ -111,10 +126,5 @@ def _print_history(console: Console, history: Lineage) -> None:
                 value += 1  # stages and blocks are counted from 1 here
             if "\n" not in str(value):
                 details.append(f"{name.replace('_', ' ')} {value}")
-        place = f"stage {edit.stage + 1}"
-        if edit.kind != "width":
-            place += f", block {edit.block + 1}"
-        if edit.kind in GRAPH_EDITS or edit.kind == "drop_subblock":
-            place += f", S{edit.sub + 1}"
-        line = Text.assemble((f"{number:>3} ", "bright_black"), f"{edit.kind:<13} {place}")
+        line = Text.assemble((f"{number:>3} ", "bright_black"), f"{edit.kind:<13} {_place(edit)}")
         console.print(line.append(f"  {', '.join(details)}", "bright_black"))

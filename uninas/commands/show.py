@@ -101,7 +101,13 @@ def terminal() -> Console:
     """The standard output; a pipe has no width of its own, so nothing is broken over lines early."""
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False)
+    class Printer(Console):
+        """rich would leave with status 1 where the reader has left; the command line decides."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    console = Printer(highlight=False, markup=False)
     if not console.is_terminal:
         console.width = max(console.width, 120)
     return console

@@ -36,6 +36,14 @@ def command(space: str | None, samples: int, size: tuple[int, int] | None, class
     from uninas.spaces import SPACES, own
 
     if space is None:
+        given = click.get_current_context().get_parameter_source
+        idle = [
+            f"--{name}"
+            for name in ("samples", "size", "classes", "seed")
+            if given(name) is click.core.ParameterSource.COMMANDLINE
+        ]
+        if idle:
+            raise InputError(f"expected a SPACE beside {', '.join(idle)}; got none: without one the spaces are listed")
         _list(as_json)
         return
     if space not in SPACES and not space.endswith(".py"):

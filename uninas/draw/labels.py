@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fractions import Fraction
 
 from uninas.ops import AttentionMap, Op, Type
@@ -32,7 +33,10 @@ def op_label(op: Op) -> str:
         return f"part {values['index'] + 1} of {values['count']}"
     if op.spec.label is None:
         return op.text.replace("_", " ")
-    return op.spec.label.format(**values) + (_stride_label(op) if "stride" in values else "")
+    label = op.spec.label.format(**values) + (_stride_label(op) if "stride" in values else "")
+    if op.spec.family == "attention":  # windows, what the product is over: two that differ are not to look alike
+        label = ", ".join([label, *_unsaid(op, ("head_dim",))])
+    return label
 
 
 def qualifiers(op: Op, known: tuple[str, ...] = ()) -> list[str]:
@@ -46,9 +50,16 @@ def qualifiers(op: Op, known: tuple[str, ...] = ()) -> list[str]:
     if any(f"{{{name}" in label for name in off_default):
         fixed = label.partition("{")[0].partition(",")[0]  # the name; what comes behind a comma qualifies it
         found.append(op_label(op).removeprefix(fixed).strip(" ,()"))
-    for name in off_default:
-        if f"{{{name}" not in label:
-            words, value = name.replace("_", " "), op.values[name]
+    return found + _unsaid(op, known)
+
+
+def _unsaid(op: Op, known: tuple[str, ...]) -> list[str]:
+    """Attributes off their default that the label does not mention, as words."""
+    label, found = op.spec.label or "", []
+    for attribute in op.spec.attributes:
+        name, value = attribute.name, op.values[attribute.name]
+        if name not in known and value != attribute.default and f"{{{name}" not in label:
+            words = name.replace("_", " ")
             found.append(words if value is True else f"{words} {value}")
     return found
 
@@ -67,15 +78,20 @@ def _stride_label(op: Op) -> str:
     return "" if op.values["stride"] == 1 else f" stride {op.values['stride']}"
 
 
-def type_label(type_: Type, width: int, *, symbolic: bool = False) -> str:
-    """The type of a value: "384 ch", "96 ch, 1×1", "6 maps", "2C, stride 2"; with `symbolic` in multiples of the width C."""
-    at = "" if type_.stride == 1 or type_.pooled else f", stride {type_.stride}"
+def type_label(type_: Type, width: int, *, symbolic: bool = False, before: Collection[Type] = ()) -> str:
+    """The type of a value: "384 ch", "96 ch, 1×1", "6 maps", "2C, stride 2"; with `symbolic` in multiples of the width C.
+
+    Stride and class token are left out where they are as in all the types `before`.
+    """
+    told_stride = not before or any(one.stride != type_.stride for one in before)
+    told_token = not before or any(one.tokens != type_.tokens for one in before)
+    at = "" if type_.stride == 1 or type_.pooled or not told_stride else f", stride {type_.stride}"
     if isinstance(type_, AttentionMap):
         count = multiple(type_.heads, width) if symbolic else str(type_.heads)
         maps = "map" if count == "1" else "maps"
         return f"{count} {maps}, 1×1" if type_.pooled else f"{count} {maps}{at}"
     text = multiple(type_.channels, width) if symbolic else f"{type_.channels} ch"
-    text += " + token" * (type_.tokens > 0 and not type_.pooled)
+    text += " + token" * (type_.tokens > 0 and not type_.pooled and told_token)
     return f"{text}, 1×1" if type_.pooled else f"{text}{at}"
 
 

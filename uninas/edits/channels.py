@@ -110,7 +110,8 @@ def fit(graph: Graph, types: tuple[Type, ...], channels: int, sizes: Mapping[int
         if found.of[index] in sizes:
             wanted = sizes[found.of[index]] * found.factor[index]
         shared = gcd(*[type_[0] for type_ in given]) if operation.name == "matmul_qk" else given[0][0]
-        operation = _fitted(operation, types[inputs[0]][0], shared, wanted)
+        if found.of[index] >= 0 or operation.name == "matmul_qk":  # else a map: its heads are as many as there are
+            operation = _fitted(operation, types[inputs[0]][0], shared, wanted)
         nodes.append(Node(operation, inputs))
         try:
             made.append(operation.spec.infer(operation, given))  # type: ignore[arg-type]

@@ -238,7 +238,7 @@ def _window(at: Where, rng: random.Random) -> Arguments:
 def _expansion(at: Where, rng: random.Random) -> Arguments:
     """Another inner width: half of the time a usual ratio to the graph's input, else anything from half to twice the present."""
     found = classes(at.graph, at.types)
-    closed = {0, *found.fixed, *(() if at.open_end else (found.of[at.graph.output],))}
+    closed = {-1, 0, *found.fixed, *(() if at.open_end else (found.of[at.graph.output],))}
     sites = [i for i in _convolutions(at) if found.of[i] not in closed and at.graph.nodes[i].op.values["groups"] != "depthwise"]
     if not sites:
         return None

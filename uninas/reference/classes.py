@@ -14,6 +14,9 @@ HEAD_DIM = 32
 HEADS = (3, 6, 12, 24)
 """Heads that the reference's attention may have, of 32 channels each."""
 
+FACTOR = 4
+"""Of an expansion that does not say another."""
+
 MOST_BRANCHES = 3
 """Of a fork."""
 
@@ -36,7 +39,10 @@ LEAVES: dict[str, tuple[Op, str]] = {
 }
 """Class -> (our operation, the name under which the reference keeps its parameters)."""
 
-CLASS_OF: dict[Op, str] = {operation: kind for kind, (operation, _) in LEAVES.items()}
+SHARED_TABLE = op("relative_position_bias", shared=True)
+"""Of a map of several channels, within an expansion: the reference has one table for a map, whatever its channels."""
+
+CLASS_OF: dict[Op, str] = {operation: kind for kind, (operation, _) in LEAVES.items()} | {SHARED_TABLE: "RelPosBias"}
 """Our operation -> class."""
 
 EACH_CHANNEL = frozenset(

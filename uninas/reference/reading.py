@@ -14,9 +14,10 @@ from uninas.errors import InputError
 from uninas.graph import Architecture, Block, GraphBuilder, Stage
 from uninas.ops import MOST_CHANNELS, AttentionMap, FeatureMap, Op, Type, op
 from uninas.presets import letter_block
-from uninas.reference.classes import EACH_CHANNEL, FUSED, HEAD_DIM, LEAVES, Part
+from uninas.reference.classes import EACH_CHANNEL, FACTOR, FUSED, HEAD_DIM, LEAVES, SHARED_TABLE, Part
 from uninas.reference.names import Layer, template_layers, tree_layers
 from uninas.reference.series import tree_of
+from uninas.reference.writing import inexact
 from uninas.text import MAX_BLOCKS, MAX_NODES, MAX_STAGES, check, read_json
 
 _MOST_SHOWN = 300  # characters of a place in a message
@@ -60,6 +61,7 @@ class _Reader:
         self.document, self.source = document, source
         self.trees: dict[tuple[int, int, int], Part] = {}  # (stage, block, sub-block) -> its tree, where it is no letter's
         self.builder = GraphBuilder()
+        self.heads_as_one = False  # whether a map that is read stands for those of all heads, of one channel each
         self.compounds: dict[str, Callable[[str, Mapping[str, Any], int, Type, str], tuple[int, Part]]] = {
             "SequentialModule": self.sequence,
             "ExpandAndReduce": self.expansion,
@@ -87,6 +89,11 @@ class _Reader:
             raise _fail(self.source, f'"{key}" to be a list of positive integers', value)
         return value
 
+    def stem(self) -> list[int]:
+        """The channels of the stem's two convolutions, which the reference lets be one number."""
+        value = self.document.get("stem_width")
+        return [value, value] if type(value) is int and 1 <= value <= 65536 else self.integers("stem_width")
+
     def integer(self, key: str) -> int:
         value = self.document.get(key)
         if type(value) is not int or not 1 <= value <= 1_000_000:
@@ -99,7 +106,7 @@ class _Reader:
             raise _fail(self.source, '"model_str" to be a text', text)
         where = f"{self.source}: model_str"
         rows = read_json(text, where)
-        widths, stem = self.integers("embed_dim"), self.integers("stem_width")
+        widths, stem = self.integers("embed_dim"), self.stem()
         if not isinstance(rows, list) or len(rows) != len(widths) or len(stem) != 2 or len(rows) > MAX_STAGES:
             raise _fail(where, f"{len(widths)} stages (embed_dim) and two stem widths", rows)
         stages = []
@@ -108,8 +115,13 @@ class _Reader:
                 raise _fail(f"{where}, stage {s}", f"a list of 1 to {MAX_BLOCKS} blocks", row)
             blocks = tuple([self.block(block, width, s, b, f"{where}, stage {s}, block {b}") for b, block in enumerate(row)])
             stages.append(Stage(width, blocks))
+        depths = self.document.get("depths", [len(row) for row in rows])
+        if depths != [len(row) for row in rows]:
+            raise _fail(where, f'blocks as "depths" says, {str(depths)[:60]}', [len(row) for row in rows])
         size = self.integer("img_size")
         architecture = Architecture(tuple(stages), self.integer("num_classes"), (size, size), (stem[0], stem[1]))
+        if inexact(architecture):  # where all halves are whole, both ways to round are one
+            architecture = architecture.replace(rounding="down")
         check(architecture, self.source)
         return architecture
 
@@ -139,17 +151,19 @@ class _Reader:
         kind = node["class"]
         if kind in LEAVES:
             operation, _ = LEAVES[kind]
+            if kind == "RelPosBias" and type_[0] > 1 and not self.heads_as_one:
+                operation = SHARED_TABLE
             made = self.builder.add(operation, x)
             return made, Part(kind, type_, opens=made if operation.spec.instance else None)
         if kind not in self.compounds:
             raise _fail(where, f"a known class ({', '.join([*LEAVES, *self.compounds])})", kind)
-        params = node.get("params")
+        params = node.get("params", {})
         if not isinstance(params, dict):
             raise _fail(where, f"{kind} to have params", params)
         return self.compounds[kind](kind, params, x, type_, f"{where}, {kind}")
 
     def many(self, params: Mapping[str, Any], key: str, where: str) -> list[Any]:
-        nodes = params.get(key)
+        nodes = params.get(key, [])
         if not isinstance(nodes, list):
             raise _fail(where, f'"{key}" to be a list of nodes', nodes)
         return nodes
@@ -163,28 +177,21 @@ class _Reader:
 
     def expansion(self, kind: str, params: Mapping[str, Any], x: int, type_: Type, where: str) -> tuple[int, Part]:
         """Two 1x1 convolutions around an inner node; the factor multiplies (Expand...) or divides (Reduce...) the channels."""
-        factor = params.get("factor")
+        factor = params.get("factor", FACTOR)
         if type(factor) is not int or not 1 <= factor <= 65536:
             raise _fail(where, "an integer factor from 1 to 65536", factor)
-        channels = self.channels(type_, where)
+        channels = type_[0]
         outer, inner, made = str(factor), f"1/{factor}", channels * factor
         if kind == "ReduceAndExpand":
             outer, inner, made = inner, outer, channels // factor
         if made > MOST_CHANNELS or (kind == "ReduceAndExpand" and made * factor != channels):
             raise _fail(where, f"a factor that fits {channels} channels", factor)
         opens = self.builder.add(op("conv", kernel=1, ratio=outer), x)
-        x, part = self.node(params.get("sequential"), opens, FeatureMap(made, type_.pooled), where)
+        x, part = self.node(params.get("sequential"), opens, type(type_)(made, *type_[1:]), where)
         closes = self.builder.add(op("conv", kernel=1, ratio=inner), x)
         return closes, Part(kind, type_, (part,), opens, closes, factor=factor)
 
-    def channels(self, type_: Type, where: str) -> int:
-        """Of a feature map, the only kind that these classes take apart."""
-        if not isinstance(type_, FeatureMap):
-            raise _fail(where, "to read a feature map", type_)
-        return type_.channels
-
     def average(self, kind: str, params: Mapping[str, Any], x: int, type_: Type, where: str) -> tuple[int, Part]:
-        self.channels(type_, where)
         if type_.pooled:  # one pixel's mean, made one pixel again
             x, part = self.node(params.get("sequential"), x, type_, where)
             return x, Part(kind, type_, (part,))
@@ -201,11 +208,12 @@ class _Reader:
         if not count or (how[1] == "multiply" and count != 2):
             raise _fail(where, "two branches to multiply" if count else "at least one branch", count)
         starts = [x] * count
+        if params.get("branches_count", count) != count:
+            raise _fail(where, f'as many branches as "branches_count" says, {str(params["branches_count"])[:60]}', count)
         if how[0] == "chunk":
-            channels = self.channels(type_, where)
-            if channels % count:
-                raise _fail(where, f"a number of branches that divides {channels} channels", count)
-            inside = FeatureMap(channels // count, type_.pooled)
+            if type_[0] % count:
+                raise _fail(where, f"a number of branches that divides {type_[0]} channels", count)
+            inside = type(type_)(type_[0] // count, *type_[1:])
             starts = [self.builder.add(op("slice", index=i, count=count), x) for i in range(count)]
         ends, parts = self.each(branches, starts, inside, where, "branch")
         if how[1] == "multiply":
@@ -226,7 +234,9 @@ class _Reader:
         """Heads as branches: pieces q0, k0, v0, q1, ... of one 1x1 convolution, each through its own nodes."""
         branches = self.many(params, "branches", where)
         maps, posts = self.many(params, "connections", where), self.many(params, "post_branches", where)
-        heads, channels = len(maps), self.channels(type_, where)
+        if not isinstance(type_, FeatureMap):
+            raise _fail(where, "to read a feature map", type_)
+        heads, channels = len(maps), type_.channels
         if not heads or len(branches) != 3 * heads or len(posts) != heads:
             raise _fail(where, "three branches and one post branch a head", (len(branches), heads, len(posts)))
         if channels != heads * HEAD_DIM:
@@ -241,7 +251,9 @@ class _Reader:
         pieces, parts = self.each(branches, cut, inside, where, "piece")
         product: Op = op("matmul_qk", head_dim=HEAD_DIM)
         scores = [self.builder.add(product, pieces[3 * h], pieces[3 * h + 1]) for h in range(count)]
+        self.heads_as_one = whole
         scores, on_maps = self.each(maps, scores, AttentionMap(size // HEAD_DIM, type_.pooled), where, "map")
+        self.heads_as_one = False
         values = [self.builder.add(op("matmul_av"), scores[h], pieces[3 * h + 2]) for h in range(count)]
         ends, results = self.each(posts, values, inside, where, "head")
         inner = (*parts, *on_maps, *results)

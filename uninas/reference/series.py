@@ -106,6 +106,7 @@ class _Parser:
         self.nodes, self.output, self.types = graph.nodes, graph.output, types
         self.any_heads = any_heads
         self.steps_left = _MOST_STEPS
+        self.heads_as_one = False  # whether a map that is read stands for those of all heads, of one channel each
         self.dominators = Dominators(graph.nodes, constants=constants, prefer=prefer)
 
     def whole(self) -> Part:
@@ -149,6 +150,8 @@ class _Parser:
         if self.dominators.is_zero(node):
             return Part("Zero", made), -1
         kind = CLASS_OF.get(operation)
+        if kind == "RelPosBias" and made[0] > 1 and operation.values["shared"] == self.heads_as_one:
+            raise Unsayable("a map has one table, whatever its channels, and each head has a map", node)
         if kind is not None:
             return Part(kind, made, opens=node if operation.spec.instance else None), inputs[0]
         if len(inputs) == 1 and self.is_identity(node):
@@ -294,7 +297,11 @@ class _Parser:
         """Attention of all heads at once; on each head it does the same."""
         made = self.types[node]
         count = self.counted(node, self.types[self.nodes[node].inputs[0]][0])
-        pieces, scored, source = self.products(node, start, (0, 3), -1)
+        self.heads_as_one = True
+        try:
+            pieces, scored, source = self.products(node, start, (0, 3), -1)
+        finally:
+            self.heads_as_one = False
         inside = (*pieces, scored, sequence(made))
         for part in inside:
             self.check_each_channel(part, node)
@@ -323,13 +330,23 @@ class _Parser:
         """
         scores, value = self.nodes[node].inputs
         query_key = next((d for d in self.dominators.upwards(scores, start) if self.nodes[d].op.name == "matmul_qk"), None)
+        if query_key is None and self.dominators.constant(scores):  # of a map of zeros, whatever query and key are
+            any_piece = sequence(self.types[value])
+            found, source = self.taken(node, start, {"value": value}, piece, source)
+            return [any_piece, any_piece, *found], self.series(scores, -1), source
         if query_key is None:
             raise Unsayable("its map does not come from one product of a query and a key", node)
         if self.nodes[query_key].op is not op("matmul_qk", head_dim=HEAD_DIM):
             raise Unsayable(f"attention is over all pixels, with heads of {HEAD_DIM} channels", query_key)
+        query, key = self.nodes[query_key].inputs
+        found, source = self.taken(node, start, {"query": query, "key": key, "value": value}, piece, source)
+        return found, self.series(scores, query_key), source
+
+    def taken(self, node: int, start: int, ends: dict[str, int], piece: tuple[int, int], source: int) -> tuple[list[Part], int]:
+        """What leads from its piece of the convolution to each of `ends`, which the product `node` reads; and the convolution."""
         found: list[Part] = []
-        for offset, end in enumerate((*self.nodes[query_key].inputs, value)):
-            number, count = piece[0] + offset, piece[1]
+        for role, end in ends.items():
+            number, count = piece[0] + ("query", "key", "value").index(role), piece[1]
             wanted = op("slice", index=number, count=count)
             at = next((d for d in self.dominators.upwards(end, start) if self.nodes[d].op is wanted), None)
             if at is None and self.dominators.constant(end):
@@ -337,11 +354,10 @@ class _Parser:
                 continue
             read = -1 if at is None else self.nodes[at].inputs[0]
             if at is None or self.nodes[read].op is not _QKV or source not in (-1, read):
-                role = ("query", "key", "value")[offset]
                 raise Unsayable(f"its {role} is not made of piece {number} of {count} of the one {_QKV.text} before it", node)
             source = read
             found.append(self.series(end, at))
-        return found, self.series(scores, query_key), source
+        return found, source
 
     def check_each_channel(self, part: Part, node: int) -> None:
         if part.kind not in EACH_CHANNEL and part.merge not in ("add", "multiply"):

@@ -43,8 +43,11 @@ def reference_layers(architecture: Architecture) -> list[Layer]:
 def inexact(architecture: Architecture) -> list[str]:
     """Where the reference would compute something else although it can be written: one line each.
 
-    It leaves the last row and column of an odd map out when it halves the resolution; this package keeps them.
+    It leaves the last row and column of an odd map out when it halves the resolution; this package keeps them, unless the
+    architecture says otherwise.
     """
+    if architecture.rounding == "down":
+        return []
     found, flows = [], architecture.flows()
     for number, (before, after) in enumerate(pairwise(flows)):
         height, width = before.place.reference_height, before.place.reference_width
@@ -180,4 +183,4 @@ def _shape(type_: Type, place: Place, heads: int = 1) -> list[int]:
     height, width = (1, 1) if type_.pooled else (place.reference_height, place.reference_width)
     if isinstance(type_, FeatureMap):
         return [type_.channels // heads, height, width]
-    return [1, height * width, height * width]
+    return [type_.heads // heads, height * width, height * width]

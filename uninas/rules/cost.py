@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from uninas.rules.inference import conv_groups
-from uninas.shapes import AttentionMap, FeatureMap, Place, Type, pixels_of, sides_of, table_size
+from uninas.shapes import AttentionMap, FeatureMap, Place, Type, entries, pixels_of, sides_of, table_size
 
 if TYPE_CHECKING:
     from uninas.ops import Op
@@ -26,9 +26,8 @@ def conv_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
 
 
 def conv_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """The kernel's entries at each pixel that is made."""
-    assert type(made) is FeatureMap
-    return conv_weights(op, given, made) * pixels_of(made, place)
+    """The kernel's entries at each pixel, or entry of an attention map, that is made."""
+    return conv_weights(op, given, made) * (entries(made, place) // made[0])
 
 
 def conv_bias(op: Op, made: Type, place: Place) -> int:
@@ -47,9 +46,9 @@ def norm_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
 
 
 def table_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """A bias for each head and each offset between two tokens, at the reference size."""
+    """A bias for each head, or for all together, and each offset between two tokens, at the reference size."""
     height, width = table_size(made, place)
-    return made[0] * (2 * height - 1) * (2 * width - 1)
+    return (1 if op.values["shared"] else made[0]) * (2 * height - 1) * (2 * width - 1)
 
 
 def scores_macs(op: Op, given: Type, made: Type, place: Place) -> int:

@@ -35,6 +35,16 @@ def full_grid(op: Op, given: Type) -> FeatureMap:
     return found
 
 
+def tensor(op: Op, given: Type) -> Type:
+    """The input as a tensor (channels, rows, columns): a feature map, or an attention map from each pixel of a map to each.
+
+    Such a map has a channel for each head. IllTyped for maps in windows, between channels, and of other or shared keys.
+    """
+    if type(given) is AttentionMap and given[4:] == AttentionMap(1, False)[4:]:
+        return given
+    return feature(op, given)
+
+
 def same(op: Op, inputs: tuple[Type, ...]) -> Type:
     """Whatever came."""
     return inputs[0]
@@ -43,6 +53,11 @@ def same(op: Op, inputs: tuple[Type, ...]) -> Type:
 def same_feature(op: Op, inputs: tuple[Type, ...]) -> Type:
     """The feature map that came."""
     return feature(op, inputs[0])
+
+
+def same_tensor(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """The feature map or plain attention map that came."""
+    return tensor(op, inputs[0])
 
 
 def same_map(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -122,16 +137,27 @@ def is_filled(op: Op) -> bool:
 
 
 def infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """Channels by the ratio, sides by the stride."""
-    given = feature(op, inputs[0])
-    if given.tokens and not op.values["kernel"] == op.values["stride"] == 1:
+    """Channels (heads of an attention map) by the ratio, sides by the stride."""
+    given = tensor(op, inputs[0])
+    if type(given) is FeatureMap and given.tokens and not op.values["kernel"] == op.values["stride"] == 1:
         grid(op, given)
     check_window(op)
-    out = scaled(op, given.channels, op.values["ratio"])
-    groups = conv_groups(op, given.channels)
-    if given.channels % groups or out % groups:
-        raise IllTyped(f"{op.text} cannot split {given.channels} -> {out} channels into {groups} groups")
+    channels = given[0]
+    out = scaled(op, channels, op.values["ratio"])
+    groups = conv_groups(op, channels)
+    if channels % groups or out % groups:
+        raise IllTyped(f"{op.text} cannot split {channels} -> {out} channels into {groups} groups")
+    if type(given) is AttentionMap:
+        return whole(op, given)._replace(heads=out)
+    assert type(given) is FeatureMap
     return FeatureMap(out, given.pooled, strided(op, given), given.tokens)
+
+
+def whole(op: Op, given: AttentionMap) -> AttentionMap:
+    """An attention map under a window that keeps its sides; IllTyped for any other window."""
+    if op.values["stride"] != 1:
+        raise IllTyped(f"{op.text} expects a feature map to stride over, came {given}")
+    return given
 
 
 def same_full(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -168,34 +194,53 @@ def infer_space_to_depth(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 def infer_window(op: Op, inputs: tuple[Type, ...]) -> Type:
     """Pooling over a window, padded to keep the size (or its ceil(size / stride)); an even window moves by its own size."""
+    if type(inputs[0]) is AttentionMap:
+        given_map = tensor(op, inputs[0])
+        check_window(op)
+        assert type(given_map) is AttentionMap
+        return whole(op, given_map)
     given = grid(op, inputs[0])
     check_window(op)
     return FeatureMap(given.channels, given.pooled, strided(op, given), given.tokens)
 
 
 def infer_zero(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """A map of zeros of any number of channels, stride and kind; `tokens` are class tokens that it has and its input has not."""
-    given = feature(op, inputs[0])
+    """A map of zeros of any number of channels, stride and kind; `tokens` are class tokens that it has and its input has not.
+
+    With `map` an attention map from each of its pixels to each, as many heads as it has channels; of an attention map another.
+    """
+    given = tensor(op, inputs[0])
+    if type(given) is AttentionMap:
+        if op.values["pooled"] or op.values["stride"] > 1 or op.values["tokens"] or op.values["map"]:
+            raise IllTyped(f"{op.text} expects a feature map, came {given}")
+        return given._replace(heads=scaled(op, given.heads, op.values["ratio"]))
+    assert type(given) is FeatureMap
     stride = given.stride * op.values["stride"]
     if stride > MOST_STRIDE:
         raise IllTyped(f"{op.text} would make a map of stride {stride}, expected at most {MOST_STRIDE}")
     if given.tokens and (op.values["stride"] > 1 or op.values["tokens"]):
         raise IllTyped(f"{op.text} cannot stride over class tokens, nor add more, came {given}")
     pooled = given.pooled or op.values["pooled"]
-    return FeatureMap(scaled(op, given.channels, op.values["ratio"]), pooled, stride, given.tokens + op.values["tokens"])
+    made = FeatureMap(scaled(op, given.channels, op.values["ratio"]), pooled, stride, given.tokens + op.values["tokens"])
+    return AttentionMap(*made) if op.values["map"] else made
 
 
 def infer_slice(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """One of equal pieces of the channels."""
-    given = feature(op, inputs[0])
+    """One of equal pieces of the channels, or of an attention map's heads."""
+    given = tensor(op, inputs[0])
     index, count = op.values["index"], op.values["count"]
-    if given.channels % count or index >= count:
-        raise IllTyped(f"{op.text} cannot take piece {index} of {given.channels} channels in {count}")
-    return FeatureMap(given.channels // count, given.pooled, given.stride, given.tokens)
+    if given[0] % count or index >= count:
+        raise IllTyped(f"{op.text} cannot take piece {index} of {given[0]} channels in {count}")
+    return type(given)(given[0] // count, *given[1:])
 
 
 def infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The channels of all inputs, which have one size."""
+    """The channels of all inputs, which have one size; the heads of attention maps."""
+    if type(inputs[0]) is AttentionMap:
+        maps = [given for given in inputs if type(given) is AttentionMap and tensor(op, given)[1:] == inputs[0][1:]]
+        if len(maps) < len(inputs):
+            raise IllTyped(f"{op.text} expects attention maps of one size, or feature maps, came both or others")
+        return inputs[0]._replace(heads=bounded(op, sum(given.heads for given in maps)))
     features = [feature(op, given) for given in inputs]
     first = features[0]
     if any(f.pooled != first.pooled for f in features):
@@ -208,17 +253,17 @@ def infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def infer_pool(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The same channels on one pixel."""
-    given = feature(op, inputs[0])
-    return FeatureMap(given.channels, True, given.stride, given.tokens)
+    """The same channels on one pixel; an attention map's heads on one entry."""
+    given = tensor(op, inputs[0])
+    return type(given)(given[0], True, *given[2:])
 
 
 def infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """A pooled map on all pixels again."""
-    given = feature(op, inputs[0])
+    """A pooled map on all pixels again, or on all entries of an attention map."""
+    given = tensor(op, inputs[0])
     if not given.pooled:
         raise IllTyped(f"{op.text} expects a pooled map, came {given}")
-    return FeatureMap(given.channels, False, given.stride, given.tokens)
+    return type(given)(given[0], False, *given[2:])
 
 
 def infer_matmul_qk(op: Op, inputs: tuple[Type, ...]) -> Type:
@@ -269,4 +314,6 @@ def infer_table(op: Op, inputs: tuple[Type, ...]) -> Type:
     assert type(attention) is AttentionMap
     if attention.keys is not None or attention.tokens or attention.channels:
         raise IllTyped(f"{op.text} expects a map from each pixel of a grid to each, came {attention}")
+    if op.values["shared"] and attention.heads == 1:
+        raise IllTyped(f"{op.text} expects several heads: one shares its table with none")
     return attention
