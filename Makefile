@@ -34,8 +34,9 @@ lint: .venv/ready ## style, types, walls between packages
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Three processes on two cores: many tests wait for processes of their own.
 test: .venv/stack lint ## everything that must hold; TESTS=tests/uninas for a part
-	UNINAS_STACK=complete $(BIN)/pytest --numprocesses 2 --dist loadgroup $(TESTS)
+	UNINAS_STACK=complete $(BIN)/pytest --numprocesses 3 --dist loadgroup $(TESTS)
 
 clean: ## remove the environment and caches; runs stay
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -59,6 +59,32 @@ def test_no_edge_runs_through_a_box(dag):
                     assert not box.x < x1 < box.x + box.width
 
 
+@given(dags(), st.data())
+def test_labels_meet_no_edge_and_no_box_and_lie_within_the_stated_size(dag, data):
+    sizes, edges = dag
+    label = st.one_of(st.just((0.0, 0.0)), st.tuples(st.floats(3, 150), st.floats(1, 20)))
+    labels = data.draw(st.lists(label, min_size=len(sizes), max_size=len(sizes)))
+    layout = layered_layout(sizes, edges, labels=labels)
+    for box, (reach, height) in zip(layout.boxes, labels, strict=True):
+        left, right, top, bottom = box.centre + 1.5, box.centre + reach, box.bottom, box.bottom + height
+        assert right <= layout.width + 1e-6
+        assert bottom <= layout.height + 1e-6
+        for other in layout.boxes:
+            beside = min(right, other.x + other.width) - max(left, other.x) <= 1e-6
+            assert beside or min(bottom, other.bottom) - max(top, other.y) <= 1e-6
+        for route in layout.routes:
+            for (x1, y1), (x2, y2) in pairwise(route.points):
+                assert max(x1, x2) <= left or min(x1, x2) >= right or min(y2, bottom) - max(y1, top) <= 1e-6
+
+
+def test_a_label_raises_its_layer_only_where_an_edge_would_bend_across_it():
+    chain, fork = [(0, 1), (1, 2)], [(0, 1), (0, 2)]
+    labels = [(50.0, 12.0), (0.0, 0.0), (0.0, 0.0)]
+    for edges, more in ((chain, 0), (fork, 12)):
+        plain, labelled = layered_layout([(40, 20)] * 3, edges), layered_layout([(40, 20)] * 3, edges, labels=labels)
+        assert labelled.height - plain.height == more
+
+
 @given(dags())
 def test_all_lies_within_the_stated_size_and_is_drawn_the_same_twice(dag):
     sizes, edges = dag

@@ -1,6 +1,7 @@
 """Names for groups of operations: the hand-made blocks are called what people call them."""
 
 import random
+import tracemalloc
 from types import SimpleNamespace
 
 import pytest
@@ -9,10 +10,13 @@ from hypothesis import strategies as st
 
 from tests.uninas.networks import framed, small, walked
 from uninas import Block, Graph, GraphBuilder, InputError, op, parse_graph, preset
-from uninas.draw import find_patterns, labels, overview, summarise_block, summarise_graph
+from uninas.draw import find_patterns, labels, overview, patterns, summarise_block, summarise_graph
 from uninas.draw.folding import fold, shut
+from uninas.draw.graph_view import GraphView
 from uninas.draw.layout import longest_path_layers
 from uninas.draw.patterns import outermost
+from uninas.graph import Node
+from uninas.ops import INPUT
 from uninas.presets import attention
 
 
@@ -407,3 +411,60 @@ def test_a_changed_head_stays_out_of_the_fold():
     lines[place] = lines[place].replace("softmax", "mask")
     folded = fold(parse_graph("\n".join(lines)))
     assert sorted(len(nodes) for nodes in folded.members) == [1] * 9 + [11] * 6
+
+
+# --- large graphs -----------------------------------------------------------------------------------------------------
+
+
+def test_a_long_chain_needs_little_memory():
+    """What lies before each node is a bit a node: a set for each was gigabytes for a file of less than one megabyte."""
+    graph = chain(*[CONV3] * 4000)
+    graph.frame_types(32)
+    tracemalloc.start()
+    try:
+        assert summarise_graph(graph, 32) == "conv3 ×4000"
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 30e6
+
+
+def test_what_lies_between_two_nodes_is_on_a_path():
+    """Against the definition: what depends on the first node and is needed by the last."""
+    for seed in range(30):
+        rng = random.Random(seed)
+        nodes = [Node(op("add"), tuple(rng.choices(range(index), k=rng.randrange(1, 4)))) for index in range(1, 14)]
+        graph = Graph((Node(INPUT, ()), *nodes), 13)
+        view = GraphView(graph, 32)
+        needs: list[set[int]] = []
+        for node in graph.nodes:
+            needs.append({*node.inputs}.union(*[needs[source] for source in node.inputs]))
+        assert [view.past(node) for node in range(14)] == [sorted(past) for past in needs]
+        for first in range(14):
+            for last in range(14):
+                assert view.depends(last, first) == (first in needs[last])
+                expected = {node for node in needs[last] | {last} if node == first or first in needs[node]}
+                assert view.between(first, last) == expected
+
+
+def test_a_graph_that_is_named_often_is_summarised_once(monkeypatch):
+    calls = []
+    found = patterns.find_patterns
+    monkeypatch.setattr(patterns, "find_patterns", lambda *args, **flags: calls.append(args) or found(*args, **flags))
+    graph = chain(CONV1, GELU, CONV1)
+    assert len({summarise_block(Block((graph,) * 16, residual=False), 32) for _ in range(5)}) == 1
+    assert len(calls) == 1
+
+
+def test_a_kept_summary_is_that_of_its_arguments():
+    """Whatever changes the line is part of what it is kept by: an equal graph that keeps nothing yet has the same."""
+    for graph, width in ((heads(6), 192), (heads(6), 384), (chain(CONV3, GELU, CONV3, op("softmax")), 32)):
+        lines = []
+        for flags in ({}, {"count_heads": False}, {"limit": 0}, {"residual": True}):
+            lines.append(summarise_graph(graph, width, **flags))
+            assert lines[-1] == summarise_graph(Graph(graph.nodes, graph.output), width, **flags)
+        assert len(set(lines)) > 1
+    one, two = heads(3), chain(CONV3, GELU, CONV3)
+    assert [summarise_graph(one, width) for width in (96, 288)] == ["attention 3 heads of 32", "attention 9 heads of 32"]
+    texts = [summarise_graph(two, 32, residual=residual) for residual in (False, True)]
+    assert texts == ["conv3-GELU, conv3", "basic block conv3"]

@@ -2,6 +2,7 @@
 
 import random
 import re
+from itertools import pairwise
 from xml.etree import ElementTree
 
 import pytest
@@ -12,10 +13,12 @@ from tests.uninas.networks import framed, walked
 from tests.uninas.networks import small as small_preset
 from tests.uninas.pictures import faults
 from uninas import IDENTITY, Architecture, Block, GraphBuilder, Stage, canonicalise, op, preset
+from uninas.diff import diff
 from uninas.draw import draw_architecture, draw_blocks, draw_overview, draw_subblock
-from uninas.draw.labels import FAMILIES, multiple, percent, quantity
+from uninas.draw.diff_picture import draw_difference
+from uninas.draw.labels import FAMILIES, multiple, percent, quantity, type_label
 from uninas.draw.overview import overview
-from uninas.ops import TABLE
+from uninas.ops import TABLE, FeatureMap
 from uninas.presets import PRESETS
 from uninas.zoo import ZOO
 
@@ -64,6 +67,11 @@ def test_presets_are_drawn_as_valid_xml(name):
 @pytest.mark.parametrize("name", [*PRESETS, *ZOO])
 def test_nothing_overlaps_and_every_text_stands_in_its_box(name, shut):
     assert faults(draw_architecture(preset(name), title=name, shut=shut)) == []
+
+
+@pytest.mark.parametrize(("a", "b"), [*pairwise([*PRESETS, *ZOO]), ("coatnet", "coatnet_0_224")])
+def test_nothing_overlaps_in_comparisons(a, b):
+    assert faults(draw_difference(diff(preset(a), preset(b)), (a, b))) == []
 
 
 @settings(max_examples=15, deadline=None)
@@ -121,6 +129,37 @@ def test_channels_stand_where_they_change():
     assert "192 ch" in shown  # behind the convolution to queries, keys and values
     assert "2 maps" in shown
     assert "16 ch, 1×1" in shown
+
+
+def test_stride_and_class_token_stand_where_they_change():
+    deit = texts(draw_architecture(preset("deit_small_patch16_224")))
+    assert {"384 ch, stride 16", "384 ch + token", "x  ·  384 ch + token", "1536 ch"} <= set(deit)
+    assert deit.count("384 ch + token") == 1  # where the token comes in
+    mbconv = texts(draw_architecture(preset("efficientnet_b0"), stage=2, block=0))
+    assert {"96 ch, stride 2", "96 ch, 1×1", "24 ch"} <= set(mbconv)
+    assert mbconv.count("96 ch, stride 2") == 1  # once at the depthwise convolution, not behind the broadcast
+    full, half = FeatureMap(96, False), FeatureMap(96, False, 2)
+    assert type_label(half, 96) == type_label(half, 96, before=[full, half]) == "96 ch, stride 2"
+    assert type_label(half, 96, before=[half]) == "96 ch"
+
+
+def test_names_of_patterns_that_end_in_one_corner_stand_apart():
+    b = GraphBuilder()
+    x = b.chain(0, op("conv", kernel=1, ratio=4), op("gelu"))
+    joint = b.add(op("conv", kernel=1, ratio=3), x)
+    q, k, v = (b.add(op("slice", index=i, count=3), joint) for i in range(3))
+    m = b.chain(b.add(op("matmul_qk", head_dim=32), q, k), op("softmax"))
+    svg = draw_subblock(b.build(b.chain(b.add(op("matmul_av"), m, v), op("conv", kernel=1, ratio="1/4"))), 64)
+    assert {"expand", "attention"} <= set(texts(svg))
+    assert faults(svg) == []
+
+
+@pytest.mark.parametrize(("name", "shut", "told"), [("vit", False, True), ("vit", True, False), ("resnet50", False, False)])
+def test_the_legend_tells_of_attention_maps_where_some_are_labelled(name, shut, told):
+    shown = texts(draw_architecture(preset(name), shut=shut))
+    assert any(text.endswith(("map", "maps")) for text in shown) == told
+    assert any("maps = heads of an attention map" in text for text in shown) == told
+    assert not any("N × N" in text for text in shown)
 
 
 def test_a_block_at_several_widths_is_labelled_in_multiples_and_drawn_once():

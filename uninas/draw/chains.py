@@ -53,11 +53,10 @@ def segments(view: GraphView, attention: Sequence[Pattern], gates: Sequence[Patt
     """Every line of the graph as the units on it, cut where anything but a unit's parts stands between two convolutions."""
     taken = {node for pattern in attention for node in pattern.nodes}
     beside = {max(gate.nodes): gate for gate in gates if not gate.nodes & taken and gate.kind != "gate"}
-    within = {node for gate in beside.values() for node in gate.nodes}
+    seen = taken.union(*[gate.nodes for gate in beside.values()])  # no line starts there
     found: list[list[Unit]] = []
-    seen: set[int] = set()
     for start in range(1, len(view.graph.nodes)):
-        if not view.is_conv(start) or not view.full(start) or start in taken | seen | within:
+        if not view.is_conv(start) or not view.full(start) or start in seen:
             continue
         units = [Unit(start)]
         seen.add(start)

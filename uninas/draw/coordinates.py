@@ -13,17 +13,18 @@ from itertools import pairwise
 
 Layers = Sequence[Sequence[int]]
 Neighbours = Sequence[Sequence[int]]
+Room = tuple[float, float]
 
 
 def assign_coordinates(
-    layers: Layers, above: Neighbours, widths: Sequence[float], is_dummy: Callable[[int], bool], gap: float
+    layers: Layers, above: Neighbours, rooms: Sequence[Room], is_dummy: Callable[[int], bool], gap: float
 ) -> list[float]:
-    """The middle of every point, so that neighbours in a layer are at least `gap` apart.
+    """The place of every point, so that the rooms of neighbours in a layer are at least `gap` apart.
 
     Args:
         layers: the points of each layer from left to right.
         above: for every point its neighbours in the layer above.
-        widths: the room that each point takes.
+        rooms: how far each point reaches to its left and to its right.
         is_dummy: whether a point is part of a long edge: lines of such points are never broken for another line.
         gap: the least room between two points of one layer.
     """
@@ -37,9 +38,9 @@ def assign_coordinates(
                 ordered.reverse()
                 neighbours = _reverse(above)
             root, line = _align(ordered, neighbours, conflicts)
-            places = _compact(ordered, root, line, widths, gap)
+            places = _compact(ordered, root, line, [room[::-1] for room in rooms] if leftward else rooms, gap)
             runs.append([-place for place in places] if leftward else places)
-    return _balance(runs, widths)
+    return _balance(runs, rooms)
 
 
 def _reverse(above: Neighbours) -> list[list[int]]:
@@ -92,14 +93,14 @@ def _align(ordered: Layers, neighbours: Neighbours, conflicts: set[tuple[int, in
 
 
 def _compact(
-    ordered: Layers, root: Sequence[int], line: Sequence[Sequence[int]], widths: Sequence[float], gap: float
+    ordered: Layers, root: Sequence[int], line: Sequence[Sequence[int]], rooms: Sequence[Room], gap: float
 ) -> list[float]:
     """Push every line as far left as the lines beside it allow, then back right where there is room."""
     room_after: dict[int, dict[int, float]] = {}  # line -> line to its right -> least distance
     waiting: dict[int, int] = {point: 0 for point in range(len(root)) if root[point] == point}
     for layer in ordered:
         for left, right in pairwise(layer):
-            distance = (widths[left] + widths[right]) / 2 + gap
+            distance = rooms[left][1] + rooms[right][0] + gap
             known = room_after.setdefault(root[left], {})
             if root[right] not in known:
                 waiting[root[right]] += 1
@@ -119,12 +120,12 @@ def _compact(
     return [place[root[point]] for point in range(len(root))]
 
 
-def _balance(runs: list[list[float]], widths: Sequence[float]) -> list[float]:
+def _balance(runs: list[list[float]], rooms: Sequence[Room]) -> list[float]:
     """Shift the four to the narrowest of them, by the edge that each was pushed to, then combine."""
     spans = []
     for run in runs:
-        low = min(x - width / 2 for x, width in zip(run, widths, strict=True))
-        high = max(x + width / 2 for x, width in zip(run, widths, strict=True))
+        low = min(x - room[0] for x, room in zip(run, rooms, strict=True))
+        high = max(x + room[1] for x, room in zip(run, rooms, strict=True))
         spans.append((low, high))
     low, high = min(spans, key=lambda span: span[1] - span[0])
     shifted = []

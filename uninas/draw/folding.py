@@ -45,13 +45,19 @@ def shut(graph: Graph, groups: Sequence[frozenset[int]]) -> Folded:
     A node stands within a group where it both depends on the group and is needed by it. Where two groups stand within each other,
     all stay open.
     """
-    before: list[set[int]] = []
+    before: list[int] = []  # what a node depends on, a bit a node
     for node in graph.nodes:
-        before.append({*node.inputs}.union(*[before[source] for source in node.inputs]))
+        found = 0
+        for source in node.inputs:
+            found |= before[source] | 1 << source
+        before.append(found)
     key: list[int | None] = [None] * len(graph.nodes)
     for number, group in enumerate(groups):
-        needed = set().union(*[before[node] for node in group]) - group
-        if not any(before[node] & group for node in needed):
+        members, needed = sum(1 << node for node in group), 0
+        for member in group:
+            needed |= before[member]
+        within = range(min(group), max(group))  # what depends on the group and is needed by it
+        if not any(needed & ~members & 1 << node and before[node] & members for node in within):
             for member in group:
                 key[member] = number
     folded = _boxes(graph, key)

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from uninas.draw.canvas import Canvas, text_width
 from uninas.draw.folding import Folded, fold, shut
 from uninas.draw.labels import family_of, op_label, type_label
-from uninas.draw.layout import Box, Layout, Route, layered_layout
+from uninas.draw.layout import Box, Layout, layered_layout
 from uninas.draw.patterns import NAMES, Pattern, find_patterns, outermost
 from uninas.graph import Graph
+from uninas.ops import AttentionMap
 
 BOX_HEIGHT = 24.0
 ROUND = 22.0  # side of the small boxes of + and ×
 STACK = 3.0  # offset of the boxes behind a folded one
 REGION_PAD = 7.0
+LABEL, LABEL_RIGHT, LABEL_BELOW = 9.5, 6.0, 12.5  # a label's letters; where its line begins, from the middle below its box
 MARKS = {"added": "+", "removed": "−", "changed": "~"}
 """What a comparison may say of a node, with its sign."""
 _REGION_FAMILY = {
@@ -67,9 +69,10 @@ class GraphPicture:
         self._shut = [pattern for pattern in outermost(self._patterns) if len(pattern.nodes) > 1] if shut else []
         self._folded: Folded = _shut(graph, self._shut) if shut else fold(graph, self._marks)
         self._items, edges = self._boxes(residual)
-        self._layout: Layout = layered_layout([_size(item) for item in self._items], edges, vertical_gap=20.0)
-        label_room = 46.0  # labels stand to the right of the boxes they belong to
-        self.width = self._layout.width + label_room + REGION_PAD
+        self._labels = [self._type_change(item) for item in self._items]
+        rooms = [(LABEL_RIGHT + text_width(label, LABEL), LABEL_BELOW) if label else (0.0, 0.0) for label in self._labels]
+        self._layout: Layout = layered_layout([_size(item) for item in self._items], edges, labels=rooms, vertical_gap=20.0)
+        self.width = self._layout.width + 2 * REGION_PAD
         self.height = self._layout.height + 2 * REGION_PAD
 
     def _boxes(self, residual: bool) -> tuple[list[_Item], list[tuple[int, int]]]:
@@ -104,35 +107,40 @@ class GraphPicture:
         """Put the picture on a canvas, its upper left corner at (x, y)."""
         canvas.open_group(x + REGION_PAD, y + REGION_PAD)
         self._draw_regions(canvas)
-        leaving: dict[int | None, list[Route]] = {}
         for route in self._layout.routes:
-            target = self._items[route.target]
-            canvas.edge(route.points, arrow=target.label != "out")
-            leaving.setdefault(self._items[route.source].node, []).append(route)
+            canvas.edge(route.points, arrow=self._items[route.target].label != "out")
         for item, box in zip(self._items, self._layout.boxes, strict=True):
             _draw_box(canvas, item, box)
-        for item, box in zip(self._items, self._layout.boxes, strict=True):
-            label = self._type_change(item)
-            if label and self._graph.nodes[item.node or 0].inputs:
-                # On the side that no edge leaves to.
-                rightward = any(route.points[-1][0] > box.centre + 8 for route in leaving.get(item.node, ()))
-                x, anchor = (box.centre - 6, "end") if rightward else (box.centre + 6, "start")
-                canvas.text(x, box.bottom + 12.5, label, "un-soft un-halo", size=9.5, anchor=anchor)
+        for label, box in zip(self._labels, self._layout.boxes, strict=True):
+            if label:
+                canvas.text(box.centre + LABEL_RIGHT, box.bottom + LABEL_BELOW, label, "un-soft un-halo", size=LABEL)
         canvas.close_group()
+
+    @property
+    def shows_maps(self) -> bool:
+        """Whether a label tells of an attention map."""
+        return any(
+            label and item.node is not None and isinstance(self._types[item.node], AttentionMap)
+            for item, label in zip(self._items, self._labels, strict=True)
+        )
 
     def _type_change(self, item: _Item) -> str:
         """The type behind a box, where it differs from that before it."""
-        if item.node is None:
+        if item.node is None or not self._graph.nodes[item.node].inputs:
             return ""
         box = self._folded.members[self._folded.box_of[item.node]]
         inputs = {source for node in box for source in self._graph.nodes[node].inputs} - set(box)
         type_ = self._types[item.node]
-        if inputs and all(self._types[source] == type_ for source in inputs):
-            return ""
-        return type_label(type_, self._width, symbolic=self._symbolic)
+        before = {self._types[source] for source in inputs}
+        return "" if before == {type_} else type_label(type_, self._width, symbolic=self._symbolic, before=before)
 
     def _draw_regions(self, canvas: Canvas) -> None:
         """Behind each pattern of several boxes a region with its name, where no foreign box would stand in it."""
+        # Two regions may share a corner, so that a name is in the way of the next like a box.
+        taken = list(self._layout.boxes)
+        for label, box in zip(self._labels, self._layout.boxes, strict=True):
+            if label:
+                taken.append(Box(box.centre + LABEL_RIGHT, box.bottom + LABEL_BELOW - LABEL, text_width(label, LABEL), LABEL))
         for pattern in self._patterns if not self._shut else ():
             members = {self._folded.box_of[node] for node in pattern.nodes}
             region = self._region(pattern, members)
@@ -141,20 +149,10 @@ class GraphPicture:
             family = _REGION_FAMILY.get(pattern.kind, "convolution")
             canvas.rect(region.x, region.y, region.width, region.height, f"un-{family} un-region", radius=8)
             name = pattern.text if pattern.kind == "squeeze-excite" else NAMES[pattern.kind]
-            spot = self._free_corner(region, text_width(name, 9.5))
+            spot = _free_corner(region, 1.1 * text_width(name, LABEL), taken)  # bold letters are wider
             if spot is not None:
-                canvas.text(*spot, name, f"un-on-{family} un-halo", size=9.5, bold=600)
-
-    def _free_corner(self, region: Box, room: float) -> tuple[float, float] | None:
-        """Where in a corner of a region a word of that width would stand on no box; None where no corner is free."""
-        for y in (region.bottom - 6, region.y + 12):
-            for x in (region.x + 6, region.x + region.width - 6 - room):
-                if all(
-                    x + room < box.x - 2 or x > box.x + box.width + 2 or y < box.y - 2 or y - 9 > box.bottom + 2
-                    for box in self._layout.boxes
-                ):
-                    return x, y
-        return None
+                taken.append(spot)
+                canvas.text(spot.x, spot.bottom, name, f"un-on-{family} un-halo", size=LABEL, bold=600)
 
     def _region(self, pattern: Pattern, members: set[int]) -> Box | None:
         if len(members) < 3 or pattern.kind == "conv":
@@ -169,6 +167,18 @@ class GraphPicture:
             if index not in members and not apart:
                 return None
         return Box(left, top, right - left, bottom - top)
+
+
+def _free_corner(region: Box, room: float, taken: Sequence[Box]) -> Box | None:
+    """Where in a corner of a region a word of that width would stand on nothing; None where no corner is free."""
+    for bottom in (region.bottom - 6, region.y + 12):
+        for x in (region.x + 6, region.x + region.width - 6 - room):
+            if all(
+                x + room < box.x - 2 or x > box.x + box.width + 2 or bottom < box.y - 2 or bottom - 9 > box.bottom + 2
+                for box in taken
+            ):
+                return Box(x, bottom - 9, room, 9)
+    return None
 
 
 def _shut(graph: Graph, patterns: Sequence[Pattern]) -> Folded:

@@ -13,7 +13,7 @@ TRANSPARENT = {"identity", "dropout", "drop_path", "layer_scale"}
 
 
 class GraphView:
-    """A graph with its types, the readers of each node and the set of nodes before it.
+    """A graph with its types, the readers of each node and what lies before it.
 
     Raises:
         GraphError: the graph is ill typed for an input of `width` channels and so many class tokens.
@@ -23,14 +23,13 @@ class GraphView:
         self.graph = graph
         self.types: tuple[Type, ...] = graph.frame_types(width, tokens)
         self.readers: list[list[int]] = [[] for _ in graph.nodes]
-        self.before: list[set[int]] = []
+        self._before: list[int] = []  # a bit a node: as sets, the pasts of a chain of 10,000 nodes take gigabytes
         for index, node in enumerate(graph.nodes):
-            past: set[int] = set()
-            for source in node.inputs:
-                if index not in self.readers[source]:
-                    self.readers[source].append(index)
-                past |= self.before[source] | {source}
-            self.before.append(past)
+            past = 0
+            for source in dict.fromkeys(node.inputs):
+                self.readers[source].append(index)
+                past |= self._before[source] | 1 << source
+            self._before.append(past)
 
     def name(self, index: int) -> str:
         """The operation's name."""
@@ -80,9 +79,21 @@ class GraphView:
         """Whether a node's value is not pooled to one pixel."""
         return not self.types[index].pooled
 
+    def depends(self, index: int, earlier: int) -> bool:
+        """Whether a node's value is computed from the earlier node's."""
+        return bool(self._before[index] >> earlier & 1)
+
+    def past(self, index: int) -> list[int]:
+        """All nodes that a node is computed from, in order."""
+        return [node for node, bit in enumerate(reversed(f"{self._before[index]:b}")) if bit == "1"]
+
     def between(self, first: int, last: int) -> set[int]:
         """Nodes on some path from `first` to `last`, both ends included; empty where there is no path."""
-        return {node for node in self.before[last] | {last} if node == first or first in self.before[node]}
+        if first == last:
+            return {first}
+        if not self.depends(last, first):
+            return set()
+        return {n for n in range(first, last + 1) if n in (first, last) or (self.depends(last, n) and self.depends(n, first))}
 
     def sources(self, nodes: set[int]) -> set[int]:
         """The nodes outside of some that these read."""

@@ -35,7 +35,7 @@ def op_label(op: Op) -> str:
         return op.text.replace("_", " ")
     label = op.spec.label.format(**values) + (_stride_label(op) if "stride" in values else "")
     if op.spec.family == "attention":  # windows, what the product is over: two that differ are not to look alike
-        label = ", ".join([label, *_unsaid(op, ("head_dim",))])
+        label = ", ".join([label, *_unsaid(op, ("head_dim", "position"))])
     return label
 
 

@@ -16,6 +16,7 @@ from uninas.draw.coordinates import assign_coordinates
 
 ORDER_SWEEPS = 12  # down and up pairs; fork-merge graphs settle after two or three
 DUMMY_WIDTH = 10.0  # room that a passing edge gets between two boxes
+LABEL_CLEARANCE = 6.0  # room between a label and what stands to its right
 PORT_SPREAD = 0.6  # share of a box's top edge over which several incoming edges are spread
 
 
@@ -98,14 +99,14 @@ class _Layered:
     def __init__(self, sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]]) -> None:
         self.real = len(sizes)
         self.layer_of = longest_path_layers(len(sizes), edges)
-        self.widths = [width for width, _ in sizes]
+        self.half = [width / 2 for width, _ in sizes]
         self.chains: list[list[int]] = []
         for source, target in edges:
             chain = [source]
             for layer in range(self.layer_of[source] + 1, self.layer_of[target]):
                 chain.append(len(self.layer_of))
                 self.layer_of.append(layer)
-                self.widths.append(DUMMY_WIDTH)
+                self.half.append(DUMMY_WIDTH / 2)
             self.chains.append([*chain, target])
         points = len(self.layer_of)
         self.above: list[list[int]] = [[] for _ in range(points)]
@@ -178,14 +179,19 @@ def layered_layout(
     sizes: Sequence[tuple[float, float]],
     edges: Sequence[tuple[int, int]],
     *,
+    labels: Sequence[tuple[float, float]] = (),
     horizontal_gap: float = 18.0,
     vertical_gap: float = 26.0,
 ) -> Layout:
     """Place boxes of the given (width, height) so that every edge points downward and no two boxes overlap.
 
+    A label stands below its box, to the right of the box's middle, where the edges leave: no edge and no box meets it.
+
     Args:
         sizes: width and height of every node's box, in pixels.
         edges: (source, target) pairs of node indices; equal pairs are drawn side by side.
+        labels: how far every node's label reaches to the right of its box's middle and below the box, there at most
+            `vertical_gap`; (0, 0) where it has none; default no labels.
         horizontal_gap: the least room between two boxes, or a box and a passing edge, of one layer.
         vertical_gap: the room between two layers.
 
@@ -199,42 +205,67 @@ def layered_layout(
         return Layout((), (), (), 0.0, 0.0)
     points = _Layered(sizes, edges)
     points.order()
-    middle = assign_coordinates(points.layers, points.above, points.widths, lambda point: point >= points.real, horizontal_gap)
-    left = min(x - width / 2 for x, width in zip(middle, points.widths, strict=True))
-    right = max(x + width / 2 for x, width in zip(middle, points.widths, strict=True))
-    tops, heights = [], []
+    reach = [label[0] for label in labels] or [0.0] * points.real
+    reach += [0.0] * (len(points.half) - points.real)  # of the dummies
+    # A label needs less room beside it than a box does.
+    rooms = [(half, max(half, at + LABEL_CLEARANCE - horizontal_gap)) for half, at in zip(points.half, reach, strict=True)]
+    middle = assign_coordinates(points.layers, points.above, rooms, lambda point: point >= points.real, horizontal_gap)
+    left = min(x - half for x, half in zip(middle, points.half, strict=True))
+    right = max(x + max(half, at) for x, half, at in zip(middle, points.half, reach, strict=True))
+    middle = [x - left for x in middle]
+    entries = _ports(points, middle, sizes)
+    bands = _label_bands(points, middle, entries, labels)
+    tops, heights, bottoms = [], [], []
     top = 0.0
-    for layer in points.layers:
+    for layer, band in zip(points.layers, bands, strict=True):
         heights.append(max([sizes[point][1] for point in layer if point < points.real], default=0.0))
         tops.append(top)
-        top += heights[-1] + vertical_gap
+        bottoms.append(top + heights[-1] + band)
+        top = bottoms[-1] + vertical_gap
     boxes = []
     for node, (width, height) in enumerate(sizes):
         layer_index = points.layer_of[node]
         y = tops[layer_index] + (heights[layer_index] - height) / 2
-        boxes.append(Box(middle[node] - width / 2 - left, y, width, height))
-    entries = _ports(points, middle, boxes)
+        boxes.append(Box(middle[node] - width / 2, y, width, height))
     routes = []
     for index, ((source, target), chain) in enumerate(zip(edges, points.chains, strict=True)):
-        band = points.layer_of[source]
-        track = [(boxes[source].centre, boxes[source].bottom), (boxes[source].centre, tops[band] + heights[band])]
+        track = [(boxes[source].centre, boxes[source].bottom), (boxes[source].centre, bottoms[points.layer_of[source]])]
         for dummy in chain[1:-1]:
-            band = points.layer_of[dummy]
-            track += [(middle[dummy] - left, tops[band]), (middle[dummy] - left, tops[band] + heights[band])]
+            layer_index = points.layer_of[dummy]
+            track += [(middle[dummy], tops[layer_index]), (middle[dummy], bottoms[layer_index])]
         track += [(entries[index], tops[points.layer_of[target]]), (entries[index], boxes[target].y)]
         routes.append(Route(source, target, tuple(dict.fromkeys(track))))
-    return Layout(tuple(boxes), tuple(routes), tuple(points.layer_of[: points.real]), right - left, top - vertical_gap)
+    return Layout(tuple(boxes), tuple(routes), tuple(points.layer_of[: points.real]), right - left, bottoms[-1])
 
 
-def _ports(points: _Layered, middle: list[float], boxes: Sequence[Box]) -> list[float]:
+def _label_bands(
+    points: _Layered, middle: Sequence[float], entries: Sequence[float], labels: Sequence[tuple[float, float]]
+) -> list[float]:
+    """By how much each layer is made higher, so that edges still run straight down beside its labels.
+
+    Where no edge would bend across it, a label stands in the gap between two layers.
+    """
+    moves: list[list[tuple[float, float]]] = [[] for _ in points.layers]
+    for chain, entry in zip(points.chains, entries, strict=True):
+        for upper, lower in pairwise(chain):
+            ends = middle[upper], entry if lower == chain[-1] else middle[lower]
+            moves[points.layer_of[upper]].append((min(ends), max(ends)))
+    bands = [0.0] * len(points.layers)
+    for node, (reach, height) in enumerate(labels):
+        layer = points.layer_of[node]
+        if any(low < middle[node] + reach and high > middle[node] + 1 for low, high in moves[layer]) or layer == len(bands) - 1:
+            bands[layer] = max(bands[layer], height)
+    return bands
+
+
+def _ports(points: _Layered, middle: Sequence[float], sizes: Sequence[tuple[float, float]]) -> list[float]:
     """Where each edge enters its target: the incoming edges of a box stand side by side, in their order from above."""
     incoming: dict[int, list[tuple[float, int]]] = {}
     for index, chain in enumerate(points.chains):
         incoming.setdefault(chain[-1], []).append((middle[chain[-2]], index))
     entries = [0.0] * len(points.chains)
     for target, arrivals in incoming.items():
-        box = boxes[target]
         for rank, (_, index) in enumerate(sorted(arrivals)):
             share = (rank + 0.5) / len(arrivals) - 0.5
-            entries[index] = box.centre + share * PORT_SPREAD * box.width * (len(arrivals) > 1)
+            entries[index] = middle[target] + share * PORT_SPREAD * sizes[target][0] * (len(arrivals) > 1)
     return entries

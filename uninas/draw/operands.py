@@ -16,7 +16,7 @@ def find_attention(view: GraphView, count_heads: bool) -> list[Pattern]:
     for index in range(len(view.graph.nodes)):
         if not _applies_map(view, index):
             continue
-        nodes = {index} | {node for node in view.before[index] if isinstance(view.types[node], AttentionMap)}
+        nodes = {index} | {node for node in view.past(index) if isinstance(view.types[node], AttentionMap)}
         for operand in sorted(view.sources(nodes)):
             nodes |= _back_to_projection(view, operand)
         for other in [group for group in groups if group & nodes]:
@@ -154,10 +154,11 @@ def _gate(view: GraphView, product: int, path: list[int], gated: int) -> Pattern
     source = view.inputs(path[-1])[0]  # what the gate is computed from
     if source == gated:
         return Pattern("silu", "SiLU" if view.name(path[-1]) == "sigmoid" else "x·sigmoid(x)", frozenset(nodes))
-    for squeeze in sorted(view.before[source] | {source}):
+    for squeeze in (*view.past(source), source):
+        if view.name(squeeze) != "global_average_pool" or view.inputs(squeeze) != (gated,):
+            continue
         inside = view.between(squeeze, source)
-        of_itself = view.inputs(squeeze) == (gated,)
-        if view.name(squeeze) == "global_average_pool" and of_itself and not any(view.full(node) for node in inside):
+        if not any(view.full(node) for node in inside):
             chain = all(len(view.inputs(node)) == 1 for node in inside)
             excites = chain and sum(view.is_conv(node, 1) for node in inside) == 2
             return Pattern("squeeze-excite", "SE" if excites else "global gate", frozenset(nodes | inside))

@@ -89,7 +89,7 @@ def _with_skips(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
     for pattern in found:
         skip = find_skip(view, set(pattern.nodes))
         others = [other for other in found if other is not pattern]
-        if skip is not None and not skip.nodes & (union(others) | union(result)):
+        if skip is not None and all(skip.nodes.isdisjoint(other.nodes) for other in (*others, *result)):
             pattern = Pattern(pattern.kind, f"{pattern.text}{skip.text}", skip.nodes)
         result.append(pattern)
     return result
@@ -105,15 +105,17 @@ def _enclosures(view: GraphView, found: Sequence[Pattern]) -> tuple[list[Pattern
     """
     result: list[Pattern] = []
     ends: set[int] = set()
+    named = union(found)
+    covered = set(named)
     for first in range(len(view.graph.nodes)):
-        if not view.is_pointwise(first) or first in union(found) | union(result) or not view.full(first):
+        if not view.is_pointwise(first) or first in covered or not view.full(first):
             continue
         outer, inner = view.channels(view.inputs(first)[0]), view.channels(first)
         region = _enclosed(view, first, outer) if outer != inner else set()
         kind = "expand" if inner > outer else "reduce"
         sign, ratio = ("×", Fraction(inner, outer)) if inner > outer else ("÷", Fraction(outer, inner))
         within = [one.text for one in outermost(found) if one.nodes < region]
-        convs = [view.conv_text(n) for n in sorted(region) if _spatial(view, n) and n not in union(found)]
+        convs = [view.conv_text(n) for n in sorted(region) if _spatial(view, n) and n not in named]
         text = " + ".join([" ".join([f"{kind} {sign}{factor_text(ratio)}", *dict.fromkeys(convs)]), *dict.fromkeys(within)])
         last = max(region, default=first)
         behind = view.only_reader(last)
@@ -124,6 +126,7 @@ def _enclosures(view: GraphView, found: Sequence[Pattern]) -> tuple[list[Pattern
         inside = convs or within or any(view.is_activation(node) for node in region)
         if region and inside and _fits(pattern, [*found, *result]):
             result.append(pattern)
+            covered |= region
             ends |= {first, last}
     return result, ends
 
@@ -135,7 +138,7 @@ def _spatial(view: GraphView, node: int) -> bool:
 def _enclosed(view: GraphView, first: int, outer: int) -> set[int]:
     """All nodes from `first` to the next 1x1 convolution back to `outer` channels, with no other way in or out."""
     for last in range(first + 1, len(view.graph.nodes)):
-        if not view.is_pointwise(last) or first not in view.before[last] or not view.full(last):
+        if not view.is_pointwise(last) or not view.depends(last, first) or not view.full(last):
             continue
         if view.channels(last) != outer or view.channels(view.inputs(last)[0]) == outer:
             continue
@@ -156,7 +159,7 @@ def _dense(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
         earliest = min(parts)
         inside = view.between(earliest, index) - {earliest}
         layers = parts - {earliest}
-        if not layers or not all(earliest in view.before[part] for part in layers):
+        if not layers or not all(view.depends(part, earliest) for part in layers):
             continue
         if not any(view.is_conv(node) for node in inside) or not all(view.sources({n}) <= inside | {earliest} for n in inside):
             continue
@@ -196,6 +199,14 @@ def summarise_graph(
         return ""
     if graph.nodes[graph.output].op.name == "zero":
         return "zero"
+    key = ("summary", width, tokens, count_heads, residual, limit)
+    if key not in graph.memo:  # many sub-blocks may name the same graph
+        graph.memo[key] = _summary(graph, width, tokens, count_heads, residual, limit)
+    found: str = graph.memo[key]
+    return found
+
+
+def _summary(graph: Graph, width: int, tokens: int, count_heads: bool, residual: bool, limit: int) -> str:
     view = GraphView(graph, width, tokens)
     outer = outermost(find_patterns(graph, width, tokens, count_heads=count_heads, residual=residual))
     items = [(min(pattern.nodes), pattern.text) for pattern in outer]

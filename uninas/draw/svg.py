@@ -283,7 +283,8 @@ def _draw_blocks(
             x += other.width + _GAP
         y += (height + _GAP) * bool(row)
         row = [panel] if panel is not None else []
-    return width, _draw_legend(canvas, y + 8)
+    maps = any(picture.shows_maps for panel in panels for _, picture in panel.parts)
+    return width, _draw_legend(canvas, y + 8, maps=maps)
 
 
 def _forms(view: Overview, kinds: Sequence[BlockKind]) -> str:
@@ -308,17 +309,17 @@ _HALVING = (
 )
 
 
-def _draw_legend(canvas: Canvas, y: float) -> float:
+def _draw_legend(canvas: Canvas, y: float, *, maps: bool) -> float:
+    """What colours and labels mean; `maps`: there are labels of attention maps."""
     x = MARGIN
     for family, name in FAMILIES.items():
         canvas.rect(x, y, 16, 16, f"un-{family}")
         canvas.text(x + 22, y + 12.3, name, size=11.5)
         x += 42 + text_width(name, 11.5)
-    canvas.text(MARGIN, y + 38, _LABELS, "un-soft", size=11)
+    meanings = "C = the block's width" + "; maps = heads of an attention map" * maps
+    text = f"Labels beside an arrow: channels where they change ({meanings}). {_STACKED}"
+    canvas.text(MARGIN, y + 38, text, "un-soft", size=11)
     return y + 44
 
 
-_LABELS = (
-    "Labels beside an arrow: channels where they change (C = the block's width; N × N = tokens of an attention map)."
-    " Stacked boxes stand for parallel branches that are alike."
-)
+_STACKED = "Stacked boxes stand for parallel branches that are alike."
