@@ -348,6 +348,15 @@ def test_narrowing_first_is_a_bottleneck_and_a_dense_kernel_no_mbconv():
     assert summarise_graph(chain(widen, GELU, back), 64) == "MLP ×4"
 
 
+def test_a_gated_mlp_is_said_to_multiply():
+    builder = GraphBuilder()
+    wide = builder.add(op("conv", kernel=1, ratio=4), 0)
+    halves = [builder.add(op("slice", index=index, count=2), wide) for index in range(2)]
+    product = builder.add(op("multiply"), halves[0], builder.add(op("silu"), halves[1]))
+    gated = builder.build(builder.add(op("conv", kernel=1, ratio="1/2"), product))
+    assert summarise_graph(gated, 64) == "expand ×4 + product"
+
+
 def test_an_expansion_with_an_edge_out_of_it_has_no_name():
     builder = GraphBuilder()
     wide = builder.add(op("conv", kernel=1, ratio=4), 0)

@@ -115,6 +115,8 @@ def _enclosures(view: GraphView, found: Sequence[Pattern]) -> tuple[list[Pattern
         kind = "expand" if inner > outer else "reduce"
         sign, ratio = ("×", Fraction(inner, outer)) if inner > outer else ("÷", Fraction(outer, inner))
         within = [one.text for one in outermost(found) if one.nodes < region]
+        if any(view.name(node) == "multiply" and node not in named for node in region):
+            within.append("product")  # a gated MLP, say: what multiplies is no detail
         convs = [view.conv_text(n) for n in sorted(region) if _spatial(view, n) and n not in named]
         text = " + ".join([" ".join([f"{kind} {sign}{factor_text(ratio)}", *dict.fromkeys(convs)]), *dict.fromkeys(within)])
         last = max(region, default=first)
