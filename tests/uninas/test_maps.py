@@ -13,6 +13,7 @@ from tests.uninas.running import MacCounter, executed_macs, noise, scramble
 from uninas import Architecture, InputError, Rejection, canonicalise, cost, mutate, parse, to_text
 from uninas.canonical import canonical_frame
 from uninas.compile import GraphModule, build
+from uninas.draw import summarise_graph
 from uninas.graph import Flow, Graph, GraphError
 from uninas.graph_cost import frame_cost
 from uninas.ops import Place
@@ -92,6 +93,10 @@ def test_costs_on_maps_are_by_hand_and_as_executed() -> None:
     with counter:
         module_of(graph, (height, width), fused=False)(noise(1, WIDTH, height, width, dtype=torch.float64))
     assert counter.macs == macs
+
+
+def test_a_drawing_says_that_maps_are_convolved() -> None:
+    assert summarise_graph(graph_of(*GATED), WIDTH) == "attention 3 heads of 4 + bias + conv on maps"
 
 
 @pytest.mark.parametrize(

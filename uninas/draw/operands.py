@@ -102,7 +102,8 @@ def _attention_text(view: GraphView, nodes: set[int], count_heads: bool) -> str:
     steps = {view.types[source].stride for node in scores for source in view.inputs(node)}
     if len(steps) == 2:
         text += f" + keys at 1/{max(steps) // min(steps)}"
-    return text + " + bias" * ("relative_position_bias" in names) + " + mask" * ("mask" in names)
+    text += " + bias" * ("relative_position_bias" in names) + " + mask" * ("mask" in names)
+    return text + " + conv on maps" * ("conv" in names)
 
 
 # --- mixers -----------------------------------------------------------------------------------------------------------
