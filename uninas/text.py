@@ -221,13 +221,6 @@ def _read_block(row: Any, graphs: Mapping[str, Graph], version: int, where: str)
 
 def check(architecture: Architecture, source: str) -> None:
     """Raise InputError that names the part and node of the first ill-typed operation, or what is too large."""
-    if architecture.rounding == "down":
-        height, width = architecture.input_size
-        halvings = 1 + sum(stage.entry is None for stage in architecture.stages)
-        if min(height, width) < 2**halvings:
-            raise InputError(
-                f"{source}: expected an input of at least {2**halvings} pixels to round down {halvings} halves of it"
-            )
     _bound_nodes(architecture, source)
     given: tuple[int, int] = (architecture.in_channels, 0)
     if isinstance(architecture.stem, Graph):
@@ -248,6 +241,10 @@ def check(architecture: Architecture, source: str) -> None:
                     _typed_graph(graph.types, given, f"{source}: stage {s}, block {b}, sub-block {k + 1}")
     if architecture.head is not None:
         _leads_to(architecture.head, given, f"{source}: head", pools=True)
+    try:
+        architecture.flows()
+    except IllTyped as error:  # of graphs that are all well typed: the input is too small to be halved so often, rounding down
+        raise InputError(f"{source}: {error}") from None
 
 
 def _bound_nodes(architecture: Architecture, source: str) -> None:

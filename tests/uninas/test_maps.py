@@ -234,5 +234,6 @@ def test_a_template_that_rounds_down_is_another_network() -> None:
         else:
             with pytest.raises(InputError, match=message):
                 parse(changed)
-    with pytest.raises(InputError, match="at least 8 pixels to round down 3 halves"):
-        parse(to_text(down).replace("[36, 44]", "[7, 44]"))
+    assert parse(to_text(down).replace("[36, 44]", "[7, 44]")).places()[-1][:2] == (1, 5), "the stem's convolution rounds up"
+    with pytest.raises(InputError, match="<text>: an input of 6x44 is too small: halves are rounded down"):
+        parse(to_text(down).replace("[36, 44]", "[6, 44]"))

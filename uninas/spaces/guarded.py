@@ -115,6 +115,8 @@ class Guarded:
     def _call(self, method: str, *arguments: Any) -> Any:
         try:
             return getattr(self._space, method)(*arguments)
+        except SpaceError as error:
+            raise SpaceError(f"{self._path}: {error}") from None
         except InputError:
             raise
         except FAILURES as error:
