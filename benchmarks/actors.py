@@ -15,8 +15,10 @@ import time
 from pathlib import Path
 
 from benchmarks.page import command, publish, setting, table
-from search import config, driver, journal
-from search.progress import State
+from search.config import loading
+from search.engine import driver
+from search.journal import journal
+from search.monitor.progress import State
 
 SEARCH = """
 space: {preset: coatnet, widths: [32, 64, 96, 128], depths: [1, 1, 2, 1], stem: [8, 16]}
@@ -58,7 +60,7 @@ def measure(actors: int, candidates: int) -> tuple[float, float, dict[str, str]]
     """Candidates a second, the median seconds of one, and what it ran on."""
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
-        run = config.parse(SEARCH, [f"evaluations={candidates}", f"pool.workers={actors}"])
+        run = loading.parse(SEARCH, [f"evaluations={candidates}", f"pool.workers={actors}"])
         made = driver.begin(run, Path(folder) / "run", view=clock)
         records = journal.read(Path(folder) / "run" / "journal.jsonl")
         seconds = [sum(record["seconds"].values()) for record in records if record["kind"] == "candidate"]

@@ -12,9 +12,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from proxies.torchvision_repair import repair
 from uninas import Architecture
-from uninas.compile import build
+from uninas.compile.module import build
+from uninas.runtime.torchvision_repair import repair
 
 repair()
 

@@ -16,15 +16,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.page import command, publish, setting, table
-from search import config
 from search.algorithms import AskTell
+from search.algorithms.candidate import Candidate
 from search.algorithms.evolution import Evolution
-from search.candidate import Candidate
-from search.evaluate import evaluate, prepare
-from search.job import Job, numbers
-from search.objective import Objective, find
-from search.schema import SearchConfig
-from search.space import GraphSpace, from_config
+from search.config import loading
+from search.config.schema import SearchConfig
+from search.ranking.objective import Objective, find
+from search.spaces.from_config import from_config
+from search.spaces.graph_space import GraphSpace
+from search.workers.evaluate import evaluate, prepare
+from search.workers.job import Job, numbers
 
 CONFIG, OBJECTIVE, POPULATION = "configs/search/demo.yaml", "uninas_agg", 16
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -77,7 +78,7 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=80, help="candidates of each search (default 80)")
     parser.add_argument("--write", action="store_true", help="keep the page as docs/benchmarks/diversity.md")
     options = parser.parse_args()
-    settings = config.load(CONFIG, [f"objective={OBJECTIVE}", f"evaluations={options.evaluations}"])
+    settings = loading.load(CONFIG, [f"objective={OBJECTIVE}", f"evaluations={options.evaluations}"])
     space, objective = from_config(settings), find(OBJECTIVE)
     prepare()
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in VARIANTS}
@@ -101,7 +102,8 @@ def main() -> None:
         "# Diversity of an evolution's survivors", "",
         f"Evolution of {options.evaluations} candidates in the space of `{CONFIG}`, population "
         f"{POPULATION}, `{OBJECTIVE}`, scored for real, seeds 0 to {options.seeds - 1}: mean (least "
-        "to greatest). Families as in `uninas.families`; of all sub-blocks of the survivors, how many differ; spread of sizes; "
+        "to greatest). Families as in `uninas.analysis.family`; of all sub-blocks of the survivors, how many differ; "
+        "spread of sizes; "
         "how many of all candidates of all variants of a seed rank above the variant's best.", "",
         table(["", *figures], body), "",
         setting(), "", f"    {command()}",

@@ -26,9 +26,9 @@ import torch
 from rich.progress import track
 
 from benchmarks.page import command, publish, setting, table
-from downstream import weights
 from downstream.export import export
 from downstream.subject import subject_of
+from downstream.weights import weight_files
 from uninas import Architecture, Rejection, mutate, preset
 from uninas.text import to_text
 
@@ -61,7 +61,7 @@ def apart(architecture: Architecture, to: str, folder: Path) -> float:
         for parameter in model.parameters():
             if parameter.dim() == 1 or float(parameter.abs().max()) < 0.2:  # norms, biases, tables
                 parameter.add_(0.2 * torch.randn(parameter.shape, generator=stream))
-    weights.save(model.state_dict(), folder / "w.safetensors")
+    weight_files.save(model.state_dict(), folder / "w.safetensors")
     export(replace(subject, weights=folder / "w.safetensors"), to, folder / "out")
     for batch in BATCHES:
         np.save(folder / f"in{batch}.npy", torch.randn(batch, 3, *subject.size, generator=stream).numpy())

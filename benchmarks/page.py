@@ -6,7 +6,7 @@ import platform
 import sys
 from pathlib import Path
 
-from uninas.machine import processor
+from uninas.runtime.machine import processor
 
 FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
 RESULTS = FOLDER.parent / "results"

@@ -4,7 +4,7 @@
     python -m benchmarks.sampler --samples 300
 
 A sample is what `algorithm: random` scores: a walk of random edits from the preset, or a network drawn from the grammar
-(`uninas.grammar`), alone or with some edits. All within the budget of a configuration. Seconds are CPU time.
+(`uninas.grammar.sampling`), alone or with some edits. All within the budget of a configuration. Seconds are CPU time.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from benchmarks.page import RESULTS, command, publish, setting, table
-from search import config
 from search.algorithms import derive
-from search.candidate import Candidate, Rejected
+from search.algorithms.candidate import Candidate, Rejected
+from search.config import loading
 from search.report.svg import render_svg
 from search.report.theme import AMBER, BLUE, TEAL
-from search.space import GraphSpace, from_config
+from search.spaces.from_config import from_config
+from search.spaces.graph_space import GraphSpace
 
 CONFIG = "configs/search/uninas_30m_agg.yaml"
 SAMPLERS: dict[str, tuple[str, ...]] = {
@@ -70,7 +71,7 @@ class Statistics:
 
 def measure(overrides: tuple[str, ...], samples: int, seed: int) -> Statistics:
     """Draw so many samples, each with a generator of its own."""
-    space, found = from_config(config.load(CONFIG, overrides)), Statistics()
+    space, found = from_config(loading.load(CONFIG, overrides)), Statistics()
     begin = time.process_time()
     for index in range(samples):
         rng = random.Random(derive(seed, "sampler", index))
@@ -83,7 +84,7 @@ def measure(overrides: tuple[str, ...], samples: int, seed: int) -> Statistics:
 
 def page(measured: dict[str, Statistics], samples: int, seed: int) -> str:
     """The page in markdown."""
-    budget = config.load(CONFIG).budget
+    budget = loading.load(CONFIG).budget
     names = list(measured)
     total = sum((f.families for f in measured.values()), Counter[str]())
     shown = [family for family, _ in total.most_common(LARGEST)]
@@ -127,7 +128,8 @@ def page(measured: dict[str, Statistics], samples: int, seed: int) -> str:
         ]), "",
         "![Families, parameters and MACs of the samples](sampler.svg)", "",
         "## Families", "",
-        "What at least a quarter of a network's blocks mix pixels with (`uninas.families`): convolution is dense or grouped, and "
+        "What at least a quarter of a network's blocks mix pixels with (`uninas.analysis.family`): convolution is dense "
+        "or grouped, and "
         "a gate is a product of two branches.", "",
         table(["family", *names], families), "",
         table(["has", *names], parts), "",

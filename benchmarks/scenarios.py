@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.virtual import PARTS, Calls, Clock, Numbers, Result, Times, simulate
-from search import config
-from search.objective import find
-from search.space import from_config
+from search.config import loading
+from search.ranking.objective import find
+from search.spaces.from_config import from_config
 
 CONFIG = Path(__file__).parents[1] / "configs" / "search" / "uninas_30m_agg.yaml"
 SIGMA = 0.3  # 50 candidates of configs/search/demo.yaml on a processor core: 0.31
@@ -35,7 +35,7 @@ class Scenario:
     sigma: float = SIGMA
 
     def run(self, seed: int, progress: Callable[[int], None]) -> Result:
-        settings = config.load(CONFIG)
+        settings = loading.load(CONFIG)
         space: Any = Numbers() if self.costs else from_config(settings)
         algorithm = "random" if self.costs else self.algorithm
         clock = Clock(lambda: 0.0, dict(zip(PARTS, self.costs, strict=True))) if self.costs else Clock()

@@ -17,8 +17,9 @@ from pathlib import Path
 import psutil
 
 from benchmarks.page import command, publish, setting, table
-from search import config, driver
-from search.progress import State
+from search.config import loading
+from search.engine import driver
+from search.monitor.progress import State
 
 DRIVER_MB, ACTOR_MB = 50, 100
 SETTLED = 20
@@ -73,7 +74,7 @@ def main() -> int:
     options = parser.parse_args()
     meter = Meter(max(options.candidates // 10, SETTLED + 1))
     with tempfile.TemporaryDirectory() as folder:
-        run = config.parse(SEARCH, [f"evaluations={options.candidates}"])
+        run = loading.parse(SEARCH, [f"evaluations={options.candidates}"])
         environment = driver.begin(run, Path(folder) / "run", view=meter)["sessions"][-1]["environment"]
     publish(page(meter, options.candidates, environment), "search_memory", write=options.write)
     own, actors_growth = growth(meter)

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from search.algorithms import AskTell, make
-from search.candidate import Candidate
-from search.interrupts import Interrupts
-from search.job import Job, Outcome
-from search.journal import create
-from search.long_lived import looked_at_once
-from search.objective import Objective
-from search.phase import Phase
-from search.pool import Done
-from search.progress import State
+from search.algorithms.candidate import Candidate
+from search.engine.gc_freeze import looked_at_once
+from search.engine.phase import Phase
+from search.journal.journal import create
+from search.monitor.progress import State
+from search.ranking.objective import Objective
+from search.workers.interrupts import Interrupts
+from search.workers.job import Job, Outcome
+from search.workers.pool import Done
 
 PARTS = ("ask", "text", "tell", "journal", "calls", "rest")
 """Where the driver's time goes: proposing; writing the architecture for the worker; telling and learning; appending; handing jobs
@@ -153,7 +153,7 @@ class Clock:
 
 
 class VirtualPool:
-    """The contract of `search.pool.Pool` on a virtual clock.
+    """The contract of `search.workers.pool.Pool` on a virtual clock.
 
     A scorer works on one call at a time; a call carries up to `batch` jobs, and its results come back together. A call is made as
     soon as there are enough jobs for a full one and a scorer without any, else at the next poll with what there is.

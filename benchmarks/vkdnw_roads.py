@@ -28,7 +28,7 @@ from torch.func import functional_call, jacrev, vmap
 from benchmarks.page import command, publish, table
 from benchmarks.page import setting as measured_on
 from proxies import fisher_spectrum, prepared, scoring_layers
-from proxies.state import scoring
+from proxies.measuring.state import scoring
 from proxies.vkdnw.reverse import Tape
 from proxies.vkdnw.spectrum import FactorStack, fisher_factor, probabilities
 from proxies.vkdnw.survey import survey
@@ -89,7 +89,7 @@ class TinyNetwork(nn.Module):
 
 
 def resnet50() -> nn.Module:
-    from proxies.torchvision_repair import repair
+    from uninas.runtime.torchvision_repair import repair
 
     repair()
     import timm

@@ -3,10 +3,10 @@
 Importing this makes every architecture a model of timm: `timm.create_model("uninas", arch="coatnet")`.
 """
 
-from proxies.torchvision_repair import repair
+from uninas.runtime.torchvision_repair import repair
 
 repair()  # before anything below imports timm
 
-from downstream.timm_model import UniNASNet  # noqa: E402
+from downstream.models.timm_model import UniNASNet  # noqa: E402
 
 __all__ = ["UniNASNet"]

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from timm import create_model
 
-from downstream import reference_weights
-from downstream import weights as weights_files
-from downstream.timm_model import UniNASNet
+from downstream.models.timm_model import UniNASNet
 from downstream.train.settings import Settings, StackSettings, read
+from downstream.weights import reference
+from downstream.weights import weight_files as weights_files
 from uninas.errors import InputError
 from uninas.graph import Architecture
 from uninas.source import load, load_layers, metadata_of
@@ -67,7 +67,7 @@ class Subject:
         )
         if self.weights is not None and self.stack is None:
             if self.weights.suffix == ".npz":
-                reference_weights.load(model, self.weights, load_layers(self.source, self.architecture))
+                reference.load(model, self.weights, load_layers(self.source, self.architecture))
             else:
                 weights_files.load(model, self.weights)
         assert isinstance(model, UniNASNet)

@@ -14,15 +14,15 @@ What cannot be scored:         ProxyFailure (a result), ProxyUsageError (the cal
 A proxy sees any ``torch.nn.Module`` and a batch, never an architecture.
 """
 
-from .blocks import block_outputs
-from .errors import ProxyFailure, ProxyUsageError, out_of_memory
-from .initialise import initialise
-from .layers import scoring_layers
-from .scoring import PROXIES, REAL_INPUT, REVISIONS, Images, Measurement, Proxy, Request, measure, score, score_repeats
-from .seeds import input_batch, repeat_seeds
-from .state import prepared
-from .timing import PRECISIONS, inference_seconds, pass_seconds
-from .vkdnw import FisherSpectrum, fisher_spectrum
+from proxies.errors import ProxyFailure, ProxyUsageError, out_of_memory
+from proxies.measuring.blocks import block_outputs
+from proxies.measuring.initialise import initialise
+from proxies.measuring.layers import scoring_layers
+from proxies.measuring.seeds import input_batch, repeat_seeds
+from proxies.measuring.state import prepared
+from proxies.measuring.timing import PRECISIONS, inference_seconds, pass_seconds
+from proxies.scoring import PROXIES, REAL_INPUT, REVISIONS, Images, Measurement, Proxy, Request, measure, score, score_repeats
+from proxies.vkdnw import FisherSpectrum, fisher_spectrum
 
 __all__ = [
     "PRECISIONS",

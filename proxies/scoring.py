@@ -12,8 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .aznas import expressivity, progressivity, trainability
-from .compressibility import (
+from proxies.errors import ProxyFailure, ProxyUsageError, as_failure
+from proxies.measuring.seeds import repeat_seeds
+from proxies.measuring.shared import Announced, sharing
+from proxies.measuring.state import prepared
+from proxies.scores.aznas import expressivity, progressivity, trainability
+from proxies.scores.compressibility import (
     lnwot,
     ssnr_grasp,
     ssnr_grasp_log,
@@ -26,20 +30,16 @@ from .compressibility import (
     t_cet_synflow,
     t_cet_synflow_log,
 )
-from .counts import aleph, flops, params
-from .errors import ProxyFailure, ProxyUsageError, as_failure
-from .gradsign import gradsign
-from .jacov import jacov
-from .naswot import linear_regions, naswot
-from .ntk import ntk_condition
-from .saliency import grad_norm, grasp, snip
-from .seeds import repeat_seeds
-from .shared import Announced, sharing
-from .state import prepared
-from .synflow import synflow, synflow_log
-from .vkdnw import SPECTRA, fisher_spectrum, vkdnw, vkdnw_norms, vkdnw_single
-from .zen import zen
-from .zico import zico
+from proxies.scores.counts import aleph, flops, params
+from proxies.scores.gradsign import gradsign
+from proxies.scores.jacov import jacov
+from proxies.scores.naswot import linear_regions, naswot
+from proxies.scores.ntk import ntk_condition
+from proxies.scores.saliency import grad_norm, grasp, snip
+from proxies.scores.synflow import synflow, synflow_log
+from proxies.scores.zen import zen
+from proxies.scores.zico import zico
+from proxies.vkdnw import SPECTRA, fisher_spectrum, vkdnw, vkdnw_norms, vkdnw_single
 
 __all__ = ["PROXIES", "REAL_INPUT", "REVISIONS", "Images", "Measurement", "Proxy", "Request", "measure", "score", "score_repeats"]
 
@@ -88,7 +88,8 @@ _LABELLED = frozenset(name for name, proxy in PROXIES.items() if "targets" in in
 #: on pictures only.
 REAL_INPUT = _LABELLED | {"jacov", "naswot", "lnwot", "ntk_condition", "t_cet_synflow", "t_cet_synflow_log"}
 
-#: Which parts of the training pass a proxy reads, see :func:`proxies.training_pass.part`: measured together when asked together.
+#: Which parts of the training pass a proxy reads, see :func:`proxies.measuring.training_pass.part`:
+#: measured together when asked together.
 PARTS_OF: dict[str, frozenset[str]] = {
     "jacov": frozenset({"input_gradient"}),
     "naswot": frozenset({"codes"}),

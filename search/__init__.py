@@ -18,23 +18,27 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from uninas.runtime import moved
+
+moved.install()
+
 _HOMES = {
-    "SearchConfig": "search.schema",
-    "load": "search.config",
-    "begin": "search.driver",
-    "resume": "search.driver",
+    "SearchConfig": "search.config.schema",
+    "load": "search.config.loading",
+    "begin": "search.engine.driver",
+    "resume": "search.engine.driver",
     "make": "search.algorithms",
     "ALGORITHMS": "search.algorithms",
-    "OBJECTIVES": "search.objective",
-    "Objective": "search.objective",
-    "estimate": "search.metrics",
-    "paired_difference": "search.metrics",
-    "rank_product": "search.ranking",
-    "rank_average": "search.ranking",
-    "ranks": "search.ranking",
+    "OBJECTIVES": "search.ranking.objective",
+    "Objective": "search.ranking.objective",
+    "estimate": "search.ranking.correlation",
+    "paired_difference": "search.ranking.correlation",
+    "rank_product": "search.ranking.ranks",
+    "rank_average": "search.ranking.ranks",
+    "ranks": "search.ranking.ranks",
     "read": "search.journal",
-    "rebuild": "search.finalists",
-    "ArchitectureSearcher": "search.tune_searcher",
+    "rebuild": "search.engine.finalists",
+    "ArchitectureSearcher": "search.distributed.tune_searcher",
 }
 
 __all__ = list(_HOMES)

@@ -6,20 +6,24 @@
     mutate, propose, apply              neighbours as plain data, or a typed rejection
 
 `uninas.compile.build` turns an architecture into a torch module. `uninas.spaces` writes the networks of published spaces,
-`uninas.zoo` published networks.
+`uninas.networks.zoo` published networks.
 """
 
+from uninas.analysis.cost import Cost, cost
+from uninas.analysis.degenerate import warnings_of
 from uninas.canonical import canonical_text, canonicalise
-from uninas.cost import Cost, cost
 from uninas.edits import Edit, Limits, Rejection, apply, mutate, propose
 from uninas.errors import InputError
 from uninas.graph import IDENTITY, Architecture, Block, Graph, GraphBuilder, GraphError, Node, Stage
-from uninas.meaning import warnings_of
+from uninas.networks.catalogue import preset
+from uninas.networks.presets import PRESETS
+from uninas.networks.zoo import ZOO
 from uninas.ops import AttentionMap, FeatureMap, Op, op, parse_op
-from uninas.presets import PRESETS, preset
+from uninas.runtime import moved
 from uninas.source import load
 from uninas.text import parse, parse_graph, to_text
-from uninas.zoo import ZOO
+
+moved.install()
 
 __all__ = [
     "IDENTITY",

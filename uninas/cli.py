@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Parameters, MACs, layers and memory of an architecture, exactly and at any size.",
     ),
     "show": ("uninas.commands.show", "Read a network: overview, stages, blocks; in the terminal or as an SVG picture."),
-    "diff": ("uninas.commands.diff", "Compare two networks, down to the edits inside of a block."),
+    "diff": ("search.commands.diff", "Compare two networks, down to the edits inside of a block."),
     "space": ("uninas.commands.space", "The published search spaces, and one of your own: how many networks, what they cost."),
     "score": ("search.commands.score", "Training-free scores of one architecture."),
     "search": ("search.commands.search", "Search the space from a configuration file; resume a run."),

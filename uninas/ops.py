@@ -1,15 +1,15 @@
 """The table of primitive operations: all that the framework knows of each, in one place.
 
-A new operation is one entry in `TABLE` here, with rules from `uninas.rules`, and one layer in `uninas.layers`. Nothing here knows
-torch.
+A new operation is one entry in `TABLE` here, with rules from `uninas.rules`, and one layer in `uninas.compile.layers`.
+Nothing here knows torch.
 """
 
 from __future__ import annotations
 
+import copyreg
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -26,6 +26,7 @@ from uninas.attributes import (
     read_ratio,
 )
 from uninas.errors import InputError
+from uninas.operation import Op, OpSpec
 from uninas.rules import cost, inference, meaning
 from uninas.shapes import (
     MOST_CHANNELS,
@@ -60,62 +61,6 @@ __all__ = [
     "sides_of",
     "table_size",
 ]
-
-# --- operations with their attributes ---------------------------------------------------------------------------------
-
-
-class Op:
-    """An operation with its attributes: interned, immutable, compared by identity. Make one with `op()` or `parse_op()`."""
-
-    __slots__ = ("code", "name", "spec", "text", "values")
-
-    name: str
-    values: dict[str, Any]
-    spec: OpSpec
-    text: str  # "conv(kernel=3, ratio=4)": attributes at their default are left out, so equal operations print equally
-    code: int  # 64 bits of a stable hash of the text, for canonical ordering
-
-    def __repr__(self) -> str:
-        return self.text
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (parse_op, (self.text,))
-
-    def __copy__(self) -> Op:
-        return self
-
-    def __deepcopy__(self, memo: Any) -> Op:
-        return self
-
-
-@dataclass(frozen=True)
-class OpSpec:
-    """What the framework knows of an operation.
-
-    `label` is its name in drawings, filled with its attributes (default: the name). `since` is the version of the file format
-    that brought it. `arity` None means one or more inputs. `instance` operations carry parameters or draw random numbers: equal
-    ones are several. `keeps_zero`: zeros in, zeros out. `elementwise`: acts on each entry alone, so a broadcast may move past it.
-    `batches`: equal ones on isomorphic branches may run as one on stacked inputs. `fault` says why it means nothing on an input.
-    """
-
-    name: str
-    family: str
-    infer: Callable[[Op, tuple[Type, ...]], Type]
-    label: str | None = None
-    since: int = 1
-    arity: int | None = 1
-    attributes: tuple[Attribute, ...] = ()
-    commutative: bool = False
-    instance: bool = False
-    keeps_zero: bool = False
-    elementwise: bool = False
-    batches: bool = True
-    layer: bool = False
-    parameters: Callable[[Op, Type, Type, Place], int] | None = None
-    bias_parameters: Callable[[Op, Type, Place], int] | None = None
-    macs: Callable[[Op, Type, Type, Place], int] | None = None
-    fault: Callable[[Op, Type, Place], str | None] | None = None
-
 
 _interned: dict[tuple[str, tuple[Value, ...]], Op] = {}
 
@@ -167,6 +112,8 @@ def parse_op(text: str) -> Op:
         attributes[key.strip()] = value.strip()
     return op(match[1], **attributes)
 
+
+copyreg.pickle(Op, lambda op: (parse_op, (op.text,)))  # an interned object comes back as itself
 
 _STRIDE = Attribute("stride", 1, integer_reader(1, 64), 2)
 

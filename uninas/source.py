@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from uninas.errors import InputError
 from uninas.graph import Architecture
-from uninas.presets import PRESETS, preset
+from uninas.networks.catalogue import preset
+from uninas.networks.presets import PRESETS
+from uninas.networks.zoo import ZOO
 from uninas.spaces import SPACES, architecture_of
 from uninas.text import FORMAT, from_document, read_object
-from uninas.zoo import ZOO
 
 if TYPE_CHECKING:
     from uninas.reference import Layer

@@ -10,9 +10,9 @@ _base_ = [
     for name in ("models/upernet_r50", "datasets/ade20k", "default_runtime")
 ]
 
-from downstream.backbone import stage_widths
+from downstream.models.backbone import stage_widths
 
-custom_imports = dict(imports=["downstream.mm_backbone"], allow_failed_imports=False)
+custom_imports = dict(imports=["downstream.models.mm_backbone"], allow_failed_imports=False)
 
 arch = "coatnet"  # a preset, an architecture file, the folder of a search
 weights = None  # a classifier's, trained on ImageNet

@@ -5,7 +5,7 @@ uninas search docs/examples/my_space.yaml
 """
 
 from uninas import Architecture, Block, Stage
-from uninas.presets import attention_block, mbconv, mlp_block, resnet_block, zero
+from uninas.networks.presets import attention_block, mbconv, mlp_block, resnet_block, zero
 from uninas.spaces import Product
 
 BLOCKS = {

@@ -40,7 +40,7 @@ def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_
     """
     from rich.console import Console
 
-    from downstream.compare import accuracies, compare, once, sizes_of
+    from downstream.evaluation.compare import accuracies, compare, once, sizes_of
     from uninas.source import load
 
     once("ARCHS", archs)
@@ -78,7 +78,7 @@ def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_
 def _device(given: str | None) -> str | None:
     if given == "none":
         return None
-    from uninas.device import device_of
+    from uninas.runtime.device import device_of
 
     return str(device_of(given))
 
@@ -87,7 +87,7 @@ HEADINGS = ("network", "task", "size", "params", "2 x MACs", "pictures/s", "memo
 
 
 def _cells(row: Any) -> tuple[str, ...]:
-    from downstream.compare import METRICS
+    from downstream.evaluation.compare import METRICS
 
     accuracy = "  ".join(f"{title} {row.accuracy[key]:.2f}" for key, title in METRICS[row.task] if key in (row.accuracy or {}))
     return (
@@ -120,7 +120,7 @@ def _check(out: Path) -> None:
 
 
 def _write(rows: Sequence[Any], out: Path) -> None:
-    from uninas.files import write_text
+    from uninas.runtime.files import write_text
 
     if out.suffix == ".json":
         text = json.dumps([asdict(row) for row in rows], indent=1) + "\n"

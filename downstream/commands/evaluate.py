@@ -67,10 +67,10 @@ def command(arch: str, data: Path, task: str | None, as_json: bool, **options: A
 
 
 def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> None:
-    from downstream.evaluate import accuracy
+    from downstream.data.pictures import Folder, Pictures, loader
+    from downstream.evaluation.accuracy import accuracy
     from downstream.subject import subject_of
-    from downstream.train.pictures import Folder, Pictures, loader
-    from uninas.device import device_of
+    from uninas.runtime.device import device_of
 
     folder = Folder.of(data, "val")
     subject = subject_of(arch, weights=options["weights"], size=options["size"])

@@ -61,8 +61,8 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
     """
     from rich.console import Console
 
-    from downstream import refine_run
-    from downstream.refine import train_finalists
+    from downstream.refine import run_folder
+    from downstream.refine.tuning import train_finalists
 
     console = Console(stderr=True)
 
@@ -73,21 +73,21 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
         if run is not None:
             raise InputError("RUN: expected once, behind --resume; got two")
         _refuse_given(context)
-        run, plan = resume, _moved(refine_run.read(resume), data, options["concurrent"])
+        run, plan = resume, _moved(run_folder.read(resume), data, options["concurrent"])
     else:
         if run is None or data is None:
             raise InputError("expected the folder of a search and --data FOLDER, or --resume RUN; got neither")
         plan, trainings = _plan(run, data, options)
-        refine_run.begin(run, plan, trainings)
+        run_folder.begin(run, plan, trainings)
     try:
         decisions = train_finalists(run, plan, note=note)
     except KeyboardInterrupt:
         note(f"stopped; go on with: uninas refine --resume {run}")
         raise
-    found = refine_run.results(plan, decisions)
-    refine_run.write_results(run, found)
+    found = run_folder.results(plan, decisions)
+    run_folder.write_results(run, found)
     _show(found)
-    click.echo(f"{run / refine_run.FOLDER / 'results.json'}")
+    click.echo(f"{run / run_folder.FOLDER / 'results.json'}")
     _report(run)
     if all(row["status"] == "failed" for row in found["finalists"]):
         raise InputError(f"expected at least one finalist that can be trained; all failed: {found['finalists'][0]['reason']}")
@@ -112,17 +112,17 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
     """Make the plan and each training's settings; nothing is written, and every mistake in sight is refused."""
     import json
 
-    from downstream import refine_run
     from downstream.commands.train import precision_of
-    from downstream.train.pictures import Folder
-    from downstream.train.protocols import PROTOCOLS
+    from downstream.data.pictures import Folder
+    from downstream.protocols import PROTOCOLS
+    from downstream.refine import run_folder
     from downstream.train.settings import Settings
-    from uninas.device import device_of
+    from uninas.runtime.device import device_of
     from uninas.source import load, metadata_of
     from uninas.text import to_text
 
     protocol = PROTOCOLS["classify"]
-    finalists = refine_run.finalists_of(run, options["top"])
+    finalists = run_folder.finalists_of(run, options["top"])
     device = str(device_of(options["device"]))
     epochs, batch = options["epochs"], options["batch"]
     grace = options["grace"] or max(1, epochs // 5)
@@ -146,7 +146,7 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
     _check_pictures(data, trainings[finalists[0].name])
     gpus, room = _share(device, options["gpus_per_trial"], options["cpus_per_trial"])
     workers, concurrent = options["workers"], options["concurrent"] or room
-    plan = refine_run.Plan(
+    plan = run_folder.Plan(
         finalists=finalists, data=str(data.absolute()), epochs=epochs, grace=grace, reduction=options["reduction"],
         device=device, cpus=options["cpus_per_trial"], gpus=gpus,
         workers=options["cpus_per_trial"] - 1 if workers is None else workers, concurrent=min(concurrent, len(finalists)),
@@ -158,7 +158,7 @@ def _share(device: str, gpus: float | None, cpus: int) -> tuple[float, int]:
     """Give the share of a GPU of each trial, and how many trials there is room for."""
     import torch
 
-    from uninas.ray_local import cores
+    from uninas.runtime.ray_local import cores
 
     if device == "cpu":
         if gpus:
@@ -174,7 +174,7 @@ def _check_pictures(data: Path, settings: Any) -> None:
     """Look at the pictures' folders and the augmentation as a trial will, before Ray starts."""
     import torch
 
-    from downstream.train.pictures import Folder, Pictures, loader
+    from downstream.data.pictures import Folder, Pictures, loader
 
     for split, training in (("train", True), ("val", False)):
         pictures = Pictures(Folder.of(data, split), settings.classes, training=training)

@@ -95,7 +95,7 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
     from downstream.commands.progress import progress
     from downstream.train.run_folder import ToldElsewhere
     from downstream.train.settings import Settings, read
-    from uninas.device import device_of
+    from uninas.runtime.device import device_of
 
     workers = options.pop("workers")
     workers = min(8, os.cpu_count() or 1) if workers is None else workers
@@ -165,8 +165,8 @@ def _absolute(given: str | None) -> str | None:
 def _classification(arch: str, data: Path, device: str, options: dict[str, Any]) -> Any:
     import json
 
-    from downstream.train.pictures import Folder
-    from downstream.train.protocols import PROTOCOLS
+    from downstream.data.pictures import Folder
+    from downstream.protocols import PROTOCOLS
     from downstream.train.settings import Settings
     from uninas.source import load, metadata_of
     from uninas.text import to_text
@@ -214,7 +214,7 @@ def stack_settings(arch: str, task: str, **asked: Any) -> Any:
     """Give the settings of a detector or a segmenter; what is None is the protocol's."""
     import json
 
-    from downstream.train.protocols import PROTOCOLS
+    from downstream.protocols import PROTOCOLS
     from downstream.train.settings import StackSettings
     from uninas.source import load, metadata_of
     from uninas.text import to_text

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from timm.models._hub import generate_readme
 
-from downstream.timm_model import UniNASNet
-from downstream.train.protocols import PROTOCOLS
-from uninas.cost import Cost, cost
-from uninas.files import write_text
+from downstream.models.timm_model import UniNASNet
+from downstream.protocols import PROTOCOLS
+from uninas.analysis.cost import Cost, cost
+from uninas.runtime.files import write_text
 
 if TYPE_CHECKING:
     from downstream.subject import Subject

@@ -20,17 +20,17 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from downstream import reference_weights, weights
+from downstream.data.pictures import crop_share
 from downstream.export import programs
 from downstream.export.card import write_card
+from downstream.models.timm_model import UniNASNet
 from downstream.subject import Subject
-from downstream.timm_model import UniNASNet
 from downstream.train.mm_config import config_file
-from downstream.train.pictures import crop_share
-from uninas.compile import build
+from downstream.weights import reference, weight_files
+from uninas.compile.module import build
 from uninas.errors import InputError
-from uninas.files import write_json, write_text
 from uninas.reference import read_reference, reference_layers, to_reference_text
+from uninas.runtime.files import write_json, write_text
 from uninas.text import to_text
 
 __all__ = ["FORMATS", "export"]
@@ -130,7 +130,8 @@ def _mm(task: str, model: UniNASNet, subject: Subject, out: Path) -> None:
     text = text.replace("\narch = ", f"\n{_HERE}\narch = ")
     if stack is not None and subject.weights is not None:  # of the whole model, as the stack's tools load them
         named = {} if stack.classes is None else {"dataset_meta": {"classes": list(stack.classes)}}
-        weights.save_checkpoint({"meta": named, "state_dict": weights.read(subject.weights, whole=True)}, out / "model.pth")
+        state = weight_files.read(subject.weights, whole=True)
+        weight_files.save_checkpoint({"meta": named, "state_dict": state}, out / "model.pth")
         text += '\n# The trained weights of the whole model, and the classes of its data.\nload_from = f"{here}/model.pth"\n'
         if stack.classes is not None:
             count = f"dict(num_classes={len(stack.classes)})"
@@ -140,7 +141,7 @@ def _mm(task: str, model: UniNASNet, subject: Subject, out: Path) -> None:
                 text += f'{loader}["dataset"]["metainfo"] = dict(classes=classes)\n'
     write_text(out / "config.py", text)
     if trained:
-        weights.save(model.state_dict(), out / "model.safetensors", {"format": "pt"})
+        weight_files.save(model.state_dict(), out / "model.safetensors", {"format": "pt"})
 
 
 def _describe(model: UniNASNet, subject: Subject, out: Path) -> None:
@@ -181,10 +182,10 @@ def _reference(model: UniNASNet, subject: Subject, out: Path) -> None:
     write_text(path, to_reference_text(architecture))
     if subject.weights is None:
         return
-    reference_weights.save(model.state_dict(), out / "weights.npz", reference_layers(architecture))
+    reference.save(model.state_dict(), out / "weights.npz", reference_layers(architecture))
     read, layers = read_reference(json.loads(path.read_text(encoding="utf-8")), str(path))
     again = build(read)
-    reference_weights.load(again, out / "weights.npz", layers)
+    reference.load(again, out / "weights.npz", layers)
     _check(model, subject, again.eval(), path)
 
 

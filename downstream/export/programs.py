@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from downstream.timm_model import UniNASNet
+from downstream.models.timm_model import UniNASNet
 from uninas.errors import InputError
 
 __all__ = ["INPUT", "OUTPUT", "program", "runner", "write_onnx"]

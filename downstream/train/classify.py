@@ -33,17 +33,17 @@ from timm.utils import ModelEmaV3, NativeScaler, distribute_bn
 from timm.utils.distributed import init_distributed_device_so
 from torch import Tensor, distributed, nn
 
-from downstream import weights
-from downstream.backbone import architecture_of, of_batches, of_pictures
-from downstream.evaluate import Accuracy, accuracy
+from downstream.data.pictures import Folder, Pictures, loader, seed_everything, told_plainly, true_classes
+from downstream.evaluation.accuracy import Accuracy, accuracy
+from downstream.models.backbone import architecture_of, of_batches, of_pictures
 from downstream.train.history import write_history
-from downstream.train.pictures import Folder, Pictures, loader, seed_everything, told_plainly, true_classes
 from downstream.train.result import Result, Watch
 from downstream.train.run_folder import held
 from downstream.train.settings import Settings
 from downstream.train.teacher import taught, teacher_of
-from uninas.device import device_of
+from downstream.weights import weight_files
 from uninas.errors import InputError
+from uninas.runtime.device import device_of
 
 __all__ = ["train"]
 
@@ -78,7 +78,7 @@ def train(
 
     Args:
         settings: what to do.
-        data: folder of the splits, see `downstream.train.pictures`.
+        data: folder of the splits, see `downstream.data.pictures`.
         run: folder to create; with `resume` that of the training.
         device: of torch; under torchrun each process takes its own.
         workers: processes that read pictures, for each process that trains.
@@ -257,14 +257,14 @@ class _Work:
         """Write the checkpoint, and the weights apart."""
         state, row = self.state, self.state.rows[-1]
         about = {"epoch": str(state.epoch), "top1": f"{row['top1']:.4f}", "averaged": "no"}
-        weights.save(self._model.state_dict(), run / "last.safetensors", about)
+        weight_files.save(self._model.state_dict(), run / "last.safetensors", about)
         better, model = row["top1"], self._model
         if self._ema is not None and row["top1_ema"] > better:
             better, model = row["top1_ema"], self._ema.module
             about |= {"top1": f"{better:.4f}", "averaged": "yes"}
         if better > state.best:
             state.best, state.best_epoch = better, state.epoch
-            weights.save(model.state_dict(), run / "best.safetensors", about)
+            weight_files.save(model.state_dict(), run / "best.safetensors", about)
         kept = {
             "epoch": state.epoch, "rows": state.rows, "best": state.best, "best_epoch": state.best_epoch,
             "unreadable": sorted(state.unreadable), "state_dict": self._model.state_dict(), "map": self._map(),
@@ -274,7 +274,7 @@ class _Work:
             kept["state_dict_ema"] = self._ema.module.state_dict()
         if self._scaler is not None:
             kept["scaler"] = self._scaler.state_dict()
-        weights.save_checkpoint(kept, run / CHECKPOINT)
+        weight_files.save_checkpoint(kept, run / CHECKPOINT)
 
     def _map(self) -> dict[str, Tensor]:
         """Give what is trained beside the model."""
@@ -282,7 +282,7 @@ class _Work:
 
     def load(self, path: Path) -> None:
         """Go on where a checkpoint was written."""
-        kept = weights.read_checkpoint(path)
+        kept = weight_files.read_checkpoint(path)
         try:
             self._model.load_state_dict(kept["state_dict"])
             if self._map():
@@ -307,7 +307,7 @@ def _model(settings: Settings, fresh: bool) -> Any:
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = settings.norm_momentum
     if settings.weights is not None and fresh:  # a checkpoint has all weights: the file may be gone by then
-        weights.load(model, settings.weights, new_head=True)
+        weight_files.load(model, settings.weights, new_head=True)
     return model
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from uninas.files import write_text
+from uninas.runtime.files import write_text
 
 __all__ = ["read_history", "write_history"]
 

@@ -27,13 +27,13 @@ from typing import Any
 
 import torch
 
-from downstream import weights
+from downstream.data.pictures import told_plainly
 from downstream.train.history import read_history, write_history
 from downstream.train.mm_config import METRICS, configured
-from downstream.train.pictures import told_plainly
 from downstream.train.result import Result, Watch
 from downstream.train.run_folder import held
 from downstream.train.settings import StackSettings
+from downstream.weights import weight_files
 from uninas.errors import InputError
 
 __all__ = ["evaluate", "train"]
@@ -113,7 +113,7 @@ def evaluate(settings: StackSettings, data: Path, run: Path, file: Path, *, work
             config[name] = None
         clock = _clock()
         runner = _runner(config)
-        weights.load(runner.model, file)
+        weight_files.load(runner.model, file)
         runner.register_hook(clock, "LOWEST")
         with told_plainly():
             found = runner.test()
@@ -261,7 +261,7 @@ def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> A
             row |= {name: float(f"{value:.6g}") for name, value in _percent(task, metrics or {}).items()}  # as log.csv has it
             if runner.rank == 0 and (not before or row.get(metric, -math.inf) > max(before)):  # without a figure the latest
                 about = {"epoch": str(int(row["epoch"])), **({metric: f"{row[metric]:.4f}"} if metric in row else {})}
-                weights.save(model_of(runner).state_dict(), run / "best.safetensors", about)
+                weight_files.save(model_of(runner).state_dict(), run / "best.safetensors", about)
             self._write(runner)
             watch.epoch(row)
 

@@ -12,9 +12,9 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from downstream.backbone import architecture_of, of_pictures, stage_strides, stage_widths
-from downstream.mm_stack import require
-from downstream.train.coco import read_annotations
+from downstream.data.coco import read_annotations
+from downstream.models.backbone import architecture_of, of_pictures, stage_strides, stage_widths
+from downstream.models.mm_stack import require
 from downstream.train.settings import StackSettings
 from uninas.errors import InputError
 

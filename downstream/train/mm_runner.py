@@ -21,8 +21,8 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
-from downstream import weights
-from downstream.train.pictures import own_draws, seed_everything
+from downstream.data.pictures import own_draws, seed_everything
+from downstream.weights import weight_files
 from uninas.errors import InputError
 
 __all__ = ["CHECKPOINT", "Course", "StackRunner", "model_of"]
@@ -119,11 +119,11 @@ class _Epochs(EpochBasedTrainLoop):
             "state_dict": model_of(runner).state_dict(), "optimiser": runner.optim_wrapper.state_dict(),
             "schedules": [one.state_dict() for one in runner.param_schedulers],
         }  # fmt: skip
-        weights.save_checkpoint(kept, runner.course.run / CHECKPOINT)
+        weight_files.save_checkpoint(kept, runner.course.run / CHECKPOINT)
 
     def _take_up(self) -> bool:
         runner, path = self.runner, self.runner.course.run / CHECKPOINT
-        kept = weights.read_checkpoint(path)
+        kept = weight_files.read_checkpoint(path)
         try:
             model_of(runner).load_state_dict(kept["state_dict"])
             runner.optim_wrapper.load_state_dict(kept["optimiser"])

@@ -11,7 +11,7 @@ from torch import distributed
 
 from downstream.train.settings import FILE, Settings, StackSettings
 from uninas.errors import InputError
-from uninas.files import write_json
+from uninas.runtime.files import write_json
 
 __all__ = ["ToldElsewhere", "alone", "create", "held"]
 

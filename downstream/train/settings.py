@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from uninas.errors import InputError
-from uninas.files import read_run_json, write_json
+from uninas.runtime.files import read_run_json, write_json
 
 __all__ = ["Settings", "read"]
 
@@ -91,8 +91,8 @@ class StackSettings:
         epochs: the protocol's schedule is stretched to them.
         every: epochs between evaluations, which are also those between checkpoints.
         lr: for the whole batch; None for the protocol's, in proportion to the batch.
-        drop_path: see `downstream.backbone.drop_paths`.
-        checkpointing: see `downstream.backbone.stage_outputs`.
+        drop_path: see `downstream.models.backbone.drop_paths`.
+        checkpointing: see `downstream.models.backbone.stage_outputs`.
         precision: "float32", "bfloat16" or "float16" of the forward pass.
         seed: of initial weights, order and augmentation.
         weights: file of a classifier that the backbone begins from, or None.

@@ -14,7 +14,7 @@ from timm.task.distillation import DistillationTeacher
 from torch import Tensor, nn
 from torch.nn import functional
 
-from downstream import weights
+from downstream.weights import weight_files
 from uninas.errors import InputError
 
 __all__ = ["Taught", "taught", "teacher_of"]
@@ -25,7 +25,7 @@ def teacher_of(name: str, file: str | None, classes: int) -> nn.Module:
 
     Args:
         name: a model of timm, its weights' tag included, or `local-dir:FOLDER` as `uninas export --to timm` makes it.
-        file: weights to take in place of timm's, see `downstream.weights`.
+        file: weights to take in place of timm's, see `downstream.weights.weight_files`.
         classes: that it has to know.
 
     Raises:
@@ -44,7 +44,7 @@ def teacher_of(name: str, file: str | None, classes: int) -> nn.Module:
             f"--teacher: expected a model of timm with weights, or local-dir:FOLDER; got {name}: {first[:200]}"
         ) from None
     if file is not None:
-        weights.load(teacher, file)
+        weight_files.load(teacher, file)
     known = getattr(teacher, "num_classes", None)
     if known != classes:
         raise InputError(

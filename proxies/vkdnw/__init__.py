@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .fisher import FisherSpectrum, fisher_jacobian, fisher_spectrum
+from proxies.vkdnw.fisher import FisherSpectrum, fisher_jacobian, fisher_spectrum
 
 __all__ = ["SPECTRA", "FisherSpectrum", "fisher_jacobian", "fisher_spectrum", "vkdnw", "vkdnw_norms", "vkdnw_single"]
 

@@ -9,17 +9,17 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from ..errors import ProxyFailure, ProxyUsageError, out_of_memory
-from ..layers import layers_and_norms, scoring_layers
-from ..seeds import generator, signs
-from ..shared import shared
-from ..state import placed, scoring
-from .forward import jacobian_forward
-from .reverse import Tape
-from .roads import Plan, plan_road
-from .spectrum import FactorStack, decile_entropy, deciles, factor_rows, fisher_factor, probabilities
-from .survey import Survey, survey
-from .weights import ChosenWeight, choose_weights
+from proxies.errors import ProxyFailure, ProxyUsageError, out_of_memory
+from proxies.measuring.layers import layers_and_norms, scoring_layers
+from proxies.measuring.seeds import generator, signs
+from proxies.measuring.shared import shared
+from proxies.measuring.state import placed, scoring
+from proxies.vkdnw.forward import jacobian_forward
+from proxies.vkdnw.reverse import Tape
+from proxies.vkdnw.roads import Plan, plan_road
+from proxies.vkdnw.spectrum import FactorStack, decile_entropy, deciles, factor_rows, fisher_factor, probabilities
+from proxies.vkdnw.survey import Survey, survey
+from proxies.vkdnw.weights import ChosenWeight, choose_weights
 
 __all__ = ["MINIMUM_WEIGHTS", "FisherSpectrum", "fisher_jacobian", "fisher_spectrum"]
 

@@ -11,8 +11,8 @@ from torch.func import jvp, vmap
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..state import run
-from .weights import ChosenWeight, Derivative, load_forward_rules, weight_derivative
+from proxies.measuring.state import run
+from proxies.vkdnw.weights import ChosenWeight, Derivative, load_forward_rules, weight_derivative
 
 __all__ = ["jacobian_forward"]
 

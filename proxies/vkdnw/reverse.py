@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from ..errors import ProxyFailure
-from ..state import run
-from .survey import Survey
-from .weights import ChosenWeight, Derivative, weight_derivative
+from proxies.errors import ProxyFailure
+from proxies.measuring.state import run
+from proxies.vkdnw.survey import Survey
+from proxies.vkdnw.weights import ChosenWeight, Derivative, weight_derivative
 
 __all__ = ["Tape"]
 

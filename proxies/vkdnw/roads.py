@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import ProxyUsageError
-from .survey import Survey
+from proxies.errors import ProxyUsageError
+from proxies.vkdnw.survey import Survey
 
 __all__ = ["Plan", "plan_road"]
 

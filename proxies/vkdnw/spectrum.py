@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ..errors import ProxyFailure, ProxyUsageError
+from proxies.errors import ProxyFailure, ProxyUsageError
 
 __all__ = ["FactorStack", "decile_entropy", "deciles", "factor_rows", "fisher_factor", "probabilities"]
 

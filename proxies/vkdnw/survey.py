@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from ..errors import ProxyFailure
-from ..meter import Meter
-from ..state import run
-from .weights import ChosenWeight
+from proxies.errors import ProxyFailure
+from proxies.measuring.meter import Meter
+from proxies.measuring.state import run
+from proxies.vkdnw.weights import ChosenWeight
 
 __all__ = ["Survey", "survey"]
 

@@ -19,9 +19,9 @@ from torch.autograd import forward_ad
 from torch.func import functional_call, jvp
 from torch.nn import functional
 
-from ..errors import ProxyFailure, ProxyUsageError
-from ..layers import padding_of
-from ..seeds import generator
+from proxies.errors import ProxyFailure, ProxyUsageError
+from proxies.measuring.layers import padding_of
+from proxies.measuring.seeds import generator
 
 __all__ = ["ChosenWeight", "Derivative", "choose_weights", "load_forward_rules", "weight_derivative"]
 

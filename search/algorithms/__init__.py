@@ -1,4 +1,4 @@
-"""Search algorithms, pure: no torch, no Ray, no architecture. They meet a space only through `search.candidate.Space`.
+"""Search algorithms, pure: no torch, no Ray, no architecture. They meet a space only through `search.algorithms.candidate.Space`.
 
 run = make("walk", space, objective, seed=0, window=1)
 while True:
@@ -14,12 +14,12 @@ from typing import Any
 
 from search.algorithms.aging import AgingEvolution
 from search.algorithms.asktell import AskTell, OrderError, Proposal, SpaceExhaustedError, Strategy, Told, derive
+from search.algorithms.candidate import Space
 from search.algorithms.evolution import Evolution
 from search.algorithms.independent import Independent
 from search.algorithms.pareto import Pareto
 from search.algorithms.walk import Walk
-from search.candidate import Space
-from search.objective import Objective
+from search.ranking.objective import Objective
 
 __all__ = [
     "ALGORITHMS",

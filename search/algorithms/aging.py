@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import final
 
 from search.algorithms.asktell import Told
+from search.algorithms.candidate import Candidate, Rejected, Space, distinct_starts
 from search.algorithms.offspring import Offspring
-from search.candidate import Candidate, Rejected, Space, distinct_starts
-from search.objective import Objective
-from search.ranking import TIE, BoundedRanks
+from search.ranking.objective import Objective
+from search.ranking.ranks import TIE, BoundedRanks
 
 
 @final

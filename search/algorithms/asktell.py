@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from search.candidate import Candidate, Rejected
-from search.objective import Objective, Scores
-from search.ranking import LOWEST, Key
+from search.algorithms.candidate import Candidate, Rejected
+from search.ranking.objective import Objective, Scores
+from search.ranking.ranks import LOWEST, Key
 from uninas.errors import InputError
 
 

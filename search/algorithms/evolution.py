@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import final
 
 from search.algorithms.asktell import Told
+from search.algorithms.candidate import Candidate, Described, Rejected, Space, distinct_starts
 from search.algorithms.offspring import Offspring
-from search.candidate import Candidate, Described, Rejected, Space, distinct_starts
-from search.objective import Objective
-from search.ranking import BoundedRanks
+from search.ranking.objective import Objective
+from search.ranking.ranks import BoundedRanks
 
 Niche = tuple[object, ...]
 

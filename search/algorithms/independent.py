@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import final
 
 from search.algorithms.asktell import Told
-from search.candidate import Candidate, Rejected, Space
+from search.algorithms.candidate import Candidate, Rejected, Space
 
 
 @final

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from typing import final
 
-from search.candidate import Candidate, Crossing, Rejected, Space
+from search.algorithms.candidate import Candidate, Crossing, Rejected, Space
 from uninas.errors import InputError
 
 

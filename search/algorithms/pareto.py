@@ -13,11 +13,11 @@ from typing import final
 import numpy as np
 
 from search.algorithms.asktell import Told
+from search.algorithms.candidate import Candidate, Rejected, Space, distinct_starts
 from search.algorithms.offspring import Offspring
-from search.candidate import Candidate, Rejected, Space, distinct_starts
-from search.dominance import crowding, fronts
-from search.objective import SCORE, Objective
-from search.ranking import BoundedRanks, Floats, ranks
+from search.ranking.dominance import crowding, fronts
+from search.ranking.objective import SCORE, Objective
+from search.ranking.ranks import BoundedRanks, Floats, ranks
 
 
 @final

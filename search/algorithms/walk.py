@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import final
 
 from search.algorithms.asktell import Told
-from search.candidate import Candidate, Rejected, Space, distinct_starts
-from search.objective import Objective
-from search.ranking import TIE, HistoryRanks
+from search.algorithms.candidate import Candidate, Rejected, Space, distinct_starts
+from search.ranking.objective import Objective
+from search.ranking.ranks import TIE, HistoryRanks
 
 
 @final

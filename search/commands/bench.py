@@ -101,7 +101,7 @@ def nasbench201(context: click.Context, /, data: Path, resume: Path | None, as_j
     The run folder holds settings.json, journal.jsonl (every score), scores.csv, results.json and report.html. Ctrl-C stops in
     good order, and the run can be resumed; so can it after a crash.
     """
-    from search.bench import nasbench201 as bench
+    from search.bench.benchmarks import nasbench201 as bench
 
     if resume is not None:
         refuse_given(context, _FIXED)
@@ -134,13 +134,13 @@ def timm(context: click.Context, /, data: Path, resume: Path | None, as_json: bo
     uninas bench timm --data results-imagenet.csv --max-macs 2e9 --out runs/timm
     uninas bench timm --data results-imagenet.csv --resume runs/timm --proxies zico
     """
-    from search.bench import timm_bench
+    from search.bench.benchmarks import timm_models
 
     if resume is not None:
         refuse_given(context, ("families", "max_macs", "batch", "size", "seed", "repeats", "probes", "out"))
     if options.pop("top") is not None:
         raise InputError("--top: expected not to be given: families have different sizes, each has its own P")
-    finish(*timm_bench.bench(data, resume, view=view(), pool=pool_of(options), **options), as_json)
+    finish(*timm_models.bench(data, resume, view=view(), pool=pool_of(options), **options), as_json)
 
 
 @command.command("ablation")
@@ -181,7 +181,7 @@ def ablation(context: click.Context, /, name: str, run: Path | None, as_json: bo
     uninas bench ablation fim_size --data DIR --sample 500
     uninas bench ablation subsets runs/nasbench201-imagenet16_120-0
     """
-    from search.bench import ablation as ablations
+    from search.bench.benchmarks import ablation as ablations
 
     data = options.pop("data")
     if name in ablations.FROM_RUN:
@@ -226,7 +226,7 @@ def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **optio
     """
     from rich.console import Console
 
-    from search.bench import choose as choosing
+    from search.bench.choosing import choose as choosing
 
     folder, found = choosing.choose(runs, timm=timm_run, note=view().note, **options)
     if as_json:
@@ -246,8 +246,8 @@ def costs(run: Path) -> None:
     \b
     uninas bench costs runs/nasbench201-cifar10-0
     """
-    from search.bench import costs as costs_of
-    from search.bench import nasbench201 as bench
+    from search.bench.benchmarks import nasbench201 as bench
+    from search.bench.scoring import costs as costs_of
 
     data = costs_of.measure(run, *bench.heaviest(run), note=view().note)
     names, ratio = costs_of.slowest(data)
@@ -286,7 +286,7 @@ def pool_of(options: dict[str, Any]) -> Any:
     """Take the pool's options out of `options` and make its configuration."""
     import os
 
-    from search.schema import PoolConfig
+    from search.config.schema import PoolConfig
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     workers, kind, deadline = options.pop("workers"), options.pop("pool"), options.pop("deadline")
@@ -299,7 +299,7 @@ def view() -> Any:
     """Make the progress display, on stderr."""
     from rich.console import Console
 
-    from search.progress import view_for
+    from search.monitor.progress import view_for
 
     return view_for(Console(stderr=True))
 
@@ -308,7 +308,7 @@ def finish(folder: Path, results: dict[str, Any], as_json: bool) -> None:
     """Print results as one JSON object, or as a table for people; then make the page: one that fails hides no result."""
     from rich.console import Console
 
-    from search.bench.finish import show
+    from search.bench.judging.finish import show
     from search.bench.page import write_page
 
     if as_json:

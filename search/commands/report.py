@@ -17,8 +17,8 @@ def command(run: str, spectra: bool | None) -> None:
 
     RUN is a run folder made by `uninas search`, or its URL. The page, RUN/report.html, needs nothing beside itself.
     """
+    from search.journal.mirror import snapshot
     from search.report import write_report
-    from search.storage import snapshot
 
     with snapshot(run) as folder:
         page = write_report(folder, spectra=spectra)

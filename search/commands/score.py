@@ -44,7 +44,7 @@ def command(
     uninas score runs/demo-0/best.json --proxies vkdnw,jacov,expressivity --repeats 4 --json
     """
     import uninas
-    from search.job import Job
+    from search.workers.job import Job
 
     architecture = uninas.canonicalise(uninas.load(arch))
     wanted = _wanted(names)
@@ -86,7 +86,7 @@ def _wanted(names: str) -> tuple[str, ...]:
 def _check(wanted: tuple[str, ...], device: str) -> None:
     """Refuse unknown proxies and devices before any work."""
     from proxies import PROXIES
-    from uninas.device import device_of
+    from uninas.runtime.device import device_of
 
     if not wanted:
         raise InputError("--proxies: expected at least one name; got none")
@@ -99,7 +99,7 @@ def _check(wanted: tuple[str, ...], device: str) -> None:
 
 
 def _evaluate(job: Any, device: str) -> Any:
-    from search import evaluate
+    from search.workers import evaluate
 
     evaluate.prepare(device)
     return evaluate.evaluate(job, device)

@@ -50,12 +50,13 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None
 def _begin(source: str, overrides: tuple[str, ...], out: str | None) -> None:
     from rich.console import Console
 
-    from search import config, driver
-    from search.progress import view_for
-    from search.storage import run_folder
+    from search.config import loading
+    from search.engine import driver
+    from search.journal.mirror import run_folder
+    from search.monitor.progress import view_for
 
-    settings = config.load(source, overrides)
-    name = config.name(source)
+    settings = loading.load(source, overrides)
+    name = loading.name(source)
     place, view = out or f"runs/{name}-{settings.seed}", view_for(Console(stderr=True))
     with run_folder(place, fresh=True, note=view.note) as folder:
         _finish(folder, driver.begin(settings, folder, view=view, name=name, address=place), place)
@@ -64,9 +65,9 @@ def _begin(source: str, overrides: tuple[str, ...], out: str | None) -> None:
 def _resume(place: str, words: tuple[str, ...]) -> None:
     from rich.console import Console
 
-    from search import driver
-    from search.progress import view_for
-    from search.storage import run_folder
+    from search.engine import driver
+    from search.journal.mirror import run_folder
+    from search.monitor.progress import view_for
 
     overrides = {}
     for word in words:

@@ -32,7 +32,7 @@ def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume:
     """
     from rich.console import Console
 
-    from search import sweep
+    from search.distributed import sweep
 
     console = Console(stderr=True)
 

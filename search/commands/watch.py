@@ -37,9 +37,9 @@ def command(run: str, once: bool, as_json: bool, seconds: float) -> None:
 
     It ends when the run is complete, or on Ctrl-C, which the search does not notice.
     """
-    from search.follow import RunFollower
-    from search.storage import BEAT_SECONDS, followed
-    from search.store import is_url
+    from search.journal.mirror import BEAT_SECONDS, followed
+    from search.journal.object_store import is_url
+    from search.monitor.follow import RunFollower
 
     with followed(run) as (folder, refresh):
         follower = RunFollower(folder, refresh=refresh, name=run.rstrip("/").rpartition("/")[2] if is_url(run) else None)
@@ -65,7 +65,7 @@ def _follow(follower: Any, seconds: float) -> None:
 def _follow_on_screen(follower: Any, seconds: float, console: Any) -> None:
     from rich.live import Live
 
-    from search.watch_screen import screen
+    from search.monitor.screen import screen
 
     picture = follower.look()
     with Live(screen(picture, console.width), console=console, auto_refresh=False) as live:
@@ -77,7 +77,7 @@ def _follow_on_screen(follower: Any, seconds: float, console: Any) -> None:
 
 def _follow_in_lines(follower: Any, seconds: float) -> None:
     """Write a line for each phase's begin and end and every ten seconds between, then all that there is to say."""
-    from search.progress import PlainView
+    from search.monitor.progress import PlainView
 
     view = PlainView(click.echo)
     picture = follower.look()

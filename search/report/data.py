@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import uninas
-from search import config as config_file
-from search import journal
-from search.finalists import Finalist, Rescore, rebuild, settle
-from search.front import Member, costs_wanted, front, leaders
-from search.job import numbers
-from search.latency import objectives_of
-from search.objective import LATENCY, Objective, find
-from search.phase import Entry as Scored
-from search.phase import costs_of
+from search.config import loading as config_file
+from search.config.latency import objectives_of
+from search.config.schema import SearchConfig
+from search.engine.finalists import Finalist, Rescore, rebuild, settle
+from search.engine.pareto_front import Member, costs_wanted, front, leaders
+from search.engine.phase import Entry as Scored
+from search.engine.phase import costs_of
+from search.journal import journal
+from search.ranking.objective import LATENCY, Objective, find
 from search.report.refined import Refined, read_refined
-from search.schema import SearchConfig
-from search.space import from_config
+from search.spaces.from_config import from_config
+from search.workers.job import numbers
 from uninas.errors import InputError
 
 

@@ -12,12 +12,12 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from search.finalists import Finalist
+from search.engine.finalists import Finalist
 from search.report.data import Entry, Run, column_name, raw_value
 from search.report.spectra import BEST, Spectra
 from search.report.svg import RASTER_FROM, quantities, readable_floor, render_svg
 from search.report.theme import AMBER, BLUE, INK, PAPER, PURPLE, RANK_COLOURS, SOFT, TEAL
-from uninas.draw.labels import quantity
+from uninas.drawing.labels import quantity
 
 
 def scores_over_time(run: Run) -> str:

@@ -11,13 +11,13 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from search.front import spread_over
-from search.objective import LATENCY, SCORE
-from search.ranking import HistoryRanks
+from search.engine.pareto_front import spread_over
+from search.ranking.objective import LATENCY, SCORE
+from search.ranking.ranks import HistoryRanks
 from search.report.data import Entry, Run, column_name, raw_value
 from search.report.svg import RASTER_FROM, quantities, readable_floor, render_svg
 from search.report.theme import AMBER, BLUE, INK, PAPER, SOFT, TEAL
-from uninas.draw.labels import quantity
+from uninas.drawing.labels import quantity
 
 ROWS = 40  # of the table: a front of four objectives may have hundreds of members
 NAMES = {

@@ -11,16 +11,16 @@ import numpy as np
 from markupsafe import Markup
 
 import uninas
+from search.config.schema import SpaceConfig
 from search.report import figures, refined
 from search.report import front as trade_off
 from search.report.data import Entry, Run
 from search.report.spectra import Spectra, presets_of
 from search.report.template import PAGE
 from search.report.theme import STYLE
-from search.schema import SpaceConfig
-from search.space import BUDGETED
-from uninas.draw import draw_blocks, draw_overview
-from uninas.draw.labels import quantity
+from search.spaces.budget import BUDGETED
+from uninas.drawing import draw_blocks, draw_overview
+from uninas.drawing.labels import quantity
 
 _BUDGET_NAMES = {
     "params": "parameters",

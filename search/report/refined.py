@@ -16,11 +16,11 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from search.metrics import estimate, p_value
+from search.ranking.correlation import estimate, p_value
 from search.report.svg import render_svg
 from search.report.theme import AMBER, BLUE, RULE, SOFT
 from uninas.errors import InputError
-from uninas.files import read_run_json
+from uninas.runtime.files import read_run_json
 
 FEW = 10
 """Finalists below which the page says that so few prove little."""

@@ -14,7 +14,7 @@ from typing import Any
 import uninas
 from search.report.data import Run
 from uninas.errors import InputError
-from uninas.files import write_json
+from uninas.runtime.files import write_json
 
 BEST = "best"
 _VERSION = 2

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter
 
 from search.report.theme import INK, PAPER, RULE, SOFT, VARIABLES
-from uninas.draw.labels import quantity
+from uninas.drawing.labels import quantity
 
 WIDTH = 10.4  # inches; the page shows a chart 1080 pixels wide, so 8.5 points read as 12 pixels
 RASTER_FROM = 4000  # points above which a cloud becomes a picture inside the SVG: ten thousand circles slow a browser down

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.virtual import PARTS, Calls, Clock, Numbers, Result, Times, simulate
-from search.objective import Objective
+from search.ranking.objective import Objective
 
 ONE = Objective("one", (("flops",),))
 CONSTANT = Times(3.0, sigma=0.0, stragglers=0.0, failures=0.0)

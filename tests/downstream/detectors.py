@@ -9,7 +9,7 @@ from typing import Any
 
 from downstream.train.history import read_history
 from downstream.train.settings import StackSettings
-from tests.uninas.networks import small
+from tests.uninas.examples import small
 from uninas.text import to_text
 
 ROOT = Path(__file__).resolve().parents[2]

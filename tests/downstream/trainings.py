@@ -10,7 +10,7 @@ from typing import Any
 
 from downstream.train.settings import Settings
 from tests.downstream import pictures
-from tests.uninas.networks import tiny
+from tests.uninas.examples import tiny
 from uninas.text import to_text
 
 ROOT = Path(__file__).resolve().parents[2]

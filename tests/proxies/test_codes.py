@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from proxies import PROXIES, ProxyFailure, initialise
-from proxies.codes import CodeKernel, agreement, log_determinant
-from proxies.gradsign import _convolution_rows
-from proxies.saliency import weights_of
-from proxies.seeds import derive_seed, input_batch
-from proxies.training_pass import labels
+from proxies.measuring.codes import CodeKernel, agreement, log_determinant
+from proxies.measuring.seeds import derive_seed, input_batch
+from proxies.measuring.training_pass import labels
+from proxies.scores.gradsign import _convolution_rows
+from proxies.scores.saliency import weights_of
 from tests.proxies.networks import batch, make
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from proxies import PROXIES, ProxyFailure, initialise, score
-from proxies.torchvision_repair import repair
 from tests.proxies.networks import KINDS, SIZE, batch
+from uninas.runtime.torchvision_repair import repair
 
 
 def timm_model(name: str, **options: object) -> nn.Module:

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from proxies import PROXIES, ProxyFailure, ProxyUsageError, block_outputs, scoring_layers
-from proxies.torchvision_repair import repair
 from tests.proxies.networks import Attention, Shared, Transformer, batch, convolution
+from uninas.runtime.torchvision_repair import repair
 
 repair()
 timm = pytest.importorskip("timm")

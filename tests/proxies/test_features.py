@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from proxies import PROXIES, ProxyFailure, block_outputs
-from proxies.aznas import block_entropies
-from proxies.entropy import feature_entropy
-from proxies.isolation import spread_strides
-from proxies.jacov import correlation_score
-from proxies.seeds import generator, signs
+from proxies.measuring.entropy import feature_entropy
+from proxies.measuring.isolation import spread_strides
+from proxies.measuring.seeds import generator, signs
+from proxies.scores.aznas import block_entropies
+from proxies.scores.jacov import correlation_score
 from tests.proxies.networks import Residual, Stack, batch, convolution, make
 
 

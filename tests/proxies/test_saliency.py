@@ -14,10 +14,10 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from proxies import PROXIES, Images, ProxyFailure, Request, measure, score, scoring_layers
-from proxies.compressibility import signal_to_noise
-from proxies.saliency import weights_of
-from proxies.seeds import derive_seed, input_batch
-from proxies.training_pass import labels
+from proxies.measuring.seeds import derive_seed, input_batch
+from proxies.measuring.training_pass import labels
+from proxies.scores.compressibility import signal_to_noise
+from proxies.scores.saliency import weights_of
 from tests.proxies.networks import SIZE, batch, convolution, make
 
 KINDS = ["convolution", "attention", "shared", "depthwise", "parallel"]

@@ -23,9 +23,9 @@ from proxies import (
     score,
     score_repeats,
 )
-from proxies.seeds import derive_seed, generator, signs
-from proxies.shared import shared, sharing
-from proxies.state import placed
+from proxies.measuring.seeds import derive_seed, generator, signs
+from proxies.measuring.shared import shared, sharing
+from proxies.measuring.state import placed
 from proxies.vkdnw import fisher
 from tests.proxies.networks import SIZE, convolution
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from proxies import ProxyFailure, ProxyUsageError, fisher_spectrum, scoring_layers
-from proxies.layers import layers_and_norms
-from proxies.state import scoring
+from proxies.measuring.layers import layers_and_norms
+from proxies.measuring.state import scoring
 from proxies.vkdnw import fisher_jacobian
 from proxies.vkdnw.roads import Plan, plan_road
 from proxies.vkdnw.survey import Survey, survey

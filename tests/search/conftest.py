@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from search import driver, journal
-from search.progress import PlainView
-from search.schema import SearchConfig
+from search.config.schema import SearchConfig
+from search.engine import driver
+from search.journal import journal
+from search.monitor.progress import PlainView
 from tests.search.drive import toy_config, toy_pool
 from tests.search.fakes import ToySpace
-from uninas import ray_local
+from uninas.runtime import ray_local
 
 ROOT = Path(__file__).parents[2]
 VOLATILE = ("seconds", "worker", "attempts", "peak_bytes")  # what one seed does not decide

@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 import uninas
-from search.interrupts import Interrupts
-from search.job import Job, Outcome, outcome_of
-from search.pool import Pool, SerialPool
-from search.progress import View
-from search.schema import SearchConfig
+from search.config.schema import SearchConfig
+from search.monitor.progress import View
+from search.workers.interrupts import Interrupts
+from search.workers.job import Job, Outcome, outcome_of
+from search.workers.pool import Pool, SerialPool
 
 
 def prepare(device: str) -> dict[str, str]:

@@ -12,12 +12,14 @@ import signal
 import sys
 from typing import Any
 
-from search import config, driver, journal, storage
-from search.interrupts import Interrupts
-from search.pool import Pool, SerialPool
-from search.progress import PlainView, View
-from search.ray_pool import RayPool
-from search.schema import SearchConfig
+from search.config import loading
+from search.config.schema import SearchConfig
+from search.distributed.ray_pool import RayPool
+from search.engine import driver
+from search.journal import journal, mirror
+from search.monitor.progress import PlainView, View
+from search.workers.interrupts import Interrupts
+from search.workers.pool import Pool, SerialPool
 from tests.search.fakes import ToySpace
 from uninas.errors import InputError
 
@@ -37,7 +39,7 @@ pool: {kind: serial}
 
 def toy_config(*overrides: str) -> SearchConfig:
     """A configuration whose space is replaced by the toy one."""
-    return config.parse(TOY, overrides)
+    return loading.parse(TOY, overrides)
 
 
 def toy_pool(settings: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
@@ -79,9 +81,9 @@ def main(action: str, folder: str, options: str) -> None:
     misbehave(wanted)
     space = ToySpace(behaviour=wanted.get("behaviour"), salt=wanted.get("salt", ""))
     view = PlainView(lambda text: print(text, flush=True), clock=lambda: 0.0)
-    beat = wanted.get("beat_seconds", storage.BEAT_SECONDS)
+    beat = wanted.get("beat_seconds", mirror.BEAT_SECONDS)
     fresh = action == "begin"
-    with storage.run_folder(folder, fresh=fresh, note=view.note, beat_seconds=beat) as path:
+    with mirror.run_folder(folder, fresh=fresh, note=view.note, beat_seconds=beat) as path:
         common = {"view": view, "space": space, "pool_maker": toy_pool, "address": folder}
         if fresh:
             driver.begin(toy_config(*wanted.get("config", ())), path, **common)

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.candidate import Candidate, Rejected
-from search.job import Job, Outcome, outcome_of, too_slow
+from search.algorithms.candidate import Candidate, Rejected
+from search.workers.job import Job, Outcome, outcome_of, too_slow
 
 PLACES, BASE = 6, 10
 

@@ -5,8 +5,8 @@ import os
 import signal
 from pathlib import Path
 
-from search import evaluate as real
-from search.job import Job, Outcome
+from search.workers import evaluate as real
+from search.workers.job import Job, Outcome
 
 prepare = real.prepare
 DEATH = "UNINAS_TEST_DEATH"  # environment variable: path of the file

@@ -8,12 +8,13 @@ journal, and ends, with Ray, when its input does.
 import sys
 from pathlib import Path
 
-from search import config, driver
-from search.interrupts import Interrupts
-from search.pool import Done, Pool
-from search.progress import PlainView, View
-from search.ray_pool import RayPool
-from search.schema import SearchConfig
+from search.config import loading
+from search.config.schema import SearchConfig
+from search.distributed.ray_pool import RayPool
+from search.engine import driver
+from search.monitor.progress import PlainView, View
+from search.workers.interrupts import Interrupts
+from search.workers.pool import Done, Pool
 
 CONFIG = """
 space: {preset: coatnet, widths: [16, 32, 32, 32], depths: [1, 1, 1, 1], random_edits: 1}
@@ -72,4 +73,4 @@ def maker(settings: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
 
 if __name__ == "__main__":
     view = PlainView(lambda text: print(text, file=sys.stderr, flush=True))
-    driver.begin(config.parse(CONFIG), Path(sys.argv[1]), view=view, pool_maker=maker)
+    driver.begin(loading.parse(CONFIG), Path(sys.argv[1]), view=view, pool_maker=maker)

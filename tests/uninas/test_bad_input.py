@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.uninas.networks import around, graph_of, small
+from tests.uninas.examples import around, graph_of, small
 from tests.uninas.test_text import ILL_TYPED, WRONG, damaged, document
 from uninas import PRESETS, cost, load, parse, preset, to_text
 from uninas.cli import main

@@ -13,10 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.uninas.networks import around, disguised_network, graph_of, graphs_of, small, tiny, walked
+from tests.uninas.examples import around, disguised_network, graph_of, graphs_of, small, tiny, walked
 from tests.uninas.running import carried, distance, noise, scramble
 from uninas import IDENTITY, PRESETS, Architecture, Block, Graph, Node, Stage, canonical_text, canonicalise, op, preset
-from uninas.compile import build
+from uninas.compile.module import build
 
 GOLDEN = {
     "resnet": "29305de060fc2fdf35c65ac5c0029030cd5d42b03c7554db403a2c2f9fac1a00",
@@ -190,7 +190,7 @@ def test_deep_graphs_have_a_form() -> None:
 
 _PRINT_DIGESTS = """
 import random
-from tests.uninas.networks import small, walked, disguised_network
+from tests.uninas.examples import small, walked, disguised_network
 from uninas import PRESETS, preset
 for name in PRESETS:
     print(preset(name).digest)

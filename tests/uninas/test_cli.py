@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from search.commands.diff import _place
 from tests.search.conftest import ROOT
 from uninas import Edit, InputError, load, op
-from uninas.commands.diff import _place
 from uninas.commands.space import command as space
-from uninas.draw.labels import op_label
+from uninas.drawing.labels import op_label
 
 PROGRAM = [sys.executable, "-m", "uninas.cli"]
 

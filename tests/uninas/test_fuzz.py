@@ -17,7 +17,8 @@ import pytest
 
 from benchmarks.fuzz import FINE, LATER, NETWORK, REFUSED, outcome
 from benchmarks.hostile import KINDS, file_of, random_graph
-from uninas import Graph, Node, canonical_text, canonicalise, cost, live, op, parse
+from uninas import Graph, Node, canonical_text, canonicalise, cost, op, parse
+from uninas.analysis import trainable
 from uninas.canonical import TooSymmetric
 from uninas.ops import INPUT, TABLE
 
@@ -67,8 +68,8 @@ def test_a_graph_behind_a_zero_is_worked_out_once(monkeypatch: pytest.MonkeyPatc
     chain = Graph((Node(INPUT, ()), *(Node(op("gelu"), (i,)) for i in range(50))), 50)
     network = parse(document({"g0": zero, "g1": chain}, [{"plain": ["g0", *["g1"] * 15]}] * 100))
     asked: list[Graph] = []
-    real = live.canonical_plain
-    monkeypatch.setattr(live, "canonical_plain", lambda graph, width: asked.append(graph) or real(graph, width))
+    real = trainable.canonical_plain
+    monkeypatch.setattr(trainable, "canonical_plain", lambda graph, width: asked.append(graph) or real(graph, width))
     assert cost(network).live_params < cost(network).params
     assert len(asked) <= 2, "once as it reads a zero, for each graph that does"
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.uninas.networks import around, graph_of
+from tests.uninas.examples import around, graph_of
 from uninas import Architecture, Graph, GraphBuilder, Node, canonicalise, op
 from uninas.labelling import TooSymmetric
 

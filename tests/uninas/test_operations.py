@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 from tests.uninas.running import noise
 from uninas import InputError, canonicalise
-from uninas.compile import GraphModule, build
+from uninas.analysis.graph_cost import frame_cost
+from uninas.compile.layers import LAYERS
+from uninas.compile.module import GraphModule, build
 from uninas.edits import Rejection, mutate
 from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, GraphBuilder, GraphError, Stage
-from uninas.graph_cost import frame_cost
-from uninas.layers import LAYERS
 from uninas.ops import TABLE, Place, parse_op
 from uninas.text import parse, to_text
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.uninas.networks import around, graph_of, small, walked
+from tests.uninas.examples import around, graph_of, small, walked
 from uninas import (
     IDENTITY,
     PRESETS,

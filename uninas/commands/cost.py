@@ -27,8 +27,8 @@ def command(arch: str, size: tuple[int, int] | None, classes: int | None, as_jso
     uninas cost coatnet --size 800x1280 --classes 0
     uninas cost runs/demo/best.json --json
     """
-    from uninas.cost import cost
-    from uninas.meaning import warnings_of
+    from uninas.analysis.cost import cost
+    from uninas.analysis.degenerate import warnings_of
     from uninas.source import load
 
     architecture = load(arch)

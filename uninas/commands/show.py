@@ -73,7 +73,7 @@ def command(architecture: str, stage: int | None, block: int | None, expand: boo
     if out is None:
         _print(arch, stage, block, expand)
         return
-    from uninas.draw.svg import draw_architecture
+    from uninas.drawing.svg import draw_architecture
 
     name = architecture if not Path(architecture).exists() else ""
     write_whole(out, draw_architecture(arch, title=name, stage=stage, block=block, shut=expand is False))
@@ -81,8 +81,8 @@ def command(architecture: str, stage: int | None, block: int | None, expand: boo
 
 
 def _print(arch: Architecture, stage: int | None, block: int | None, expand: bool | None) -> None:
-    from uninas.draw.overview import overview, select
-    from uninas.draw.terminal import kind_tree, overview_table, stage_line, title_line
+    from uninas.drawing.overview import overview, select
+    from uninas.drawing.terminal import kind_tree, overview_table, stage_line, title_line
 
     console, view = terminal(), overview(arch)
     if stage is None:

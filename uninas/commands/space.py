@@ -85,7 +85,7 @@ def _draw(space: Any, samples: int, rng: random.Random, size: tuple[int, int], c
 
     Raises InputError where the start cannot be built, or no sample.
     """
-    from uninas.cost import cost
+    from uninas.analysis.cost import cost
     from uninas.errors import InputError
     from uninas.spaces.choices import Unbuildable, canonical_network
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
+from uninas.analysis.cost import Cost, cost
 from uninas.canonical import canonicalise
-from uninas.cost import Cost, cost
 from uninas.diff.edits import GraphDiff, NodeEdit, diff_graphs
 from uninas.diff.sequences import align_sequences, bag_distance, bag_of
 from uninas.graph import Architecture, Block, Flow, Graph, Stage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from uninas.analysis.degenerate import frame_fault, meaningless
 from uninas.canonical import TooSymmetric, canonicalise
 from uninas.edits.blocks import BLOCK_EDITS
 from uninas.edits.edit import Edit, Limits, Rejection
@@ -10,7 +11,6 @@ from uninas.edits.parts import site, with_graph
 from uninas.edits.stages import STAGE_EDITS
 from uninas.errors import InputError
 from uninas.graph import Architecture, Flow, Graph, Stage
-from uninas.meaning import frame_fault, meaningless
 from uninas.ops import IllTyped
 
 _DEFAULT = Limits()

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from uninas.graph import IDENTITY, Graph
+from uninas.networks.pieces import NORM, chain, conv, normed
 from uninas.ops import Op, op
-from uninas.zoo.parts import NORM, chain, conv, normed
 
 ACTIVATIONS = ("relu", "gelu", "silu", "hardswish")
 """What a form may be given."""

@@ -14,8 +14,8 @@ from uninas.edits import macros
 from uninas.edits.macros import chain
 from uninas.errors import InputError
 from uninas.graph import Graph, GraphBuilder
+from uninas.networks.presets import attention, attention_block, mbconv, mlp_block, resnet_block, squeeze_excitation
 from uninas.ops import FeatureMap, Op, Type, op
-from uninas.presets import attention, attention_block, mbconv, mlp_block, resnet_block, squeeze_excitation
 
 KINDS = ("full", "pooled", "sequence", "attention")
 

@@ -1,6 +1,6 @@
 """Graphs of several operations that edits insert, each of one input and one output of equal type.
 
-Those of the UniNAS space (arXiv 2510.06035) are in `uninas.presets`; these are what other networks are made of.
+Those of the UniNAS space (arXiv 2510.06035) are in `uninas.networks.presets`; these are what other networks are made of.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import cache
 
 from uninas.graph import Graph, GraphBuilder
+from uninas.networks.presets import attention
 from uninas.ops import Op, op
-from uninas.presets import attention
 
 _CONV1, _GELU, _BATCH_NORM, _LAYER_NORM = op("conv", kernel=1), op("gelu"), op("batch_norm"), op("layer_norm")
 _WIDEN, _NARROW = op("conv", kernel=1, ratio=4), op("conv", kernel=1, ratio="1/4")

@@ -5,7 +5,7 @@
     reference_layers                    the names of that JSON's layers
     inexact                             where the reference would compute something else
 
-Weights themselves pass in `downstream.reference_weights`.
+Weights themselves pass in `downstream.weights.reference`.
 """
 
 from uninas.reference.names import Layer

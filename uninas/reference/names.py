@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
+from uninas.compile.layer_names import layer_names, subblock_prefix
 from uninas.graph import Architecture, Graph
-from uninas.names import layer_names, subblock_prefix
 from uninas.ops import AttentionMap
 from uninas.reference.classes import HEAD_DIM, LEAVES, Part
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from uninas.errors import InputError
 from uninas.graph import Architecture, Block, GraphBuilder, Stage
+from uninas.networks.presets import letter_block
 from uninas.ops import MOST_CHANNELS, AttentionMap, FeatureMap, Op, Type, op
-from uninas.presets import letter_block
 from uninas.reference.classes import EACH_CHANNEL, FACTOR, FUSED, HEAD_DIM, LEAVES, SHARED_TABLE, Part
 from uninas.reference.names import Layer, template_layers, tree_layers
 from uninas.reference.series import tree_of

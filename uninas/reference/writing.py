@@ -8,8 +8,8 @@ from typing import Any
 
 from uninas.errors import InputError
 from uninas.graph import Architecture, Block, Graph, Stage
+from uninas.networks.presets import letter_block
 from uninas.ops import AttentionMap, FeatureMap, Place, Type
-from uninas.presets import letter_block
 from uninas.reference.classes import FUSED, HEAD_DIM, Part, sequence
 from uninas.reference.names import Layer, template_layers, tree_layers
 from uninas.reference.series import Unsayable, tree_of

@@ -5,13 +5,9 @@ MACs are fused multiply-adds of convolutions, linear layers and attention produc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from uninas.operation import Op
 from uninas.rules.inference import conv_groups
 from uninas.shapes import AttentionMap, FeatureMap, Place, Type, entries, pixels_of, sides_of, table_size
-
-if TYPE_CHECKING:
-    from uninas.ops import Op
 
 
 def conv_weights(op: Op, given: Type, made: Type) -> int:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING
 
+from uninas.operation import Op
 from uninas.shapes import MOST_CHANNELS, MOST_STRIDE, AttentionMap, FeatureMap, IllTyped, Type
-
-if TYPE_CHECKING:
-    from uninas.ops import Op
 
 
 def feature(op: Op, given: Type) -> FeatureMap:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from uninas.operation import Op
 from uninas.shapes import AttentionMap, FeatureMap, Place, Type, pixels_of, sides_of, table_size
-
-if TYPE_CHECKING:
-    from uninas.ops import Op
 
 
 def sides(given: Type, place: Place) -> tuple[int, int]:

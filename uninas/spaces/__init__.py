@@ -6,15 +6,7 @@
 A space of one's own is a `Product` of named positions, or anything with the methods of `ChoiceSpace`; see docs/guides/spaces.md.
 """
 
-from uninas.spaces import (
-    mobilenetv2,
-    nasbench1shot1,
-    nasbench101,
-    nasbench201,
-    nasbench_macro,
-    nats_bench_size,
-    zennas,
-)
+from uninas.spaces import mobilenetv2, nasbench1shot1, nasbench101, nasbench201, nasbench_macro, nats_bench_size, zennas
 from uninas.spaces.choices import ChoiceSpace, Genotype, Product, SpaceError, architecture_of
 
 __all__ = ["SPACES", "ChoiceSpace", "Genotype", "Product", "SpaceError", "architecture_of", "nasbench201"]

@@ -26,9 +26,9 @@ from typing import Any, final
 
 from uninas.errors import InputError
 from uninas.graph import IDENTITY, Architecture, Graph, GraphBuilder
+from uninas.networks.pieces import chain, network, normed, stage
 from uninas.ops import op
 from uninas.spaces.choices import Genotype, check_legal, shown
-from uninas.zoo.parts import chain, network, normed, stage
 
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 """What a vertex between input and output may be, in the benchmark's own order."""

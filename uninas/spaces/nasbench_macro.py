@@ -17,9 +17,9 @@ from typing import Any
 
 from uninas.errors import InputError
 from uninas.graph import IDENTITY, Architecture, Graph, GraphBuilder
+from uninas.networks.pieces import chain, network, normed, stage
 from uninas.ops import op
 from uninas.spaces.choices import Product, shown
-from uninas.zoo.parts import chain, network, normed, stage
 
 LAYERS = ("identity", "mb3_k3", "mb6_k5")
 """What a layer may be, in the order of its digits."""

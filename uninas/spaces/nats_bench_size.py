@@ -13,10 +13,10 @@ from typing import Any
 
 from uninas.errors import InputError
 from uninas.graph import Architecture, Graph, GraphBuilder
+from uninas.networks.pieces import NORM, RELU, chain, conv, network, stage
 from uninas.ops import op
 from uninas.spaces.choices import Product, shown
 from uninas.spaces.nasbench201 import EDGES, parse_cell
-from uninas.zoo.parts import NORM, RELU, chain, conv, network, stage
 
 WIDTHS = tuple(range(8, 65, 8))
 """Channels that a layer may have."""

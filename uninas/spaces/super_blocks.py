@@ -25,10 +25,10 @@ from typing import Any, NamedTuple, final
 
 from uninas.errors import InputError
 from uninas.graph import Architecture, Graph, GraphBuilder
+from uninas.networks.pieces import NORM, RELU, chain, conv, network, normed, stage
 from uninas.ops import op
 from uninas.spaces.choices import Genotype, check_legal, shown
 from uninas.text import MAX_STAGES
-from uninas.zoo.parts import NORM, RELU, chain, conv, network, normed, stage
 
 STEM, END = "SuperConvK3BNRELU", "SuperConvK1BNRELU"
 INVERTED = tuple([f"SuperResIDWE{expansion}K{kernel}" for kernel in (3, 5, 7) for expansion in (1, 2, 4, 6)])

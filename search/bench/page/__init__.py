@@ -4,7 +4,7 @@ write_page(folder)             writes report.html into a bench run's folder
 results_pages(folders, out)    writes Markdown pages with pictures: our figures beside the papers'
 """
 
-from search.bench.page.pages import results_pages
+from benchmarks.results.pages import results_pages
 from search.bench.page.write import write_page
 
 __all__ = ["results_pages", "write_page"]

@@ -16,8 +16,8 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from search.bench.page.data import Bench, Row
 from search.bench.page.derived import ToyRanking, order_by_likeness
 from search.bench.page.words import DATASET_NAMES, METRIC_NAMES, number
-from search.metrics import TOY
-from search.ranking import ranks
+from search.ranking.correlation import TOY
+from search.ranking.ranks import ranks
 from search.report.svg import WIDTH, quantities, readable_floor, render_svg
 from search.report.theme import AMBER, BLUE, INK, PAPER, PURPLE, RANK_COLOURS, SOFT, TEAL
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas
 
-from search.bench.costs import slowest
-from search.bench.papers import ABLATIONS, METRICS, Figure, paper_figures
-from search.metrics import Estimate
+from search.bench.judging.papers import ABLATIONS, METRICS, Figure, paper_figures
+from search.bench.scoring.costs import slowest
+from search.ranking.correlation import Estimate
 from uninas.errors import InputError
-from uninas.files import read_run_json
+from uninas.runtime.files import read_run_json
 
 RESULTS, SCORES, COSTS = "results.json", "scores.csv", "costs.json"
 KINDS: dict[str, str] = {

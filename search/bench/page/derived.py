@@ -11,11 +11,11 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from search import metrics
+from search.bench.judging.papers import COMBINATIONS, RankAverage
 from search.bench.page.data import Bench
-from search.bench.papers import COMBINATIONS, RankAverage
-from search.metrics import TOY
-from search.ranking import ranks
+from search.ranking import correlation
+from search.ranking.correlation import TOY
+from search.ranking.ranks import ranks
 
 TOY_TOP = 5
 """P of the toy example's nDCG."""
@@ -43,12 +43,12 @@ def toy() -> tuple[ToyRanking, ...]:
     found = []
     for name, places in TOY.rankings.items():
         values = {
-            "kendall": metrics.kendall(places, TOY.accuracies),
-            "spearman": metrics.spearman(places, TOY.accuracies),
-            "ndcg": metrics.ndcg(places, TOY.accuracies, top=TOY_TOP),
+            "kendall": correlation.kendall(places, TOY.accuracies),
+            "spearman": correlation.spearman(places, TOY.accuracies),
+            "ndcg": correlation.ndcg(places, TOY.accuracies, top=TOY_TOP),
         }
         p_values = {
-            metric: metrics.p_value(
+            metric: correlation.p_value(
                 metric, places, TOY.accuracies, seed=0, permutations=TOY_PERMUTATIONS, top=TOY_TOP if metric == "ndcg" else None
             )
             for metric in values
@@ -62,8 +62,8 @@ class Kept:
     """How much of its parts X (a saliency) and Y (lnwot) a combination keeps, accuracy taken out; beside it the paper's."""
 
     paper: RankAverage
-    with_saliency: metrics.Estimate
-    with_lnwot: metrics.Estimate
+    with_saliency: correlation.Estimate
+    with_lnwot: correlation.Estimate
 
 
 def combinations(bench: Bench) -> tuple[Kept, ...]:
@@ -77,7 +77,7 @@ def combinations(bench: Bench) -> tuple[Kept, ...]:
         x, y = (bench.scores[name].to_numpy(float) for name in (paper.saliency, "lnwot"))
         whole = bench.scores[product].to_numpy(float) if paper.combination == "t_cet" else ranks(x) + ranks(y)
         accuracy = bench.scores["accuracy"].to_numpy(float)
-        kept = (metrics.partial_estimate(part, whole, accuracy, resamples=RESAMPLES, seed=0) for part in (x, y))
+        kept = (correlation.partial_estimate(part, whole, accuracy, resamples=RESAMPLES, seed=0) for part in (x, y))
         found.append(Kept(paper, *kept))
     return tuple(found)
 

@@ -9,11 +9,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from search.bench.judging.papers import ABLATIONS, METRICS, SETTINGS
 from search.bench.page import charts, words
 from search.bench.page.data import KINDS, Bench, Row
 from search.bench.page.derived import TOY_PERMUTATIONS, ToyRanking, combinations, defined, order_by_likeness, toy
 from search.bench.page.template import PAGE, STYLE
-from search.bench.papers import ABLATIONS, METRICS, SETTINGS
 from search.report.theme import STYLE as BASE_STYLE
 
 _CELL_WIDTH = 250.0  # of the small drawings, in their own units

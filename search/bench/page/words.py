@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from search.bench.page.data import Bench, Row
-from search.metrics import Estimate
+from search.ranking.correlation import Estimate
 
 DATASET_NAMES: dict[str, str] = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16_120": "ImageNet16-120"}
 METRIC_NAMES: dict[str, str] = {"kendall": "Kendall’s τ", "spearman": "Spearman’s ρ", "ndcg": "nDCG"}

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from search.bench import nasbench201
-from search.progress import PlainView
-from search.schema import PoolConfig
+from search.bench.benchmarks import nasbench201
+from search.config.schema import PoolConfig
+from search.monitor.progress import PlainView
 from tests.search.bench.fakes import fake_pool
 from tests.search.drive import misbehave
 from uninas.errors import InputError

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy
 import pandas
 
-from search.bench.job import Job
-from search.interrupts import Interrupts
-from search.job import Outcome, outcome_of
-from search.pool import Pool, SerialPool
-from search.progress import View
-from search.ray_pool import RayPool
-from search.schema import PoolConfig
+from search.bench.scoring.job import Job
+from search.config.schema import PoolConfig
+from search.distributed.ray_pool import RayPool
+from search.monitor.progress import View
+from search.workers.interrupts import Interrupts
+from search.workers.job import Outcome, outcome_of
+from search.workers.pool import Pool, SerialPool
 from uninas.spaces import nasbench201
 
 __all__ = ["Job", "cells", "evaluate", "fake_pool", "prepare", "toy_score", "write_table"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas
 
-from search import metrics
-from search.bench.papers import ABLATIONS, METRICS
+from search.bench.judging.papers import ABLATIONS, METRICS
+from search.ranking import correlation
 
 SINGLE = {
     "vkdnw_single": 1.2, "flops": 1.0, "synflow": 1.5, "snip": 2.2, "grad_norm": 3.0, "jacov": 1.1, "naswot": 1.2, "zen": 9.0,
@@ -22,12 +22,12 @@ AGGREGATE = {"vkdnw_agg": 0.5, "az_nas": 0.6, "rank_average": 0.55}
 
 def estimate(metric: str, scores: Any, accuracies: Any, *, resamples: int = 15) -> dict[str, float | None]:
     """A metric with a quick bootstrap interval, as results.json holds it."""
-    value = getattr(metrics, metric)(scores, accuracies)
+    value = getattr(correlation, metric)(scores, accuracies)
     rng = np.random.default_rng(0)
     draws = []
     for _ in range(resamples):
         rows = rng.integers(0, len(scores), len(scores))
-        draws.append(getattr(metrics, metric)(scores[rows], accuracies[rows]))
+        draws.append(getattr(correlation, metric)(scores[rows], accuracies[rows]))
     low, high = np.quantile(draws, [0.025, 0.975])
     return {"value": value, "low": float(low), "high": float(high)}
 
@@ -55,7 +55,7 @@ def make_run(folder: Path, *, dataset: str = "imagenet16_120", population: str =
             "proxy": name,
             "kind": "aggregate" if name in AGGREGATE else "single",
             **{metric: estimate(metric, scores, accuracy) for metric in METRICS},
-            "top": metrics.default_top(networks),
+            "top": correlation.default_top(networks),
             "p_value": 0.000999,
             "networks": networks,
             "failed": {"no layer with a binary code": 3} if name == "lnwot" else {},
@@ -68,7 +68,7 @@ def make_run(folder: Path, *, dataset: str = "imagenet16_120", population: str =
     matrix = np.eye(len(names))
     for row, first in enumerate(names):
         for column in range(row):
-            value = metrics.partial_correlation(table[first][:60], table[names[column]][:60], accuracy[:60])
+            value = correlation.partial_correlation(table[first][:60], table[names[column]][:60], accuracy[:60])
             matrix[row, column] = matrix[column, row] = value
     results = {
         "benchmark": "nasbench201", "dataset": dataset, "population": population, "sample": networks, "seed": 0,

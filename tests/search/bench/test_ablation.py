@@ -8,12 +8,13 @@ import numpy
 import pandas
 import pytest
 
-from search import journal, metrics
-from search.bench import ablation, nasbench201
-from search.bench.job import Request
-from search.bench.papers import ABLATIONS
-from search.ranking import lexicographic_ranks, rank_product
-from search.schema import PoolConfig
+from search.bench.benchmarks import ablation, nasbench201
+from search.bench.judging.papers import ABLATIONS
+from search.bench.scoring.job import Request
+from search.config.schema import PoolConfig
+from search.journal import journal
+from search.ranking import correlation
+from search.ranking.ranks import lexicographic_ranks, rank_product
 from tests.search.bench.fakes import fake_pool, write_table
 from tests.search.bench.test_pictures import paint
 from tests.search.conftest import Notes
@@ -63,7 +64,7 @@ def test_an_ablation_is_scored_resumed_and_beside_the_paper(data: Path, tmp_path
     table = pandas.read_csv(run / "scores.csv")
     ranks = lexicographic_ranks(table["aleph"], table["64"])
     row = next(row for row in more["rows"] if row["label"] == "64")
-    assert row["kendall"]["value"] == pytest.approx(metrics.kendall(ranks, table["accuracy"]))
+    assert row["kendall"]["value"] == pytest.approx(correlation.kendall(ranks, table["accuracy"]))
     with pytest.raises(InputError, match="expected a run of ablation weights; got one of ablation fim_size"):
         ablation.bench("weights", data, run, view=Notes().view, **OPTIONS)
 
@@ -99,7 +100,7 @@ def test_subsets_of_the_aggregate(finished: Path) -> None:
     table = pandas.read_csv(finished / "scores.csv")
     single = lexicographic_ranks(table["aleph"], table["vkdnw"])
     ranks = rank_product(numpy.stack([single, table["flops"]], axis=1))
-    assert rows["VF"]["kendall"]["value"] == pytest.approx(metrics.kendall(ranks, table["accuracy"]))
+    assert rows["VF"]["kendall"]["value"] == pytest.approx(correlation.kendall(ranks, table["accuracy"]))
     own = json.loads((finished / "results.json").read_text())["rows"]
     whole = next(row for row in own if row["proxy"] == "vkdnw_agg")
     assert rows["VJETF"]["kendall"] == whole["kendall"]
@@ -111,7 +112,7 @@ def test_correlation_with_the_number_of_layers(finished: Path, tmp_path: Path) -
     _, results = ablation.from_run("aleph", finished, out=tmp_path / "aleph")
     table = pandas.read_csv(finished / "scores.csv")
     rows = {row["label"]: row for row in results["rows"]}
-    assert rows["vkdnw"]["kendall"]["value"] == pytest.approx(metrics.kendall(table["vkdnw"], table["aleph"]))
+    assert rows["vkdnw"]["kendall"]["value"] == pytest.approx(correlation.kendall(table["vkdnw"], table["aleph"]))
     assert rows["vkdnw"]["paper"] == {"kendall": -0.107}
     assert "spearman" not in rows["vkdnw"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from search.bench import accuracy_table
+from search.bench.benchmarks import accuracy_table
 from tests.search.bench.fakes import cells, write_table
 from uninas.errors import InputError
 from uninas.spaces import nasbench201

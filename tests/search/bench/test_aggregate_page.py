@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from search.bench.aggregates import Comparison
-from search.bench.choice import Choice, Split, Tried
+from search.bench.choosing.choice import Choice, Split, Tried
+from search.bench.judging.aggregates import Comparison
 from search.bench.page import results_pages
-from search.metrics import METRICS, Estimate
+from search.ranking.correlation import METRICS, Estimate
 from tests.search.bench.page_runs import make_timm
 from uninas import InputError
 

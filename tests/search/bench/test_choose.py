@@ -11,13 +11,14 @@ import numpy as np
 import pandas
 import pytest
 
-from search import metrics
-from search.bench import aggregates, choice, choose, meanings
-from search.bench.aggregates import Comparison, judge_of, objective, screen, usable, worst
-from search.bench.choice import Tried
-from search.bench.settings import Settings
-from search.metrics import Estimate
-from search.objective import OBJECTIVES
+from search.bench.choosing import choice, choose, meanings
+from search.bench.choosing.choice import Tried
+from search.bench.judging import aggregates
+from search.bench.judging.aggregates import Comparison, judge_of, objective, screen, usable, worst
+from search.bench.scoring.settings import Settings
+from search.ranking import correlation
+from search.ranking.correlation import Estimate
+from search.ranking.objective import OBJECTIVES
 from uninas import InputError, cli
 
 DATASETS = ("cifar10", "imagenet16_120")
@@ -87,9 +88,9 @@ def test_figures_and_intervals_are_those_of_metrics() -> None:
     judge = judge_of("cifar10", table, REFERENCE, resamples=60, seed=3)
     for one in judge.compare(ours):
         options: dict[str, Any] = {"seed": 3, "resamples": 60}
-        assert one.ours == metrics.estimate(one.metric, ours, table["accuracy"], **options)
-        assert one.reference == metrics.estimate(one.metric, theirs, table["accuracy"], **options)
-        expected = metrics.paired_difference(one.metric, ours, theirs, table["accuracy"], **options)
+        assert one.ours == correlation.estimate(one.metric, ours, table["accuracy"], **options)
+        assert one.reference == correlation.estimate(one.metric, theirs, table["accuracy"], **options)
+        expected = correlation.paired_difference(one.metric, ours, theirs, table["accuracy"], **options)
         assert dataclasses.astuple(one.difference) == pytest.approx(dataclasses.astuple(expected), abs=1e-12)
         assert 0 < one.error < expected.high - expected.low
 
@@ -111,11 +112,16 @@ def test_screening_finds_what_trying_every_set_finds() -> None:
 
     def promise(components: tuple[str, ...]) -> float:
         values = [objective(components).rank_table(judge.table) for judge in judges]
+
+        def value(metric: str, found: Any, judge: Any) -> float:
+            columns = correlation.prepared(metric, found, judge.table["accuracy"])
+            return float(correlation.METRICS[metric](*(column[None] for column in columns))[0])
+
         return min(
-            (metrics.METRICS[metric](*(column[None] for column in metrics.prepared(metric, found, judge.table["accuracy"])))[0]
-             - judge.reference[metric][0]) / judge.reference[metric][1].std()
-            for judge, found in zip(judges, values, strict=True) for metric in ("spearman", "ndcg")
-        )  # fmt: skip
+            (value(metric, found, judge) - judge.reference[metric][0]) / judge.reference[metric][1].std()
+            for judge, found in zip(judges, values, strict=True)
+            for metric in ("spearman", "ndcg")
+        )
 
     every = [chosen for size in (1, 2, 3) for chosen in itertools.combinations(names, size)]
     assert aggregates.count_sets(5, 3) == len(every) == 25
@@ -175,9 +181,9 @@ def test_good_scores_are_chosen_and_reported_on_networks_that_did_not_choose(
     assert found.settings["probes"] == {"cifar10": None, "imagenet16_120": 8}
     assert found.settings["left_out"]["linear_regions"] == "needs a thin copy of the network"
     figures = {(one.where, one.metric): one for one in found.chosen.second}
-    assert set(figures) == set(itertools.product(DATASETS, metrics.METRICS))
+    assert set(figures) == set(itertools.product(DATASETS, correlation.METRICS))
     half = scores().iloc[:75].iloc[choose.halves(75, 0)[1]]
-    expected = metrics.kendall(objective(found.chosen.components).rank_table(half), half["accuracy"])
+    expected = correlation.kendall(objective(found.chosen.components).rank_table(half), half["accuracy"])
     assert figures["cifar10", "kendall"].ours.value == pytest.approx(expected, abs=1e-12)
     assert found.chosen.above > 0
     assert 3 <= len(found.runners_up) <= 4
@@ -217,7 +223,7 @@ def test_families_are_ranked_by_themselves_and_count_the_same(runs: list[Path], 
     expected = []
     for members in (table.iloc[:18], table.iloc[18:]):
         values = objective(found.chosen.components).rank_table(members)
-        expected.append(metrics.spearman(values, members["accuracy"]))
+        expected.append(correlation.spearman(values, members["accuracy"]))
     within = [one.ours.value for one in found.within if one.metric == "spearman"]
     assert within == pytest.approx(expected)
     mean = next(one for one in found.mean if one.metric == "spearman")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import proxies
-from search.bench import nasbench201
-from search.schema import PoolConfig
+from search.bench.benchmarks import nasbench201
+from search.config.schema import PoolConfig
 from tests.search.bench.fakes import fake_pool, write_table
 from tests.search.bench.test_pictures import paint
 from tests.search.conftest import Notes

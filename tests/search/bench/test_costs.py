@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from search.bench import nasbench201, settings
-from search.bench.costs import slowest
+from search.bench.benchmarks import nasbench201
 from search.bench.page import results_pages, write_page
 from search.bench.page.data import read_bench
+from search.bench.scoring import settings
+from search.bench.scoring.costs import slowest
 from tests.search.bench.page_runs import make_run
 from tests.search.bench.test_commands import run
 from uninas.errors import InputError

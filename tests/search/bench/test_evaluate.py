@@ -11,11 +11,12 @@ import pytest
 
 import proxies
 import uninas.compile
-from search.bench import evaluate, nasbench201, pictures
-from search.bench.job import Job, Request, Setup
-from search.bench.plan import chosen_proxies
-from search.bench.settings import Settings
-from search.job import Outcome
+from search.bench.benchmarks import nasbench201
+from search.bench.scoring import evaluate, pictures
+from search.bench.scoring.job import Job, Request, Setup
+from search.bench.scoring.plan import chosen_proxies
+from search.bench.scoring.settings import Settings
+from search.workers.job import Outcome
 from tests.search.bench.fakes import cells
 from tests.search.bench.test_pictures import paint
 from uninas.errors import InputError

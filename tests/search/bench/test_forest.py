@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from search.bench.forest import MODELS, SPECTRUM, Columns, columns_of, evaluate_model, fit_predict, train_size
-from search.metrics import kendall
+from search.bench.judging.forest import MODELS, SPECTRUM, Columns, columns_of, evaluate_model, fit_predict, train_size
+from search.ranking.correlation import kendall
+from uninas.analysis.features import graph_features
 from uninas.errors import InputError
-from uninas.features import graph_features
 from uninas.spaces import nasbench201
 
 COUNT = 300

@@ -10,11 +10,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from search.bench.judging.papers import COMBINATIONS
 from search.bench.page import write_page
 from search.bench.page.charts import _axis
 from search.bench.page.data import read_bench
 from search.bench.page.derived import combinations, order_by_likeness, toy
-from search.bench.papers import COMBINATIONS
 from tests.search.bench.page_runs import AGGREGATE, SINGLE, make_ablation, make_run, make_timm
 from uninas import InputError
 

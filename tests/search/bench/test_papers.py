@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from search.bench import papers
-from search.bench.papers import ABLATIONS, COMBINATIONS, DATASETS, METRICS, Figure, paper_figure, paper_figures, rows_of
+from search.bench.judging import papers
+from search.bench.judging.papers import ABLATIONS, COMBINATIONS, DATASETS, METRICS, Figure, paper_figure, paper_figures, rows_of
 
 ROWS = {
     "flops": "FLOPs", "grad_norm": "GradNorm", "grasp": "GraSP", "snip": "SNIP", "synflow": "SynFlow", "jacov": "Jacov",

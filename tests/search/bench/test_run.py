@@ -13,9 +13,9 @@ import numpy
 import pandas
 import pytest
 
-from search import journal
-from search.bench import nasbench201
-from search.schema import PoolConfig
+from search.bench.benchmarks import nasbench201
+from search.config.schema import PoolConfig
+from search.journal import journal
 from tests.search.bench.fakes import fake_pool, toy_score, write_table
 from tests.search.conftest import ROOT, Notes
 from uninas.errors import InputError

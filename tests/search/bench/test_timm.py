@@ -8,11 +8,12 @@ from typing import Any
 import pandas
 import pytest
 
-from search import metrics
-from search.bench import timm_bench, timm_families, timm_networks
-from search.bench.run import make_pool
-from search.progress import View
-from search.schema import PoolConfig
+from search.bench.benchmarks import timm_families, timm_models
+from search.bench.scoring import timm_networks
+from search.bench.scoring.run import make_pool
+from search.config.schema import PoolConfig
+from search.monitor.progress import View
+from search.ranking import correlation
 from tests.search.bench.fakes import fake_pool
 from tests.search.conftest import Notes
 from uninas.errors import InputError
@@ -35,7 +36,7 @@ def cost(name: str, *, classes: int, input_shape: tuple[int, int, int]) -> int:
 
 def bench(table: Path, out: Path, notes: Notes | None = None, **options: Any) -> dict[str, Any]:
     options = {"pool": SERIAL, "pool_maker": fake_pool, "proxies": "vkdnw_agg", "resamples": 20, "count": cost, **options}
-    return timm_bench.bench(table, out=out, view=(notes or Notes()).view, **options)[1]
+    return timm_models.bench(table, out=out, view=(notes or Notes()).view, **options)[1]
 
 
 def test_a_folder_that_a_crash_left_empty_is_begun_again(tmp_path: Path) -> None:
@@ -130,7 +131,7 @@ def test_the_mean_over_families(tmp_path: Path) -> None:
     for family in results["families"]:
         members = scores[scores["tag"] == family["tag"]]
         own = next(row for row in family["rows"] if row["proxy"] == "vkdnw_agg")
-        assert own["kendall"]["value"] == pytest.approx(metrics.kendall(members["vkdnw_agg"], members["accuracy"]))
+        assert own["kendall"]["value"] == pytest.approx(correlation.kendall(members["vkdnw_agg"], members["accuracy"]))
     run = tmp_path / "run"
     journal = (run / "journal.jsonl").read_text()
     part = tmp_path / "part"
@@ -138,16 +139,16 @@ def test_the_mean_over_families(tmp_path: Path) -> None:
     (part / "journal.jsonl").write_text("".join(journal.splitlines(keepends=True)[:7]))  # it goes on: six networks so far
     notes = Notes()
     options: dict[str, Any] = {"pool": SERIAL, "pool_maker": fake_pool}
-    sofar = timm_bench.bench(table, part, view=notes.view, as_is=True, **options)[1]
+    sofar = timm_models.bench(table, part, view=notes.view, as_is=True, **options)[1]
     assert [family["networks"] for family in sofar["families"]] == [6]
     assert any("0 networks of 12 have all scores; left out" in note for note in notes.notes)
     (part / "journal.jsonl").write_text("".join(journal.splitlines(keepends=True)[:2]))
     with pytest.raises(InputError, match="two networks that have all scores"):
-        timm_bench.bench(table, part, view=notes.view, as_is=True, **options)
-    again = timm_bench.bench(table, run, view=Notes().view, pool=SERIAL, pool_maker=fake_pool, proxies="naswot")[1]
+        timm_models.bench(table, part, view=notes.view, as_is=True, **options)
+    again = timm_models.bench(table, run, view=Notes().view, pool=SERIAL, pool_maker=fake_pool, proxies="naswot")[1]
     assert {row["proxy"] for row in again["rows"]} == {"naswot", *(row["proxy"] for row in results["rows"])}
     with pytest.raises(InputError, match="accuracies of the run's 24 networks; 12 lack"):
-        timm_bench.bench(write(tmp_path / "less.csv", REGNETS), run, view=Notes().view, pool=SERIAL, pool_maker=fake_pool)
+        timm_models.bench(write(tmp_path / "less.csv", REGNETS), run, view=Notes().view, pool=SERIAL, pool_maker=fake_pool)
 
 
 def test_three_tiny_models_for_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from tests.uninas.running import distance, executed_macs, noise, scramble
 from tests.uninas.spaces import oracles
 from uninas import Architecture, canonicalise, cost, load, parse, to_text
 from uninas.commands.cost import command
-from uninas.compile import build
+from uninas.compile.module import build
 from uninas.spaces import SPACES, ChoiceSpace, architecture_of, nasbench1shot1, nasbench101, own
 from uninas.spaces.super_blocks import END, STEM
 

@@ -1,0 +1,1 @@
+"""Write this repository's own result pages (docs/results) from runs of `uninas bench`; never installed."""

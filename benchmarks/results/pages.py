@@ -1,0 +1,87 @@
+"""`uninas bench results`: Markdown pages with pictures from the folders of bench runs, made by command alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.results import ablation_page, aggregate_page, nasbench201_page, timm_page
+from benchmarks.results.markdown import Page
+from benchmarks.results.notes import read_notes
+from search.bench.choosing import choice
+from search.bench.page.data import Bench, read_bench
+from uninas.errors import InputError
+from uninas.runtime.files import write_text
+
+_PAGES = {
+    "nasbench201": nasbench201_page.make,
+    "timm": timm_page.make,
+    "ablation": ablation_page.make,
+}
+"""What makes the page of each kind of run."""
+
+
+def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
+    """Write the results pages: README.md; nasbench201.md, timm.md, ablations.md, aggregate.md of what is given; their pictures.
+
+    The remarks beside the tables are read from `out`/notes.toml, which is never written.
+
+    Args:
+        runs: folders of bench runs and of choices, in any order; of two runs of one thing the one with more networks is shown.
+        out: a folder, made where it is not there; pages of kinds that no run measured stay as they are.
+
+    Returns:
+        the pages written, README.md first.
+
+    Raises:
+        InputError: no run, a folder that is no bench run, a kind that has no page, notes that cannot be read, or `out`
+            cannot be written.
+    """
+    if not runs:
+        raise InputError("expected at least one folder of a bench run; got none")
+    benches: dict[str, list[Bench]] = {}
+    choices = [choice.read(folder) for folder in runs if _is_choice(folder)]
+    for folder in runs:
+        if _is_choice(folder):
+            continue
+        bench = read_bench(folder)
+        if bench.benchmark not in _PAGES:
+            raise InputError(f"{folder}: expected a run of {', '.join(_PAGES)}; got {bench.benchmark!r}")
+        benches.setdefault(bench.benchmark, []).append(bench)
+    notes = read_notes(out)
+    command = f"uninas bench results {' '.join(folder.resolve().name for folder in runs)} --out {_shown(out)}"
+    pages = [_PAGES[kind](benches[kind], notes, command) for kind in _PAGES if kind in benches]
+    if choices:
+        pages.append(aggregate_page.make(choices, notes, command))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot make the folder: {error.strerror or error}") from None
+    for page in pages:
+        for name, picture in page.pictures.items():
+            write_text(out / name, picture)
+        write_text(out / page.file, page.text)
+    write_text(out / "README.md", _index(pages, out))
+    return (out / "README.md", *(out / page.file for page in pages))
+
+
+def _is_choice(folder: Path) -> bool:
+    """Whether it is a folder of `uninas bench choose`, which scores nothing."""
+    return (folder / choice.FILE).is_file()
+
+
+def _shown(out: Path) -> str:
+    """The folder as the command named it; its name alone where that was a whole path."""
+    return out.name if out.is_absolute() else out.as_posix()
+
+
+def _index(pages: Sequence[Page], out: Path) -> str:
+    """The list of the pages; one that this call did not make is listed by its file."""
+    lines = ["# Results", "", "How proxies rank networks of known accuracy, beside the figures of the papers.", ""]
+    made = {page.file: f"- [{page.title}]({page.file}): {page.headline}" for page in pages}
+    others = {
+        path.name: f"- [{path.stem}]({path.name})"
+        for path in sorted(out.glob("*.md"))
+        if path.name != "README.md" and path.name not in made
+    }
+    return "\n".join([*lines, *made.values(), *others.values()]) + "\n"

@@ -1,0 +1,1 @@
+"""Measure a network: accuracy, images per second, memory, beside others."""

@@ -1,0 +1,1 @@
+"""A network as others use it: timm model, backbone, backbone of OpenMMLab's detectors and segmenters."""

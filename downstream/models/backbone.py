@@ -1,0 +1,212 @@
+"""What every use of a network outside of the search shares: where it comes from, how its stages run and are trained.
+
+    network = build(architecture_of("coatnet"))
+    drop_paths(network, 0.2)
+    maps = stage_outputs(network.stem, network.stages, pictures, checkpointed=True)     [(B, width, H', W')], one a stage
+
+Parameters keep the names of `uninas.compile.build` everywhere, so weights pass between the bare network, the model of timm and
+the backbone of MMDetection and MMSegmentation without a map.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from timm.layers import DropPath
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.utils.checkpoint import checkpoint
+
+from uninas.compile.module import Network, StageModule, build
+from uninas.errors import InputError
+from uninas.graph import Architecture, Graph
+from uninas.source import load
+from uninas.text import from_document
+
+__all__ = [
+    "Source", "architecture_of", "drop_paths", "of_batches", "of_pictures", "pixel_maps", "stage_outputs", "stage_strides",
+    "stage_widths", "with_channels",
+]  # fmt: skip
+
+Source = Architecture | Mapping[str, Any] | str
+"""An architecture, the document of an architecture file, or what `uninas.source.load` reads: a preset's name, a path."""
+
+
+def architecture_of(source: Source) -> Architecture:
+    """Give the architecture that `source` names or is.
+
+    Raises:
+        InputError: what was expected, what came and where.
+    """
+    if isinstance(source, Architecture):
+        return source
+    if isinstance(source, Mapping):
+        return from_document(dict(source), "arch")
+    return load(source)
+
+
+def of_pictures(architecture: Architecture) -> None:
+    """Refuse a network that does not look at red, green and blue, as a training on files of pictures needs it.
+
+    Raises:
+        InputError: the architecture has another number of input channels.
+    """
+    if architecture.in_channels != 3:
+        raise InputError(f"expected a network of pictures, of 3 input channels; this one has {architecture.in_channels}")
+
+
+def of_batches(architecture: Architecture, batch: int, size: tuple[int, int]) -> None:
+    """Refuse to train where a batch norm would see a single value a channel: one picture, whose map is one pixel there.
+
+    Args:
+        architecture: of the network.
+        batch: pictures at a time, of one process.
+        size: (H, W) of the pictures.
+
+    Raises:
+        InputError: torch would refuse a step.
+    """
+    if batch > 1:
+        return
+    with torch.device("meta"), torch.no_grad():
+        try:
+            build(architecture).train()(torch.empty(batch, architecture.in_channels, *size))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):  # torch's words
+                raise
+            raise InputError(
+                f"--batch: expected at least 2 pictures, for at {size[0]}x{size[1]} a norm sees one value a channel of each; "
+                f"got {batch}"
+            ) from None
+
+
+def stage_widths(source: Source) -> list[int]:
+    """Channels of each stage's map, for a neck or a head that is built on them.
+
+    Raises:
+        InputError: what was expected, what came and where.
+    """
+    return [stage.width for stage in architecture_of(source).stages]
+
+
+def stage_strides(source: Source) -> list[int]:
+    """Pixels of the picture's side to one of each stage's map, whose sides are rounded up.
+
+    Raises:
+        InputError: what was expected, what came and where.
+    """
+    side = 1 << 24  # so large that rounding does not show
+    return [round(side / place.height) for place in architecture_of(source).places((side, side))]
+
+
+def with_channels(architecture: Architecture, channels: int) -> Architecture:
+    """Give the architecture for pictures of so many channels.
+
+    Raises:
+        InputError: the stem is a graph, which is made for its own number of channels.
+    """
+    if channels != architecture.in_channels and isinstance(architecture.stem, Graph):
+        raise InputError(
+            f"in_chans: expected {architecture.in_channels}, which the graph of the stem is made for; got {channels}"
+        )
+    return architecture.replace(in_channels=channels)
+
+
+def drop_paths(network: Network, rate: float) -> None:
+    """Put stochastic depth (Huang et al. 2016) on the residual paths: 0 in the first block, growing evenly to `rate` in the last.
+
+    Both paths of a block have its rate, as in transformers. Plain blocks have no such path; where a network has no other, that
+    is warned of.
+
+    Raises:
+        InputError: a rate outside of [0, 1).
+    """
+    if not 0.0 <= rate < 1.0:
+        raise InputError(f"drop_path_rate: expected at least 0 and less than 1; got {rate}")
+    blocks = [block for stage in network.stages for block in _stage(stage).blocks]
+    paths = [[name for name, _ in block.named_children() if name.startswith("drop_path")] for block in blocks]
+    if rate and not any(paths):
+        warnings.warn(f"drop_path_rate {rate} has no effect: the network has no residual paths", stacklevel=2)
+    for place, (block, names) in enumerate(zip(blocks, paths, strict=True)):
+        drop = rate * place / max(1, len(blocks) - 1)
+        for name in names:
+            setattr(block, name, DropPath(drop) if drop else nn.Identity())
+
+
+def stage_outputs(stem: nn.Module, stages: Iterable[nn.Module], x: Tensor, *, checkpointed: bool = False) -> list[Tensor]:
+    """Run the stem and the stages.
+
+    Args:
+        stem: of a `uninas.compile.Network`; so are the stages.
+        stages: all, or the first ones.
+        x: (B, in_channels, H, W).
+        checkpointed: keep only what enters each block, and compute the rest again in the backward pass (Chen et al. 2016). The
+            gradients and all statistics are those of a pass without.
+
+    Returns:
+        (B, width, H', W') of each stage, in the template at strides 4, 8, 16, 32, sides rounded up; with class tokens
+        (B, width, tokens + H' W', 1), see `pixel_maps`.
+    """
+    x = stem(x)
+    found = []
+    for stage in map(_stage, stages):
+        if stage.entry is not None:
+            x = stage.entry(x)
+        for block in stage.blocks:
+            x = _checkpointed(block, x) if checkpointed else block(x)
+        found.append(x)
+    return found
+
+
+def pixel_maps(architecture: Architecture, outputs: Iterable[Tensor], size: Sequence[int]) -> list[Tensor]:
+    """Give the stages' outputs as maps, without class tokens.
+
+    Args:
+        architecture: of the network.
+        outputs: of the first stages, as `stage_outputs` gives them.
+        size: (H, W) of the picture.
+
+    Returns:
+        (B, width, H', W') of each stage.
+    """
+    found = []
+    for output, stage, stride in zip(outputs, architecture.stages, stage_strides(architecture), strict=False):
+        if stage.tokens:
+            sides = [-(-side // stride) for side in size]
+            output = output[:, :, stage.tokens :].reshape(*output.shape[:2], *sides)
+        found.append(output)
+    return found
+
+
+def _stage(module: nn.Module) -> StageModule:
+    assert isinstance(module, StageModule)
+    return module
+
+
+def _checkpointed(block: nn.Module, x: Tensor) -> Tensor:
+    made: Tensor = checkpoint(
+        block, x, use_reentrant=False, context_fn=lambda: (contextlib.nullcontext(), _statistics_kept(block))
+    )
+    return made
+
+
+@contextlib.contextmanager
+def _statistics_kept(block: nn.Module) -> Iterator[None]:
+    """Run a pass again without moving the running statistics of batch norms a second time."""
+    norms = [module for module in block.modules() if isinstance(module, _NormBase) and module.track_running_stats]
+    kept = [
+        (norm, norm.momentum, None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()) for norm in norms
+    ]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum, seen in kept:
+            norm.momentum = momentum
+            if norm.num_batches_tracked is not None and seen is not None:
+                norm.num_batches_tracked.copy_(seen)

@@ -1,0 +1,1 @@
+"""What the scores measure with: passes, hooks, seeds, initial values, and a network left as it was found."""

@@ -1,0 +1,253 @@
+"""Leaving a model as it was found, and computing under conditions that do not vary.
+
+Every proxy works inside :func:`scoring`; :func:`prepared` also supplies fresh weights and a batch on a device.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from proxies.errors import ProxyFailure, ProxyUsageError
+from proxies.measuring.initialise import initialise
+from proxies.measuring.seeds import derive_seed, input_batch
+
+__all__ = ["exact_arithmetic", "in_mode", "placed", "prepared", "run", "scoring"]
+
+
+@contextmanager
+def scoring(module: nn.Module, *, train: bool, seed: int = 0) -> Iterator[None]:
+    """Hold ``module`` still for one measurement, and hand it back untouched.
+
+    Inside: every submodule is in training mode or every one in evaluation mode; no parameter asks for a gradient (a proxy
+    that differentiates does so through the input or through layer outputs); gradients are out of sight; buffers are
+    clones, so batch statistics can move; nothing is dropped: the rate of every dropout and drop-path module is 0 and the
+    module is in evaluation mode (a functional dropout inside somebody's own forward follows its owner's mode and cannot be seen);
+    arithmetic is as in :func:`exact_arithmetic`; torch's global random streams start from ``seed``.
+
+    After, also when an exception passes: modes, dropout rates, buffers (the same tensor objects, bit for bit),
+    ``requires_grad`` flags, gradients and the global random streams are what they were.
+
+    Args:
+        module: the network; its parameters' values are not touched.
+        train: training mode (batch statistics couple the samples) or evaluation mode.
+        seed: what stochastic modules that are no dropout would draw from.
+    """
+    _settle_allocator()
+    with ExitStack() as stack:
+        cuda = {tensor.device for tensor in module.parameters() if tensor.device.type == "cuda"}
+        stack.enter_context(torch.random.fork_rng(devices=sorted(cuda, key=str)))
+        torch.default_generator.manual_seed(derive_seed(seed, "global"))
+        for device in cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(derive_seed(seed, "global"))
+        stack.enter_context(exact_arithmetic())
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(_own_buffers(module))
+        stack.enter_context(_frozen(module))
+        stack.enter_context(in_mode(module, train=train))
+        yield
+
+
+@functools.cache
+def _settle_allocator() -> None:
+    """Once per process: have the C library keep the memory that a pass frees for the next pass.
+
+    Thousands of activations of a megabyte come and go. By default glibc hands each back to the system when it is freed and
+    takes it again page by page, a sixth of a small network's scoring time. It learns from the largest block ever freed, up to
+    32 MiB: one block just below, never written to and so without a page behind it, teaches it. Elsewhere this does nothing.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8)
+
+
+@contextmanager
+def exact_arithmetic() -> Iterator[None]:
+    """Full float32 products, deterministic convolutions and no fused inference path of torch's attention.
+
+    TF32 is off for matrix products and convolutions, cuDNN neither benchmarks nor picks nondeterministic algorithms, and
+    ``nn.MultiheadAttention``'s fast path, which calls no submodule and so would hide layers, is off. All are global
+    settings of torch: they are put back at the end.
+    """
+    matmul, fastpath = torch.backends.cuda.matmul.allow_tf32, torch.backends.mha.get_fastpath_enabled()
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = matmul
+        torch.backends.mha.set_fastpath_enabled(fastpath)
+
+
+@contextmanager
+def _own_buffers(module: nn.Module) -> Iterator[None]:
+    clones: dict[int, Tensor] = {}  # by identity: a buffer that two modules share stays shared
+    found: list[tuple[nn.Module, str, Tensor]] = []
+    for submodule in module.modules():
+        for name, buffer in submodule._buffers.items():
+            if buffer is not None:
+                found.append((submodule, name, buffer))
+    for submodule, name, buffer in found:
+        submodule._buffers[name] = clones.setdefault(id(buffer), buffer.detach().clone())
+    try:
+        yield
+    finally:
+        for submodule, name, buffer in found:
+            submodule._buffers[name] = buffer
+
+
+@contextmanager
+def _frozen(module: nn.Module) -> Iterator[None]:
+    found = [(parameter, parameter.requires_grad, parameter.grad) for parameter in module.parameters()]
+    for parameter, _, _ in found:
+        parameter.requires_grad_(False)
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        for parameter, flag, gradient in found:
+            parameter.requires_grad_(flag)
+            parameter.grad = gradient
+
+
+@contextmanager
+def in_mode(module: nn.Module, *, train: bool) -> Iterator[None]:
+    """Hold every submodule in training or in evaluation mode, nothing dropped in either; modes and rates come back at the end."""
+    # Flags are set one by one: an overridden train() may fold weights or freeze statistics as a side effect.
+    modes = [(submodule, submodule.training) for submodule in module.modules()]
+    rates: list[tuple[nn.Module, str, object]] = []
+    try:
+        for submodule, _ in modes:
+            submodule.training = train
+            for rate in _dropout_rates(submodule):
+                rates.append((submodule, rate, getattr(submodule, rate)))
+                setattr(submodule, rate, 0.0)
+                if not isinstance(submodule, nn.MultiheadAttention):
+                    submodule.training = False
+        yield
+    finally:
+        for submodule, mode in modes:
+            submodule.training = mode
+        for submodule, rate, value in rates:
+            setattr(submodule, rate, value)
+
+
+def _dropout_rates(submodule: nn.Module) -> list[str]:
+    if isinstance(submodule, _DropoutNd):
+        return ["p"]
+    if isinstance(submodule, nn.MultiheadAttention):
+        return ["dropout"]
+    # Stochastic depth has no class in torch; its modules elsewhere are parameter-free and keep a float drop_prob.
+    if isinstance(getattr(submodule, "drop_prob", None), float) and not any(True for _ in submodule.parameters()):
+        return ["drop_prob"]
+    return []
+
+
+@contextmanager
+def placed(
+    module: nn.Module,
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    copy: bool = False,
+    channels_last: bool = False,
+) -> Iterator[None]:
+    """Move the parameters and buffers of ``module`` to a device, floating type and memory layout for a while.
+
+    The tensors that it holds at the start, gradients included, are set aside and put back at the end, so nothing is rounded
+    by the journey, and with ``copy`` whatever happens to the values inside is forgotten.
+
+    Args:
+        module: a network with materialised parameters.
+        device: where to compute; None leaves each tensor where it is.
+        dtype: floating type of the floating tensors; None leaves it.
+        copy: work on copies even where nothing has to move.
+        channels_last: lay out tensors of four dimensions with the channels innermost.
+
+    Raises:
+        ProxyUsageError: a parameter is on the meta device and has no values to move.
+    """
+    parameters = [(parameter, parameter.data, parameter.grad) for parameter in module.parameters()]
+    buffers = [
+        (owner, name, buffer) for owner in module.modules() for name, buffer in owner._buffers.items() if buffer is not None
+    ]
+    if any(data.is_meta for _, data, _ in parameters):
+        raise ProxyUsageError("the module is on the meta device: materialise it first, for instance with to_empty()")
+
+    def moved(tensor: Tensor) -> Tensor:
+        layout = torch.channels_last if channels_last and tensor.dim() == 4 else torch.preserve_format
+        return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None, copy=copy, memory_format=layout)
+
+    moves = {id(buffer): moved(buffer) for _, _, buffer in buffers}
+    try:
+        for parameter, data, _ in parameters:
+            parameter.grad = None  # it must not outlive a change of its parameter's device or type
+            parameter.data = moved(data)
+        for owner, name, buffer in buffers:
+            owner._buffers[name] = moves[id(buffer)]
+        yield
+    finally:
+        for parameter, data, gradient in parameters:
+            parameter.data = data
+            parameter.grad = gradient
+        for owner, name, buffer in buffers:
+            owner._buffers[name] = buffer
+
+
+@contextmanager
+def prepared(
+    module: nn.Module,
+    *,
+    input_shape: Sequence[int],
+    batch: int = 64,
+    seed: int,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[Tensor]:
+    """A freshly initialised network and its batch of noise, on a device; the weights it had come back at the end.
+
+    Maps are laid out with the channels innermost: on processors convolutions, pools and norms of narrow networks then take less
+    than half the time.
+
+    Args:
+        module: any network; see :func:`proxies.measuring.initialise` for the values it gets.
+        input_shape: shape of one sample, such as ``(3, 224, 224)``.
+        batch: number of samples.
+        seed: decides weights and batch.
+        device: where to compute.
+        dtype: floating type of the network's arithmetic.
+
+    Yields:
+        The batch, shape ``(batch, *input_shape)``.
+    """
+    with placed(module, device=device, dtype=dtype, copy=True, channels_last=True):
+        initialise(module, seed)
+        inputs = input_batch(input_shape, batch, seed, device=device, dtype=dtype)
+        yield inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs
+
+
+def run(module: nn.Module, inputs: Tensor) -> Tensor:
+    """The network's output for a batch, checked to be logits.
+
+    Returns:
+        A tensor of shape ``(batch, classes)``.
+
+    Raises:
+        ProxyFailure: ``batch_norm_one_value`` where training-mode batch statistics have one value only, or
+            ``output_shape`` where the output is no ``(batch, classes)`` tensor.
+    """
+    try:
+        output = module(inputs)
+    except ValueError as error:
+        if "more than 1 value per channel" in str(error):
+            raise ProxyFailure("batch_norm_one_value", str(error)) from error
+        raise
+    if not isinstance(output, Tensor) or output.dim() != 2 or output.shape[0] != inputs.shape[0]:
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ProxyFailure("output_shape", f"expected logits of shape ({inputs.shape[0]}, classes), got {shape}")
+    return output

@@ -1,0 +1,1 @@
+"""The zero-cost (training-free) proxies, a family a file."""

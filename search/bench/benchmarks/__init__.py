@@ -1,0 +1,1 @@
+"""Referees: networks whose trained accuracies are known, one file each."""

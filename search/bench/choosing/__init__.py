@@ -1,0 +1,1 @@
+"""Choose an aggregate of scores on one half of the networks, and report it on the other."""

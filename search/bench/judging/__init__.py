@@ -1,0 +1,1 @@
+"""Hold scores against accuracies: correlations, aggregates, models, the papers' figures."""

@@ -1,0 +1,1 @@
+"""Score the networks of a benchmark, with a journal and a resume."""

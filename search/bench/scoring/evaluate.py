@@ -1,0 +1,95 @@
+"""Score one network of a benchmark by every proxy that is asked for. Runs in the worker."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+import proxies
+import uninas.compile
+from search.bench.scoring import pictures
+from search.bench.scoring.job import Job, Setup
+from search.workers.evaluate import guarded, prepare
+from search.workers.job import Outcome, outcome_of
+from uninas.spaces import nasbench201
+
+__all__ = ["NETWORKS", "Job", "evaluate", "prepare"]
+
+
+def _nasbench201(name: str, *, classes: int, input_shape: tuple[int, int, int], **network: Any) -> nn.Module:
+    channels, *size = input_shape
+    architecture = nasbench201.architecture(name, classes=classes, in_channels=channels, input_size=(size[0], size[1]), **network)
+    return uninas.compile.build(architecture)
+
+
+def _timm(name: str, *, classes: int, input_shape: tuple[int, int, int], **network: Any) -> nn.Module:
+    from search.bench.scoring.timm_networks import build
+
+    return build(name, classes=classes, input_shape=input_shape, **network)
+
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {"nasbench201": _nasbench201, "timm": _timm}
+"""Source -> builder(name, *, classes, input_shape, **network) -> module with logits (B, classes)."""
+
+
+def evaluate(job: Job, device: str = "cpu") -> Outcome:
+    """Build and score one network. Whatever Python raises becomes a failure with its reason.
+
+    Returns:
+        `scores` and `details` by label. `seconds`: CPU-seconds by label, and wall time of the stages "build" and "score".
+    """
+    return guarded(_score, job, device)
+
+
+def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
+    values: dict[str, float | Mapping[str, str]] = {}
+    details: dict[str, Mapping[str, Any]] = {}
+    seconds.update(build=0.0, score=0.0)
+    for name, setup in job.setups.items():
+        requests = {
+            label: proxies.Request(wanted.proxy, dict(wanted.options), wanted.samples, wanted.real)
+            for label, wanted in job.requests.items()
+            if wanted.setup == name
+        }
+        if not requests:
+            continue
+        shape = setup.input_shape or job.input_shape
+        clock = time.perf_counter()
+        module = NETWORKS[job.source](job.network, classes=job.classes, input_shape=shape, **setup.network)
+        seconds["build"] += time.perf_counter() - clock
+        clock = time.perf_counter()
+        measurement = proxies.measure(
+            module, requests,
+            input_shape=shape, batch=setup.batch, seed=setup.seed, repeats=setup.repeats, device=device, images=_images(setup),
+        )  # fmt: skip
+        seconds["score"] += time.perf_counter() - clock
+        values |= {label: _mean(repeated) for label, repeated in measurement.values.items()}
+        details |= {label: dict(found) for label, found in measurement.details.items() if found}
+        if setup.repeats > 1:
+            for label, repeated in measurement.values.items():
+                details[label] = {**details.get(label, {}), "repeats": [_plain(value) for value in repeated]}
+        seconds |= measurement.seconds
+    return outcome_of({label: values[label] for label in job.requests}, seconds, details)
+
+
+def _images(setup: Setup) -> proxies.Images | None:
+    if setup.pictures is None:
+        return None
+    inputs, targets = pictures.read(setup.pictures)
+    return proxies.Images(torch.tensor(inputs), torch.tensor(targets))
+
+
+def _mean(repeated: Sequence[float | proxies.ProxyFailure]) -> float | Mapping[str, str]:
+    """Average over initialisations; one failure is the failure of all."""
+    plain = [_plain(value) for value in repeated]
+    failure = next((value for value in plain if isinstance(value, Mapping)), None)
+    return failure or math.fsum(value for value in plain if isinstance(value, float)) / len(plain)
+
+
+def _plain(value: float | proxies.ProxyFailure) -> float | Mapping[str, str]:
+    return {"failed": str(value)} if isinstance(value, proxies.ProxyFailure) else float(value)

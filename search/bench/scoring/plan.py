@@ -1,0 +1,92 @@
+"""Which networks are scored, and by what: the part of a bench that is decided before any work."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from search.bench.scoring.job import Job, Request, Setup
+from uninas.errors import InputError
+
+STANDARD = "standard"
+LEFT_OUT = ("vkdnw_single", "vkdnw_norms")
+"""Raw proxies that are not scored unless asked for by name: the objective vkdnw_single orders by (aleph, vkdnw) just so, and
+vkdnw_norms is a variant that costs as much as vkdnw."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a benchmark: its number, its name, and (C, H, W) of its input."""
+
+    index: int
+    name: str
+    input_shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run scores.
+
+    Attributes:
+        source: a key of `search.bench.scoring.evaluate.NETWORKS`.
+        classes: outputs of every network.
+        networks: in the order in which they are scored.
+        setups: by name.
+        requests: by label.
+    """
+
+    source: str
+    classes: int
+    networks: Sequence[Network]
+    setups: Mapping[str, Setup]
+    requests: Mapping[str, Request]
+
+    def job(self, network: Network, labels: Iterable[str]) -> Job:
+        """Make the job that scores one network by some of the labels."""
+        requests = {label: self.requests[label] for label in labels}
+        used = {request.setup for request in requests.values()}
+        setups = {name: setup for name, setup in self.setups.items() if name in used}
+        return Job(network.index, network.name, self.source, self.classes, network.input_shape, setups, requests)
+
+    def revisions(self) -> dict[str, int]:
+        """Give the revision of each label's proxy; scores of one label are comparable where it is equal."""
+        import proxies  # torch
+
+        return {label: proxies.REVISIONS.get(request.proxy, 0) for label, request in self.requests.items()}
+
+
+def known_proxies() -> tuple[str, ...]:
+    """Give the names of all raw proxies, those first that a bench scores when nobody names any."""
+    import proxies  # torch: only where proxies are to be named
+
+    return tuple(name for name in proxies.PROXIES if name not in LEFT_OUT) + LEFT_OUT
+
+
+def chosen_proxies(text: str | None, option: str = "--proxies") -> tuple[str, ...]:
+    """Read names separated by commas, given as `option`; None stands for all.
+
+    A name of a population rank (`search.ranking.objective.OBJECTIVES`) stands for the raw scores that it is made of.
+
+    Raises:
+        InputError: no names, or unknown ones; the message names the nearest.
+    """
+    from search.ranking.objective import OBJECTIVES
+
+    known = known_proxies()
+    if text is None:
+        return tuple(name for name in known if name not in LEFT_OUT)
+    wanted = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
+    if not wanted:
+        raise InputError(f"{option}: expected names separated by commas; got none")
+    chosen: dict[str, None] = {}
+    for name in wanted:
+        if name in OBJECTIVES and name not in known:
+            chosen.update(dict.fromkeys(OBJECTIVES[name].proxies))
+        elif name in known:
+            chosen[name] = None
+        else:
+            near = difflib.get_close_matches(name, [*known, *OBJECTIVES], 1, cutoff=0.4)
+            hint = f", nearest is '{near[0]}'" if near else ""
+            raise InputError(f"{option}: expected some of {', '.join((*known, *OBJECTIVES))}; got '{name}'{hint}")
+    return tuple(chosen)

@@ -1,0 +1,130 @@
+"""`uninas diff`: what leads from one network to another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from uninas.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from search.engine.lineage import Lineage
+    from uninas.edits import Edit
+
+
+@click.command(name="diff")
+@click.argument("a", metavar="A")
+@click.argument("b", metavar="[B]", required=False)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE.svg", help="Write a picture of both instead of text.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
+    """Compare two networks: costs, stages, blocks, and the edits inside of every block that differs.
+
+    A and B are whatever `uninas show` takes: presets, architecture files, run folders, the reference's JSON, SPACE:TEXT.
+    With the folder of a search alone, the network it found is compared with the one it began with, and the edits that its journal
+    tells of are listed beside; of a search in a published space, the choices.
+
+    \b
+    uninas diff resnet50 resnext50_32x4d             what the papers changed
+    uninas diff runs/demo                            what a search changed
+    uninas diff runs/demo/best.json runs/demo/finalists/02.json
+    uninas diff a.json b.json --out diff.svg         both as a picture, changes in colour
+    uninas diff a.json b.json --json                 for programs
+
+    Networks are compared in canonical form, so it does not matter how they were written, and node numbers (%4) are those of that
+    form, as in the edits of a journal. + is new in B, − is gone from A, ~ has changed, → has moved. Edits of a few operations are
+    found as they were made; for large ones the shortest list of edits is approached, not promised.
+
+    Exit status, as of diff(1): 0 the networks are equal, 1 they differ, 2 trouble.
+    """
+    if out is not None and out.suffix.lower() != ".svg":
+        raise InputError(f"--out expects a file name that ends in .svg, came {str(out)!r}")
+    if out is not None and as_json:
+        raise InputError("expected --out or --json, came both")
+    from search.engine.lineage import lineage, space_of, start_of
+    from uninas.diff import diff
+    from uninas.source import load
+
+    history: Lineage | None
+    if b is None:
+        after = load(a)
+        if not Path(a).is_dir():
+            raise InputError(f"expected two networks, or the folder of a search alone, came {a!r} alone")
+        before, history = start_of(Path(a), after)
+        names = (f"start of {a}", a)
+    else:
+        before, after = load(a), load(b)
+        history = lineage(Path(b), after.digest) if Path(b).is_dir() else None
+        if history is not None and history.start != before.digest:
+            history = None  # the run's edits led to B from elsewhere
+        names = (a, b)
+    difference = diff(before, after)
+    if as_json:
+        edits = None if history is None else history.as_list()
+        click.echo(json.dumps({**difference.as_dict(), "journal": edits}))
+    elif out is not None:
+        from uninas.commands.show import write_whole
+        from uninas.drawing.diff_picture import draw_difference
+
+        write_whole(out, draw_difference(difference, names))
+        click.echo(f"wrote {out}")
+    else:
+        from uninas.commands.show import terminal
+        from uninas.drawing.diff_terminal import difference_lines
+
+        console = terminal()
+        for line in difference_lines(difference, names):
+            console.print(line)
+        if history is not None:
+            space = space_of(Path(b or a))
+            if space is not None:
+                _print_choices(console, [space.text(genotype) for genotype in history.genotypes if space.fault(genotype) is None])
+            else:
+                _print_history(console, history)
+    click.get_current_context().exit(0 if difference.equal else 1)
+
+
+def _print_choices(console: Console, texts: list[str]) -> None:
+    from rich.text import Text
+
+    count = len(texts)
+    console.print(Text(f"The journal: {count} genotype{'s' * (count != 1)} after the start's", "bold"))
+    for number, text in enumerate(texts, start=1):
+        console.print(Text.assemble((f"{number:>3} ", "bright_black"), text))
+
+
+_OF_STAGES = ("width", "add_stage", "remove_stage", "crossover_stage", "class_token")
+
+
+def _place(edit: Edit) -> str:
+    """Where an edit acts; stages and blocks are counted from 1 here."""
+    from uninas.edits.graphs import GRAPH_EDITS
+
+    stage = f"stage {edit.stage + 1}"
+    if edit.part != "block":
+        return f"{stage}, entry" if edit.part == "entry" else edit.part
+    if edit.kind in _OF_STAGES:
+        return stage
+    within = edit.kind in GRAPH_EDITS or edit.kind == "drop_subblock"
+    return f"{stage}, block {edit.block + 1}" + (f", S{edit.sub + 1}" if within else "")
+
+
+def _print_history(console: Console, history: Lineage) -> None:
+    from rich.text import Text
+
+    count = len(history.edits)
+    console.print(Text(f"The journal: {count} edit{'s' * (count != 1)} from the start", "bold"))
+    for number, edit in enumerate(history.edits, start=1):
+        details = []
+        for name, value in edit.arguments.items():
+            if name.endswith(("_stage", "_block")) and isinstance(value, int):
+                value += 1  # stages and blocks are counted from 1 here
+            if "\n" not in str(value):
+                details.append(f"{name.replace('_', ' ')} {value}")
+        line = Text.assemble((f"{number:>3} ", "bright_black"), f"{edit.kind:<13} {_place(edit)}")
+        console.print(line.append(f"  {', '.join(details)}", "bright_black"))

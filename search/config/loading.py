@@ -1,0 +1,287 @@
+"""From YAML to a checked `SearchConfig`, and back. The only file that knows OmegaConf.
+
+What is read: a YAML mapping of the keys in `search.config.schema`, or a Ray cluster file that carries that mapping under
+`metadata: {search: ...}`, so that one file both starts a cluster and says what to search on it.
+
+Every fault is an `InputError` of one line: what was expected, what came, where. Text such as ${oc.env:HOME} is refused
+and never resolved: a stored configuration must mean the same on every machine, and must hold no secret.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import re
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from search.config.schema import SearchConfig
+from search.config.validation import check
+from uninas.errors import InputError
+from uninas.spaces import SPACES
+
+
+def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
+    """Read a configuration file, apply `key=value` overrides (dotted keys, YAML values), check it.
+
+    Raises:
+        InputError: the file is missing, empty, no mapping, or holds or gets a key or value that cannot be.
+    """
+    source = str(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{source}: expected a search configuration (YAML); no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{source}: expected a search configuration (YAML); cannot read it: {error}") from None
+    return parse(text, overrides, source=source)
+
+
+def name(path: str | Path) -> str:
+    """Give the name of a configuration file that `load` has read: its cluster's in a cluster file, else the file's own."""
+    document = _mapping(Path(path).read_text(encoding="utf-8"), str(path))
+    cluster = document.get("cluster_name") if "metadata" in document else None
+    return cluster if isinstance(cluster, str) and re.fullmatch(r"[\w.-]+", cluster) else Path(path).stem
+
+
+def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>") -> SearchConfig:
+    """Do what `load` does, from the text itself; `source` names it in messages."""
+    document = _mapping(text, source)
+    values = _section(document, source)
+    _spell_out(values)
+    for override in overrides:
+        _apply(values, override)
+        _spell_out(values)
+    plain = _conform(values, SearchConfig, "", source)
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SearchConfig), plain))
+    except OmegaConfBaseException as error:
+        where = getattr(error, "full_key", None) or "?"
+        raise InputError(f"{source}: {where}: {str(error).splitlines()[0]}") from None
+    assert isinstance(config, SearchConfig)
+    check(config, source)
+    return config
+
+
+def to_yaml(config: SearchConfig) -> str:
+    """Write the whole configuration, defaults included, as YAML that `load` reads back to an equal one."""
+    return yaml.safe_dump(dataclasses.asdict(config), sort_keys=False)
+
+
+_YOUNGER = (
+    ("latency",),
+    ("objectives",),
+    ("budget", "latency_ms"),
+    ("space", "name"),
+    ("space", "file"),
+    ("space", "start"),
+    ("space", "sampler"),
+    ("space", "vocabulary"),
+    ("space", "prior"),
+)
+"""Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
+
+
+def digest(config: SearchConfig) -> str:
+    """Give the SHA-256 of all that decides what a run finds.
+
+    Left out are `evaluations`, which a resumed run may extend, and `pool`, which says who scores but not what. So is a key of
+    `_YOUNGER` at its default: a run that began before there was such a key found what it would find now.
+    """
+    decisive = {name: value for name, value in dataclasses.asdict(config).items() if name not in ("evaluations", "pool")}
+    defaults = dataclasses.asdict(SearchConfig())
+    for *path, last in _YOUNGER:
+        section, default = decisive, defaults
+        for name in path:
+            section, default = section[name], default[name]
+        if section[last] == default[last]:
+            del section[last]
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def _spell_out(values: dict[Any, Any]) -> None:
+    """Write the short forms `space: coatnet`, `space: mobilenetv2` and `vocabulary: uninas` as what they stand for, in place."""
+    short = values.get("space")
+    if isinstance(short, str):
+        values["space"] = {"name" if short in SPACES else "preset": short}
+    space = values.get("space")
+    if isinstance(space, dict) and isinstance(space.get("vocabulary"), str):
+        space["vocabulary"] = [space["vocabulary"]]
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader that refuses a key given twice, of which it would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is given twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _read_yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise InputError(f"{source}{where}: expected YAML; {error.problem}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{source}: expected YAML; {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{source}: expected YAML; it is nested too deep") from None
+
+
+def _mapping(text: str, source: str) -> dict[Any, Any]:
+    document = _read_yaml(text, source)
+    if document is None:
+        raise InputError(f"{source}: expected a YAML mapping of search keys; the file is empty")
+    if not isinstance(document, dict):
+        raise InputError(f"{source}: expected a YAML mapping of search keys; got {_describe(document)}")
+    return document
+
+
+def _section(document: dict[Any, Any], source: str) -> dict[Any, Any]:
+    """Find the search within the document: the document itself, or `metadata.search` of a cluster file."""
+    if "metadata" not in document:
+        return document
+    metadata = document["metadata"]
+    section = metadata.get("search") if isinstance(metadata, dict) else None
+    if not isinstance(section, dict):
+        raise InputError(f"{source}: expected the search keys under metadata.search; got {_describe(section)}")
+    return section
+
+
+def _apply(values: dict[Any, Any], override: str) -> None:
+    """Set one `a.b=value` in the nested mapping, in place."""
+    dotted, equals, text = override.partition("=")
+    if not equals or not dotted.strip():
+        raise InputError(f"override '{override}': expected key=value, for instance evaluations=200 or budget.params=5000000")
+    *path, last = dotted.strip().split(".")
+    for name in path:
+        inner = values.get(name)
+        if inner is None:
+            inner = values[name] = {}
+        if not isinstance(inner, dict):
+            raise InputError(f"override '{override}': expected {name} to be a mapping; the configuration has {_describe(inner)}")
+        values = inner
+    values[last] = text.strip() if _is_text(dotted, text) else _read_yaml(text, f"override '{override}'")
+
+
+def _is_text(dotted: str, text: str) -> bool:
+    """Whether an override's value is the text itself: 16:16:32 where text is expected is no number of base 60."""
+    hint: Any = SearchConfig
+    for name in dotted.strip().split("."):
+        options = [hint, *typing.get_args(hint)]
+        schema = next((option for option in options if dataclasses.is_dataclass(option)), None)
+        hint = None if schema is None else typing.get_type_hints(schema).get(name.strip())
+    plain = text.strip()
+    return hint in (str, str | None) and plain[:1] not in ("", '"', "'") and plain not in ("null", "~")
+
+
+def _conform(values: Mapping[Any, Any], schema: Any, prefix: str, source: str) -> dict[str, Any]:
+    """Check names and types of one level against its dataclass; give plain values of exactly the declared types."""
+    hints = typing.get_type_hints(schema)
+    result: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in hints:
+            raise InputError(f"{source}: {_unknown(prefix, name, hints)}")
+        result[name] = _value(value, hints[name], f"{prefix}{name}", source)
+    return result
+
+
+def _unknown(prefix: str, name: Any, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(str(name), list(known), 1, cutoff=0.0)
+    return f"unknown key '{prefix}{name}'; nearest known key is '{prefix}{near[0]}'"
+
+
+def _value(value: Any, hint: Any, where: str, source: str) -> Any:
+    _refuse_interpolation(value, where, source)
+    if where == "size":
+        value = _size(value)
+    options = [option for option in typing.get_args(hint) if option is not type(None)]
+    if isinstance(hint, types.UnionType):
+        if value is None:
+            return None
+        hint = options[0]
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise InputError(f"{source}: {where}: expected a mapping; got {_describe(value)}")
+        return _conform(value, hint, f"{where}.", source)
+    if hint is int:
+        return _integer(value, where, source)
+    if hint is float:
+        return _number(value, where, source)
+    if hint == list[str]:
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise InputError(f"{source}: {where}: expected a list of names; got {_describe(value)}")
+        return value
+    if hint == dict[str, float]:
+        if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+            raise InputError(f"{source}: {where}: expected a mapping of names to numbers; got {_describe(value)}")
+        return {name: _number(number, f"{where}.{name}", source) for name, number in value.items()}
+    if hint == list[int]:
+        if not isinstance(value, list):
+            raise InputError(f"{source}: {where}: expected a list of whole numbers; got {_describe(value)}")
+        return [_integer(item, f"{where}[{place}]", source) for place, item in enumerate(value)]
+    expected = {str: "text", bool: "true or false"}.get(hint, "a mapping")
+    if not isinstance(value, hint if isinstance(hint, type) else dict):
+        hint_of_quotes = ": put it in quotes" if hint is str and isinstance(value, int | float) else ""
+        raise InputError(f"{source}: {where}: expected {expected}; got {_describe(value)}{hint_of_quotes}")
+    return value
+
+
+def _size(value: Any) -> Any:
+    """Accept 224, [224, 224] and 224x224 for a size; anything else is left for the type check."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+)(?:x(\d+))?", value.strip())):
+        value = [int(match[1]), int(match[2] or match[1])]
+    return [value, value] if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _integer(value: Any, where: str, source: str) -> int:
+    number = _number(value, where, source, "a whole number")
+    if number != int(number):
+        raise InputError(f"{source}: {where}: expected a whole number; got {_describe(value)}")
+    return value if isinstance(value, int) else int(number)
+
+
+def _number(value: Any, where: str, source: str, expected: str = "a number") -> float:
+    number: float | None = None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str):  # YAML 1.1 reads 5.0e6 and 1e6, without a sign in the exponent, as text
+        try:
+            number = float(value)
+        except ValueError:
+            number = None
+    if number is None or not abs(number) < float("inf"):
+        raise InputError(f"{source}: {where}: expected {expected}; got {_describe(value)}")
+    return number
+
+
+def _refuse_interpolation(value: Any, where: str, source: str) -> None:
+    if isinstance(value, str) and "${" in value:
+        raise InputError(f"{source}: {where}: expected a plain value; got '{value}', and references are never resolved here")
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inner:
+        _refuse_interpolation(item, where, source)
+
+
+def _describe(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return f"a list of {len(value)}"
+    text = str(value)
+    return f"{'text' if isinstance(value, str) else type(value).__name__} '{text if len(text) <= 60 else text[:57] + '...'}'"

@@ -1,0 +1,180 @@
+"""What a configuration may say beyond its types: known names, possible numbers, options that have an effect."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from typing import NoReturn
+
+from search.algorithms import ALGORITHMS
+from search.config.schema import LatencyConfig, SearchConfig, SpaceConfig
+from search.ranking import objective
+from search.ranking.objective import COSTS, LATENCY, SCORE
+from uninas import edits
+from uninas.errors import InputError
+from uninas.spaces import SPACES
+
+ORDERS = ("ask", "completion")
+SAMPLERS = ("walk", "grammar")
+POOLS = ("serial", "ray")
+PRECISIONS = ("float32", "bfloat16", "float16")  # those of proxies.measuring.timing, which only a worker imports
+SMALLEST_SIZE = 32  # pixels: the presets halve the resolution five times
+SMALLEST_CHOSEN_SIZE = 8  # pixels, for a space of choices; the smallest images that any is known for have 16
+GRAPH_KEYS = ("widths", "depths", "stem", "nodes_per_subblock", "random_edits", "sampler", "vocabulary", "prior")
+"""Of space: about the universal graph space only."""
+
+
+def check(config: SearchConfig, source: str) -> None:
+    """Raise `InputError` for what cannot be run, naming the key, what it may be and what came."""
+
+    def refuse(where: str, expected: str, got: object) -> NoReturn:
+        raise InputError(f"{source}: {where}: expected {expected}; got {got}")
+
+    def known(where: str, value: str, names: Iterable[str]) -> None:
+        names = sorted(names)
+        if value not in names:
+            near = difflib.get_close_matches(value, names, 1, cutoff=0.4)
+            refuse(where, f"one of {', '.join(names)}", f"'{value}'" + (f", nearest is '{near[0]}'" if near else ""))
+
+    def at_least(where: str, value: float | None, least: float) -> None:
+        if value is not None and value < least:
+            refuse(where, f"at least {least}", value)
+
+    known("algorithm", config.algorithm, ALGORITHMS)
+    known("latency.precision", config.latency.precision, PRECISIONS)
+    known("order", config.order, ORDERS)
+    known("pool.kind", config.pool.kind, POOLS)
+    known("space.sampler", config.space.sampler, SAMPLERS)
+    try:
+        objective.find(config.objective)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+
+    for name, value in (
+        ("evaluations", config.evaluations),
+        ("window", config.window),
+        ("classes", config.classes),
+        ("batch", config.batch),
+        ("repeats", config.repeats),
+        ("pool.workers", config.pool.workers),
+        ("pool.batch", config.pool.batch),
+        ("finalists.count", config.finalists.count),
+        ("finalists.seeds", config.finalists.seeds),
+        ("space.nodes_per_subblock", config.space.nodes_per_subblock),
+        ("proxies.micro_batch", config.proxies.micro_batch),
+        ("proxies.probes", config.proxies.probes),
+        ("latency.batch", config.latency.batch),
+        ("latency.runs", config.latency.runs),
+    ):
+        at_least(name, value, 1)
+    at_least("space.random_edits", config.space.random_edits, 0 if config.space.sampler == "grammar" else 1)
+    at_least("seed", config.seed, 0)
+    at_least("pool.min_workers", config.pool.min_workers, 0)
+    at_least("latency.warmup", config.latency.warmup, 0)
+    for name, value in asdict(config.budget).items():
+        if name == LATENCY and value is not None and value <= 0:
+            refuse(f"budget.{name}", "more than 0 milliseconds, or null", value)
+        if value is not None and value <= 0:
+            refuse(f"budget.{name}", "at least 1 (no network fits into less)", value)
+    for name in ("widths", "depths", "stem"):
+        for value in getattr(config.space, name) or ():
+            at_least(f"space.{name}", value, 1)
+
+    if len(config.size) != 2:
+        refuse("size", "one number, or a height and a width", config.size)
+    chosen = config.space.name is not None or config.space.file is not None
+    smallest, why = (SMALLEST_CHOSEN_SIZE, "") if chosen else (SMALLEST_SIZE, " (five halvings)")
+    if min(config.size) < smallest:
+        refuse("size", f"at least {smallest} pixels each way{why}", f"{config.size[0]}x{config.size[1]}")
+    _check_space(config.space, chosen, refuse, known)
+    if not 0 <= config.proxies.smoothing < 1:
+        refuse("proxies.smoothing", "a number in [0, 1)", config.proxies.smoothing)
+
+    pool = config.pool
+    if pool.gpus_per_worker < 0 or (pool.gpus_per_worker > 1 and pool.gpus_per_worker % 1):
+        refuse("pool.gpus_per_worker", "0, a fraction of one, or a whole number", pool.gpus_per_worker)
+    if pool.deadline_s is not None and pool.deadline_s <= 0:
+        refuse("pool.deadline_s", "more than 0 seconds, or null", pool.deadline_s)
+    if pool.min_workers is not None and pool.min_workers > pool.workers:
+        refuse("pool.min_workers", f"at most pool.workers, {pool.workers}", pool.min_workers)
+    if pool.kind == "serial" and (pool.workers != 1 or pool.gpus_per_worker or pool.address is not None):
+        refuse("pool", "kind ray beside workers, gpus_per_worker or address", "kind serial, which has one worker: this process")
+    if config.finalists.count > config.evaluations:
+        refuse("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
+    _check_edits(config, source)
+    _check_options(config, source)
+    _check_objectives(config, source)
+
+
+def _check_space(
+    space: SpaceConfig, chosen: bool, refuse: Callable[..., NoReturn], known: Callable[[str, str, Iterable[str]], None]
+) -> None:
+    """One way to name a space, and only keys that mean something beside it; `chosen`: a space of choices."""
+    ways = ("preset", "architecture", "name", "file")
+    given = [way for way in ways if getattr(space, way) is not None]
+    if len(given) != 1:
+        refuse("space", f"one of {', '.join(ways[:-1])} and {ways[-1]}", " and ".join(given) or "none")
+    if space.name is not None:
+        known("space.name", space.name, SPACES)
+    if len(space.stem) != 2:
+        refuse("space.stem", "two widths", space.stem)
+    changed = [key for key in GRAPH_KEYS if getattr(space, key) != getattr(SpaceConfig(), key)]
+    if chosen and changed:
+        refuse("space", f"no {', '.join(changed)} beside {given[0]}, whose space has none", "them")
+    if space.architecture is not None and set(changed) & {"widths", "depths", "stem"}:
+        refuse("space", "widths, depths and stem beside a preset only", "them beside space.architecture")
+    if space.start is not None and not chosen:
+        refuse("space.start", "it beside name or file, whose genotypes it is one of", f"it beside {given[0]}")
+
+
+def _check_edits(config: SearchConfig, source: str) -> None:
+    where = "space.vocabulary"
+    try:
+        edits.vocabulary(config.space.vocabulary)
+        where = "space.prior"
+        prior = edits.prior_of(config.space.prior)
+    except InputError as error:
+        raise InputError(f"{source}: {where}: {error}") from None
+    if config.algorithm_options.get("crossover") and not any(prior[kind] for kind in edits.CROSSOVERS):
+        raise InputError(
+            f"{source}: space.prior: expected a weight above 0 for {' or '.join(edits.CROSSOVERS)} beside "
+            "algorithm_options.crossover; got 0 for both"
+        )
+
+
+def _check_objectives(config: SearchConfig, source: str) -> None:
+    def refuse(expected: str, got: object) -> NoReturn:
+        raise InputError(f"{source}: objectives: expected {expected}; got {got}")
+
+    names, known = config.objectives, (SCORE, *COSTS)
+    if names is None:
+        names = list(ALGORITHMS[config.algorithm].objectives)
+    elif not ALGORITHMS[config.algorithm].objectives:
+        refuse(f"none beside algorithm {config.algorithm} (pareto has several)", ", ".join(names))
+    elif SCORE not in names or len(names) < 2:
+        refuse(f"{SCORE} (the objective) and at least one of {', '.join(COSTS)}", ", ".join(names) or "none")
+    for place, name in enumerate(names):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, cutoff=0.4)
+            refuse(f"names among {', '.join(known)}", f"'{name}'" + (f", nearest is '{near[0]}'" if near else ""))
+        if name in names[:place]:
+            refuse("each name once", f"{name} twice")
+    if config.latency != LatencyConfig() and LATENCY not in names and config.budget.latency_ms is None:
+        raise InputError(
+            f"{source}: latency: expected {LATENCY} among objectives, or budget.{LATENCY}, else nothing is measured; got neither"
+        )
+
+
+def _check_options(config: SearchConfig, source: str) -> None:
+    options = ALGORITHMS[config.algorithm].options
+    for name, value in config.algorithm_options.items():
+        where = f"algorithm_options.{name}"
+        if name not in options:
+            raise InputError(f"{source}: {where}: {config.algorithm} knows {', '.join(options) or 'no options'}; got '{name}'")
+        number, default = isinstance(value, int | float) and not isinstance(value, bool), options[name]
+        if isinstance(default, float):
+            if not number or not 0 <= value <= 1:
+                raise InputError(f"{source}: {where}: expected a share from 0 to 1; got {value!r}")
+        elif not number or isinstance(value, float) or value < min(default, 1):
+            raise InputError(f"{source}: {where}: expected a whole number of at least {min(default, 1)}; got {value!r}")

@@ -1,0 +1,60 @@
+"""What a configuration says that will not do what its user may think: warnings, told when a run begins. It runs all the same."""
+
+from __future__ import annotations
+
+from search.algorithms import ALGORITHMS
+from search.config import latency
+from search.config.schema import ProxyConfig, SearchConfig, SpaceConfig
+from search.ranking.objective import SPECTRA, find
+from uninas.edits import CROSSOVERS
+
+STRAGGLER = 10  # a window of fewer a worker lets a candidate of so many times the mean time hold the others up
+MANY_WORKERS = 32  # fewer seldom meet a straggler
+_SAMPLES = ("random", "aging_evolution")  # algorithms that draw samples of the space, all of them or the first
+
+
+def warnings(config: SearchConfig) -> list[str]:
+    """Every warning, a line each."""
+    window = config.window or ALGORITHMS[config.algorithm].window
+    found = window_warnings(config.pool.workers, window, config.order, config.evaluations, learns=config.algorithm != "random")
+    population = {**ALGORITHMS[config.algorithm].options, **config.algorithm_options}.get("population", 0)
+    if population >= config.evaluations:
+        found.append(f"warning: a population of {population} holds all {config.evaluations} candidates: nothing is ever selected")
+    return [*found, *(f"warning: {said}" for said in _without_effect(config)), *latency.warnings(config)]
+
+
+def _without_effect(config: SearchConfig) -> list[str]:
+    """Keys that were given and that nothing reads."""
+    space, found = config.space, []
+    if config.algorithm not in _SAMPLES and not config.baseline:
+        given = [f"space.{name}" for name in ("sampler", "random_edits") if getattr(space, name) != getattr(SpaceConfig(), name)]
+        if given:
+            found.append(f"no effect of {' and '.join(given)}: {config.algorithm} without baseline draws no random samples")
+    if not config.algorithm_options.get("crossover"):
+        given = [f"space.prior.{kind}" for kind in CROSSOVERS if space.prior.get(kind)]
+        if given:
+            found.append(f"no effect of {' and '.join(given)}: algorithm_options.crossover is 0")
+    if not set(find(config.objective).proxies) & set(SPECTRA):
+        given = [f"proxies.{name}" for name, value in vars(config.proxies).items() if value != getattr(ProxyConfig(), name)]
+        if given:
+            found.append(f"no effect of {' and '.join(given)}: {config.objective} has no score of a Fisher spectrum")
+    return found
+
+
+def window_warnings(workers: int, window: int, order: str, evaluations: int, *, learns: bool = True) -> list[str]:
+    """Say what a window does to so many workers and evaluations that its user may not want.
+
+    W asks in ask order take at least as long as the longest of W candidates, since an ask behind them waits for it: so n workers
+    are kept busy where W >= n x longest / mean (docs/benchmarks/simulator.md).
+    """
+    warnings = []
+    said = f"warning: {workers} workers, but a window of {window}"
+    cure = f"raise window to workers x longest / mean time, or set order=completion and window={workers}"
+    if workers > window:
+        found = f"{said}: more than {window} are never busy"
+        warnings.append(f"{found}, in ask order far fewer: {cure}" if order == "ask" else f"{found}: raise window to {workers}")
+    elif order == "ask" and workers >= MANY_WORKERS and window < STRAGGLER * workers:
+        warnings.append(f"{said} in ask order: all wait for a candidate of {window / workers:.1f} times the mean time: {cure}")
+    if learns and 1 < evaluations <= window:
+        warnings.append(f"warning: a window of {window} and {evaluations} evaluations: none is asked after a result was seen")
+    return warnings

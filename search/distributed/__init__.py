@@ -1,0 +1,1 @@
+"""All that touches Ray: the pool of actors, their cluster, metrics, Tune, sweeps of many searches."""

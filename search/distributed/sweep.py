@@ -1,0 +1,222 @@
+"""Several searches as trials of Ray Tune: one trial is one whole search, in a process of its own on one processor core.
+
+    plan = expand("search.yaml", ["budget.params=400000,600000"], seeds=range(3))      six searches
+    begin(Path("runs/sweep"), plan); run(Path("runs/sweep"), note=print)               each in a run folder under it
+
+RUNS/sweep.json     the searches: names and overrides
+RUNS/<name>/        a run folder each, as `uninas search` leaves it
+RUNS/results.csv    a row a search
+
+Nothing of Tune is kept: every search is resumed from its own journal, and one that is complete is left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, final
+
+from ray import tune
+
+from search.config import loading as configuration
+from uninas.errors import InputError
+from uninas.runtime import ray_local
+from uninas.runtime.files import read_run_json, write_json, write_text
+
+__all__ = ["Plan", "begin", "expand", "read", "rows", "run", "write_results"]
+
+FILE, FORMAT, VERSION = "sweep.json", "uninas-sweep", 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The searches of a sweep: the configuration file, and by name the overrides of each."""
+
+    config: str
+    searches: dict[str, list[str]]
+
+
+def expand(config: str, words: Sequence[str], seeds: Iterable[int]) -> Plan:
+    """Make every combination of seeds and of the values of `key=v1,v2`; a value in brackets is one.
+
+    Every search scores in its own process: its pool is the serial one, whatever the configuration asks for.
+
+    Raises:
+        InputError: a combination that cannot be run, see `search.config.loading.load`.
+    """
+    axes = [[f"seed={seed}" for seed in seeds]]
+    for word in words:
+        key, equals, text = word.partition("=")
+        values = [text] if not equals or text.startswith(("[", "{")) else text.split(",")
+        axes.append([f"{key}{equals}{value}" for value in values])
+    searches = {}
+    varied = [place for place, axis in enumerate(axes) if len(axis) > 1 or place == 0]
+    for number, overrides in enumerate(itertools.product(*axes)):
+        deadline = configuration.load(config, overrides).pool.deadline_s
+        pool = "pool={kind: serial, deadline_s: " + ("null" if deadline is None else f"{deadline:g}") + "}"
+        settled = configuration.load(config, [*overrides, pool])
+        assert settled.pool.kind == "serial"
+        label = "-".join(re.sub(r"[^\w.]+", "", overrides[place].rpartition(".")[2]) for place in varied)
+        searches[f"{number:03}-{label}"] = [*overrides, pool]
+    return Plan(str(Path(config).absolute()), searches)
+
+
+def begin(folder: Path, plan: Plan) -> None:
+    """Make the folder of a sweep.
+
+    Raises:
+        InputError: it exists, or the disk refuses.
+    """
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise InputError(
+            f"{folder}: expected a new folder; it exists: go on with uninas sweep --resume, or give another --out"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{folder}: cannot create the folder: {error.strerror}") from None
+    write_json(folder / FILE, {"format": FORMAT, "version": VERSION, **asdict(plan)})
+
+
+def read(folder: Path) -> Plan:
+    """Read the plan of a sweep back.
+
+    Raises:
+        InputError: there is none, or another version's.
+    """
+    data = read_run_json(folder, FILE, place="the folder of a sweep", content="its searches")
+    try:
+        if (data["format"], data["version"]) != (FORMAT, VERSION) or not all(
+            re.fullmatch(r"[\w.-]+", name) for name in data["searches"]
+        ):
+            raise ValueError("another format, or names that are none")
+        return Plan(data["config"], data["searches"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{folder / FILE}: expected the searches of a sweep, version {VERSION}; {error}") from None
+
+
+def run(folder: Path, *, concurrent: int | None = None, note: Callable[[str], None] = lambda text: None) -> dict[str, str]:
+    """Bring every search to its end; gives by name why those that failed did.
+
+    Args:
+        folder: of the sweep.
+        concurrent: searches at a time; None for one a core.
+        note: told what a person may want to know.
+
+    Raises:
+        InputError: no sweep.
+        KeyboardInterrupt: after Ctrl-C; no process stays, and the sweep can be resumed.
+    """
+    plan = read(folder)
+    left = [name for name in plan.searches if not _complete(folder / name)]
+    if not left:
+        return {}
+    note(f"{len(left)} of {len(plan.searches)} searches to go; starting Ray on this machine (about ten seconds)")
+    ray_local.silence_tune()
+    slots = concurrent or ray_local.cores()
+    local = ray_local.start(cpus=max(slots, ray_local.cores()))
+    listener = _Listener(note)
+    try:
+        tuner = tune.Tuner(
+            tune.with_resources(_search, {"cpu": 1}),
+            param_space={
+                "name": tune.grid_search(left), "folder": str(folder.absolute()), "config": plan.config,
+                "searches": plan.searches, "output": str(local.folder), "cwd": os.getcwd(),
+            },
+            tune_config=tune.TuneConfig(max_concurrent_trials=slots, reuse_actors=True),
+            run_config=tune.RunConfig(name="sweep", storage_path=str(local.folder / "tune"), verbose=0, callbacks=[listener]),
+        )  # fmt: skip
+        tuner.fit()
+    finally:
+        local.close()
+    if any(name not in listener.failed and not _complete(folder / name) for name in left):
+        raise KeyboardInterrupt
+    return listener.failed
+
+
+@final
+class _Listener(tune.Callback):
+    """Hears of every search that ended."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self.failed: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles callbacks, into the folder that ends with Ray, and nobody reads them back."""
+        return {}
+
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
+        """A search ended, well or not."""
+        if result["code"]:
+            self.failed[result["name"]] = result["said"]
+        self._note(f"{result['name']}  {'failed: ' + result['said'] if result['code'] else 'complete'}")
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The process that watched a search died."""
+        self.failed[trial.config["name"]] = "its process died"
+        self._note(f"{trial.config['name']}  failed: its process died")
+
+
+def _search(settings: dict[str, Any]) -> None:
+    """The trial: `uninas search`, begun or resumed.
+
+    What it says goes into Ray's folder: who writes there is ended with Ray, however that ends.
+    """
+    name = settings["name"]
+    run_folder = Path(settings["folder"]) / name
+    words = ["--resume", str(run_folder)]
+    if not ((run_folder / "config.yaml").is_file() and (run_folder / "journal.jsonl").is_file()):
+        shutil.rmtree(run_folder, ignore_errors=True)  # a kill came before its first candidate
+        words = [settings["config"], *settings["searches"][name], "--out", str(run_folder)]
+    said = Path(settings["output"]) / f"{name}.txt"
+    with said.open("wb") as output:
+        code = subprocess.call(
+            [sys.executable, "-m", "uninas.cli", "search", *words],
+            cwd=settings["cwd"],  # not Tune's folder: a configuration names files from where the user stands
+            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+        )  # fmt: skip
+    lines = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    tune.report({"name": name, "code": code, "said": lines[-1] if lines else f"it ended with {code}"})
+
+
+def _complete(run_folder: Path) -> bool:
+    if not (run_folder / "run.json").is_file():
+        return False
+    found = read_run_json(run_folder, "run.json", place="the run folder of a search", content="what a search writes")
+    return isinstance(found, dict) and found.get("status") == "complete"
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """Give a row a search: its name, overrides, candidates, and of its best network digest, costs and scores on fresh seeds."""
+    found = []
+    for name, overrides in read(folder).searches.items():
+        row: dict[str, Any] = {"search": name, "overrides": " ".join(overrides[:-1]), "status": "unfinished"}
+        if _complete(folder / name):
+            data = read_run_json(folder / name, "run.json", place="the run folder of a search", content="what a search writes")
+            best = data["best"]
+            row |= {"status": "complete", "candidates": data["counts"]["search"]["done"], "digest": best["digest"]}
+            row |= {"objective": data["objective"], **best["cost"], **best["mean"]}
+        found.append(row)
+    return found
+
+
+def write_results(folder: Path) -> list[dict[str, Any]]:
+    """Write results.csv; gives its rows."""
+    found = rows(folder)
+    stream = io.StringIO()
+    columns = list(dict.fromkeys(name for row in found for name in row))
+    table = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+    table.writeheader()
+    table.writerows(found)
+    write_text(folder / "results.csv", stream.getvalue())
+    return found

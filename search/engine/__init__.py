@@ -1,0 +1,1 @@
+"""Run a search from its first ask to its artifacts: phases, finalists, Pareto front, resume."""

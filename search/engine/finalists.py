@@ -1,0 +1,129 @@
+"""The end of a search: the best candidates, scored again on seeds that the search never saw, and ranked anew.
+
+Whoever is best of a thousand noisy scores is partly lucky. So each finalist's raw scores are averaged over fresh seeds
+only, the average takes the finalist's place in the final population, and the ranks of that population decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search.algorithms import derive
+from search.algorithms.candidate import Candidate, Space
+from search.engine.phase import Entry
+from search.journal.journal import read
+from search.ranking.objective import Objective, Scores
+
+
+@dataclass(frozen=True)
+class Rescore:
+    """One finalist's raw scores on one fresh seed, as journalled; failed proxies are left out."""
+
+    digest: str
+    repeat: int
+    seed: int
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A finalist after rescoring.
+
+    Attributes:
+        entry: the candidate and its raw scores in the search.
+        place: 1 for the best of the final population.
+        value: the objective's value within the final population.
+        mean: raw scores averaged over the fresh seeds; a proxy that failed on any seed has none.
+        spread: sample standard deviation over the fresh seeds, where there are two or more.
+        rescores: each seed's scores.
+    """
+
+    entry: Entry
+    place: int
+    value: float
+    mean: Mapping[str, float]
+    spread: Mapping[str, float]
+    rescores: Sequence[Rescore]
+
+
+def fresh_seeds(seed: int, count: int) -> list[int]:
+    """Derive the seeds of the rescoring from the run's seed."""
+    return [derive(seed, "rescore", repeat) for repeat in range(count)]
+
+
+def choose(entries: Sequence[Entry], objective: Objective, count: int) -> list[Entry]:
+    """Give the best `count` candidates by the objective among all of them, best first, ties to the older.
+
+    A candidate without any score is never chosen.
+    """
+    values = objective.rank([entry.scores for entry in entries])
+    order = sorted(range(len(entries)), key=lambda place: (-round(float(values[place]), 9), entries[place].index))
+    return [entries[place] for place in order if entries[place].scores][:count]
+
+
+def settle(
+    entries: Sequence[Entry], finalists: Sequence[Entry], rescores: Iterable[Rescore], objective: Objective
+) -> list[Finalist]:
+    """Place the averaged finalists in the final population; give them best first, ties to the older."""
+    by_digest: dict[str, list[Rescore]] = {}
+    for rescore in rescores:
+        by_digest.setdefault(rescore.digest, []).append(rescore)
+    averages = {entry.digest: _average(by_digest.get(entry.digest, []), objective) for entry in finalists}
+    population: list[Scores] = [averages[entry.digest][0] if entry.digest in averages else entry.scores for entry in entries]
+    values = objective.rank(population)
+    value_of = {entry.digest: float(value) for entry, value in zip(entries, values, strict=True)}
+    better = np.sort(-np.round(values, 9))
+    result = []
+    for entry in sorted(finalists, key=lambda entry: (-round(value_of[entry.digest], 9), entry.index)):
+        mean, spread = averages[entry.digest]
+        value = value_of[entry.digest]
+        place = int(np.searchsorted(better, -np.round(value, 9))) + 1
+        result.append(Finalist(entry, place, value, mean, spread, by_digest.get(entry.digest, [])))
+    return result
+
+
+def _average(rescores: Sequence[Rescore], objective: Objective) -> tuple[dict[str, float], dict[str, float]]:
+    mean, spread = {}, {}
+    for name in objective.proxies:
+        values = [rescore.scores[name] for rescore in rescores if name in rescore.scores]
+        if values and len(values) == len(rescores):
+            mean[name] = float(np.mean(values))
+            if len(values) > 1:
+                spread[name] = float(np.std(values, ddof=1))
+    return mean, spread
+
+
+def rebuild(journal: Path, space: Space, digests: Iterable[str], phase: str = "search") -> dict[str, Candidate]:
+    """Make architectures again from the journal alone: from a start, edit by edit, down to each digest.
+
+    So a search of any length keeps no architecture that its algorithm does not need. Reads the journal twice.
+
+    Raises:
+        ValueError: the edits no longer give the digests they gave then.
+    """
+    made = {start.digest: start for start in space.starts()}
+    parents = {record["digest"]: record["parent"] for record in _candidates(journal, phase)}
+    needed: set[str] = set()
+    for digest in digests:
+        while digest not in made and digest not in needed:
+            needed.add(digest)
+            digest = parents[digest]
+    records = {record["digest"]: record for record in _candidates(journal, phase) if record["digest"] in needed}
+    for digest in sorted(needed, key=lambda digest: records[digest]["index"]):  # a parent was asked before its child
+        record = records[digest]
+        candidate = space.replay(made[record["parent"]], record["edit"])
+        if candidate.digest != digest:
+            raise ValueError(
+                f"{journal}: candidate {record['index']}: expected {digest[:12]} from its edit; got {candidate.digest[:12]}"
+            )
+        made[digest] = candidate
+    return {digest: made[digest] for digest in digests}
+
+
+def _candidates(journal: Path, phase: str) -> Iterable[dict[str, Any]]:
+    return (record for record in read(journal) if record["kind"] == "candidate" and record["phase"] == phase)

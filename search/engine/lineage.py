@@ -1,0 +1,156 @@
+"""Where a network of a run came from: what in the run's journal leads from its start to it.
+
+The journal is read as the file that it is (docs/guides/search.md): a line a candidate, with its parent's digest and the edit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from uninas.canonical import canonicalise
+from uninas.edits import Edit, Limits, Rejection, apply
+from uninas.errors import InputError
+from uninas.graph import Architecture
+from uninas.source import load
+from uninas.spaces import SPACES, ChoiceSpace, Genotype
+from uninas.spaces.choices import canonical_network
+from uninas.text import from_document
+
+_NO_LIMITS = Limits(nodes_per_subblock=1 << 20, blocks_per_stage=1 << 20, smallest_width=1, largest_width=1 << 20)
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What leads to one of a run's networks, in order.
+
+    Attributes:
+        start: digest of the network that it began with.
+        edits: of the universal graph space.
+        sample: the network that it began with, where that was drawn whole and the journal carries it.
+        genotypes: of a space of choices, from the first that is not the start to the network's own.
+    """
+
+    start: str
+    edits: tuple[Edit, ...] = ()
+    sample: Architecture | None = None
+    genotypes: tuple[Genotype, ...] = ()
+
+    def as_list(self) -> list[dict[str, Any]]:
+        """The steps as JSON data."""
+        return [edit.as_dict() for edit in self.edits] + [{"genotype": genotype} for genotype in self.genotypes]
+
+
+def lineage(run: Path, digest: str) -> Lineage | None:
+    """Where the network of that digest came from; None where the folder has no journal, or the journal no such network.
+
+    Raises InputError for a line that is no record.
+    """
+    path = run / "journal.jsonl"
+    if not path.is_file():
+        return None
+    made = _candidates(path)
+    if digest not in made:
+        return None
+    edits: list[Edit] = []
+    genotypes: list[Genotype] = []
+    seen = set()
+    while digest in made and digest not in seen:
+        seen.add(digest)
+        parent, edit = made[digest]
+        if parent is None:
+            break
+        if "genotype" in edit:
+            genotypes.insert(0, edit["genotype"])
+        else:
+            steps = edit.get("edits", [edit])
+            edits[:0] = [Edit.from_dict(step) for step in steps]
+        if "architecture" in edit:  # drawn whole: the parent is one in name only
+            sample = canonicalise(from_document(edit["architecture"], f"{path}, sample {digest[:12]}"))
+            return Lineage(sample.digest, tuple(edits), sample)
+        digest = parent
+    return Lineage(digest, tuple(edits), None, tuple(genotypes))
+
+
+def _candidates(path: Path) -> dict[str, tuple[str | None, dict[str, Any]]]:
+    """(parent, edit) of every candidate of a journal, by digest."""
+    made: dict[str, tuple[str | None, dict[str, Any]]] = {}
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.endswith("\n"):
+                break  # being written
+            try:
+                record = json.loads(line)
+                if record["kind"] == "candidate":
+                    parent, edit = record["parent"], record["edit"]
+                    if parent is not None and not isinstance(edit, dict):
+                        raise TypeError
+                    made.setdefault(record["digest"], (parent, edit))
+            except (ValueError, TypeError, KeyError):
+                raise InputError(f"{path}, line {number}: expected a record of a search, came {line[:40].strip()!r}") from None
+    return made
+
+
+def start_of(run: Path, end: Architecture) -> tuple[Architecture, Lineage]:
+    """The network that a run began with, and how it led to `end`, a network of that run.
+
+    The folder says which: a sample that its journal carries, start.json, or the preset or published space of config.yaml. It is
+    checked: the journal's edits must lead from it to `end`.
+
+    Raises InputError where the folder does not say, or the edits lead elsewhere.
+    """
+    found = lineage(run, end.digest)
+    if found is None:
+        raise InputError(f"{run}: expected the folder of a search whose journal has its best network; give two networks instead")
+    start = found.sample or _stored_start(run, end)
+    reached = start
+    for edit in found.edits:
+        child = apply(reached, edit, _NO_LIMITS)
+        if isinstance(child, Rejection):
+            raise InputError(f"{run}: expected the journal's edits to apply to its start; {edit.kind}: {child.detail}")
+        reached = child
+    if start.digest != found.start:
+        raise InputError(f"{run}: expected a start of digest {found.start[:12]}, as in its journal, came {start.digest[:12]}")
+    if not found.genotypes and reached.digest != end.digest:
+        raise InputError(
+            f"{run}: expected the journal's edits to lead to {end.digest[:12]}, its best; they gave {reached.digest[:12]}"
+        )
+    return start, found
+
+
+def space_of(run: Path) -> ChoiceSpace | None:
+    """The published space of choices that a run searched; None where it was another: a user's own is code and not run here."""
+    return SPACES.get(str(_configured_space(run).get("name")))
+
+
+def _configured_space(run: Path) -> Mapping[str, Any]:
+    """`space` of the run's config.yaml; nothing where it does not say."""
+    import yaml
+
+    try:
+        space = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["space"]
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return {}
+    return space if isinstance(space, dict) else {}
+
+
+def _stored_start(run: Path, end: Architecture) -> Architecture:
+    if (run / "start.json").is_file():
+        return canonicalise(load(run / "start.json"))
+    from uninas.networks.catalogue import preset
+
+    space = _configured_space(run)
+    if space.get("file") is not None:
+        raise InputError(f"{run}: its space is a Python file, which is not run to compare networks; give two networks instead")
+    chosen = space_of(run)
+    if chosen is not None:
+        genotype = chosen.start() if space.get("start") is None else chosen.parse(str(space["start"]))
+        return canonical_network(chosen, genotype, end.classes, end.input_size)
+    if not isinstance(space.get("preset"), str):
+        expected = "a start.json, or a config.yaml with space.preset or a published space.name"
+        raise InputError(f"{run}: expected {expected}; give two networks instead")
+    shape = {key: space[key] for key in ("widths", "depths", "stem") if space.get(key)}
+    return canonicalise(preset(space["preset"], classes=end.classes, input_size=end.input_size, **shape))

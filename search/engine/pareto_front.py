@@ -1,0 +1,82 @@
+"""The Pareto front of a search: the candidates that no other one beats in every objective. It follows from the journal alone.
+
+"score" is the rank by the configured objective among all candidates of the search, as for best.json; so the front of an
+unfinished run is that of its journal so far. Costs, counted or measured, are minimised as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from search.config.latency import objectives_of, timing_of
+from search.config.schema import SearchConfig
+from search.engine.finalists import choose
+from search.engine.phase import Entry
+from search.ranking.dominance import first_front, spread
+from search.ranking.objective import LATENCY, SCORE, Objective
+from search.ranking.ranks import ranks
+
+
+@dataclass(frozen=True)
+class Member:
+    """A candidate of the front.
+
+    Attributes:
+        entry: the candidate with its raw scores and its costs.
+        place: by the objective among all candidates, 1 is the best; equals share the best of their places.
+        value: the objective's value within the population of all candidates.
+        point: what dominance compares, every column to be minimised, in the order of the objectives.
+    """
+
+    entry: Entry
+    place: int
+    value: float
+    point: tuple[float, ...]
+
+
+def costs_wanted(config: SearchConfig) -> tuple[str, ...]:
+    """Name the costs that have to be kept with each candidate for the end of the run."""
+    costs = dict.fromkeys(name for name in objectives_of(config) if name != SCORE)
+    return tuple({**costs, LATENCY: None} if timing_of(config) else costs)
+
+
+def front(entries: Sequence[Entry], objective: Objective, objectives: Sequence[str]) -> list[Member]:
+    """Give the front of all candidates with a score, best score first, ties to the older."""
+    values = np.round(objective.rank([entry.scores for entry in entries]), 9)
+    rank = ranks(values) if len(entries) else values
+    better = np.sort(-values)
+    scored = [place for place, entry in enumerate(entries) if entry.scores]
+    if not scored:
+        return []
+    points = [[-float(rank[place]) if name == SCORE else entries[place].costs[name] for name in objectives] for place in scored]
+    members = [
+        Member(
+            entry=entries[scored[place]],
+            place=int(np.searchsorted(better, -values[scored[place]])) + 1,
+            value=float(values[scored[place]]),
+            point=tuple(points[place]),
+        )
+        for place in first_front(points)
+    ]
+    return sorted(members, key=lambda member: (member.place, member.entry.index))
+
+
+def spread_over(members: Sequence[Member], count: int) -> list[Member]:
+    """Choose at most `count` members: the one with the best score, then each time the one farthest from those chosen."""
+    if not members:
+        return []
+    return [members[place] for place in spread([member.point for member in members], count, first=0)]
+
+
+def leaders(config: SearchConfig, entries: Sequence[Entry], objective: Objective) -> list[Entry]:
+    """Choose the finalists: spread over the front where there are several objectives, else the best by the objective.
+
+    A network over the latency budget has no scores, and is never chosen.
+    """
+    objectives, count = objectives_of(config), config.finalists.count
+    if not objectives:
+        return choose(entries, objective, count)
+    return [member.entry for member in spread_over(front(entries, objective, objectives), count)]

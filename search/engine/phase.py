@@ -1,0 +1,270 @@
+"""One stretch of a run: ask, score, tell, journal, until so many candidates are in the journal.
+
+With `order: ask` the journal's lines stand in ask order, whoever finished first; a result that waits for an older one
+is in memory only, and is scored again if the driver dies. With `order: completion` the journal is the log of events
+itself, asks included, so that a replay sees every tell at the ask that saw it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from search.algorithms import AskTell, Proposal
+from search.journal.journal import Journal, JournalError
+from search.monitor.observer import NOBODY, Observer
+from search.monitor.progress import State, View
+from search.monitor.tally import Best, Tally
+from search.ranking.objective import LATENCY, Objective
+from search.workers.interrupts import Interrupts
+from search.workers.job import Job, Outcome, numbers
+from search.workers.pool import Done, Pool
+
+ASKS_AT_ONCE = 64  # then results are looked for, however many more jobs the pool takes
+LINES_AT_ONCE = (
+    32  # beside one for each ask: a straggler may hold thousands of lines back, and workers wait while they are written
+)
+POLL_SECONDS = 0.2  # how long a Ctrl-C may go unnoticed while nothing finishes
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a replay needs of a journal line: an ask (scores None) or a scored candidate, whose latency is not measured again."""
+
+    index: int
+    digest: str
+    scores: Mapping[str, float] | None
+    costs: Mapping[str, float] = field(default_factory=dict)
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the end of a run needs of a candidate: of its costs those that are objectives, and the latency where measured."""
+
+    index: int
+    digest: str
+    scores: Mapping[str, float]
+    costs: Mapping[str, float] = field(default_factory=dict)
+    device: str | None = None
+
+
+@final
+class Phase:
+    """See the module's head.
+
+    Args:
+        name: "search" or "random".
+        engine: the algorithm, fresh.
+        total: candidates wanted in the journal.
+        order: "ask" or "completion", as the engine has it.
+        objective: orders the candidates for the progress display.
+        job: makes a candidate's job.
+        state: figures for the progress display.
+        costs: names of the costs that the end of the run needs of each candidate.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        engine: AskTell,
+        *,
+        total: int,
+        order: str,
+        objective: Objective,
+        job: Callable[[Proposal], Job],
+        state: State,
+        costs: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.entries: list[Entry] = []
+        self.tally = Tally()
+        self._engine = engine
+        self._total = total
+        self._order = order
+        self._job = job
+        self._costs = costs
+        self._known: Mapping[str, Outcome] = {}
+        self._state = state
+        self._best = Best(objective)
+        self._proposals: dict[int, Proposal] = {}
+        self._records: dict[int, dict[str, Any]] = {}  # finished, waiting for an older one
+        self._observer: Observer = NOBODY
+
+    @property
+    def complete(self) -> bool:
+        """Whether the journal holds all that is wanted."""
+        return len(self.entries) >= self._total
+
+    def replay(self, events: Iterable[Event]) -> None:
+        """Ask and tell again what the journal says was asked and told.
+
+        Raises:
+            JournalError: an ask now gives another network than then; the message says at which index.
+        """
+        for event in events:
+            if event.scores is None or self._order == "ask":
+                self._repeat_ask(event)
+            if event.scores is not None:
+                if event.index not in self._proposals:
+                    raise JournalError(
+                        f"{self.name} {event.index}: expected its ask before its result in the journal; there is none"
+                    )
+                self._engine.tell(event.index, event.scores, event.costs)
+                del self._proposals[event.index]
+                self._enter(Entry(event.index, event.digest, event.scores, event.costs, event.device))
+
+    def _repeat_ask(self, event: Event) -> None:
+        if event.index != self._engine.asked:
+            raise JournalError(
+                f"{self.name}: expected candidate {self._engine.asked} next in the journal; got {event.index}: it was edited"
+            )
+        proposal = self._engine.ask()
+        if proposal.candidate.digest != event.digest:
+            raise JournalError(
+                f"{self.name} {event.index}: expected the replay to give {event.digest[:12]} as the journal has it; got "
+                f"{proposal.candidate.digest[:12]}: this is not the program or start that began the run"
+            )
+        self._proposals[event.index] = proposal
+
+    def _enter(self, entry: Entry) -> None:
+        self.entries.append(entry)
+        self._best.add(entry.scores)
+
+    def run(
+        self,
+        pool: Pool,
+        journal: Journal,
+        view: View,
+        interrupts: Interrupts,
+        known: Mapping[str, Outcome],
+        observer: Observer = NOBODY,
+    ) -> None:
+        """Go on until the phase is complete. `KeyboardInterrupt` leaves it resumable.
+
+        `known` holds what came out of networks scored before, by digest; those are neither scored nor timed again.
+        """
+        self._known, self._observer = known, observer
+        self._state.begin(self.name, len(self.entries), self._total)
+        for index in sorted(self._proposals):  # asked before an earlier session ended, never finished
+            self._submit(self._proposals[index], pool, journal)
+        try:
+            self._serve(pool, journal, view, interrupts)
+        except JournalError:
+            raise  # what is in memory is to follow no torn line
+        except BaseException:
+            self._write_ready(journal)
+            raise
+
+    def _serve(self, pool: Pool, journal: Journal, view: View, interrupts: Interrupts) -> None:
+        while True:
+            asks = 0
+            while asks < ASKS_AT_ONCE and self._may_ask(pool):
+                interrupts.check()
+                self._ask(pool, journal)
+                asks += 1
+            self._write_ready(journal, asks + LINES_AT_ONCE)
+            self._state.workers = pool.workers()
+            self._show(view)
+            if self.complete:
+                return
+            interrupts.check()
+            at_work = self._may_ask(pool) or len(self.entries) in self._records
+            for done in pool.poll(0.0 if at_work else POLL_SECONDS):
+                self._finish(done, journal)
+
+    def _may_ask(self, pool: Pool) -> bool:
+        return self._engine.asked < self._total and pool.free() > 0 and self._engine.ready()
+
+    def _ask(self, pool: Pool, journal: Journal) -> None:
+        proposal = self._engine.ask()
+        self._proposals[proposal.index] = proposal
+        if self._order == "completion":
+            told = self._engine.told
+            record = {
+                "kind": "ask",
+                "phase": self.name,
+                "index": proposal.index,
+                "digest": proposal.candidate.digest,
+                "told": told,
+            }
+            journal.append(record)
+        self._submit(proposal, pool, journal)
+
+    def _submit(self, proposal: Proposal, pool: Pool, journal: Journal) -> None:
+        known = self._known.get(proposal.candidate.digest)
+        if known is None:
+            pool.submit(proposal.index, self._job(proposal))
+        else:
+            self._finish(Done(proposal.index, known, "reused", attempts=0), journal)
+
+    def _finish(self, done: Done, journal: Journal) -> None:
+        proposal = self._proposals.pop(done.ticket)
+        latency = done.outcome.latency_ms
+        self._engine.tell(proposal.index, numbers(done.outcome.scores), {} if latency is None else {LATENCY: latency})
+        record = candidate_record(self.name, proposal, done)
+        if self._order == "completion":
+            self._write(record, journal)
+            return
+        self._records[proposal.index] = record
+
+    def _write_ready(self, journal: Journal, limit: int | None = None) -> None:
+        """Write the lines that wait for no older one, at most `limit` of them."""
+        written = 0
+        while written != limit and (record := self._records.get(len(self.entries))) is not None:
+            self._write(record, journal)
+            del self._records[record["index"]]
+            written += 1
+
+    def _write(self, record: dict[str, Any], journal: Journal) -> None:
+        journal.append(record)
+        self.tally.add(record)
+        costs = costs_of(record, self._costs)
+        self._enter(Entry(record["index"], record["digest"], numbers(record["scores"]), costs, record.get("device")))
+        self._observer.recorded(record)
+
+    def _show(self, view: View) -> None:
+        state, tally = self._state, self.tally
+        state.done, state.in_flight, state.failed = len(self.entries), len(self._proposals), tally.failed
+        state.duplicates, state.rejected = tally.duplicates, sum((tally.rejected or {}).values())
+        state.over_budget = tally.over_budget
+        state.best, state.best_scores = self._best.text(), self._best.scores
+        view.update(state)
+        self._observer.updated(state)
+
+
+def costs_of(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
+    """Read costs of a candidate's journal record by name; a latency that was not measured is left out."""
+    found = {**record["cost"], LATENCY: record.get(LATENCY)}
+    return {name: found[name] for name in names if found[name] is not None}
+
+
+def candidate_record(phase: str, proposal: Proposal, done: Done) -> dict[str, Any]:
+    """Make the journal's line of a scored candidate."""
+    candidate, outcome = proposal.candidate, done.outcome
+    measured = {} if outcome.latency_ms is None else {LATENCY: outcome.latency_ms, "device": outcome.device}
+    return {
+        "kind": "candidate",
+        "phase": phase,
+        "index": proposal.index,
+        "digest": candidate.digest,
+        "parent": candidate.parent,
+        "edit": candidate.edit,
+        "cost": dict(candidate.cost),
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "scores": dict(outcome.scores),
+        **measured,
+        "rejected": dict(proposal.rejected),
+        "duplicates": proposal.duplicates,
+        "seconds": {stage: round(spent, 4) for stage, spent in outcome.seconds.items()},
+        "worker": done.worker,
+        "attempts": done.attempts,
+        **memory(outcome),
+    }
+
+
+def memory(outcome: Outcome) -> dict[str, int]:
+    """Give what a journal's line says of a GPU's memory; nothing where there was no GPU."""
+    return {} if outcome.peak_bytes is None else {"peak_bytes": outcome.peak_bytes}

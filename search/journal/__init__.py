@@ -1,0 +1,1 @@
+"""What a run keeps: the append-only journal, and its mirror in an object store."""

@@ -1,0 +1,1 @@
+"""Order candidates: objectives, ranks within a population, Pareto dominance, rank correlation."""

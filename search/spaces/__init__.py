@@ -1,0 +1,1 @@
+"""Where candidates come from: the universal graph space and categorical spaces, each within a budget."""

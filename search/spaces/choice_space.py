@@ -1,0 +1,109 @@
+"""A space of choices (`uninas.spaces`) as the algorithms see it: published ones by name, one of the user's own by file.
+
+A candidate keeps its genotype beside its network, which is in canonical form: two genotypes of one network have one digest. The
+journal has the whole genotype of each candidate: making it again needs no parent.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, final
+
+import uninas
+from search.algorithms.candidate import Candidate, Rejected
+from search.config.schema import BudgetConfig
+from search.spaces.budget import bounds_of, refuse_breach, within
+from uninas.errors import InputError
+from uninas.spaces import ChoiceSpace, Genotype, SpaceError
+from uninas.spaces.choices import Unbuildable, canonical_network
+
+
+class _Body(NamedTuple):
+    """What a candidate is made of."""
+
+    genotype: Genotype
+    architecture: uninas.Architecture
+
+
+@final
+class GenotypeSpace:
+    """The networks of a space of choices that are within the budget.
+
+    A genotype that the space calls illegal or that cannot be built is refused and counted, and one without neighbours has none: a
+    search goes on beside them. A space that breaks its contract ends it.
+
+    Args:
+        space: what is searched.
+        budget: upper bounds of the networks' cost.
+        classes: outputs of the networks.
+        size: (H, W) in pixels of their input, at which cost is counted.
+        start: text of the genotype to begin with; None for the space's own.
+
+    Raises:
+        InputError: the start is not legal, cannot be built, or is over the budget.
+        SpaceError: from every method, where the space breaks its contract.
+    """
+
+    def __init__(
+        self, space: ChoiceSpace, budget: BudgetConfig, *, classes: int, size: tuple[int, int], start: str | None = None
+    ) -> None:
+        self._space = space
+        self._bounds = bounds_of(budget)
+        self._classes = classes
+        self._size = size
+        self._start = self._candidate(space.start() if start is None else space.parse(start))
+        refuse_breach(self._start, self._bounds, f"{space.name}: {'its start' if start is None else 'space.start'}")
+
+    def starts(self) -> Sequence[Candidate]:
+        """Give the one start."""
+        return [self._start]
+
+    def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
+        """Try one neighbour of `parent`: one other choice."""
+        try:
+            genotype = self._space.mutate(parent.body.genotype, rng)
+        except SpaceError:
+            raise
+        except InputError:
+            return Rejected("no legal neighbour")
+        return self._within(genotype, parent.digest)
+
+    def sample(self, rng: random.Random) -> Candidate | Rejected:
+        """Try one sample of the space."""
+        return self._within(self._space.sample(rng), self._start.digest)
+
+    def text(self, candidate: Candidate) -> str:
+        """Write the candidate's canonical architecture file."""
+        return uninas.to_text(candidate.body.architecture)
+
+    def document(self, candidate: Candidate, metadata: Mapping[str, Any]) -> str:
+        """Write the candidate's architecture file with `metadata`, the space and the genotype in the space's own words."""
+        origin = {"space": self._space.name, "genotype": self._space.text(candidate.body.genotype)}
+        return uninas.to_text(candidate.body.architecture, {**origin, **metadata})
+
+    def replay(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate:
+        """Make the candidate of a journalled genotype again.
+
+        Raises:
+            ValueError: it is none of this space: another version of the code wrote it.
+        """
+        genotype = edit.get("genotype")
+        fault = self._space.fault(genotype)
+        if fault is not None:
+            raise ValueError(f"genotype in the journal: expected to be legal in {self._space.name} as it once was; {fault}")
+        return self._candidate(genotype, parent.digest, edit)
+
+    def _within(self, genotype: Genotype, parent: str) -> Candidate | Rejected:
+        if self._space.fault(genotype) is not None:  # a space of the user's own that gives what it calls illegal itself
+            return Rejected("illegal genotype")
+        try:
+            candidate = self._candidate(genotype, parent, {"genotype": genotype})
+        except Unbuildable:
+            return Rejected("cannot be built")
+        return within(candidate, self._bounds)
+
+    def _candidate(self, genotype: Genotype, parent: str | None = None, edit: Mapping[str, Any] | None = None) -> Candidate:
+        architecture = canonical_network(self._space, genotype, self._classes, self._size)
+        cost = uninas.cost(architecture, self._size).as_dict()
+        return Candidate(architecture.digest, _Body(genotype, architecture), cost, parent, edit)

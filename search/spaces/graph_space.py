@@ -1,0 +1,182 @@
+"""The universal graph space as the algorithms see it: starts, neighbours and samples, all within the budget.
+
+Legality and budget are decided on the graph, in plain Python, before any torch object exists. Every candidate is in
+canonical form, so equal networks have equal digests.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, final
+
+import uninas
+from search.algorithms.candidate import Candidate, Rejected
+from search.config.schema import BudgetConfig
+from search.spaces.budget import bounds_of, refuse_breach, within
+from uninas import edits
+from uninas.analysis.family import family
+from uninas.canonical import TooSymmetric
+from uninas.grammar import sampling
+from uninas.ops import IllTyped
+from uninas.text import from_document
+
+
+@final
+class GraphSpace:
+    """Architectures reachable by edits from the starts without ever leaving the budget.
+
+    Args:
+        starts: architectures the search begins with.
+        budget: upper bounds of their cost.
+        size: (H, W) in pixels at which cost is counted.
+        limits: how large an edit may make a graph.
+        random_edits: at most so many accepted edits make a sample.
+        sampler: what a sample begins with: "walk": a start, and it has at least one edit; "grammar": a network of
+            `uninas.grammar.sampling`, and it may have none.
+        prior: weights of kinds of edit; default: `uninas.edits.PRIOR`.
+        words: what edits insert.
+        names: how messages call the starts.
+
+    Raises:
+        InputError: a start is over the budget.
+    """
+
+    def __init__(
+        self,
+        starts: Sequence[uninas.Architecture],
+        budget: BudgetConfig,
+        *,
+        size: tuple[int, int],
+        limits: edits.Limits,
+        random_edits: int,
+        sampler: str = "walk",
+        prior: Mapping[str, float] | None = None,
+        words: edits.Vocabulary = edits.UNIVERSAL,
+        names: Sequence[str] = (),
+    ) -> None:
+        self._bounds = bounds_of(budget)
+        self._size = size
+        self._limits = limits
+        self._random_edits = random_edits
+        self._sampler = sampler
+        self._prior = prior
+        self._words = words
+        self._starts = []
+        for place, architecture in enumerate(starts):
+            candidate = self._candidate(uninas.canonicalise(architecture))
+            refuse_breach(candidate, self._bounds, names[place] if names else f"start {place}")
+            self._starts.append(candidate)
+
+    def starts(self) -> Sequence[Candidate]:
+        """Give the starts, canonical and within the budget."""
+        return self._starts
+
+    def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
+        """Try one random edit of `parent`."""
+        return self._child(parent, edits.mutate(parent.body, rng, self._limits, self._prior, self._words))
+
+    def cross(self, parent: Candidate, donor: Candidate, rng: random.Random) -> Candidate | Rejected:
+        """Try to put a block or a stage of `donor` into `parent`; the edit carries it, and names the donor."""
+        child = self._child(parent, edits.cross(parent.body, donor.body, rng, self._limits, self._prior))
+        if isinstance(child, Rejected):
+            return child
+        assert child.edit is not None
+        return dataclasses.replace(child, edit={**child.edit, "donor": donor.digest})
+
+    def family(self, candidate: Candidate) -> str:
+        """Name what kind of network it is, by what its blocks mix pixels with."""
+        return family(candidate.body)
+
+    def _child(self, parent: Candidate, made: tuple[uninas.Architecture, uninas.Edit] | uninas.Rejection) -> Candidate | Rejected:
+        if isinstance(made, uninas.Rejection):
+            return Rejected(made.reason)
+        child, edit = made
+        return within(self._candidate(child, parent.digest, edit.as_dict()), self._bounds)
+
+    def sample(self, rng: random.Random) -> Candidate | Rejected:
+        """Try one sample: a start or a network of the grammar, then up to random_edits edits, each of them within the budget.
+
+        A refused edit is drawn again, up to 100 times the number wanted; then the sample is refused as a whole. The edit of a
+        network of the grammar carries it, and its parent is the first start in name only.
+        """
+        if self._sampler == "grammar":
+            begin = self._drawn(rng)
+            if isinstance(begin, Rejected):
+                return begin
+            assert begin.edit is not None
+            parent, made, least = self._starts[0].digest, dict(begin.edit), 0
+        else:
+            begin = rng.choice(self._starts)
+            parent, made, least = begin.digest, {}, 1
+        wanted = rng.randint(least, self._random_edits)
+        current, steps, refused = begin, list[Any](), Counter[str]()
+        for _ in range(100 * wanted):
+            if len(steps) == wanted:
+                break
+            step = self.mutate(current, rng)
+            if isinstance(step, Rejected):
+                refused[step.reason] += 1
+                continue
+            current = step
+            steps.append(step.edit)
+        if len(steps) < wanted:
+            return Rejected("sample: too few edits within the budget")
+        return dataclasses.replace(current, parent=parent, edit={**made, "edits": steps}, refused=refused)
+
+    def _drawn(self, rng: random.Random) -> Candidate | Rejected:
+        """Try one network of the grammar, within the budget; its edit is its architecture file."""
+        first = self._starts[0].body
+        try:
+            drawn = sampling.draw(
+                rng,
+                input_size=self._size,
+                classes=first.classes,
+                in_channels=first.in_channels,
+                bounds=self._bounds,
+                words=self._words,
+            )
+            architecture = uninas.canonicalise(drawn)
+        except IllTyped:  # a fragment that does not fit the width it came to
+            return Rejected("ill_typed")
+        except TooSymmetric:
+            return Rejected("too_symmetric")
+        if uninas.warnings_of(architecture):
+            return Rejected("meaningless")
+        edit = {"architecture": json.loads(uninas.to_text(architecture))}
+        return within(self._candidate(architecture, self._starts[0].digest, edit), self._bounds)
+
+    def text(self, candidate: Candidate) -> str:
+        """Write the candidate's canonical architecture file."""
+        return uninas.to_text(candidate.body)
+
+    def document(self, candidate: Candidate, metadata: Mapping[str, Any]) -> str:
+        """Write the candidate's architecture file with `metadata`, which is no part of the architecture."""
+        return uninas.to_text(candidate.body, metadata)
+
+    def replay(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate:
+        """Apply a journalled edit, or a sample's list of edits, to its parent, or to the architecture that the sample carries.
+
+        Raises:
+            ValueError: the edit does not apply to that parent: another version of the code wrote it.
+        """
+        architecture = parent.body
+        if "architecture" in edit:
+            architecture = uninas.canonicalise(from_document(edit["architecture"], f"sample of {parent.digest[:12]}"))
+        for step in edit.get("edits", [edit]):
+            result = edits.apply(architecture, edits.Edit.from_dict(step), self._limits)
+            if isinstance(result, uninas.Rejection):
+                raise ValueError(
+                    f"edit of {parent.digest[:12]}: expected to apply as it once did; {result.reason}: {result.detail}"
+                )
+            architecture = result
+        return self._candidate(architecture, parent.digest, edit)
+
+    def _candidate(
+        self, architecture: uninas.Architecture, parent: str | None = None, edit: Mapping[str, Any] | None = None
+    ) -> Candidate:
+        cost = uninas.cost(architecture, self._size).as_dict()
+        return Candidate(architecture.digest, architecture, cost, parent, edit)

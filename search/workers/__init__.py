@@ -1,0 +1,1 @@
+"""Score one candidate: what a worker is sent, what it answers, and the pool that runs in this process."""

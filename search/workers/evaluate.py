@@ -1,0 +1,150 @@
+"""Score one candidate: text -> torch module -> proxies. Runs in the worker; torch lives here and in search.bench."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import functools
+import gc
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import torch
+
+import proxies
+import uninas
+import uninas.compile
+from search.workers.job import Job, Outcome, outcome_of, too_slow
+from uninas.runtime.machine import processor
+
+_Job = TypeVar("_Job")
+
+
+def prepare(device: str = "cpu") -> dict[str, str]:
+    """Set up this process for reproducible scoring, and say on what it runs.
+
+    One torch thread (with several, a busy machine is slower, and sums differ), no TF32, no autotuned kernels. These are
+    settings of the whole process: a worker calls this once.
+
+    Returns:
+        torch build, device model, precision, threads, Python: with the run seed and the digest they decide a score.
+    """
+    torch.set_num_threads(1)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    return {
+        "torch": torch.__version__,
+        "device": model_of(device),
+        "precision": "float32 network, TF32 off; float64 spectra",
+        "threads": str(torch.get_num_threads()),
+        "python": platform.python_version(),
+    }
+
+
+def model_of(device: str) -> str:
+    """Name the device's kind and model, and no machine: what decides a score's rounding, and a latency."""
+    model = torch.cuda.get_device_name(device) if device.startswith("cuda") else _processor()
+    return f"{torch.device(device).type}: {model}"
+
+
+def evaluate(job: Job, device: str = "cpu") -> Outcome:
+    """Build and score one candidate. Whatever Python raises becomes a failed outcome with its reason."""
+    return guarded(_score, job, device)
+
+
+def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, device: str) -> Outcome:
+    """Run `score(job, device, seconds)`; what it raises becomes a failed outcome, and its memory is given back either way."""
+    seconds: dict[str, float] = {}
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+    try:
+        outcome = score(job, device, seconds)
+    except Exception as error:  # a failure is a result, with its reason
+        outcome = Outcome({}, _reason(error), seconds)
+    finally:
+        _release(device)
+    if device.startswith("cuda"):
+        return dataclasses.replace(outcome, peak_bytes=int(torch.cuda.max_memory_allocated(device)))
+    return outcome
+
+
+def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
+    """Do the work, noting the time of each stage in `seconds`; all tensors are gone when it returns."""
+    clock = time.perf_counter()
+    module = uninas.compile.build(uninas.parse(job.architecture, f"candidate {job.digest[:12]}"), classes=job.classes)
+    seconds["build"] = time.perf_counter() - clock
+    latency_ms: float | None = None
+    if job.timing is not None:  # before the scores, which a network over the budget does not need
+        latency_ms = _latency(module, job, device, seconds)
+        if job.timing.limit_ms is not None and latency_ms > job.timing.limit_ms:
+            return too_slow(latency_ms, model_of(device), job.timing.limit_ms, seconds)
+    clock = time.perf_counter()
+    values = proxies.score(
+        module,
+        list(job.proxies),
+        input_shape=(3, *job.size),
+        batch=job.batch,
+        seed=job.seed,
+        repeats=job.repeats,
+        device=device,
+        options=job.options,
+    )
+    seconds["score"] = time.perf_counter() - clock
+    outcome = outcome_of({name: _plain(value) for name, value in values.items()}, seconds)
+    return outcome if latency_ms is None else replace(outcome, latency_ms=latency_ms, device=model_of(device))
+
+
+def _latency(module: torch.nn.Module, job: Job, device: str, seconds: dict[str, float]) -> float:
+    """Measure one inference in milliseconds, to the microsecond: the median of several."""
+    assert job.timing is not None
+    clock = time.perf_counter()
+    passes = proxies.inference_seconds(
+        module,
+        input_shape=(3, *job.size),
+        batch=job.timing.batch,
+        runs=job.timing.runs,
+        warmup=job.timing.warmup,
+        precision=job.timing.precision,
+        device=device,
+    )
+    seconds["latency"] = time.perf_counter() - clock
+    return round(1e3 * statistics.median(passes), 3)
+
+
+def _plain(value: Any) -> float | Mapping[str, str]:
+    return {"failed": str(value)} if isinstance(value, proxies.ProxyFailure) else float(value)
+
+
+def _reason(error: Exception) -> str:
+    """Say in a line why a network could not be scored."""
+    if proxies.out_of_memory(error):
+        return "out of memory"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _release(device: str) -> None:
+    """Give memory back, so that a worker stays as large as its largest candidate needs it, not as their sum."""
+    gc.collect()
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+    if trim := _malloc_trim():
+        trim(0)
+
+
+@functools.cache
+def _malloc_trim() -> Any:
+    """Find glibc's malloc_trim; None with another C library, which keeps freed memory in its own way."""
+    try:
+        return ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError):
+        return None
+
+
+def _processor() -> str:
+    """Name the processor's model and the instruction set torch uses, which decides rounding."""
+    return f"{processor()} ({torch.backends.cpu.get_cpu_capability()})"

@@ -1,0 +1,141 @@
+"""What is said where MMDetection and MMSegmentation are absent, or lack mmcv's operators."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from downstream.models import mm_stack
+from downstream.train import mm_config
+from tests.downstream import scenes
+from uninas import InputError, cli
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The packages that seem to be there."""
+    there = {"mmengine", "mmcv", "mmdet", "mmseg"}
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: (name in there) or None if name.startswith("mm") else real(name, *rest)
+    )
+    return there
+
+
+@pytest.mark.skipif("UNINAS_STACK" not in os.environ, reason="the stack may be absent; make test says that it is not")
+def test_the_stack_that_make_test_builds_is_complete() -> None:
+    """Else every test of it would be passed over in silence."""
+    for task in ("detect", "segment"):
+        mm_stack.require(task)
+        assert not mm_stack.missing(task)
+    assert mm_stack.operators()
+
+
+WITHOUT_OPERATORS = """
+import sys
+sys.modules["mmcv._ext"] = None
+from uninas.runtime.torchvision_repair import repair
+repair()
+from downstream.models import mm_stack
+assert not mm_stack.operators()
+from uninas import InputError
+try:
+    mm_stack.require("segment")
+except InputError as error:  # the originals
+    assert "--task segment: expected mmcv with its compiled operators" in str(error), error
+    print("refused")
+    sys.exit()
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, MODELS
+from downstream.train.mm_config import config_file
+DefaultScope.get_instance("here", scope_name="mmseg")
+MODELS.build(Config.fromfile(config_file("segment")).model)
+print("built")
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mmseg") is None, reason="the mm stack is not installed: make test builds it")
+def test_segmentation_is_built_without_operators() -> None:
+    """In a process where mmcv's library cannot be imported."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT_OPERATORS], cwd=ROOT, capture_output=True, text=True, check=False)
+    names = {found.metadata["Name"] for found in importlib.metadata.distributions()}
+    assert done.stdout.splitlines()[-1:] == ["built" if "onedl-mmsegmentation" in names else "refused"], done.stderr
+
+
+def test_an_installation_finds_the_configurations() -> None:
+    """What the wheel brings is what the sources hold."""
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
+    assert {f"{folder}/{path.name}" for folder, (glob,) in table.items() for path in ROOT.glob(glob)} == {
+        f"share/uninas/configs/{file}" for file in mm_config.FILES.values()
+    }
+
+
+def test_absent_packages_are_named_with_the_extra(installed: set[str]) -> None:
+    installed -= {"mmcv", "mmdet"}
+    assert mm_stack.missing("detect") == ["mmcv", "mmdet"]
+    with pytest.raises(InputError, match=r"missing: mmcv, mmdet: pip install 'uninas-ray\[mm\]'"):
+        mm_stack.require("detect")
+    with pytest.raises(InputError, match="missing: mmcv"):
+        mm_stack.require("segment")
+
+
+def test_without_operators_detection_is_refused_and_segmentation_is_not(
+    installed: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mm_stack, "operators", lambda: False)
+    monkeypatch.setattr(mm_stack, "_segmentation_imports", lambda: True)
+    mm_stack.require("segment")
+    monkeypatch.setattr(mm_stack, "_segmentation_imports", lambda: False)  # the originals
+    with pytest.raises(InputError, match="--task segment: expected mmcv with its compiled operators"):
+        mm_stack.require("segment")
+    with pytest.raises(InputError, match=r"MMCV_WITH_OPS=1 pip install --no-build-isolation") as caught:
+        mm_stack.require("detect")
+    assert "mmcv._ext" in str(caught.value)
+
+
+def test_a_complete_stack_is_enough(installed: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mm_stack, "operators", lambda: True)
+    for task in ("detect", "segment"):
+        mm_stack.require(task)
+        installed.discard("mmcv")
+        with pytest.raises(InputError, match="missing: mmcv"):
+            mm_stack.require(task)
+        installed.add("mmcv")
+
+
+def test_the_command_says_so_in_one_line(installed: set[str], capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    installed.clear()
+    data = scenes.make_coco(tmp_path / "coco", train=1, val=1)
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "coatnet", "--task", "detect", "--data", str(data), "--out", str(tmp_path / "run")])
+    err = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "--task detect: expected the packages mmengine, mmcv, mmdet; missing: mmengine, mmcv, mmdet" in err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "detect", "--augment", "x"], "--augment: expected not to be given with --task detect"),
+        (["--task", "classify", "--every", "2"], "--every: expected not to be given with --task classify"),
+        (["--task", "segment", "--device", "cpu"], "--device: expected not to be given for detect and segment"),
+    ],
+)
+def test_options_of_another_task_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", "coatnet", "--data", str(tmp_path), "--out", str(tmp_path / "run"), *arguments])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

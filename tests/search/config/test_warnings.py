@@ -1,0 +1,70 @@
+"""What a configuration says to no effect is told; what the shipped ones say has one."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+import uninas
+from search.config import loading, warnings
+from search.spaces.from_config import from_config
+from tests.search.conftest import ROOT
+
+SHIPPED = sorted((ROOT / "configs" / "search").glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            ["space.sampler=grammar", "space.random_edits=4"],
+            "no effect of space.sampler and space.random_edits: evolution without",
+        ),
+        (["space.sampler=grammar", "baseline=true"], None),
+        (["space.sampler=grammar", "algorithm=aging_evolution", "algorithm_options={tournament: 3}"], None),
+        (["space.sampler=grammar", "algorithm=random", "algorithm_options={}"], None),
+        (["space.prior={crossover: 9, insert: 2}"], "no effect of space.prior.crossover: algorithm_options.crossover is 0"),
+        (["space.prior={crossover: 9}", "algorithm_options.crossover=0.2"], None),
+        (["space.prior={crossover: 0}"], None),
+        (
+            ["objective=t_cet_snip", "proxies.smoothing=0.3"],
+            "no effect of proxies.smoothing: t_cet_snip has no score of a Fisher",
+        ),
+        (["objective=vkdnw", "proxies.smoothing=0.3"], None),
+    ],
+)
+def test_what_has_no_effect_is_told(given: list[str], said: str | None) -> None:
+    found = warnings.warnings(loading.load(ROOT / "configs" / "search" / "demo.yaml", ["baseline=false", *given]))
+    assert (
+        [warning for warning in found if "no effect" in warning] == []
+        if said is None
+        else [warning for warning in found if said in warning]
+    )
+    assert said is None or any(said in warning for warning in found)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_all_that_the_shipped_configurations_say_has_an_effect(path: object) -> None:
+    assert [warning for warning in warnings.warnings(loading.load(path)) if "no effect" in warning] == []  # type: ignore[arg-type]
+
+
+def test_the_papers_search_keeps_what_the_papers_space_holds_fixed() -> None:
+    """Frame, depths, widths, kernels, inner ratios, groups and head sizes, after as many edits as one likes."""
+    settings = loading.load(ROOT / "configs" / "search" / "uninas_30m.yaml")
+    space, rng = from_config(settings), random.Random(0)
+    current = start = space.starts()[0]
+    for _ in range(400):
+        child = space.mutate(current, rng)
+        current = current if not hasattr(child, "body") else child  # type: ignore[assignment]
+    assert current.digest != start.digest
+    one, other = start.body, current.body
+    assert (other.stem, other.head) == (one.stem, one.head)
+    assert [(s.width, len(s.blocks), s.entry) for s in other.stages] == [(s.width, len(s.blocks), s.entry) for s in one.stages]
+    made = {node.op.text for stage in other.stages for block in stage.blocks for graph in block.subblocks if graph is not None
+            for node in graph.nodes if node.op.name in ("conv", "matmul_qk")}  # fmt: skip
+    known = {"conv(kernel=1)", "conv(kernel=3)", "conv(kernel=3, groups=depthwise, bias=false)",
+             "conv(kernel=5, groups=depthwise, bias=false)", "matmul_qk(head_dim=32)"}  # fmt: skip
+    ratios = {uninas.parse_op(text).values.get("ratio") for text in made - known}
+    assert all(uninas.parse_op(text).values["kernel"] in (1, 3, 5) for text in made - known)
+    assert {str(ratio) for ratio in ratios} <= {"3", "4", "1/4", "2", "1/2"}

@@ -1,0 +1,120 @@
+"""Several searches at a time: which, and that a killed sweep ends with the journals of searches run one by one."""
+
+import csv
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from search.commands.sweep import _seeds, command
+from search.config import loading as configuration
+from search.distributed import sweep
+from search.engine import driver
+from search.monitor.progress import PlainView
+from tests.search.conftest import ROOT, stable
+from uninas import InputError
+
+CONFIG = """
+space: {preset: resnet, widths: [16, 16, 16, 16], depths: [1, 1, 1, 1], stem: [8, 8]}
+algorithm: evolution
+algorithm_options: {population: 4}
+objective: jacov
+evaluations: 12
+window: 2
+size: 32
+classes: 10
+batch: 4
+pool: {kind: ray, workers: 2, deadline_s: 600}
+finalists: {count: 2, seeds: 1}
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    (tmp_path / "small.yaml").write_text(CONFIG)
+    return tmp_path / "small.yaml"
+
+
+def test_every_combination(config: Path) -> None:
+    words = ["evaluations=5,6", "classes=7", "algorithm_options={population: 3}"]
+    plan = sweep.expand(str(config), words, [4, 9])
+    assert list(plan.searches) == [
+        "000-seed4-evaluations5",
+        "001-seed4-evaluations6",
+        "002-seed9-evaluations5",
+        "003-seed9-evaluations6",
+    ]
+    settled = [configuration.load(config, overrides) for overrides in plan.searches.values()]
+    assert [(one.seed, one.evaluations) for one in settled] == [(4, 5), (4, 6), (9, 5), (9, 6)]
+    assert {one.classes for one in settled} == {7}
+    assert {one.algorithm_options["population"] for one in settled} == {3}
+    assert {(one.pool.kind, one.pool.deadline_s) for one in settled} == {("serial", 600.0)}
+
+
+def test_seeds() -> None:
+    assert _seeds("0..3") == [0, 1, 2, 3]
+    assert _seeds("5") == [5]
+    assert _seeds("7,3") == [7, 3]
+    for text in ("", "a", "3..1", "1,1", "1-3", "-1"):
+        with pytest.raises(InputError, match="--seeds: expected different whole numbers"):
+            _seeds(text)
+
+
+def test_mistakes_come_before_anything_is_made(config: Path, tmp_path: Path) -> None:
+    def asked(*arguments: Any) -> str:
+        result = CliRunner().invoke(command, [str(one) for one in arguments])
+        assert isinstance(result.exception, InputError), result.output
+        return str(result.exception)
+
+    out = tmp_path / "out"
+    assert "expected a configuration file" in asked("--out", out)
+    assert "unknown key 'evaluation'" in asked(config, "evaluation=3", "--out", out)
+    assert "expected at least 1; got 0" in asked(config, "evaluations=3,0", "--out", out)
+    assert "expected the folder of a sweep alone" in asked(config, "--resume", out)
+    assert "expected the folder of a sweep, with a sweep.json" in asked("--resume", tmp_path)
+    assert not out.exists()
+    out.mkdir()
+    assert "expected a new folder" in asked(config, "--out", out)
+    (out / "sweep.json").write_text('{"format": "uninas-sweep", "version": 1, "config": "x", "searches": {"../x": []}}')
+    assert "expected the searches of a sweep" in asked("--resume", out)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_a_killed_sweep_resumes(config: Path, tmp_path: Path) -> None:
+    """The driver alone is killed: Ray and the searches under it end with it, and each goes on from its journal."""
+    folder = tmp_path / "sweep"
+    uninas = [sys.executable, "-m", "uninas.cli", "sweep"]
+    process = subprocess.Popen([*uninas, str(config), "--seeds", "1,2", "--out", str(folder), "--concurrent", "2"], cwd=ROOT)
+    journals = [folder / "000-seed1/journal.jsonl", folder / "001-seed2/journal.jsonl"]
+    while process.poll() is None and not any(path.exists() and path.read_bytes().count(b"\n") > 3 for path in journals):
+        time.sleep(0.02)
+    assert process.poll() is None
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    assert psutil.wait_procs(family, timeout=60)[1] == []
+    before = {path: path.read_bytes() for path in journals if path.exists()}  # one search may not have begun yet
+    done = subprocess.run([*uninas, "--resume", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=500)
+    assert done.returncode == 0, done.stderr
+    assert "000-seed1" in done.stdout
+    for path, kept in before.items():
+        assert path.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
+    for seed, path in zip((1, 2), journals, strict=True):
+        alone = tmp_path / f"alone{seed}"
+        overrides = [f"seed={seed}", "pool={kind: serial, deadline_s: 600}"]
+        driver.begin(configuration.load(config, overrides), alone, view=PlainView(lambda text: None, clock=lambda: 0.0))
+        assert stable(path.parent) == stable(alone)
+    with (folder / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["search"], row["status"], row["candidates"]) for row in rows] == [
+        ("000-seed1", "complete", "12"), ("001-seed2", "complete", "12")
+    ]  # fmt: skip
+    again = subprocess.run([*uninas, "--resume", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=500)
+    assert again.returncode == 0
+    assert "starting Ray" not in again.stderr

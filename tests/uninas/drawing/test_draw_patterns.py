@@ -1,0 +1,479 @@
+"""Names for groups of operations: the hand-made blocks are called what people call them."""
+
+import random
+import tracemalloc
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.uninas.examples import framed, small, walked
+from uninas import Block, Graph, GraphBuilder, InputError, op, parse_graph, preset
+from uninas.drawing import find_patterns, labels, overview, patterns, summarise_block, summarise_graph
+from uninas.drawing.folding import fold, shut
+from uninas.drawing.graph_view import GraphView
+from uninas.drawing.layout import longest_path_layers
+from uninas.drawing.patterns import outermost
+from uninas.graph import Node
+from uninas.networks.presets import attention
+from uninas.ops import INPUT
+
+
+def first_block(name: str, stage: int = 0) -> Block:
+    return preset(name).stages[stage].blocks[0]
+
+
+def chain(*ops) -> Graph:
+    builder = GraphBuilder()
+    return builder.build(builder.chain(0, *ops))
+
+
+CONV1, CONV3, NORM, GELU = op("conv", kernel=1), op("conv", kernel=3), op("batch_norm"), op("gelu")
+
+
+@pytest.mark.parametrize(
+    ("name", "stage", "width", "summary"),
+    [
+        ("resnet", 0, 64, "basic block conv3"),
+        ("efficientnet", 1, 192, "MBConv ×4 dw5 + SE"),
+        ("vit", 0, 96, "attention 3 heads of 32 + bias | MLP ×4"),
+        ("coatnet", 3, 768, "attention 24 heads of 32 + bias | MLP ×4"),
+    ],
+)
+def test_hand_made_blocks_have_their_names(name, stage, width, summary):
+    assert summarise_block(first_block(name, stage), width) == summary
+
+
+def names_of(network: str) -> list[str]:
+    """Stem, every distinct block and entry, head."""
+    view = overview(preset(network))
+    return [view.stem_text, *[kind.summary for kind in view.kinds if kind.role in ("Block", "Entry")], view.head_text]
+
+
+@pytest.mark.parametrize(
+    ("network", "names"),
+    [
+        (
+            "resnet50",
+            [
+                "conv7/2-BN-ReLU, max pool 3×3 stride 2", "bottleneck ÷4 conv3 + conv1 skip", "bottleneck ÷4 conv3 + skip",
+                "bottleneck ÷4 conv3/2 + conv1/2 skip", "global average",
+            ],
+        ),
+        (
+            "resnext50_32x4d",
+            [
+                "conv7/2-BN-ReLU, max pool 3×3 stride 2", "bottleneck ÷2 conv3g32 + conv1 skip", "bottleneck ÷2 conv3g32 + skip",
+                "bottleneck ÷2 conv3g32/2 + conv1/2 skip", "global average",
+            ],
+        ),
+        (
+            "regnety_004",
+            [
+                "conv3/2-BN-ReLU", "bottleneck conv3g6/2 + SE + conv1/2 skip", "bottleneck conv3g13/2 + SE + conv1/2 skip",
+                "bottleneck conv3g13 + SE + skip", "bottleneck conv3g26/2 + SE + conv1/2 skip", "bottleneck conv3g26 + SE + skip",
+                "bottleneck conv3g55/2 + SE + conv1/2 skip", "bottleneck conv3g55 + SE + skip", "global average",
+            ],
+        ),
+        (
+            "mobilenetv2_100",
+            [
+                "conv3/2-BN-ReLU6", "separable dw3", "MBConv ×6 dw3/2", "MBConv ×6 dw3 + skip", "MBConv ×6 dw3/2",
+                "MBConv ×6 dw3/2", "MBConv ×6 dw3", "MBConv ×6 dw3/2", "MBConv ×6 dw3", "conv1-BN-ReLU6, global average",
+            ],
+        ),
+        (
+            "mobilenetv3_large_100",
+            [
+                "conv3/2-BN-Hardswish", "separable dw3 + skip", "MBConv ×4 dw3/2", "MBConv ×3 dw3 + skip", "MBConv ×3 dw5/2 + SE",
+                "MBConv ×3 dw5 + SE + skip", "MBConv ×6 dw3/2", "MBConv ×2.5 dw3 + skip", "MBConv ×2.3 dw3 + skip",
+                "MBConv ×6 dw3 + SE", "MBConv ×6 dw3 + SE + skip", "MBConv ×6 dw5/2 + SE", "MBConv ×6 dw5 + SE + skip",
+                "conv1-BN-Hardswish, global average, conv 1×1, Hardswish",
+            ],
+        ),
+        (
+            "efficientnet_b0",
+            [
+                "conv3/2-BN-SiLU", "separable dw3 + SE", "MBConv ×6 dw3/2 + SE", "MBConv ×6 dw3 + SE + skip",
+                "MBConv ×6 dw5/2 + SE", "MBConv ×6 dw5 + SE + skip", "MBConv ×6 dw3/2 + SE", "MBConv ×6 dw5 + SE",
+                "MBConv ×6 dw5/2 + SE", "MBConv ×6 dw3 + SE", "conv1-BN-SiLU, global average",
+            ],
+        ),
+        ("convnext_tiny", ["conv4/4-LN", "ConvNeXt ×4 dw7 + skip", "LN, conv2/2", "global average, LN"]),
+        (
+            "swin_tiny_patch4_window7_224",
+            [
+                "conv4/4-LN", "attention, heads of 32, window 7 + bias | MLP ×4",
+                "attention, heads of 32, window 7, shift 3 + bias | MLP ×4", "space to depth 2, LN, conv1",
+                "LayerNorm, global average",
+            ],
+        ),
+        (
+            "pvt_v2_b1",
+            [
+                "conv7/4-LN", "attention 1 head of 64 + keys at 1/8 | MLP ×8 dw3", "LN", "conv3/2-LN",
+                "attention 2 heads of 64 + keys at 1/4 | MLP ×8 dw3", "conv3/2-LN",
+                "attention 5 heads of 64 + keys at 1/2 | MLP ×4 dw3", "conv3/2-LN", "attention 8 heads of 64 | MLP ×4 dw3",
+                "global average",
+            ],
+        ),
+        (
+            "deit_small_patch16_224",
+            ["conv16/16, + position embedding, class token, pixels", "attention 6 heads of 64 | MLP ×4", "LN, class token"],
+        ),
+        (
+            "poolformer_s12",
+            ["conv7/4", "pool mixer 3 + skip, MLP ×4 + skip", "conv3/2", "conv3/2", "conv3/2", "global average, LN"],
+        ),
+        (
+            "coatnet_0_224",
+            [
+                "conv3/2-BN-GELU, conv3", "MBConv ×6 dw3/2 + SE + pooled conv1 skip", "MBConv ×4 dw3 + SE + skip",
+                "MBConv ×8 dw3/2 + SE + pooled conv1 skip",
+                "attention, heads of 32 + bias of a pooled map + pooled conv1 skip, MLP ×4 + skip",
+                "attention, heads of 32 + bias | MLP ×4", "global average, LN, conv 1×1, tanh",
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_published_blocks_have_their_names(network, names):
+    assert names_of(network) == names
+
+
+ANYTHING = {"identity": op("identity"), "dropout": op("dropout"), "drop_path": op("drop_path"), "scale": op("layer_scale")}
+WIDEN, NARROW = op("conv", kernel=1, ratio=4), op("conv", kernel=1, ratio="1/4")
+DW7, DW3 = op("conv", kernel=7, groups="depthwise"), op("conv", kernel=3, groups="depthwise")
+
+
+@pytest.mark.parametrize("between", ANYTHING.values(), ids=ANYTHING)
+@pytest.mark.parametrize("act", ["relu", "silu", "hardswish", "gelu"])
+@pytest.mark.parametrize("norm", ["batch_norm", "layer_norm", "group_norm"])
+def test_names_do_not_depend_on_norm_activation_and_what_is_transparent(between, act, norm):
+    n, a = op(norm), op(act)
+    shapes = {
+        "MBConv ×4 dw3 + skip": [WIDEN, between, n, a, DW3, n, a, between, NARROW, n, between],
+        "bottleneck ÷4 conv3 + skip": [NARROW, n, a, between, CONV3, n, between, a, WIDEN, n, between],
+        "basic block conv3 + skip": [CONV3, n, a, between, CONV3, n, between],
+        "fused MBConv ×4 conv3 + skip": [op("conv", kernel=3, ratio=4), n, a, between, NARROW, n, between],
+        "ConvNeXt ×4 dw7 + skip": [DW7, between, n, WIDEN, a, between, NARROW, between],
+        "MLP ×4 + skip": [n, between, WIDEN, a, between, NARROW, between],
+    }
+    for name, ops in shapes.items():
+        builder = GraphBuilder()
+        deep = builder.chain(0, *ops)
+        assert summarise_graph(builder.build(builder.add(op("add"), 0, deep)), 64) == name
+
+
+def test_norm_and_activation_may_stand_before_and_behind():
+    """ResNet v2's order, and the shortcut from behind the first activation where it changes channels."""
+    norm, act = op("batch_norm"), op("relu")
+    builder = GraphBuilder()
+    deep = builder.chain(0, norm, act, NARROW, norm, act, CONV3, norm, act, WIDEN)
+    assert summarise_graph(builder.build(builder.add(op("add"), deep, 0)), 64) == "bottleneck ÷4 conv3 + skip"
+    builder = GraphBuilder()
+    first = builder.chain(0, norm, act)
+    deep = builder.chain(first, NARROW, norm, act, CONV3, norm, act, WIDEN)
+    graph = builder.build(builder.add(op("add"), deep, builder.add(CONV1, first)))
+    assert summarise_graph(graph, 64) == "BN, ReLU, bottleneck ÷4 conv3 + conv1 skip"
+
+
+def test_a_transformer_block_as_one_graph():
+    builder = GraphBuilder()
+    attended = builder.chain(attention(builder, builder.add(op("layer_norm"), 0), bias=False), CONV1, op("drop_path"))
+    x = builder.add(op("add"), 0, attended)
+    deep = builder.chain(x, op("layer_norm"), WIDEN, GELU, NARROW, op("drop_path"))
+    graph = builder.build(builder.add(op("add"), x, deep))
+    assert summarise_graph(graph, 64) == "attention 2 heads of 32 + skip, MLP ×4 + skip"
+
+
+def test_queries_that_share_keys_are_told():
+    """Multi-query attention: as few heads of keys and values as their channels make."""
+    builder = GraphBuilder()
+    query, key, value = (builder.add(op("conv", kernel=1, ratio=ratio), 0) for ratio in (1, "1/4", "1/4"))
+    scores = builder.chain(builder.add(op("matmul_qk", head_dim=16), query, key), op("softmax"))
+    graph = builder.build(builder.add(CONV1, builder.add(op("matmul_av"), scores, value)))
+    assert summarise_graph(graph, 64) == "attention 4 heads of 16, 1 of keys"
+
+
+def test_what_an_operations_label_adds_is_said_of_attention(monkeypatch):
+    monkeypatch.setattr(labels, "op_label", lambda op: op.spec.label.format(**op.values))
+    spec = SimpleNamespace(
+        label="q · kᵀ, windows of {window}",
+        attributes=[SimpleNamespace(name=n, default=d) for n, d in (("head_dim", None), ("window", 0), ("shifted", False))],
+    )
+    plain = SimpleNamespace(spec=spec, values={"head_dim": 32, "window": 0, "shifted": False})
+    windowed = SimpleNamespace(spec=spec, values={"head_dim": 32, "window": 7, "shifted": True})
+    assert labels.qualifiers(plain, known=("head_dim",)) == []
+    assert labels.qualifiers(windowed, known=("head_dim",)) == ["windows of 7", "shifted"]
+
+
+def test_dense_concatenations_are_one_pattern():
+    builder = GraphBuilder()
+    x = 0
+    for layer in range(3):
+        ratio = f"{1}/{layer + 1}"
+        x = builder.add(op("concat"), x, builder.chain(x, op("batch_norm"), op("relu"), op("conv", kernel=3, ratio=ratio)))
+    graph = builder.build(builder.add(op("conv", kernel=1, ratio="1/4"), x))
+    assert summarise_graph(graph, 32) == "dense concat, 3 layers, conv1"
+
+
+def residual_of(*ops) -> Graph:
+    builder = GraphBuilder()
+    return builder.build(builder.add(op("add"), 0, builder.chain(0, *ops)))
+
+
+def leaking(*ops, at: int) -> Graph:
+    """A chain and, added to its end, what stands at one place of it."""
+    builder = GraphBuilder()
+    places = [0]
+    for operation in ops:
+        places.append(builder.add(operation, places[-1]))
+    return builder.build(builder.add(op("add"), places[-1], places[at]))
+
+
+@pytest.mark.parametrize(
+    ("graph", "said"),
+    [
+        (chain(CONV3, NORM, GELU, CONV3, NORM, GELU), "conv3-BN-GELU ×2"),  # two of them without a skip are no ResNet block
+        (residual_of(CONV3, NORM, CONV3, NORM), "conv3-BN ×2, sum"),  # no activation between
+        (residual_of(CONV3, GELU, CONV1), "conv3-GELU, conv1, sum"),
+        (chain(WIDEN, NARROW), "conv1 ×2"),  # no activation: no MLP
+        (chain(CONV1, GELU, CONV1), "conv1-GELU, conv1"),  # does not widen
+        (chain(WIDEN, GELU, op("conv", kernel=3, ratio="1/4")), "conv1-GELU, conv3"),
+        (chain(WIDEN, DW3, GELU, NARROW), "MLP ×4 dw3"),  # MBConv has an activation before its depthwise convolution
+        (chain(WIDEN, DW3, NARROW), "expand ×4 + separable dw3"),
+        (chain(WIDEN, op("softmax"), DW3, NARROW), "expand ×4 + separable dw3"),  # something else stands within
+        (chain(DW7, op("layer_norm"), GELU, WIDEN, GELU, NARROW), "dw7-LN-GELU, MLP ×4"),  # ConvNeXt has no activation there
+        (chain(DW7, WIDEN, GELU, NARROW), "dw7, MLP ×4"),  # nor is it without norm
+        (chain(op("conv", kernel=3, ratio=4), NARROW), "conv3, conv1"),  # fused MBConv has an activation
+        (leaking(WIDEN, GELU, DW3, GELU, NARROW, at=2), "ill typed"),
+        (leaking(NORM, CONV3, GELU, CONV3, at=3), "BN, conv3-GELU, conv3, sum"),  # the sum skips half of it
+        (leaking(WIDEN, GELU, NARROW, at=3), "MLP ×4, sum"),  # the sum reads its end twice: no skip
+        (chain(NARROW, GELU, WIDEN), "reduce ÷4"),  # no spatial convolution: no bottleneck
+        (chain(op("conv", kernel=1, groups=2, ratio=4), GELU, NARROW), "conv1g2-GELU, conv1"),
+    ],
+)
+def test_what_almost_matches_is_said_as_it_is(graph, said):
+    if said == "ill typed":
+        with pytest.raises(InputError):
+            summarise_graph(graph, 64)
+    else:
+        assert summarise_graph(graph, 64) == said
+
+
+def test_one_sigmoid_for_two_products_is_one_gate_at_most():
+    builder = GraphBuilder()
+    gate = builder.chain(0, op("global_average_pool"), NARROW, GELU, WIDEN, op("sigmoid"), op("broadcast"))
+    other = builder.add(CONV3, 0)
+    products = [builder.add(op("multiply"), x, gate) for x in (0, other)]
+    patterns = find_patterns(builder.build(builder.add(op("add"), *products)), 64)
+    assert [pattern.text for pattern in patterns] == ["SE", "conv3"]
+
+
+def test_a_product_is_no_skip():
+    builder = GraphBuilder()
+    graph = builder.build(builder.add(op("multiply"), builder.chain(0, WIDEN, GELU, NARROW), 0))
+    assert summarise_graph(graph, 64) == "MLP ×4, product"
+
+
+def test_gates_that_are_no_squeeze_and_excitation():
+    def gate(*ops, of: int = 0) -> str:
+        builder = GraphBuilder()
+        other = builder.add(CONV3, 0)
+        pooled = builder.chain((0, other)[of], op("global_average_pool"), *ops, op("sigmoid"), op("broadcast"))
+        return summarise_graph(builder.build(builder.add(op("multiply"), (0, other)[1], pooled)), 64)
+
+    reduce, restore = op("conv", kernel=1, ratio="1/4"), op("conv", kernel=1, ratio=4)
+    assert gate(reduce, GELU, restore, of=1) == "conv3, SE"
+    assert gate(CONV1, of=1) == "conv3, global gate"
+    assert "SE" not in gate(reduce, GELU, restore, of=0)  # the mean of another map than it multiplies
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_patterns_of_any_network_nest_and_its_picture_folds(seed):
+    rng = random.Random(seed)
+    arch = rng.choice([lambda: walked(small(), rng, 15), lambda: framed(rng)])()
+    for stage in arch.stages:
+        for block in stage.blocks:
+            for graph in block.subblocks:
+                if graph is None:
+                    continue
+                found = find_patterns(graph, stage.width, stage.tokens, residual=block.residual)
+                patterns = [pattern.nodes for pattern in found]
+                assert all(one <= set(range(1, len(graph.nodes))) for one in patterns)
+                assert all(one & other in (frozenset(), one, other) for one in patterns for other in patterns)
+                outer = [pattern.nodes for pattern in outermost(found)]
+                folded = shut(graph, outer)
+                longest_path_layers(len(folded.members), folded.edges)  # which refuses cycles
+                assert sorted(n for nodes in folded.members for n in nodes) == list(range(len(graph.nodes)))
+
+
+def test_without_counting_heads_a_summary_holds_at_every_width():
+    block = first_block("vit")
+    texts = {summarise_block(block, width, count_heads=False) for width in (96, 192, 768)}
+    assert texts == {"attention, heads of 32 + bias | MLP ×4"}
+
+
+def test_patterns_are_disjoint_or_nested_and_within_the_graph():
+    for name in ("resnet", "efficientnet", "vit"):
+        for graph in first_block(name).subblocks:
+            found = [pattern.nodes for pattern in find_patterns(graph, 96)]
+            for one in found:
+                assert one <= set(range(len(graph.nodes)))
+                assert all(one & other in (frozenset(), one, other) for other in found)
+
+
+def test_squeeze_and_excitation_lies_within_its_mbconv():
+    kinds = {pattern.kind: pattern for pattern in find_patterns(first_block("efficientnet").subblocks[0], 96)}
+    assert set(kinds) == {"mbconv", "squeeze-excite"}
+    assert kinds["squeeze-excite"].nodes < kinds["mbconv"].nodes
+
+
+def test_gate_and_silu_are_told_apart():
+    builder = GraphBuilder()
+    silu = builder.add(op("multiply"), 0, builder.add(op("sigmoid"), 0))
+    assert summarise_graph(builder.build(silu), 32) == "SiLU"
+    builder = GraphBuilder()
+    gate = builder.add(op("sigmoid"), builder.add(CONV3, 0))
+    assert summarise_graph(builder.build(builder.add(op("multiply"), 0, gate)), 32) == "conv3, gate"
+
+
+def test_narrowing_first_is_a_bottleneck_and_a_dense_kernel_no_mbconv():
+    down, up = op("conv", kernel=1, ratio="1/4"), op("conv", kernel=1, ratio=4)
+    assert summarise_graph(chain(down, CONV3, up), 64) == "bottleneck ÷4 conv3"
+    widen, back = op("conv", kernel=1, ratio=4), op("conv", kernel=1, ratio="1/4")
+    assert summarise_graph(chain(widen, CONV3, GELU, back), 64) == "expand ×4 conv3"
+    assert summarise_graph(chain(widen, GELU, back), 64) == "MLP ×4"
+
+
+def test_a_gated_mlp_is_said_to_multiply():
+    builder = GraphBuilder()
+    wide = builder.add(op("conv", kernel=1, ratio=4), 0)
+    halves = [builder.add(op("slice", index=index, count=2), wide) for index in range(2)]
+    product = builder.add(op("multiply"), halves[0], builder.add(op("silu"), halves[1]))
+    gated = builder.build(builder.add(op("conv", kernel=1, ratio="1/2"), product))
+    assert summarise_graph(gated, 64) == "expand ×4 + product"
+
+
+def test_an_expansion_with_an_edge_out_of_it_has_no_name():
+    builder = GraphBuilder()
+    wide = builder.add(op("conv", kernel=1, ratio=4), 0)
+    back = builder.add(op("conv", kernel=1, ratio="1/4"), builder.add(GELU, wide))
+    other = builder.add(op("conv", kernel=3, ratio="1/4"), wide)
+    graph = builder.build(builder.add(op("add"), back, other))
+    assert all(pattern.kind != "mlp" for pattern in find_patterns(graph, 64))
+
+
+def test_equal_neighbours_are_counted_and_long_summaries_cut():
+    assert summarise_graph(chain(CONV3, NORM, CONV3, NORM, CONV3, NORM), 32) == "conv3-BN ×3"
+    many = chain(GELU, CONV1, op("max_pool"), NORM, op("softmax"), op("layer_norm"), op("sigmoid"))
+    assert summarise_graph(many, 32).endswith("more")
+
+
+def test_absent_zero_and_identity():
+    assert summarise_graph(None, 32) == ""
+    assert summarise_graph(chain(op("zero")), 32) == "zero"
+    assert summarise_graph(Graph(chain(GELU).nodes[:1], 0), 32) == "identity"
+    assert summarise_block(Block((None, chain(op("zero")))), 32) == "no operation"
+
+
+def heads(count: int) -> Graph:
+    """Attention with a slice for every query, key and value of every head."""
+    builder = GraphBuilder()
+    qkv = builder.add(op("conv", kernel=1, ratio=3), 0)
+    outputs = []
+    for head in range(count):
+        q, k, v = (builder.add(op("slice", index=3 * head + part, count=3 * count), qkv) for part in range(3))
+        weights = builder.add(op("softmax"), builder.add(op("matmul_qk", head_dim=32), q, k))
+        outputs.append(builder.add(op("matmul_av"), weights, v))
+    return builder.build(builder.add(op("concat"), *outputs))
+
+
+def test_heads_of_their_own_are_one_attention():
+    assert summarise_graph(heads(6), 192) == "attention 6 heads of 32"
+
+
+def test_a_group_that_another_node_stands_within_stays_open():
+    graph = chain(GELU, NORM, CONV1, NORM)
+    assert shut(graph, [frozenset({1, 2})]).members == ((0,), (1, 2), (3,), (4,))
+    assert shut(graph, [frozenset({1, 3})]).members == ((0,), (1,), (2,), (3,), (4,))
+    builder = GraphBuilder()
+    ends = [builder.chain(0, GELU, op("relu")), builder.chain(0, op("silu"), op("tanh"))]
+    crossed = builder.build(builder.add(op("add"), *ends))
+    assert shut(crossed, [frozenset({1, 4}), frozenset({2, 3})]).members == ((0,), (1,), (2,), (3,), (4,), (5,))
+
+
+def test_alike_branches_fold_and_unlike_ones_do_not():
+    folded = fold(heads(12))
+    sizes = sorted(len(nodes) for nodes in folded.members)
+    assert sizes == [1, 1, 1] + [12] * 6  # input, qkv, concat; q, k, v, their product, softmax, its product
+    assert all(len(nodes) == 1 for nodes in fold(first_block("vit").subblocks[0]).members)
+    assert all(len(nodes) == 1 for nodes in fold(heads(2)).members)
+
+
+def test_a_changed_head_stays_out_of_the_fold():
+    graph = heads(12)
+    lines = graph.text.split("\n")
+    place = next(index for index, line in enumerate(lines) if " = softmax" in line)
+    lines[place] = lines[place].replace("softmax", "mask")
+    folded = fold(parse_graph("\n".join(lines)))
+    assert sorted(len(nodes) for nodes in folded.members) == [1] * 9 + [11] * 6
+
+
+# --- large graphs -----------------------------------------------------------------------------------------------------
+
+
+def test_a_long_chain_needs_little_memory():
+    """What lies before each node is a bit a node: a set for each was gigabytes for a file of less than one megabyte."""
+    graph = chain(*[CONV3] * 4000)
+    graph.frame_types(32)
+    tracemalloc.start()
+    try:
+        assert summarise_graph(graph, 32) == "conv3 ×4000"
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 30e6
+
+
+def test_what_lies_between_two_nodes_is_on_a_path():
+    """Against the definition: what depends on the first node and is needed by the last."""
+    for seed in range(30):
+        rng = random.Random(seed)
+        nodes = [Node(op("add"), tuple(rng.choices(range(index), k=rng.randrange(1, 4)))) for index in range(1, 14)]
+        graph = Graph((Node(INPUT, ()), *nodes), 13)
+        view = GraphView(graph, 32)
+        needs: list[set[int]] = []
+        for node in graph.nodes:
+            needs.append({*node.inputs}.union(*[needs[source] for source in node.inputs]))
+        assert [view.past(node) for node in range(14)] == [sorted(past) for past in needs]
+        for first in range(14):
+            for last in range(14):
+                assert view.depends(last, first) == (first in needs[last])
+                expected = {node for node in needs[last] | {last} if node == first or first in needs[node]}
+                assert view.between(first, last) == expected
+
+
+def test_a_graph_that_is_named_often_is_summarised_once(monkeypatch):
+    calls = []
+    found = patterns.find_patterns
+    monkeypatch.setattr(patterns, "find_patterns", lambda *args, **flags: calls.append(args) or found(*args, **flags))
+    graph = chain(CONV1, GELU, CONV1)
+    assert len({summarise_block(Block((graph,) * 16, residual=False), 32) for _ in range(5)}) == 1
+    assert len(calls) == 1
+
+
+def test_a_kept_summary_is_that_of_its_arguments():
+    """Whatever changes the line is part of what it is kept by: an equal graph that keeps nothing yet has the same."""
+    for graph, width in ((heads(6), 192), (heads(6), 384), (chain(CONV3, GELU, CONV3, op("softmax")), 32)):
+        lines = []
+        for flags in ({}, {"count_heads": False}, {"limit": 0}, {"residual": True}):
+            lines.append(summarise_graph(graph, width, **flags))
+            assert lines[-1] == summarise_graph(Graph(graph.nodes, graph.output), width, **flags)
+        assert len(set(lines)) > 1
+    one, two = heads(3), chain(CONV3, GELU, CONV3)
+    assert [summarise_graph(one, width) for width in (96, 288)] == ["attention 3 heads of 32", "attention 9 heads of 32"]
+    texts = [summarise_graph(two, 32, residual=residual) for residual in (False, True)]
+    assert texts == ["conv3-GELU, conv3", "basic block conv3"]

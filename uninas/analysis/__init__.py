@@ -1,0 +1,1 @@
+"""Read figures off an architecture: cost, trainable parameters, degenerate operations, features, family."""

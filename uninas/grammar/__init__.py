@@ -1,0 +1,1 @@
+"""Draw random architectures from a grammar of recipes."""

@@ -1,0 +1,1 @@
+"""Networks made by hand: the presets of the UniNAS space, and published networks as graphs."""

@@ -1,0 +1,1 @@
+"""What the packages need of the machine: files, devices, processes, a local Ray."""
