@@ -74,7 +74,7 @@ def test_everything_that_is_installed_is_sent_along(name: str) -> None:
     mounts = document["file_mounts"]
     assert all((ROOT / here).exists() and there == f"~/uninas-ray/{here}" for there, here in mounts.items())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    needed = {package.split(".")[0] for package in project["tool"]["setuptools"]["packages"]}
+    needed = {package.removesuffix(".*") for package in project["tool"]["setuptools"]["packages"]["find"]["include"]}
     needed |= {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"], "configs"}
     assert set(mounts.values()) == needed
 
