@@ -3,8 +3,8 @@
     python -m benchmarks.mutants --write
 
 A fault (benchmarks/mutants.toml) makes one place of the code wrong, in a copy of the checkout. The tests of that place are run as
-`make test` runs them (without those marked slow), then, where none failed, all of them. `--before FOLDER` puts the same faults into a
-checkout of version 0.1.0, whose tests have no tiers.
+`make test` runs them (without those marked slow), then, where none failed, all of them. `--before FOLDER` puts the same
+faults into a checkout of version 0.1.0, whose tests have no tiers.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def main(words: Sequence[str] | None = None) -> None:
         "",
         f"`{command()}`. {setting()}",
         "",
-        "Each fault makes one place of the code wrong, in a copy of the checkout; the tests of that place are then run as `make test`",
-        "runs them and, where none fails, as `make test-all` does.",
+        "Each fault makes one place of the code wrong, in a copy of the checkout; the tests of that place are then run as",
+        "`make test` runs them and, where none fails, as `make test-all` does.",
         "",
         table(titles, rows),
     ]
