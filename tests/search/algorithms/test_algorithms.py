@@ -108,7 +108,7 @@ def test_the_window_bounds_what_is_under_way(name: str) -> None:
     for _ in range(3):
         run.ask()
     assert not run.ready()
-    with pytest.raises(OrderError, match=r"ask 3: expected the tells 0 \.\. 0 first \(window 3\)"):
+    with pytest.raises(OrderError, match=r"ask 3: expected the results of asks 0 \.\. 0 first \(window 3\)"):
         run.ask()
     run.tell(1, {})
     run.tell(2, {})
@@ -119,7 +119,7 @@ def test_the_window_bounds_what_is_under_way(name: str) -> None:
 
 @every
 def test_tells_that_no_ask_may_see_yet_change_nothing(name: str) -> None:
-    """Ask k sees the tells 0 .. k - W: a later tell, known early, must not matter."""
+    """Ask k sees the results of asks 0 .. k - W: a later result, known early, must not matter."""
     window = 6
     early, late = engine(name, window=window), engine(name, window=window)
     for _ in range(window):
@@ -139,7 +139,7 @@ def test_order_completion_counts_what_is_under_way(name: str) -> None:
     run = engine(name, window=3, order="completion")
     for _ in range(3):
         run.ask()
-    with pytest.raises(OrderError, match="fewer than 3 candidates under way; 3 are"):
+    with pytest.raises(OrderError, match="fewer than 3 candidates in flight; 3 are"):
         run.ask()
     run.tell(2, {})
     assert run.ask().index == 3

@@ -87,7 +87,7 @@ def test_a_parent_wins_a_tournament_by_front_then_crowding_then_age() -> None:
 def test_a_score_without_a_cost_that_is_an_objective_is_refused() -> None:
     run = make("pareto", ToySpace(), ONE, seed=0, window=1, objectives=("score", "latency_ms"))
     run.tell(run.ask().index, {"aleph": 1.0})
-    with pytest.raises(ValueError, match="tell 0: expected latency_ms beside the score, as objectives; not told"):
+    with pytest.raises(ValueError, match="tell 0: expected latency_ms beside the score, which are objectives; got none"):
         run.ask()
     with pytest.raises(ValueError, match="expected none beside walk, which has one objective; got score, params"):
         make("walk", ToySpace(), ONE, seed=0, objectives=("score", "params"))
