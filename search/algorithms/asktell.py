@@ -182,7 +182,7 @@ class AskTell:
         )
 
     def tell(self, index: int, scores: Scores, measured: Mapping[str, float] | None = None) -> None:
-        """Report the scores of the candidate of ask `index`; an empty mapping reports that it failed, or is over a measured budget.
+        """Report the scores of the candidate of ask `index`; an empty one where it failed or is over a budget.
 
         `measured` are its costs that cannot be counted (latency_ms), beside those that the candidate has.
 

@@ -33,7 +33,7 @@ class Pareto:
     older; before there are members, as in `Evolution`. A share of `crossover` of the children has two parents, see `Offspring`. A
     candidate without any score never joins.
 
-    One result costs O(K^2 m + K c) for m objectives and c columns of the score: about a millisecond for K = 128, 25 for K = 1,024.
+    One result costs O(K^2 m + K c) for m objectives and c columns of the score: about 1 ms for K = 128, 25 ms for K = 1,024.
 
     Args:
         space: where candidates come from.
@@ -83,9 +83,7 @@ class Pareto:
             return
         missing = [name for name in self._costs if name not in reported.costs]
         if missing:
-            raise ValueError(
-                f"tell {reported.index}: expected {', '.join(missing)} beside the score, which are objectives; got none"
-            )
+            raise ValueError(f"tell {reported.index}: expected {', '.join(missing)} beside the score; got none")
         self._ranks.add(reported.index, reported.keys)
         self._survivors[reported.index] = (reported.candidate, tuple(float(reported.costs[name]) for name in self._costs))
         self._sort()
