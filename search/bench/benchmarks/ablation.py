@@ -21,10 +21,11 @@ from search.bench.judging.papers import ABLATIONS, Ablation
 from search.bench.scoring import settings as settings_files
 from search.bench.scoring.job import Request
 from search.bench.scoring.plan import STANDARD, Plan
-from search.bench.scoring.run import PoolMaker, Scores, begin, make_pool
+from search.bench.scoring.run import Scores, begin, make_pool
 from search.bench.scoring.run import resume as take_up
 from search.bench.scoring.settings import Settings
 from search.config.schema import PoolConfig
+from search.engine.session import PoolMaker
 from search.monitor.progress import View
 from search.ranking import correlation
 from search.ranking.objective import OBJECTIVES, Objective
