@@ -10,5 +10,5 @@ The API on one screen:
     forest.evaluate_model                                        random forests on scores and graph features
     choose.choose(runs, timm=...), choice.read(folder)           a better rank product, chosen on half of the networks
     papers.paper_figure, papers.ABLATIONS                        what the papers print
-    page.write_page, page.results_pages                          for people
+    page.write_page                                              for people
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,6 @@ def command() -> None:
     uninas bench ablation fim_size --data DIR --sample 500
     uninas bench costs RUN
     uninas bench choose RUN... --timm RUN
-    uninas bench results RUN... --out docs/results
     """
 
 
@@ -218,7 +218,7 @@ def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **optio
     """Choose the product of ranks that beats VKDNW_agg most surely, on one half of the networks, and report it on the other.
 
     RUNS are judged runs of nasbench201, one a dataset, of the same networks, whose scores are read; nothing is scored. Every set
-    of components is tried. `uninas bench results` makes a page of the folder.
+    of components is tried.
 
     \b
     uninas bench choose runs/c10 runs/c100 runs/in16 --timm runs/timm --out runs/aggregate
@@ -261,16 +261,22 @@ def costs(run: Path) -> None:
 @command.command("results")
 @click.argument("runs", type=_FOLDER, nargs=-1, required=True)
 @click.option("--out", type=_FOLDER, default=Path("docs/results"), show_default=True, help="Folder of the pages.")
-def results(runs: tuple[Path, ...], out: Path) -> None:
-    """Write the results pages: our figures beside the papers', from the folders of finished RUNS.
+@click.pass_context
+def results(context: click.Context, runs: tuple[Path, ...], out: Path) -> None:
+    """Deprecated: write this repository's result pages; python -m benchmarks.results does, in a checkout.
 
     \b
     uninas bench results runs/c10 runs/c100 runs/in16 runs/timm runs/ablation-fim_size --out docs/results
     """
-    from search.bench.page import results_pages
+    import subprocess
 
-    for path in results_pages(runs, out):
-        click.echo(f"{path}")
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "benchmarks" / "results" / "__main__.py").is_file():
+        raise InputError("uninas bench results: expected a checkout, which has benchmarks/results; got an installed package")
+    click.echo("warning: uninas bench results has moved; from a checkout, run python -m benchmarks.results", err=True)
+    paths = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
+    words = [sys.executable, "-m", "benchmarks.results", *map(str, runs), "--out", str(out)]
+    context.exit(subprocess.run(words, env={**os.environ, "PYTHONPATH": paths}, check=False).returncode)
 
 
 def refuse_given(context: click.Context, names: tuple[str, ...], where: str = "with --resume") -> None:
@@ -284,8 +290,6 @@ def refuse_given(context: click.Context, names: tuple[str, ...], where: str = "w
 
 def pool_of(options: dict[str, Any]) -> Any:
     """Take the pool's options out of `options` and make its configuration."""
-    import os
-
     from search.config.schema import PoolConfig
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
