@@ -24,7 +24,7 @@ from typing import Any, final
 
 from search.bench.scoring import settings as settings_files
 from search.bench.scoring.job import Job
-from search.bench.scoring.plan import Network, Plan
+from search.bench.scoring.plan import Network, ScoringPlan
 from search.bench.scoring.settings import Settings
 from search.config.schema import PoolConfig
 from search.engine.artifacts import Sessions
@@ -117,7 +117,7 @@ class Scores:
 def begin(
     folder: Path,
     settings: Settings,
-    plan: Plan,
+    plan: ScoringPlan,
     *,
     pool: PoolConfig,
     view: View,
@@ -155,7 +155,7 @@ def begin(
 def resume(
     folder: Path,
     settings: Settings,
-    plan: Plan,
+    plan: ScoringPlan,
     *,
     pool: PoolConfig,
     view: View,
@@ -253,7 +253,7 @@ def _header(settings: Settings) -> dict[str, Any]:
 class _Run:
     """The state of one run in this process."""
 
-    def __init__(self, folder: Path, settings: Settings, plan: Plan, view: View, interrupts: Interrupts) -> None:
+    def __init__(self, folder: Path, settings: Settings, plan: ScoringPlan, view: View, interrupts: Interrupts) -> None:
         self._folder = folder
         self._settings = settings
         self._plan = plan

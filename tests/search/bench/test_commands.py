@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import proxies
-from search.bench.benchmarks import nasbench201
+from search.bench.benchmarks import conduct, nasbench201
 from search.commands import bench as bench_command
 from search.config.schema import PoolConfig
 from tests.search.bench.fakes import fake_pool, write_table
@@ -102,12 +102,7 @@ def test_the_results_pages_are_made_by_their_own_command_which_the_old_one_names
 def test_json_and_the_table_and_the_page(
     capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = nasbench201.bench
-
-    def faked(*arguments: Any, **options: Any) -> Any:
-        return made(*arguments, **options, pool_maker=fake_pool)
-
-    monkeypatch.setattr(nasbench201, "bench", faked)
+    monkeypatch.setattr(conduct, "make_pool", fake_pool)
     folder = tmp_path / "run"
     options = ["--data", str(data), "--pool", "serial"]
     code, out, err = run(capsys, "nasbench201", *options, "--out", str(folder), "--proxies", "flops,zico", "--json")
