@@ -20,7 +20,7 @@ from typing import Any, final
 
 from search.bench.scoring import settings as settings_files
 from search.bench.scoring.job import Job
-from search.bench.scoring.plan import Network, Plan
+from search.bench.scoring.plan import Network, ScoringPlan
 from search.bench.scoring.records import KINDS, Again, NetworkScore, Revisions
 from search.bench.scoring.settings import Settings
 from search.config.schema import PoolConfig
@@ -103,7 +103,7 @@ class Scores:
 def begin(
     folder: Path,
     settings: Settings,
-    plan: Plan,
+    plan: ScoringPlan,
     *,
     pool: PoolConfig,
     view: View,
@@ -127,7 +127,7 @@ def begin(
 def resume(
     folder: Path,
     settings: Settings,
-    plan: Plan,
+    plan: ScoringPlan,
     *,
     pool: PoolConfig,
     view: View,
@@ -200,7 +200,7 @@ class _Bench:
         self,
         folder: Path,
         settings: Settings,
-        plan: Plan,
+        plan: ScoringPlan,
         view: View,
         *,
         retry: bool = False,
