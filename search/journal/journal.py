@@ -14,7 +14,6 @@ which the system releases however that process ends.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -24,6 +23,7 @@ from types import TracebackType
 from typing import Any, Self, final
 
 from uninas.errors import InputError
+from uninas.runtime.locks import try_lock
 
 VERSION = 1
 Record = Mapping[str, Any]
@@ -188,8 +188,6 @@ def resume(path: Path, visit: Callable[[dict[str, Any]], None]) -> Journal:
 
 
 def _lock(file: Any, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not try_lock(file):
         file.close()
         raise JournalError(f"{path}: expected to be the only search on this run; another process is writing it") from None
