@@ -65,7 +65,7 @@ def expand(config: str, words: Sequence[str], seeds: Iterable[int]) -> Plan:
         assert settled.pool.kind == "serial"
         label = "-".join(re.sub(r"[^\w.]+", "", overrides[place].rpartition(".")[2]) for place in varied)
         searches[f"{number:03}-{label}"] = [*overrides, pool]
-    return Plan(str(Path(config).absolute()), searches)
+    return Plan(str(configuration.located(config).absolute()), searches)
 
 
 def begin(folder: Path, plan: Plan) -> None:
