@@ -57,11 +57,9 @@ def located(path: str | Path) -> Path:
         InputError: a word that is neither.
     """
     found = Path(path)
-    return (
-        found
-        if found.suffix or len(found.parts) != 1 or found.exists()
-        else configurations.find(str(path), ("search",))
-    )
+    if found.suffix or len(found.parts) != 1 or found.exists():
+        return found
+    return configurations.find(str(path), ("search",))
 
 
 def name(path: str | Path) -> str:
