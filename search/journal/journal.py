@@ -7,7 +7,6 @@ writes holds an exclusive lock, which the system releases however that process e
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
@@ -18,6 +17,7 @@ from typing import Any, Protocol, Self, TypeVar, final
 
 from search.journal.records import VERSION, Header, Kinds, Unknown
 from uninas.errors import InputError
+from uninas.runtime.locks import try_lock
 
 R = TypeVar("R")
 
@@ -222,8 +222,6 @@ def resume(path: Path, kinds: Kinds[R], visit: Callable[[R | Unknown], None]) ->
 
 
 def _lock(file: Any, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not try_lock(file):
         file.close()
         raise JournalError(f"{path}: expected to be the only search on this run; another process is writing it") from None
