@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas
 
+from proxies.table import TABLE
 from search.bench.benchmarks import accuracy_table
 from search.bench.benchmarks.accuracy_table import PUBLISHED, Population
 from search.bench.judging import finish, judge
@@ -42,7 +43,7 @@ THIN = Setup(batch=1000, input_shape=(1, 3, 3), network={"channels": 1, "cells":
 
 _SETUPS = {"linear_regions": "thin"}  # a proxy's setup, where it is not the standard one
 
-SAMPLES = {"grasp": 16, "ssnr_grasp": 16, "ssnr_grasp_log": 16, "gradsign": 32, "ntk_condition": 16, "zen": 16}
+SAMPLES = {name: spec.samples for name, spec in TABLE.items() if spec.samples is not None}
 """Proxy -> how many samples of the batch it gets, where it is not all: those that take several passes, or one a sample."""
 
 _PUBLISHED_PREFIX = {"cifar10": "c10", "imagenet16_120": "in16"}  # nothing was published for CIFAR-100

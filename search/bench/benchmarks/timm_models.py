@@ -14,6 +14,7 @@ from typing import Any
 import numpy
 import pandas
 
+from proxies.table import TABLE
 from search.bench.benchmarks import timm_families
 from search.bench.benchmarks.accuracy_table import population_of, read_csv
 from search.bench.judging import finish, judge
@@ -31,8 +32,8 @@ from uninas.errors import InputError
 from uninas.runtime.files import write_text
 
 NETWORKS = "networks.csv"
-LEFT_OUT = ("linear_regions",)
-"""Not scored unless asked for: TE-NAS counts regions on a thin variant of a network, which a foreign network does not have."""
+LEFT_OUT = tuple(name for name, spec in TABLE.items() if "timm" in spec.left_out)
+"""Not scored unless asked for by name: what needs a thin variant of a network, which a foreign network does not have."""
 
 _COLUMNS = ("index", "network", "accuracy", "size", "family", "tag")
 
