@@ -14,6 +14,7 @@ from typing import Any, final
 
 import pandas
 
+from proxies.table import TABLE
 from search.bench.benchmarks.accuracy_table import Population, Published, check_rows, population_of, read_csv
 from search.bench.benchmarks.conduct import Benchmark, Note, conduct
 from search.bench.benchmarks.request import BenchRequest, request_for
@@ -46,7 +47,7 @@ THIN = Setup(batch=1000, input_shape=(1, 3, 3), network={"channels": 1, "cells":
 
 _SETUPS = {"linear_regions": "thin"}  # a proxy's setup, where it is not the standard one
 
-SAMPLES = {"grasp": 16, "ssnr_grasp": 16, "ssnr_grasp_log": 16, "gradsign": 32, "ntk_condition": 16, "zen": 16}
+SAMPLES = {name: spec.samples for name, spec in TABLE.items() if spec.samples is not None}
 """Proxy -> how many samples of the batch it gets, where it is not all: those that take several passes, or one a sample."""
 
 _PUBLISHED_PREFIX = {"cifar10": "c10", "imagenet16_120": "in16"}  # nothing was published for CIFAR-100

@@ -14,6 +14,7 @@ from typing import Any, final
 import numpy
 import pandas
 
+from proxies.table import TABLE
 from search.bench.benchmarks import timm_families
 from search.bench.benchmarks.accuracy_table import Population, population_of, read_csv
 from search.bench.benchmarks.conduct import Benchmark, Note, conduct
@@ -30,8 +31,8 @@ from search.ranking.objective import SPECTRA
 from uninas.errors import InputError
 
 NETWORKS = "networks.csv"
-LEFT_OUT = ("linear_regions",)
-"""Not scored unless asked for: TE-NAS counts regions on a thin variant of a network, which a foreign network does not have."""
+LEFT_OUT = tuple(name for name, spec in TABLE.items() if "timm" in spec.left_out)
+"""Not scored unless asked for by name: what needs a thin variant of a network, which a foreign network does not have."""
 
 _COLUMNS = ("index", "network", "accuracy", "size", "family", "tag")
 
