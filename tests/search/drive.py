@@ -1,8 +1,8 @@
 """A driver in a process of its own, to be killed by tests: python -m tests.search.drive begin|resume FOLDER JSON.
 
 The JSON: config (overrides of a toy configuration), behaviour (of the scorer), salt, overrides (of a resume), die_writing
-(SIGKILL itself in the middle of the n-th record it writes), file_limit (bytes that no file may outgrow), beat_seconds (of the
-mirror, where FOLDER is a URL).
+(SIGKILL itself in the middle of the n-th record it writes), file_limit (bytes that no file may outgrow), heartbeat_seconds (of
+the mirror, where FOLDER is a URL).
 """
 
 import json
@@ -81,9 +81,9 @@ def main(action: str, folder: str, options: str) -> None:
     misbehave(wanted)
     space = ToySpace(behaviour=wanted.get("behaviour"), salt=wanted.get("salt", ""))
     view = PlainView(lambda text: print(text, flush=True), clock=lambda: 0.0)
-    beat = wanted.get("beat_seconds", mirror.BEAT_SECONDS)
+    heartbeat = wanted.get("heartbeat_seconds", mirror.HEARTBEAT_SECONDS)
     fresh = action == "begin"
-    with mirror.run_folder(folder, fresh=fresh, note=view.note, beat_seconds=beat) as path:
+    with mirror.run_folder(folder, fresh=fresh, note=view.note, heartbeat_seconds=heartbeat) as path:
         common = {"view": view, "space": space, "pool_maker": toy_pool, "address": folder}
         if fresh:
             driver.begin(toy_config(*wanted.get("config", ())), path, **common)

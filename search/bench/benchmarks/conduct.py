@@ -100,7 +100,7 @@ def conduct(
 
         scores = begin(run, settings, plan, pool=request.pool, view=view, pool_maker=maker, also=keep)
     elif request.as_is:
-        scores = stored(run, view)
+        scores = stored(run)
     else:
         if settings.pictures is not None:
             pictures.read(pictures.PictureBatch.from_dict(settings.pictures))  # missing or changed ones end it here

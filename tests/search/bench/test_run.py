@@ -238,3 +238,29 @@ def test_a_killed_bench_goes_on(data: Path, tmp_path: Path) -> None:
     assert json.loads((run / "results.json").read_text())["rows"] == whole["rows"]
     sessions = json.loads((run / "run.json").read_text())["sessions"]
     assert len(sessions) == 4
+
+
+def test_a_bench_whose_workers_are_lost_says_so_and_continues(data: Path, tmp_path: Path) -> None:
+    """What finished before is kept, and run.json has the status of the end."""
+
+    def maker(config: PoolConfig, view: Any, interrupts: Any) -> Any:
+        pool = fake_pool(config, view, interrupts)
+        poll, left = pool.poll, iter(range(7))
+
+        def failing(timeout_s: float) -> Any:
+            if next(left, None) is None:
+                raise RuntimeError("the cluster is gone")
+            return poll(timeout_s)
+
+        pool.poll = failing  # type: ignore[method-assign]
+        return pool
+
+    run = tmp_path / "run"
+    with pytest.raises(RuntimeError, match="the cluster is gone"):
+        bench(data, run, sample=20, pool_maker=maker)
+    status = json.loads((run / "run.json").read_text())
+    assert (status["status"], status["left"], len(status["sessions"])) == ("failed", 13, 1)
+    resume(data, run)
+    status = json.loads((run / "run.json").read_text())
+    assert (status["status"], status["left"], len(status["sessions"])) == ("complete", 0, 2)
+    assert len(scores(run)) == 20

@@ -288,7 +288,7 @@ def test_a_record_with_a_missing_field_is_named(complete, tmp_path):
     del record["cost"]
     lines[4] = json.dumps(record)
     (run / "journal.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"journal\.jsonl, candidate 3: expected a record of this version; KeyError: 'cost'"):
+    with pytest.raises(InputError, match=r"jsonl, line 5, candidate 3: expected a record of this version; KeyError: 'cost'"):
         write_report(run, spectra=False)
 
 
