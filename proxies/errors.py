@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 __all__ = ["ProxyFailure", "ProxyUsageError", "as_failure", "out_of_memory"]
 
 
@@ -12,7 +10,7 @@ class ProxyFailure(ValueError):
 
     Attributes:
         reason: a short stable word for journals and counters, such as ``too_few_weights``.
-        detail: one sentence for a person: what was expected, what came, and where.
+        detail: one sentence for a person: what was expected, what was found, and where.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -30,6 +28,8 @@ class ProxyUsageError(ValueError):
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out: Python's, a device's, or the host's, for which torch has no more than a RuntimeError."""
+    import torch  # here: a configuration is checked, and its mistakes are reported, without it
+
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in ("allocate memory", "out of memory"))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,97 +13,13 @@ from torch import Tensor, nn
 
 from proxies.errors import ProxyFailure, ProxyUsageError, as_failure
 from proxies.measuring.seeds import repeat_seeds
-from proxies.measuring.shared import Announced, sharing
-from proxies.measuring.state import prepared
-from proxies.scores.aznas import expressivity, progressivity, trainability
-from proxies.scores.compressibility import (
-    lnwot,
-    ssnr_grasp,
-    ssnr_grasp_log,
-    ssnr_snip,
-    ssnr_snip_log,
-    ssnr_synflow,
-    ssnr_synflow_log,
-    t_cet_snip,
-    t_cet_snip_log,
-    t_cet_synflow,
-    t_cet_synflow_log,
-)
-from proxies.scores.counts import aleph, flops, params
-from proxies.scores.gradsign import gradsign
-from proxies.scores.jacov import jacov
-from proxies.scores.naswot import linear_regions, naswot
-from proxies.scores.ntk import ntk_condition
-from proxies.scores.saliency import grad_norm, grasp, snip
-from proxies.scores.synflow import synflow, synflow_log
-from proxies.scores.zen import zen
-from proxies.scores.zico import zico
-from proxies.vkdnw import SPECTRA, fisher_spectrum, vkdnw, vkdnw_norms, vkdnw_single
+from proxies.measuring.shared import Announced, apart, sharing
+from proxies.measuring.state import lent, prepared
+from proxies.registry import PROXIES, REAL_INPUT, REVISIONS, find, names, spec
+from proxies.table import FROM_BATCH, TABLE, Proxy, ProxySpec
+from proxies.vkdnw.fisher import fisher_spectrum
 
 __all__ = ["PROXIES", "REAL_INPUT", "REVISIONS", "Images", "Measurement", "Proxy", "Request", "measure", "score", "score_repeats"]
-
-Proxy = Callable[..., float]
-
-#: Every raw proxy: ``function(module, inputs, *, seed, **options) -> float``, higher is better, or ProxyFailure.
-#: A function scores the weights that the module has; :func:`score` supplies fresh ones.
-PROXIES: dict[str, Proxy] = {
-    "params": params,
-    "flops": flops,
-    "aleph": aleph,
-    "grad_norm": grad_norm,
-    "snip": snip,
-    "grasp": grasp,
-    "synflow": synflow,
-    "synflow_log": synflow_log,
-    "jacov": jacov,
-    "naswot": naswot,
-    "zen": zen,
-    "zico": zico,
-    "gradsign": gradsign,
-    "ntk_condition": ntk_condition,
-    "linear_regions": linear_regions,
-    "expressivity": expressivity,
-    "progressivity": progressivity,
-    "trainability": trainability,
-    "vkdnw": vkdnw,
-    "vkdnw_single": vkdnw_single,
-    "vkdnw_norms": vkdnw_norms,
-    "ssnr_synflow": ssnr_synflow,
-    "ssnr_synflow_log": ssnr_synflow_log,
-    "ssnr_snip": ssnr_snip,
-    "ssnr_snip_log": ssnr_snip_log,
-    "ssnr_grasp": ssnr_grasp,
-    "ssnr_grasp_log": ssnr_grasp_log,
-    "lnwot": lnwot,
-    "t_cet_synflow": t_cet_synflow,
-    "t_cet_synflow_log": t_cet_synflow_log,
-    "t_cet_snip": t_cet_snip,
-    "t_cet_snip_log": t_cet_snip_log,
-}
-
-_LABELLED = frozenset(name for name, proxy in PROXIES.items() if "targets" in inspect.signature(proxy).parameters)
-#: The proxies that take real pictures where there are some: those of a loss, and those that compare how a network treats the
-#: samples of a batch, which their papers measure on data. On NAS-Bench-201 at 16 pixels Jacov and NASWOT rank as published
-#: on pictures only.
-REAL_INPUT = _LABELLED | {"jacov", "naswot", "lnwot", "ntk_condition", "t_cet_synflow", "t_cet_synflow_log"}
-
-#: Which parts of the training pass a proxy reads, see :func:`proxies.measuring.training_pass.part`:
-#: measured together when asked together.
-PARTS_OF: dict[str, frozenset[str]] = {
-    "jacov": frozenset({"input_gradient"}),
-    "naswot": frozenset({"codes"}),
-    "trainability": frozenset({"isolations"}),
-    **dict.fromkeys(("expressivity", "progressivity"), frozenset({"entropies"})),
-    **dict.fromkeys(
-        ("grad_norm", "snip", "zico", "ssnr_snip", "ssnr_snip_log", "t_cet_snip", "t_cet_snip_log"), frozenset({"gradients"})
-    ),
-}
-
-#: How often the definition of a proxy was changed since its first release; 0 where nothing is said. Scores are comparable
-#: where this is equal, so what keeps scores keeps it beside them.
-REVISIONS: dict[str, int] = {}
-
-_OPTIONS_OF = dict.fromkeys(SPECTRA, fisher_spectrum)  # where **options go
 
 
 def score(
@@ -127,7 +42,7 @@ def score(
 
     Args:
         module: any network; see :func:`scoring_layers` and :func:`block_outputs` for what it may offer.
-        names: keys of :data:`PROXIES`.
+        names: keys of :data:`proxies.PROXIES`.
         input_shape: shape of one sample, such as ``(3, 224, 224)``.
         batch: number of samples.
         seed: decides weights, inputs and every other draw.
@@ -270,12 +185,13 @@ def measure(
             with sharing(batches.announced(requests.values())):
                 for label, request in requests.items():
                     clock = time.process_time()
+                    proxy = spec(request.proxy)
                     inputs, keywords = batches.of(request)
                     keywords = {**keywords, **request.options, "seed": repeat_seed}
-                    value = _attempt(request.proxy, module, inputs, keywords)
+                    value = _attempt(proxy, module, inputs, keywords)
                     found.values[label].append(value)
-                    if request.proxy in SPECTRA and isinstance(value, float):  # known by now: what is equal is computed once
-                        spectrum = fisher_spectrum(module, inputs, **{**SPECTRA[request.proxy], **keywords})
+                    if proxy.spectrum is not None and isinstance(value, float):  # known by now: what is equal is computed once
+                        spectrum = fisher_spectrum(module, inputs, **{**proxy.spectrum, **keywords})
                         found.details[label] = {"deciles": list(spectrum.deciles)}
                     found.seconds[label] += time.process_time() - clock
     return found
@@ -296,7 +212,7 @@ class _Batches:
     def of(self, request: Request) -> tuple[Tensor, dict[str, Any]]:
         """Inputs, and the labels for a proxy that knows them."""
         inputs, labels = self._for(request)
-        wanted = inspect.signature(PROXIES[request.proxy]).parameters
+        wanted = spec(request.proxy).keywords
         return inputs, {name: value for name, value in labels.items() if name in wanted}
 
     def announced(self, requests: Iterable[Request]) -> dict[int, Announced]:
@@ -305,11 +221,11 @@ class _Batches:
         for request in requests:
             inputs, labels = self._for(request)
             before = found.get(id(inputs), Announced())
-            found[id(inputs)] = Announced(before.parts | PARTS_OF.get(request.proxy, frozenset()), labels.get("targets"))
+            found[id(inputs)] = Announced(before.parts | spec(request.proxy).parts, labels.get("targets"))
         return found
 
     def _for(self, request: Request) -> tuple[Tensor, dict[str, Any]]:
-        usual = request.proxy in REAL_INPUT
+        usual = spec(request.proxy).real_input
         real = self._images is not None and (usual if request.real is None else request.real)
         samples = self._batch if request.samples is None else min(request.samples, self._batch)
         key = (real, samples)
@@ -334,37 +250,43 @@ def _format(tensor: Tensor) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
-def _attempt(name: str, module: nn.Module, inputs: Tensor, keywords: dict[str, Any]) -> float | ProxyFailure:
+def _attempt(proxy: ProxySpec, module: nn.Module, inputs: Tensor, keywords: dict[str, Any]) -> float | ProxyFailure:
     try:
-        value = float(PROXIES[name](module, inputs, **keywords))
+        if proxy.name in TABLE:
+            value = float(proxy.proxy(module, inputs, **keywords))
+        else:
+            value = _foreign(proxy, module, inputs, keywords)
     except Exception as error:
         return as_failure(error)
     if not math.isfinite(value):
-        return ProxyFailure("non_finite", f"{name} came out as {value}")
+        return ProxyFailure("non_finite", f"{proxy.name} is {value}")
     return value
 
 
-_FROM_BATCHES = ("seed", "targets", "second")  # arguments that no option may set
+def _foreign(proxy: ProxySpec, module: nn.Module, inputs: Tensor, keywords: dict[str, Any]) -> float:
+    """Call a function that is not this package's: on a network that it may change, and with no more arguments than it takes."""
+    if "seed" not in proxy.keywords:
+        keywords = {name: value for name, value in keywords.items() if name != "seed"}
+    with apart(), lent(module, seed=keywords.get("seed", 0)):
+        found: Any = proxy.proxy(module, inputs.clone(), **keywords)
+        value = float(found.detach() if isinstance(found, Tensor) else found)
+    return -value if proxy.direction == "lower" else value
 
 
-def _check_names(names: set[str]) -> None:
-    unknown = sorted(names - PROXIES.keys())
+def _check_names(wanted: set[str]) -> None:
+    unknown = sorted(name for name in wanted if find(name) is None)
     if unknown:
-        raise ProxyUsageError(f"unknown proxies {', '.join(unknown)}: expected some of {', '.join(PROXIES)}")
+        raise ProxyUsageError(f"unknown proxies {', '.join(unknown)}: expected some of {', '.join(names())}")
 
 
 def _check(requests: Mapping[str, Request], images: Images | None, batch: int, input_shape: tuple[int, ...]) -> None:
     _check_names({request.proxy for request in requests.values()})
     for request in requests.values():
-        name = request.proxy
-        known = [
-            parameter.name
-            for parameter in inspect.signature(_OPTIONS_OF.get(name, PROXIES[name])).parameters.values()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.name not in _FROM_BATCHES
-        ]
-        wrong = sorted(request.options.keys() - set(known))
+        name, known = request.proxy, spec(request.proxy).options
+        given = request.options.keys()
+        wrong = sorted(given & set(FROM_BATCH) if known is None else given - set(known))
         if wrong:
-            raise ProxyUsageError(f"proxy {name} has no option {', '.join(wrong)}: it has {', '.join(known) or 'none'}")
+            raise ProxyUsageError(f"proxy {name} has no option {', '.join(wrong)}: it has {', '.join(known or ()) or 'none'}")
         if request.samples is not None and request.samples < 1:
             raise ProxyUsageError(f"proxy {name}: samples must be at least 1, got {request.samples}")
     if images is not None:

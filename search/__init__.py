@@ -36,7 +36,7 @@ _HOMES = {
     "rank_product": "search.ranking.ranks",
     "rank_average": "search.ranking.ranks",
     "ranks": "search.ranking.ranks",
-    "read": "search.journal",
+    "read": "search.journal.journal",
     "rebuild": "search.engine.finalists",
     "ArchitectureSearcher": "search.distributed.tune_searcher",
 }

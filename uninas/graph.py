@@ -13,6 +13,8 @@ before the global average pooling; and a plain block runs its graphs one after t
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -26,6 +28,9 @@ class Node(NamedTuple):
     op: Op
     inputs: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        return f"Node({self.op.text}, {_short(self.inputs)})"
+
 
 class GraphError(IllTyped):
     """A graph that is not a well-typed DAG from one input to one output; `node` is where it was seen."""
@@ -35,7 +40,7 @@ class GraphError(IllTyped):
         self.node = node
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Graph:
     """A DAG of operations, stored in topological order: node 0 is the input, each node reads earlier ones.
 
@@ -55,6 +60,10 @@ class Graph:
         """The graph as one line a node: `%2 = conv(kernel=3) %1`. Equal graphs have equal text."""
         lines = [f"%{i} = {node.op.text} {' '.join(f'%{j}' for j in node.inputs)}" for i, node in enumerate(self.nodes) if i]
         return "\n".join([*lines, f"return %{self.output}"])
+
+    def __repr__(self) -> str:
+        count = len(self.nodes)
+        return f"Graph({count} node{'s' * (count != 1)}: {', '.join(_short([node.op.text for node in self.nodes]))})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (Graph, (self.nodes, self.output))
@@ -150,19 +159,23 @@ class GraphBuilder:
         return Graph(tuple(self._nodes), output)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Block:
     """Residual sub-blocks (two in the template), or plain ones: x = S(x), without norm or addition. None: it is absent."""
 
     subblocks: tuple[Graph | None, ...]
     residual: bool = True
 
+    def __repr__(self) -> str:
+        kind = "residual" if self.residual else "plain"
+        return f"Block({kind}: {', '.join(_short(['absent' if graph is None else repr(graph) for graph in self.subblocks]))})"
+
     def with_subblocks(self, subblocks: tuple[Graph | None, ...]) -> Block:
         """A block of the same kind with other sub-blocks."""
         return Block(subblocks, self.residual)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stage:
     """Blocks of one width at one resolution.
 
@@ -180,6 +193,11 @@ class Stage:
     def memo(self) -> dict[Any, Any]:
         """Results derived from this stage, kept as long as it lives: neighbours share all stages but the edited one."""
         return {}
+
+    def __repr__(self) -> str:
+        transition = "" if self.entry is None else ", a transition of its own"
+        tokens = f", {self.tokens} class token(s)" if self.tokens else ""
+        return f"Stage({self.width} channels, {len(self.blocks)} block{'s' * (len(self.blocks) != 1)}{transition}{tokens})"
 
     def with_blocks(self, blocks: tuple[Block, ...]) -> Stage:
         """The stage with other blocks."""
@@ -207,7 +225,7 @@ class Flow(NamedTuple):
         return graph.frame_types(self.channels, self.tokens)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Architecture:
     """A whole network. `input_size` is the reference (height, width): tables that depend on size have that size for ever.
 
@@ -295,9 +313,39 @@ class Architecture:
 
         The rules of `uninas.canonical` decide which functions are found to be one; plain blocks, for one, are not joined.
         """
-        from uninas.canonical import digest  # the graph is the ground floor: what derives from it is imported late
+        found: str = _derived("digest")(self)
+        return found
 
-        return digest(self)
+    def __repr__(self) -> str:
+        found: str = _derived("one line")(self)
+        return found
+
+    def _repr_svg_(self) -> str | None:
+        """What a notebook shows."""
+        found: str | None = _derived("picture")(self)
+        return found
+
+
+_DERIVED = {
+    "digest": "uninas.canonical:digest",
+    "one line": "uninas.drawing.display:one_line",
+    "picture": "uninas.drawing.display:notebook_picture",
+}
+"""What an architecture says of itself by modules that stand above this one and import it, each looked up on first use."""
+
+
+def _derived(what: str) -> Callable[[Architecture], Any]:
+    module, _, function = _DERIVED[what].partition(":")
+    found: Callable[[Architecture], Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _short(items: Sequence[Any]) -> Sequence[Any]:
+    """Some items for a `repr`, which must stay a line however many there are."""
+    return items if len(items) <= _MOST_SHOWN else (*items[: _MOST_SHOWN - 1], "...")
+
+
+_MOST_SHOWN = 6
 
 
 def _after(flow: Flow, made: FeatureMap) -> Flow:

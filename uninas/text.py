@@ -38,44 +38,74 @@ _KEYS = frozenset({"format", "version", "classes", "input_size", "in_channels", 
 
 
 def to_text(architecture: Architecture, metadata: Mapping[str, Any] | None = None) -> str:
-    """The file's text. The form is stored as it is; canonicalise first for the canonical one."""
+    """Write the file's text. The form is stored as it is; canonicalise first for the canonical one."""
+    names, document = _named(architecture)
+    lines = ["{", *(f' "{key}": {json.dumps(value)},' for key, value in document.items() if key != "stages")]
+    graphs = [f'  "{called}": [\n   {_body(graph)}\n  ]' for graph, called in names.items()]
+    lines += [' "graphs": {', *_listed(graphs), " },"]
+    stages = []
+    for stage in document["stages"]:
+        keys = "".join(f'"{key}": {json.dumps(value)}, ' for key, value in stage.items() if key != "blocks")
+        rows = ",\n   ".join(map(json.dumps, stage["blocks"]))
+        stages.append(f'  {{{keys}"blocks": [\n   {rows}\n  ]}}' if rows else f'  {{{keys}"blocks": []}}')
+    lines += [' "stages": [', *_listed(stages), " ]" + ("," if metadata else "")]
+    if metadata:
+        lines.append(f' "metadata": {_metadata_text(metadata)}')
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def to_document(architecture: Architecture, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Give what `to_text` writes as plain JSON data, which `from_document` reads."""
+    names, document = _named(architecture)
+    stages = document.pop("stages")
+    document["graphs"] = {called: graph.text.split("\n") for graph, called in names.items()}
+    document["stages"] = stages
+    if metadata:
+        document["metadata"] = json.loads(_metadata_text(metadata))
+    return document
+
+
+def _listed(items: list[str]) -> list[str]:
+    return [f"{item}," for item in items[:-1]] + items[-1:]
+
+
+def _metadata_text(metadata: Mapping[str, Any]) -> str:
+    return json.dumps(dict(metadata), allow_nan=False, sort_keys=True)
+
+
+def _named(architecture: Architecture) -> tuple[dict[Graph, str], dict[str, Any]]:
+    """The name of each graph, in order of appearance, and the document but for the graphs and the metadata."""
     names: dict[Graph, str] = {}
 
     def name(graph: Graph | None) -> str:
         return _ABSENT if graph is None else names.setdefault(graph, f"g{len(names) + 1}")
 
-    stem = json.dumps(name(architecture.stem) if isinstance(architecture.stem, Graph) else list(architecture.stem))
+    stem = name(architecture.stem) if isinstance(architecture.stem, Graph) else list(architecture.stem)
     stages = []
     for stage in architecture.stages:
-        entry = "" if stage.entry is None else f'"entry": "{name(stage.entry)}", '
-        entry = f'"tokens": {stage.tokens}, {entry}' if stage.tokens else entry
-        rows = []
-        for block in stage.blocks:
-            row = [name(graph) for graph in block.subblocks]
-            rows.append(json.dumps(row if block.residual else {"plain": row}))
-        stages.append((f'"width": {stage.width}, {entry}"blocks"', ",\n   ".join(rows)))
+        row: dict[str, Any] = {"width": stage.width}
+        if stage.tokens:
+            row["tokens"] = stage.tokens
+        if stage.entry is not None:
+            row["entry"] = name(stage.entry)
+        written = [(block.residual, [name(graph) for graph in block.subblocks]) for block in stage.blocks]
+        row["blocks"] = [graphs if residual else {"plain": graphs} for residual, graphs in written]
+        stages.append(row)
     head = None if architecture.head is None else name(architecture.head)
-    version = _version(architecture, names)
-    lines = ["{", f' "format": "{FORMAT}",', f' "version": {version},', f' "classes": {architecture.classes},']
-    lines.append(f' "input_size": {list(architecture.input_size)},')
-    lines.append(f' "in_channels": {architecture.in_channels},')
-    lines.append(f' "stem": {stem},')
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "version": _version(architecture, names),
+        "classes": architecture.classes,
+        "input_size": list(architecture.input_size),
+        "in_channels": architecture.in_channels,
+        "stem": stem,
+    }
     if head is not None:
-        lines.append(f' "head": "{head}",')
+        document["head"] = head
     if architecture.rounding != "up":
-        lines.append(f' "rounding": "{architecture.rounding}",')
-    lines.append(' "graphs": {')
-    for position, (graph, called) in enumerate(names.items()):
-        lines.append(f'  "{called}": [\n   {_body(graph)}\n  ]{"," if position + 1 < len(names) else ""}')
-    lines.append(" },")
-    lines.append(' "stages": [')
-    for position, (keys, written) in enumerate(stages):
-        end = "," if position + 1 < len(stages) else ""
-        lines.append(f"  {{{keys}: [\n   {written}\n  ]}}{end}" if written else f"  {{{keys}: []}}{end}")
-    lines.append(" ]" + ("," if metadata else ""))
-    if metadata:
-        lines.append(f' "metadata": {json.dumps(dict(metadata), allow_nan=False, sort_keys=True)}')
-    return "\n".join([*lines, "}"]) + "\n"
+        document["rounding"] = architecture.rounding
+    document["stages"] = stages
+    return names, document
 
 
 def _version(architecture: Architecture, graphs: Iterable[Graph]) -> int:

@@ -163,13 +163,12 @@ def _absolute(given: str | None) -> str | None:
 
 
 def _classification(arch: str, data: Path, device: str, options: dict[str, Any]) -> Any:
-    import json
 
     from downstream.data.pictures import Folder
     from downstream.protocols import PROTOCOLS
     from downstream.train.settings import Settings
     from uninas.source import load, metadata_of
-    from uninas.text import to_text
+    from uninas.text import to_document
 
     protocol = PROTOCOLS["classify" if options["recipe"] == "protocol" else options["recipe"]]
     teacher = options["teacher"] or protocol.teacher
@@ -179,7 +178,7 @@ def _classification(arch: str, data: Path, device: str, options: dict[str, Any])
     epochs, batch = options["epochs"] or protocol.epochs, options["batch"] or protocol.batch
     rates = protocol.rates(batch * processes)
     lr = options["lr"] or rates.lr
-    document = json.loads(to_text(load(arch), metadata_of(arch)))
+    document = to_document(load(arch), metadata_of(arch))
     return Settings(
         arch=document, classes=Folder.of(data, "train").classes, size=options["size"] or protocol.size,
         batch=batch, processes=processes, epochs=epochs, warmup_epochs=min(protocol.warmup_epochs, epochs // 10),
@@ -212,12 +211,11 @@ def _stack(arch: str, data: Path, device: str, options: dict[str, Any]) -> Any:
 
 def stack_settings(arch: str, task: str, **asked: Any) -> Any:
     """Give the settings of a detector or a segmenter; what is None is the protocol's."""
-    import json
 
     from downstream.protocols import PROTOCOLS
     from downstream.train.settings import StackSettings
     from uninas.source import load, metadata_of
-    from uninas.text import to_text
+    from uninas.text import to_document
 
     protocol = PROTOCOLS[task]
     given = {name: value for name, value in asked.items() if value is not None}
@@ -225,7 +223,7 @@ def stack_settings(arch: str, task: str, **asked: Any) -> Any:
     every = min(epochs, given.pop("every", 5 if task == "segment" else 1))
     usual = {"size": protocol.size, "batch": protocol.batch, "drop_path": protocol.drop_path}
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    arch_document = json.loads(to_text(load(arch), metadata_of(arch)))
+    arch_document = to_document(load(arch), metadata_of(arch))
     return StackSettings(task=task, arch=arch_document, processes=processes, epochs=epochs, every=every, **{**usual, **given})
 
 

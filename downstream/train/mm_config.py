@@ -8,7 +8,6 @@ configs/mmdet/mask_rcnn_uninas_coco.py, configs/mmseg/upernet_uninas_ade20k.py h
 
 from __future__ import annotations
 
-import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,11 @@ from downstream.models.backbone import architecture_of, of_pictures, stage_strid
 from downstream.models.mm_stack import require
 from downstream.train.settings import StackSettings
 from uninas.errors import InputError
+from uninas.runtime.configurations import find
 
 __all__ = ["FILES", "METRICS", "class_names", "config_file", "configured"]
 
-FILES = {"detect": "mmdet/mask_rcnn_uninas_coco.py", "segment": "mmseg/upernet_uninas_ade20k.py"}
+FILES = {"detect": "mmdet/mask_rcnn_uninas_coco", "segment": "mmseg/upernet_uninas_ade20k"}
 _LAYOUT = {
     "detect": (
         "annotations/instances_train2017.json", "annotations/instances_val2017.json", "train2017", "val2017",
@@ -37,12 +37,8 @@ METRICS = {
 
 
 def config_file(task: str) -> Path:
-    """Where the configuration of a task lies: in the sources, or where an installation puts it."""
-    places = [Path(__file__).parents[2] / "configs", Path(sysconfig.get_path("data")) / "share" / "uninas" / "configs"]
-    found = next((place / FILES[task] for place in places if (place / FILES[task]).is_file()), None)
-    if found is None:
-        raise InputError(f"expected {FILES[task]} in {' or '.join(map(str, places))}; there is none: install the project again")
-    return found
+    """Give the file of a task's configuration. Raises InputError: the installation lacks it."""
+    return find(FILES[task])
 
 
 def configured(settings: StackSettings, data: Path, run: Path, *, workers: int, training: bool = True) -> Any:

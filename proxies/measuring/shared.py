@@ -18,7 +18,7 @@ from torch import Tensor
 
 from proxies.errors import ProxyFailure
 
-__all__ = ["Announced", "announced", "collected", "shared", "sharing"]
+__all__ = ["Announced", "announced", "apart", "collected", "shared", "sharing"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,6 +56,16 @@ def sharing(batches: Mapping[int, Announced] | None = None) -> Iterator[None]:
         batches: for the identity of a batch, what will be asked of it, so that one pass measures it all.
     """
     token = _memory.set(_Memory(batches=dict(batches or {})))
+    try:
+        yield
+    finally:
+        _memory.reset(token)
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Remember nothing until the end of the block: inside, a network may be changed between two calls."""
+    token = _memory.set(None)
     try:
         yield
     finally:

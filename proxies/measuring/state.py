@@ -17,7 +17,7 @@ from proxies.errors import ProxyFailure, ProxyUsageError
 from proxies.measuring.initialise import initialise
 from proxies.measuring.seeds import derive_seed, input_batch
 
-__all__ = ["exact_arithmetic", "in_mode", "placed", "prepared", "run", "scoring"]
+__all__ = ["exact_arithmetic", "in_mode", "lent", "placed", "prepared", "run", "scoring"]
 
 
 @contextmanager
@@ -40,17 +40,52 @@ def scoring(module: nn.Module, *, train: bool, seed: int = 0) -> Iterator[None]:
     """
     _settle_allocator()
     with ExitStack() as stack:
-        cuda = {tensor.device for tensor in module.parameters() if tensor.device.type == "cuda"}
-        stack.enter_context(torch.random.fork_rng(devices=sorted(cuda, key=str)))
-        torch.default_generator.manual_seed(derive_seed(seed, "global"))
-        for device in cuda:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(derive_seed(seed, "global"))
+        stack.enter_context(_seeded(module, seed))
         stack.enter_context(exact_arithmetic())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(_own_buffers(module))
         stack.enter_context(_frozen(module))
         stack.enter_context(in_mode(module, train=train))
+        yield
+
+
+@contextmanager
+def lent(module: nn.Module, *, seed: int) -> Iterator[None]:
+    """Lend ``module`` to a function that promises nothing, and take it back as it was.
+
+    Inside: every submodule is in training mode and nothing is dropped; every floating parameter asks for a gradient and has none;
+    parameters and buffers are copies, free to be changed; gradients are recorded; arithmetic is as in :func:`exact_arithmetic`;
+    torch's global random streams start from ``seed``. After, also when an exception passes, all of it is what it was. Hooks and
+    attributes that the function adds are its own to remove.
+    """
+    _settle_allocator()
+    flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+    try:
+        with (
+            _seeded(module, seed),
+            exact_arithmetic(),
+            torch.inference_mode(False),
+            placed(module, copy=True),
+            in_mode(module, train=True),
+            torch.enable_grad(),
+        ):
+            for parameter, _ in flags:
+                parameter.requires_grad_(parameter.is_floating_point())
+            yield
+    finally:
+        for parameter, flag in flags:
+            parameter.requires_grad_(flag)
+
+
+@contextmanager
+def _seeded(module: nn.Module, seed: int) -> Iterator[None]:
+    """Start torch's global random streams, on the CPU and the module's devices, from a seed, and put them back at the end."""
+    cuda = {tensor.device for tensor in module.parameters() if tensor.device.type == "cuda"}
+    with torch.random.fork_rng(devices=sorted(cuda, key=str)):
+        torch.default_generator.manual_seed(derive_seed(seed, "global"))
+        for device in cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(derive_seed(seed, "global"))
         yield
 
 

@@ -11,12 +11,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from proxies.table import TABLE
 from proxies.vkdnw.fisher import FisherSpectrum, fisher_jacobian, fisher_spectrum
 
-__all__ = ["SPECTRA", "FisherSpectrum", "fisher_jacobian", "fisher_spectrum", "vkdnw", "vkdnw_norms", "vkdnw_single"]
-
-#: The scores that read a Fisher spectrum -> the options of :func:`fisher_spectrum` that make it theirs.
-SPECTRA: dict[str, dict[str, Any]] = {"vkdnw": {}, "vkdnw_single": {}, "vkdnw_norms": {"tensors": "all", "weights": 10_000}}
+__all__ = ["FisherSpectrum", "fisher_jacobian", "fisher_spectrum", "vkdnw", "vkdnw_norms", "vkdnw_single"]
 
 
 def vkdnw(module: nn.Module, inputs: Tensor, *, seed: int = 0, **options: Any) -> float:
@@ -29,7 +27,7 @@ def vkdnw_norms(module: nn.Module, inputs: Tensor, *, seed: int = 0, **options: 
 
     Options and failures are those of :func:`fisher_spectrum`, with ``tensors="all"``.
     """
-    return fisher_spectrum(module, inputs, seed=seed, **{**SPECTRA["vkdnw_norms"], **options}).entropy
+    return fisher_spectrum(module, inputs, seed=seed, **{**(TABLE["vkdnw_norms"].spectrum or {}), **options}).entropy
 
 
 def vkdnw_single(module: nn.Module, inputs: Tensor, *, seed: int = 0, **options: Any) -> float:

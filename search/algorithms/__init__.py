@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search.algorithms.aging import AgingEvolution
-from search.algorithms.asktell import AskTell, OrderError, Proposal, SpaceExhaustedError, Strategy, Told, derive
+from search.algorithms.asktell import AskTell, OrderError, Proposal, Reported, SpaceExhaustedError, Strategy, derive
 from search.algorithms.candidate import Space
 from search.algorithms.evolution import Evolution
 from search.algorithms.independent import Independent
@@ -27,9 +27,9 @@ __all__ = [
     "AskTell",
     "OrderError",
     "Proposal",
+    "Reported",
     "SpaceExhaustedError",
     "Strategy",
-    "Told",
     "derive",
     "make",
 ]

@@ -27,18 +27,22 @@ from omegaconf.errors import OmegaConfBaseException
 from search.config.schema import SearchConfig
 from search.config.validation import check
 from uninas.errors import InputError
+from uninas.runtime import configurations
 from uninas.spaces import SPACES
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
     """Read a configuration file, apply `key=value` overrides (dotted keys, YAML values), check it.
 
+    A word that names no file and has neither an ending nor a folder is the name of a configuration that comes with the project.
+
     Raises:
         InputError: the file is missing, empty, no mapping, or holds or gets a key or value that cannot be.
     """
+    path = located(path)
     source = str(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{source}: expected a search configuration (YAML); no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -46,11 +50,24 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
     return parse(text, overrides, source=source)
 
 
+def located(path: str | Path) -> Path:
+    """Give the file that a word means: itself, or by name one that comes with the project.
+
+    Raises:
+        InputError: a word that is neither.
+    """
+    found = Path(path)
+    if found.suffix or len(found.parts) != 1 or found.exists():
+        return found
+    return configurations.find(str(path), ("search",))
+
+
 def name(path: str | Path) -> str:
     """Give the name of a configuration file that `load` has read: its cluster's in a cluster file, else the file's own."""
-    document = _mapping(Path(path).read_text(encoding="utf-8"), str(path))
+    path = located(path)
+    document = _mapping(path.read_text(encoding="utf-8"), str(path))
     cluster = document.get("cluster_name") if "metadata" in document else None
-    return cluster if isinstance(cluster, str) and re.fullmatch(r"[\w.-]+", cluster) else Path(path).stem
+    return cluster if isinstance(cluster, str) and re.fullmatch(r"[\w.-]+", cluster) else path.stem
 
 
 def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>") -> SearchConfig:

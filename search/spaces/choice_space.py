@@ -15,6 +15,7 @@ from search.algorithms.candidate import Candidate, Rejected
 from search.config.schema import BudgetConfig
 from search.spaces.budget import bounds_of, refuse_breach, within
 from uninas.errors import InputError
+from uninas.rejections import Reason
 from uninas.spaces import ChoiceSpace, Genotype, SpaceError
 from uninas.spaces.choices import Unbuildable, canonical_network
 
@@ -66,7 +67,7 @@ class GenotypeSpace:
         except SpaceError:
             raise
         except InputError:
-            return Rejected("no legal neighbour")
+            return Rejected(Reason.NO_LEGAL_NEIGHBOUR)
         return self._within(genotype, parent.digest)
 
     def sample(self, rng: random.Random) -> Candidate | Rejected:
@@ -96,11 +97,11 @@ class GenotypeSpace:
 
     def _within(self, genotype: Genotype, parent: str) -> Candidate | Rejected:
         if self._space.fault(genotype) is not None:  # a space of the user's own that gives what it calls illegal itself
-            return Rejected("illegal genotype")
+            return Rejected(Reason.ILLEGAL_GENOTYPE)
         try:
             candidate = self._candidate(genotype, parent, {"genotype": genotype})
         except Unbuildable:
-            return Rejected("cannot be built")
+            return Rejected(Reason.UNBUILDABLE)
         return within(candidate, self._bounds)
 
     def _candidate(self, genotype: Genotype, parent: str | None = None, edit: Mapping[str, Any] | None = None) -> Candidate:

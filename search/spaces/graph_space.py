@@ -7,7 +7,6 @@ canonical form, so equal networks have equal digests.
 from __future__ import annotations
 
 import dataclasses
-import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from uninas.analysis.family import family
 from uninas.canonical import TooSymmetric
 from uninas.grammar import sampling
 from uninas.ops import IllTyped
+from uninas.rejections import Reason
 from uninas.text import from_document
 
 
@@ -124,7 +124,7 @@ class GraphSpace:
             current = step
             steps.append(step.edit)
         if len(steps) < wanted:
-            return Rejected("sample: too few edits within the budget")
+            return Rejected(Reason.TOO_FEW_EDITS)
         return dataclasses.replace(current, parent=parent, edit={**made, "edits": steps}, refused=refused)
 
     def _drawn(self, rng: random.Random) -> Candidate | Rejected:
@@ -141,12 +141,12 @@ class GraphSpace:
             )
             architecture = uninas.canonicalise(drawn)
         except IllTyped:  # a fragment that does not fit the width it came to
-            return Rejected("ill_typed")
+            return Rejected(Reason.ILL_TYPED)
         except TooSymmetric:
-            return Rejected("too_symmetric")
+            return Rejected(Reason.TOO_SYMMETRIC)
         if uninas.warnings_of(architecture):
-            return Rejected("meaningless")
-        edit = {"architecture": json.loads(uninas.to_text(architecture))}
+            return Rejected(Reason.DEGENERATE)
+        edit = {"architecture": uninas.to_document(architecture)}
         return within(self._candidate(architecture, self._starts[0].digest, edit), self._bounds)
 
     def text(self, candidate: Candidate) -> str:

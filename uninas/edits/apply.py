@@ -12,6 +12,7 @@ from uninas.edits.stages import STAGE_EDITS
 from uninas.errors import InputError
 from uninas.graph import Architecture, Flow, Graph, Stage
 from uninas.ops import IllTyped
+from uninas.rejections import Reason
 
 _DEFAULT = Limits()
 _WHOLE = {**BLOCK_EDITS, **STAGE_EDITS}
@@ -28,11 +29,11 @@ def apply(architecture: Architecture, edit: Edit, limits: Limits = _DEFAULT) -> 
         child = canonicalise(_edited(parent, edit))
         flows = child.flows()
     except TooSymmetric as error:
-        return Rejection("too_symmetric", str(error))
+        return Rejection(Reason.TOO_SYMMETRIC, str(error))
     except IllTyped as error:
-        return Rejection("ill_typed", str(error))
+        return Rejection(Reason.ILL_TYPED, str(error))
     if child == parent:
-        return Rejection("no_change", f"{edit.kind} leaves the canonical form as it was")
+        return Rejection(Reason.NO_CHANGE, f"{edit.kind} leaves the canonical form as it was")
     return _too_large(parent, child, limits) or _meaningless(parent, child, flows) or child
 
 
@@ -51,17 +52,17 @@ def _edited(parent: Architecture, edit: Edit) -> Architecture:
 def _too_large(parent: Architecture, child: Architecture, limits: Limits) -> Rejection | None:
     """Limits, judged where the child differs from its parent: an imported network may exceed them, and may shrink."""
     if len(child.stages) > max(limits.stages, len(parent.stages)):
-        return Rejection("too_large", f"the network would have {len(child.stages)} stages")
+        return Rejection(Reason.TOO_LARGE, f"the network would have {len(child.stages)} stages")
     for what, graph, before in ((x, getattr(child, x), getattr(parent, x)) for x in ("stem", "head")):
         if graph is not before and isinstance(graph, Graph) and len(graph.nodes) > _most_nodes(before, limits):
-            return Rejection("too_large", f"the {what} would have {len(graph.nodes)} nodes")
+            return Rejection(Reason.TOO_LARGE, f"the {what} would have {len(graph.nodes)} nodes")
     if child.stem is not parent.stem and not _wide(child.flows()[0].channels, parent.flows()[0].channels, limits):
-        return Rejection("too_large", f"the stem would be {child.flows()[0].channels} wide")
+        return Rejection(Reason.TOO_LARGE, f"the stem would be {child.flows()[0].channels} wide")
     for s, stage in enumerate(child.stages):
         before = parent.stages[s] if s < len(parent.stages) else parent.stages[-1]
         fault = None if stage is before else _stage_too_large(s, stage, before, limits)
         if fault is not None and not any(stage is other for other in parent.stages):
-            return Rejection("too_large", fault)
+            return Rejection(Reason.TOO_LARGE, fault)
     return None
 
 
@@ -97,7 +98,7 @@ def _meaningless(parent: Architecture, child: Architecture, flows: tuple[Flow, .
     if isinstance(child.stem, Graph) and child.stem is not parent.stem:
         fault = frame_fault(child.stem, Flow(child.in_channels, child.image()))
         if fault:
-            return Rejection("meaningless", f"stem, {fault}")
+            return Rejection(Reason.DEGENERATE, f"stem, {fault}")
     same = {(id(stage), *before[s : s + 2]) for s, stage in enumerate(parent.stages)}
     for s, stage in enumerate(child.stages):
         given, at = flows[s], flows[s + 1]
@@ -108,16 +109,16 @@ def _meaningless(parent: Architecture, child: Architecture, flows: tuple[Flow, .
         if stage.entry is not None and not (old and stage.entry is old.entry and before[s] == given):
             fault = frame_fault(stage.entry, given)
             if fault:
-                return Rejection("meaningless", f"stage {s}, entry, {fault}")
+                return Rejection(Reason.DEGENERATE, f"stage {s}, entry, {fault}")
         elif stage.entry is None and given.place[2:] == (1, 1) and not (old and old.entry is None and before[s] == given):
-            return Rejection("meaningless", f"stage {s} would halve a map of one pixel")
+            return Rejection(Reason.DEGENERATE, f"stage {s} would halve a map of one pixel")
         for b, block in enumerate(stage.blocks):
             for graph in block.subblocks:
                 fault = None if graph is None or id(graph) in known else meaningless(graph, at)
                 if fault:
-                    return Rejection("meaningless", f"stage {s}, block {b}, {fault}")
+                    return Rejection(Reason.DEGENERATE, f"stage {s}, block {b}, {fault}")
     if child.head is not None and (child.head is not parent.head or flows[-1] != before[-1]):
         fault = frame_fault(child.head, flows[-1])
         if fault:
-            return Rejection("meaningless", f"head, {fault}")
+            return Rejection(Reason.DEGENERATE, f"head, {fault}")
     return None

@@ -18,6 +18,7 @@ from uninas.edits.stages import crossover_stage_edit
 from uninas.errors import InputError
 from uninas.graph import Architecture, Graph
 from uninas.ops import IllTyped
+from uninas.rejections import Reason
 
 PRIOR: dict[str, float] = {
     # inside a graph: of a block, or of a stem, entry or head that is a graph
@@ -115,7 +116,7 @@ def propose(
     prior: Mapping[str, float] | None = None,
     words: Vocabulary = UNIVERSAL,
 ) -> Edit | Rejection:
-    """Draw an edit of the architecture's canonical form; Rejection("no_site") where the drawn kind has no place to act."""
+    """Draw an edit of the architecture's canonical form; `Reason.NO_SITE` where the drawn kind has no place to act."""
     parent = canonicalise(architecture)
     weights = dict(PRIOR if prior is None else prior)
     for kind in CROSSOVERS:
@@ -123,7 +124,7 @@ def propose(
     kind = rng.choices(list(weights), weights=list(weights.values()))[0]
     if kind in PART_DRAWS:
         edit = PART_DRAWS[kind](kind, parent, rng)
-        return edit or Rejection("no_site", f"no place for {kind} where it was drawn")
+        return edit or Rejection(Reason.NO_SITE, f"no place for {kind} where it was drawn")
     return _inside(kind, parent, rng, words)
 
 
@@ -136,7 +137,7 @@ def _inside(kind: str, parent: Architecture, rng: random.Random, words: Vocabula
     if parent.head is not None:
         places.append(("head", 0, 0))
     if not places:
-        return Rejection("no_site", "the network has no block, and no graph as its stem, an entry or its head")
+        return Rejection(Reason.NO_SITE, "the network has no block, and no graph as its stem, an entry or its head")
     part, stage, block = places[rng.randrange(len(places))]
     sub = rng.randrange(len(parent.stages[stage].blocks[block].subblocks)) if part == "block" else 0
     at = site(parent, Edit(kind, stage, block, sub, part=part))
@@ -145,7 +146,7 @@ def _inside(kind: str, parent: Architecture, rng: random.Random, words: Vocabula
         arguments = GRAPH_DRAWS[kind](Where(at.graph, at.types, words, part == "head"), rng)
     if arguments is None:
         where = f"stage {stage}, block {block}" if part == "block" else f"the {part}"
-        return Rejection("no_site", f"no place for {kind} in {where}")
+        return Rejection(Reason.NO_SITE, f"no place for {kind} in {where}")
     return Edit(kind, stage, block, sub, arguments, part)
 
 
@@ -156,7 +157,7 @@ def propose_crossover(
     parent, other = canonicalise(architecture), canonicalise(donor)
     weights = _weights(PRIOR if prior is None else prior, CROSSOVERS)
     if not weights:
-        return Rejection("no_site", "the prior has no weight for a crossover")
+        return Rejection(Reason.NO_SITE, "the prior has no weight for a crossover")
     kind = rng.choices(list(weights), weights=list(weights.values()))[0]
     try:
         if kind == "crossover_stage":
@@ -171,8 +172,8 @@ def propose_crossover(
                 taken = choices[rng.randrange(len(choices))]
                 return crossover_edit(stage, block, block_at_width(taken, source.width, mine.width))
     except IllTyped as error:
-        return Rejection("ill_typed", str(error))
-    return Rejection("no_site", "the other parent has no other block there")
+        return Rejection(Reason.ILL_TYPED, str(error))
+    return Rejection(Reason.NO_SITE, "the other parent has no other block there")
 
 
 def _alike(stage: int, parent: Architecture, other: Architecture) -> int:

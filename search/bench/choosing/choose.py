@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import pandas
 
+from proxies.table import TABLE
 from search.bench.benchmarks import accuracy_table
 from search.bench.choosing.choice import FILE, Choice, Split, Tried, often
 from search.bench.choosing.meanings import explained
@@ -40,8 +41,8 @@ from uninas.errors import InputError
 __all__ = ["FILE", "REFERENCE", "choose", "halves", "read_families", "read_runs", "select", "show"]
 
 REFERENCE = "vkdnw_agg"
-LEFT_OUT = ("linear_regions",)
-"""No component unless asked for: it needs a thin copy of the network, which not every network has."""
+LEFT_OUT = tuple(name for name, spec in TABLE.items() if "choose" in spec.left_out)
+"""No component unless it is asked for: what needs a thin copy of the network, which not every network has."""
 
 SHORTLIST = 100
 SHORTLIST_RESAMPLES = 100

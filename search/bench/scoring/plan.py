@@ -6,13 +6,15 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import proxies
+from proxies.registry import registered
+from proxies.table import TABLE
 from search.bench.scoring.job import Job, Request, Setup
 from uninas.errors import InputError
 
 STANDARD = "standard"
-LEFT_OUT = ("vkdnw_single", "vkdnw_norms")
-"""Raw proxies that are not scored unless asked for by name: the objective vkdnw_single orders by (aleph, vkdnw) just so, and
-vkdnw_norms is a variant that costs as much as vkdnw."""
+LEFT_OUT = tuple(name for name, spec in TABLE.items() if "bench" in spec.left_out)
+"""Raw proxies that are not scored unless they are asked for by name."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScoringPlan:
     """What a run scores.
 
     Attributes:
@@ -51,16 +53,12 @@ class Plan:
 
     def revisions(self) -> dict[str, int]:
         """Give the revision of each label's proxy; scores of one label are comparable where it is equal."""
-        import proxies  # torch
-
         return {label: proxies.REVISIONS.get(request.proxy, 0) for label, request in self.requests.items()}
 
 
 def known_proxies() -> tuple[str, ...]:
     """Give the names of all raw proxies, those first that a bench scores when nobody names any."""
-    import proxies  # torch: only where proxies are to be named
-
-    return tuple(name for name in proxies.PROXIES if name not in LEFT_OUT) + LEFT_OUT
+    return tuple(name for name in (*TABLE, *registered()) if name not in LEFT_OUT) + LEFT_OUT
 
 
 def chosen_proxies(text: str | None, option: str = "--proxies") -> tuple[str, ...]:

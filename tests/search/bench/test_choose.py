@@ -11,6 +11,7 @@ import numpy as np
 import pandas
 import pytest
 
+from proxies import registry
 from search.bench.choosing import choice, choose, meanings
 from search.bench.choosing.choice import Tried
 from search.bench.judging import aggregates
@@ -308,10 +309,11 @@ def test_a_file_that_is_no_choice(tmp_path: Path) -> None:
 # --- what a person sees -----------------------------------------------------------------------------------------------------
 
 
-def test_every_proxy_has_its_phrase() -> None:
-    import proxies
-
-    assert set(meanings.MEANINGS) == set(proxies.PROXIES)
+def test_a_proxy_of_ones_own_is_explained_by_the_phrase_that_it_was_registered_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_own", {})
+    registry.register("mine", meaning="how blue it is")(lambda network, batch: 0.0)
+    assert "by how blue it is (`mine`)" in meanings.explained(["flops", "mine"])
+    assert "by its score (`nobodys`)" in meanings.explained(["nobodys"])
 
 
 def test_two_sentences() -> None:

@@ -7,7 +7,8 @@ import random
 import pytest
 
 import uninas
-from search.config import loading, warnings
+from search.config import loading
+from search.config.plan import SearchPlan
 from search.spaces.from_config import from_config
 from tests.search.conftest import ROOT
 
@@ -35,7 +36,7 @@ SHIPPED = sorted((ROOT / "configs" / "search").glob("*.yaml"))
     ],
 )
 def test_what_has_no_effect_is_told(given: list[str], said: str | None) -> None:
-    found = warnings.warnings(loading.load(ROOT / "configs" / "search" / "demo.yaml", ["baseline=false", *given]))
+    found = SearchPlan.resolve(loading.load(ROOT / "configs" / "search" / "demo.yaml", ["baseline=false", *given])).warnings
     assert (
         [warning for warning in found if "no effect" in warning] == []
         if said is None
@@ -46,7 +47,7 @@ def test_what_has_no_effect_is_told(given: list[str], said: str | None) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_all_that_the_shipped_configurations_say_has_an_effect(path: object) -> None:
-    assert [warning for warning in warnings.warnings(loading.load(path)) if "no effect" in warning] == []  # type: ignore[arg-type]
+    assert [warning for warning in SearchPlan.resolve(loading.load(path)).warnings if "no effect" in warning] == []  # type: ignore[arg-type]
 
 
 def test_the_papers_search_keeps_what_the_papers_space_holds_fixed() -> None:

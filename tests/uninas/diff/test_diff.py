@@ -17,7 +17,7 @@ from search.engine.lineage import lineage
 from tests.amounts import examples
 from tests.uninas.drawing.pictures import faults
 from tests.uninas.examples import around, disguised_network, framed, graph_of, headed, small, walked
-from uninas import Architecture, Graph, InputError, canonicalise, op, preset, to_text
+from uninas import Architecture, Graph, InputError, canonicalise, op, preset, to_document, to_text
 from uninas.diff import Difference, GraphDiff, align, diff, diff_graphs
 from uninas.diff.matching import pairing_cost
 from uninas.diff.sequences import align_sequences
@@ -436,7 +436,7 @@ def test_a_sample_that_was_drawn_whole_is_where_its_run_begins(tmp_path):
     edit = next(edit for seed in range(99) if isinstance(edit := propose(sample, random.Random(seed)), Edit)
                 and isinstance(apply(sample, edit), Architecture))  # fmt: skip
     child = apply(sample, edit)
-    drawn = {"architecture": json.loads(to_text(sample))}
+    drawn = {"architecture": to_document(sample)}
     with (folder / "journal.jsonl").open("w", encoding="utf-8") as stream:
         for reached, edits in ((sample, []), (child, [edit.as_dict()])):
             record = {"kind": "candidate", "digest": reached.digest, "parent": "0" * 64, "edit": {**drawn, "edits": edits}}
