@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.amounts import examples
 from tests.uninas.examples import around, disguised_network, graph_of, graphs_of, small, tiny, walked
 from tests.uninas.running import carried, distance, noise, scramble
 from uninas import IDENTITY, PRESETS, Architecture, Block, Graph, Node, Stage, canonical_text, canonicalise, op, preset
@@ -35,7 +36,7 @@ def test_golden_digests(name: str) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=2000)
+@examples(2000)
 def test_disguises_share_form_and_digest(seed: int) -> None:
     rng = random.Random(seed)
     network = walked(small(rng.choice(sorted(PRESETS))), rng, rng.randrange(8))
@@ -48,7 +49,7 @@ def test_disguises_share_form_and_digest(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=200)
+@examples(200)
 def test_equal_digest_means_equal_output_for_equal_weights(seed: int) -> None:
     rng = random.Random(seed)
     network = canonicalise(walked(tiny(rng.choice(["ET", "TR", "TE"])), rng, rng.randrange(1, 8)))
@@ -63,7 +64,7 @@ def test_equal_digest_means_equal_output_for_equal_weights(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=200)
+@examples(200)
 def test_the_stored_form_before_canonicalisation_computes_the_same(seed: int) -> None:
     """From the other side: the disguise is the parent here, and its own canonical form computes its output."""
     rng = random.Random(seed)

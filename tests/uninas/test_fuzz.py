@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks.fuzz import FINE, LATER, NETWORK, REFUSED, outcome
 from benchmarks.hostile import KINDS, file_of, random_graph
+from tests.amounts import amount
 from uninas import Graph, Node, canonical_text, canonicalise, cost, op, parse
 from uninas.analysis import trainable
 from uninas.canonical import TooSymmetric
@@ -25,7 +26,7 @@ from uninas.ops import INPUT, TABLE
 
 def test_hostile_files_are_networks_or_are_refused(tmp_path: Path) -> None:
     outcomes: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
-    for number in range(2000):
+    for number in range(amount(2000)):
         kind, content = file_of(1, number)
         found = outcome(content, tmp_path)
         assert found in FINE, f"python -m benchmarks.fuzz --seed 1 --one {number}"

@@ -7,9 +7,10 @@ import random
 from collections.abc import Callable, Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.amounts import examples
 from tests.uninas.examples import around, graph_of
 from uninas import Architecture, Graph, GraphBuilder, Node, canonicalise, op
 from uninas.labelling import TooSymmetric
@@ -97,7 +98,7 @@ def test_graphs_that_refinement_cannot_tell_apart(pair: str) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=100)
+@examples(100)
 def test_random_relabellings_of_random_symmetric_graphs(seed: int) -> None:
     rng = random.Random(seed)
     n = rng.randrange(3, 11)
@@ -112,7 +113,7 @@ def test_random_relabellings_of_random_symmetric_graphs(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@examples(60)
 def test_random_regular_graphs_differ_exactly_when_they_are_not_isomorphic(seed: int) -> None:
     """Small enough for every permutation to be tried: the oracle is the definition of isomorphism."""
     rng = random.Random(seed)

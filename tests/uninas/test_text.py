@@ -8,9 +8,10 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.amounts import examples
 from tests.uninas.examples import around, graph_of, small, walked
 from uninas import (
     IDENTITY,
@@ -91,7 +92,7 @@ def _texts(attribute: Attribute) -> st.SearchStrategy[str]:
 
 @pytest.mark.parametrize("name", sorted(name for name in TABLE if TABLE[name].attributes))
 @given(data=st.data())
-@settings(max_examples=100)
+@examples(100)
 def test_an_operation_with_any_attributes_reads_what_it_prints(name: str, data: st.DataObject) -> None:
     written = {attribute.name: data.draw(_texts(attribute), attribute.name) for attribute in TABLE[name].attributes}
     operation = parse_op(f"{name}({', '.join(f'{key}={text}' for key, text in written.items())})")
@@ -372,7 +373,7 @@ def damaged(text: str, rng: random.Random) -> str:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=4000)
+@examples(4000)
 def test_a_damaged_text_is_refused_or_is_a_network(seed: int) -> None:
     rng = random.Random(seed)
     text = damaged(rng.choice(_SOURCES), rng)
@@ -403,7 +404,7 @@ def _anything() -> st.SearchStrategy[Any]:
 
 
 @given(key=st.sampled_from(sorted(document())), value=_anything())
-@settings(max_examples=500)
+@examples(500)
 def test_any_value_under_any_key(key: str, value: Any) -> None:
     found = parsed(json.dumps(document() | {key: value}))
     if isinstance(found, Architecture):

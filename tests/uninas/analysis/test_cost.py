@@ -7,10 +7,11 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.amounts import examples
 from tests.uninas.examples import around, disguised_network, graph_of, graphs_of, headed, small, tiny, walked
 from tests.uninas.oracle import LETTERS, preset_macs, preset_params
 from tests.uninas.running import executed_macs, noise, scramble
@@ -56,7 +57,7 @@ _SIDES = st.integers(1, 1400)
     reference=st.tuples(_SIDES, _SIDES),
     size=st.tuples(_SIDES, _SIDES),
 )
-@settings(max_examples=300)
+@examples(300)
 def test_presets_follow_the_closed_forms_at_any_width_depth_and_size(
     name: str,
     scale: list[int],

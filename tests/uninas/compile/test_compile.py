@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.amounts import examples
 from tests.uninas.examples import around, graph_of, headed, small, tiny, walked
 from tests.uninas.running import distance, noise, scramble
 from uninas import PRESETS, Architecture, Graph, GraphBuilder, canonicalise, op
@@ -83,7 +84,7 @@ def test_presets_agree(name: str, training: bool, form: Callable[[Architecture],
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=200)
+@examples(200)
 def test_walks_agree(seed: int) -> None:
     rng = random.Random(seed)
     network = canonicalise(walked(tiny(rng.choice(["ET", "TE", "TT", "RE"])), rng, rng.randrange(1, 12)))

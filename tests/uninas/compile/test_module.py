@@ -6,10 +6,11 @@ import random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.amounts import examples
 from tests.uninas.compile.test_compile import pair
 from tests.uninas.examples import around, graph_of, graphs_of, small, tiny, walk
 from tests.uninas.running import distance, noise, scramble
@@ -188,7 +189,7 @@ def test_forward_derivatives_and_vmap_run(fused: bool) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=15)
+@examples(15)
 def test_names_are_the_same_fused_and_not_and_shared_with_neighbours(seed: int) -> None:
     rng = random.Random(seed)
     for step in walk(tiny("ET"), rng, 4):

@@ -5,9 +5,10 @@ import tracemalloc
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.amounts import examples
 from tests.uninas.examples import framed, small, walked
 from uninas import Block, Graph, GraphBuilder, InputError, op, parse_graph, preset
 from uninas.drawing import find_patterns, labels, overview, patterns, summarise_block, summarise_graph
@@ -290,7 +291,7 @@ def test_gates_that_are_no_squeeze_and_excitation():
     assert "SE" not in gate(reduce, GELU, restore, of=0)  # the mean of another map than it multiplies
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(0, 1 << 32))
 def test_patterns_of_any_network_nest_and_its_picture_folds(seed):
     rng = random.Random(seed)

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 import torch
 
+from tests.amounts import slow
 from tests.uninas.examples import around, graph_of, graphs_of, headed, small, walk
 from tests.uninas.running import executed_macs
 from uninas import (
@@ -56,6 +57,7 @@ from uninas.edits.stages import STAGE_EDITS
 
 KINDS = {**GRAPH_EDITS, **TYPED_EDITS, **BLOCK_EDITS, **STAGE_EDITS}
 EVERY_NETWORK = [*PRESETS, *ZOO]
+QUICK = ("coatnet", "mobilenetv3_large_100", "pvt_v2_b1")  # convolution, gates, attention, tokens, graphs of the frame
 
 
 def network_of(name: str) -> Architecture:
@@ -114,7 +116,7 @@ def possible(kind: str, network: Architecture) -> bool:
     return kind not in needed or any(needed[kind](o) for o in nodes)
 
 
-@pytest.mark.parametrize("name", EVERY_NETWORK)
+@pytest.mark.parametrize("name", [name if name in QUICK else slow(name) for name in EVERY_NETWORK])
 def test_every_kind_of_edit_acts_on_every_network(name: str) -> None:
     parent = canonicalise(network_of(name))
     rng, missing = random.Random(f"every kind on {name}"), []

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.amounts import examples
 from tests.uninas.analysis.test_cost import module_params, really_made, trained
 from tests.uninas.examples import disguised_network, framed, graph_of, random_frame, tiny
 from tests.uninas.running import carried, distance, executed_macs, noise, scramble
@@ -61,7 +62,7 @@ def network(*blocks: Block, entry: Graph | None = IDENTITY, stem: Graph = STEM, 
 
 
 @given(SEEDS, st.integers(1, 23), st.integers(1, 23))
-@settings(max_examples=100)
+@examples(100)
 def test_inferred_shapes_are_those_that_torch_makes_at_any_size(seed: int, height: int, width: int) -> None:
     rng = random.Random(seed)
     graph = random_frame(rng, 16, rng.randrange(7), zeros=0.5)
@@ -170,7 +171,7 @@ def test_places_follow_the_strides_of_the_frame() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=40)
+@examples(40)
 def test_fused_and_unfused_agree_and_cost_what_is_counted(seed: int) -> None:
     rng = random.Random(seed)
     architecture = framed(rng, zeros=0.3)
@@ -191,7 +192,7 @@ def test_fused_and_unfused_agree_and_cost_what_is_counted(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=25)
+@examples(25)
 def test_activation_bytes_are_those_of_all_node_outputs(seed: int) -> None:
     architecture = canonicalise(framed(random.Random(seed)))
     with torch.no_grad():
@@ -199,7 +200,7 @@ def test_activation_bytes_are_those_of_all_node_outputs(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=30)
+@examples(30)
 def test_live_params_are_those_that_a_gradient_reaches(seed: int) -> None:
     architecture = framed(random.Random(seed), zeros=1.0)
     assert cost(architecture).live_params == trained(architecture)
@@ -251,7 +252,7 @@ def test_a_plain_block_without_an_entry_halves_the_resolution_first() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=300)
+@examples(300)
 def test_disguises_share_form_and_digest(seed: int) -> None:
     rng = random.Random(seed)
     architecture = canonicalise(framed(rng, zeros=0.3))
@@ -262,7 +263,7 @@ def test_disguises_share_form_and_digest(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=30)
+@examples(30)
 def test_the_canonical_form_computes_the_same(seed: int) -> None:
     rng = random.Random(seed)
     architecture = canonicalise(framed(rng, zeros=0.3))
@@ -319,7 +320,7 @@ GOLDEN = "6dfa9099b64810efb314e57435223d2db9c1a2f9171f9031eaa3b32fda0cb849"
 
 
 @given(SEEDS)
-@settings(max_examples=150)
+@examples(150)
 def test_text_round_trip(seed: int) -> None:
     architecture = framed(random.Random(seed), zeros=0.5)
     text = to_text(architecture, {"note": 1})
@@ -403,7 +404,7 @@ def test_a_wrong_file_is_refused_where_it_is_wrong(case: str) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=200)
+@examples(200)
 def test_damaged_files_give_clear_errors_only(seed: int) -> None:
     """One value or key of a valid file replaced by another from anywhere in it."""
     rng = random.Random(seed)
@@ -437,7 +438,7 @@ def test_damaged_files_give_clear_errors_only(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=30)
+@examples(30)
 def test_walks_stay_well_typed(seed: int) -> None:
     rng = random.Random(seed)
     parent = canonicalise(framed(rng))

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.amounts import examples
 from tests.uninas.running import executed_macs, noise
 from uninas import PRESETS, ZOO, canonicalise, cost, op, parse, preset, to_text, warnings_of
 from uninas.analysis.family import family
@@ -25,7 +26,7 @@ BOUNDS = {"params": 600_000, "macs": 13_000_000, "layers": 40, "attention_tokens
 
 
 @given(SEEDS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_what_is_drawn_runs_and_costs_what_is_counted(seed: int) -> None:
     network = canonicalise(draw(random.Random(seed), input_size=(64, 48), classes=5, bounds=BOUNDS))
     figures = cost(network)
