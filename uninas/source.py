@@ -25,7 +25,7 @@ def load(source: str | Path) -> Architecture:
 
     SPACE:TEXT, such as `nasbench201:` and the text of a cell, names the network that the text stands for in a published space,
     with the classes and the input size of its source.
-    Raises InputError that says what was expected, what came and where.
+    Raises InputError that says what was expected, what was found and where.
     """
     if str(source) in {*PRESETS, *ZOO}:
         return preset(str(source))
@@ -38,7 +38,7 @@ def load(source: str | Path) -> Architecture:
 
         return from_reference(document, str(path))
     if "format" not in document:
-        raise InputError(f'{path}: expected "format": "{FORMAT}" or the reference\'s "model_str", came neither')
+        raise InputError(f'{path}: expected "format": "{FORMAT}" or the reference\'s "model_str", got neither')
     return from_document(document, str(path))
 
 
@@ -71,7 +71,7 @@ def _document(source: str | Path) -> tuple[Path, dict[str, Any]]:
         text = content.decode("utf-8")
     except FileNotFoundError:
         raise InputError(
-            f"expected a preset ({', '.join([*PRESETS, *ZOO])}), SPACE:TEXT or a file, came {str(source)[:200]!r}: no such file"
+            f"expected a preset ({', '.join([*PRESETS, *ZOO])}), SPACE:TEXT or a file, got {str(source)[:200]!r}: no such file"
         ) from None
     except IsADirectoryError:
         files = "best.json (of a search that has ended) or an architecture.json (of a training)"
@@ -81,9 +81,9 @@ def _document(source: str | Path) -> tuple[Path, dict[str, Any]]:
     except ValueError as error:  # no UTF-8, or a path with a null character
         raise InputError(f"{_shown(path)}: cannot be read as a text file ({error})") from None
     if len(content) > _MAX_BYTES:
-        raise InputError(f"{path}: expected an architecture file of at most {_MAX_BYTES >> 20} MB, came a larger one")
+        raise InputError(f"{path}: expected an architecture file of at most {_MAX_BYTES >> 20} MB, got a larger one")
     if not text.strip():
-        raise InputError(f"{path}: expected an architecture file, came an empty one")
+        raise InputError(f"{path}: expected an architecture file, got an empty one")
     return path, read_object(text, str(path))
 
 
