@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -40,6 +41,24 @@ def pool_options(function: Any) -> Any:
     ):
         function = option(function)
     return function
+
+
+def own_proxies_option(function: Any) -> Any:
+    """Add --proxies-file, and run that file, or the copy of the resumed run, before anything else."""
+
+    @functools.wraps(function)
+    def prepared(context: click.Context, /, *arguments: Any, proxies_file: Path | None, **options: Any) -> Any:
+        from search.bench.scoring import own_files
+
+        own_files.prepare(proxies_file, options.get("resume"))
+        return function(context, *arguments, **options)
+
+    return click.option(
+        "--proxies-file",
+        type=_FOLDER,
+        metavar="FILE.py",
+        help="Python file that registers proxies of your own with @proxies.register. It runs as code; the run keeps a copy.",
+    )(prepared)
 
 
 def resume_options(function: Any) -> Any:
@@ -87,6 +106,7 @@ def judge_options(function: Any) -> Any:
 @pool_options
 @judge_options
 @click.pass_context
+@own_proxies_option
 def nasbench201(context: click.Context, /, data: Path, resume: Path | None, as_json: bool, **options: Any) -> None:
     """Rank the networks of NAS-Bench-201 by every proxy, and hold the rankings against real accuracies.
 
@@ -123,6 +143,7 @@ def nasbench201(context: click.Context, /, data: Path, resume: Path | None, as_j
 @pool_options
 @judge_options
 @click.pass_context
+@own_proxies_option
 def timm(context: click.Context, /, data: Path, resume: Path | None, as_json: bool, **options: Any) -> None:
     """Rank real ImageNet networks by every proxy, within families that one recipe trained.
 
@@ -248,7 +269,9 @@ def costs(run: Path) -> None:
     """
     from search.bench.benchmarks import nasbench201 as bench
     from search.bench.scoring import costs as costs_of
+    from search.bench.scoring import own_files
 
+    own_files.prepare(None, run)
     data = costs_of.measure(run, *bench.heaviest(run), note=view().note)
     names, ratio = costs_of.slowest(data)
     for row in sorted(data["rows"], key=lambda row: -(row["seconds"] or 0)):

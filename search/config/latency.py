@@ -12,7 +12,9 @@ from search.workers.job import Timing
 
 def objectives_of(config: SearchConfig) -> tuple[str, ...]:
     """Give the objectives of a multi-objective search, "score" among them; none for any other algorithm."""
-    return tuple(config.objectives or ALGORITHMS[config.algorithm].objectives)
+    if config.objectives is not None or config.algorithm_file is not None:  # a run states those of one's own algorithm
+        return tuple(config.objectives or ())
+    return ALGORITHMS[config.algorithm].objectives
 
 
 def timing_of(config: SearchConfig) -> Timing | None:

@@ -8,7 +8,7 @@ RUN/finalists/      the others, best first: 01.json is best.json
 RUN/front/          the Pareto front, best score first, where the search has several objectives
 RUN/report.html     for people
 RUN/start.json      the architecture the run started from, where it was a file
-RUN/space.py        the user's own space, where there is one: a resume runs it
+RUN/space.py        the user's own space, where there is one: a resume runs it; likewise proxies.py and algorithm.py
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from search.config import loading as configuration
 from search.config import warnings
 from search.config.latency import objectives_of, timing_of
 from search.config.schema import SearchConfig
-from search.engine import artifacts, latency
+from search.config.score_options import options_of
+from search.engine import artifacts, latency, own_files
 from search.engine.finalists import Rescore, fresh_seeds, rebuild, settle
 from search.engine.gc_freeze import looked_at_once
 from search.engine.pareto_front import costs_wanted, front, leaders, spread_over
@@ -34,18 +35,18 @@ from search.journal import journal as journals
 from search.journal.journal import JournalError
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
-from search.ranking.objective import SPECTRA, Objective, find
+from search.ranking.objective import Objective, find
 from search.spaces.from_config import from_config
 from search.workers.interrupts import Interrupts
 from search.workers.job import Job, Timing, numbers
 from search.workers.pool import Pool, SerialPool
 from uninas.errors import InputError
 from uninas.runtime.files import write_text
-from uninas.spaces import SpaceError, own
+from uninas.spaces import SpaceError
 
 FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 START = "start.json"  # the architecture file a run started from, kept with it
-SPACE_FILE = "space.py"  # the file of the user's own space, kept with the run
+SPACE_FILE = own_files.SPACE
 
 PoolMaker = Callable[[SearchConfig, View, Interrupts], Pool]
 
@@ -94,7 +95,7 @@ def begin(
     """
     if folder.exists():
         raise InputError(f"{folder}: expected a new run folder; it exists: resume it with --resume, or give another --out")
-    own_space = None if config.space.file is None else own.read(Path(config.space.file))
+    config, own_texts = own_files.load(config)
     space = space or from_config(config)
     with _collector(config), Interrupts() as interrupts:
         pool = pool_maker(config, view, interrupts)
@@ -108,8 +109,8 @@ def begin(
             artifacts.write_config(folder, config)
             if config.space.architecture is not None:
                 write_text(folder / START, space.text(space.starts()[0]))
-            if own_space is not None:
-                write_text(folder / SPACE_FILE, own_space)
+            for file, text in own_texts.items():
+                write_text(folder / file, text)
             run = _Run(config, folder, space, view, interrupts, name, address)
             with journals.create(folder / "journal.jsonl", _header(config)) as journal:
                 return run.finish(journal, lambda: (pool, environment))
@@ -139,7 +140,7 @@ def resume(
     """
     if not (folder / "config.yaml").is_file():
         raise InputError(f"{folder}: expected a run folder with a config.yaml; there is none")
-    config = configuration.load(folder / "config.yaml")
+    config = own_files.stored(configuration.load(folder / "config.yaml"), folder)
     wanted = (overrides or {}).get("evaluations", config.evaluations)
     if wanted < config.evaluations:
         raise InputError(f"evaluations: expected at least the run's {config.evaluations}; got {wanted}")
@@ -236,8 +237,7 @@ class _Run:
 
     def _job(self, digest: str, text: str, seed: int, timing: Timing | None = None) -> Job:
         config = self._config
-        known = {name: value for name, value in dataclasses.asdict(config.proxies).items() if value is not None}
-        options = {name: known for name in self._objective.proxies if name in SPECTRA}
+        options = options_of(config, self._objective)
         return Job(
             digest, text, (config.size[0], config.size[1]), config.classes, config.batch, config.repeats, seed,
             self._objective.proxies, options, timing,

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, final
 
+from search.bench.scoring import own_files
 from search.bench.scoring import settings as settings_files
 from search.bench.scoring.job import Job
 from search.bench.scoring.plan import Network, Plan
@@ -36,12 +37,12 @@ from search.workers.interrupts import Interrupts
 from search.workers.job import Outcome
 from search.workers.pool import Done, Pool, SerialPool
 from uninas.errors import InputError
-from uninas.runtime.files import write_json
+from uninas.runtime.files import write_json, write_text
 
 EVALUATOR = "search.bench.scoring.evaluate"
 JOURNAL = "journal.jsonl"
 STATUS = "run.json"
-_FIRST = {"networks.csv", settings_files.FILE}  # what is there before a journal; the settings come last
+_FIRST = {"networks.csv", own_files.FILE, settings_files.FILE}  # what is there before a journal; the settings come last
 
 PoolMaker = Callable[[PoolConfig, View, Interrupts], Pool]
 Score = float | Mapping[str, str]
@@ -143,6 +144,8 @@ def begin(
             except OSError as error:
                 raise InputError(f"{folder}: cannot create the run folder: {error.strerror}") from None
             also()
+            for file, text in own_files.texts(request.proxy for request in plan.requests.values()).items():
+                write_text(folder / file, text)
             settings.write(folder)
             run = _Run(folder, settings, plan, view, interrupts)
             with journals.create(folder / JOURNAL, _header(settings)) as journal:

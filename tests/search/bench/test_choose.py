@@ -330,7 +330,7 @@ def test_the_command(runs: list[Path], timm: Path, tmp_path: Path, capsys: pytes
         cli.main(["bench", "choose", *map(str, runs), *options, "--timm", str(timm), "--out", str(tmp_path / "a")])
     assert not ended.value.code
     shown = capsys.readouterr().out
-    assert "columns: (" in shown
+    assert "objective: " in shown
     assert "timm, mean of families" in shown
     with pytest.raises(SystemExit) as ended:
         cli.main(["bench", "choose", *map(str, runs), *options, "--out", str(tmp_path / "b"), "--json"])
