@@ -41,15 +41,23 @@ def check(config: SearchConfig, source: str) -> None:
         if value is not None and value < least:
             refuse(where, f"at least {least}", value)
 
-    known("algorithm", config.algorithm, ALGORITHMS)
+    if config.algorithm_file is None:
+        known("algorithm", config.algorithm, ALGORITHMS)
     known("latency.precision", config.latency.precision, PRECISIONS)
     known("order", config.order, ORDERS)
     known("pool.kind", config.pool.kind, POOLS)
     known("space.sampler", config.space.sampler, SAMPLERS)
     try:
-        objective.find(config.objective)
+        wanted = objective.find(config.objective)
+        if config.proxies.file is None:
+            objective.check_names(wanted)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
+    for name, options in config.proxies.options.items():
+        if name not in wanted.proxies:
+            refuse("proxies.options", f"scores of the objective, {', '.join(wanted.proxies)}", f"'{name}'")
+        if not isinstance(options, dict) or not all(isinstance(option, str) for option in options):
+            refuse(f"proxies.options.{name}", "a mapping of options to values", repr(options))
 
     for name, value in (
         ("evaluations", config.evaluations),
@@ -103,6 +111,12 @@ def check(config: SearchConfig, source: str) -> None:
     if config.finalists.count > config.evaluations:
         refuse("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
     _check_edits(config, source)
+    if config.algorithm_file is None:
+        check_algorithm(config, source)
+
+
+def check_algorithm(config: SearchConfig, source: str) -> None:
+    """Raise `InputError` for options and objectives that the algorithm does not know; one from a file has been registered."""
     _check_options(config, source)
     _check_objectives(config, source)
 

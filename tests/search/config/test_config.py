@@ -92,7 +92,8 @@ def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() ->
     """A run that began before there were latency, objectives, budget.latency_ms, prior and the like still resumes."""
     settings = loading.parse("space: vit")
     old = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("evaluations", "pool")}
-    del old["latency"], old["objectives"], old["budget"]["latency_ms"]
+    del old["latency"], old["objectives"], old["budget"]["latency_ms"], old["algorithm_file"]
+    del old["proxies"]["file"], old["proxies"]["options"]
     for name in ("name", "file", "start", "sampler", "vocabulary", "prior"):
         del old["space"][name]
     digest = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()
@@ -101,6 +102,8 @@ def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() ->
     assert loading.digest(loading.parse("space: vit", ["budget.latency_ms=5"])) != digest
     timed = loading.parse("space: vit", ["budget.latency_ms=5", "latency.runs=20"])
     assert loading.digest(timed) != loading.digest(loading.parse("space: vit", ["budget.latency_ms=5"]))
+    assert loading.digest(loading.parse("space: vit", ["proxies.file=mine.py"])) != digest
+    assert loading.digest(loading.parse("space: vit", ["algorithm={file: mine.py, name: walk}"])) != digest
     pareto = loading.parse("space: vit", ["algorithm=pareto"])
     assert loading.digest(loading.parse("space: vit", ["algorithm=pareto", "objectives=[score, macs]"])) != loading.digest(pareto)
 
