@@ -75,7 +75,8 @@ class SearchPlan:
             InputError: it names no objective that there is.
         """
         algorithm, objective = ALGORITHMS[config.algorithm], find(config.objective)
-        objectives = _objectives_of(config)
+        given, own = config.objectives, config.algorithm_file is not None  # a run states those of its own algorithm
+        objectives = tuple(given or ()) if given is not None or own else algorithm.objectives
         limit, timing = config.budget.latency_ms, None
         if LATENCY in objectives or limit is not None:
             timing = Timing(**dataclasses.asdict(config.latency), limit_ms=limit)
@@ -110,7 +111,7 @@ class SearchPlan:
                 repeats=config.repeats,
                 seed=config.seed,
                 proxies=objective.proxies,
-                options=options_of(config, objective),
+                options=options_of(config.proxies, objective),
             ),
         )
 
@@ -121,10 +122,3 @@ class SearchPlan:
     def rescore_job(self, digest: str, architecture: str, seed: int) -> Job:
         """Make the job of a finalist on a held-out seed; its latency is known and not measured again."""
         return dataclasses.replace(self._job, digest=digest, architecture=architecture, seed=seed)
-
-
-def _objectives_of(config: SearchConfig) -> tuple[str, ...]:
-    """Give the objectives of a multi-objective search, "score" among them; none for any other algorithm."""
-    if config.objectives is not None or config.algorithm_file is not None:  # a run states those of its own algorithm
-        return tuple(config.objectives or ())
-    return ALGORITHMS[config.algorithm].objectives

@@ -186,11 +186,11 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ("space: {preset: vit, random_edits: 0}", "space.random_edits: expected at least 1; got 0"),
         ("space: {preset: vit, sampler: grammar, random_edits: -1}", "space.random_edits: expected at least 0; got -1"),
         ("space: {preset: vit, vocabulary: uninass}", "space.vocabulary: expected a vocabulary (universal, uninas) or a"),
-        ("space: {preset: vit, vocabulary: [uninas, gleu]}", "came 'gleu', nearest is 'gelu'"),
+        ("space: {preset: vit, vocabulary: [uninas, gleu]}", "got 'gleu', nearest is 'gelu'"),
         ("space: {preset: vit, vocabulary: []}", "space.vocabulary: expected a vocabulary"),
         ("space: {preset: vit, vocabulary: 3}", "space.vocabulary: expected a list of names; got int '3'"),
-        ("space: {preset: vit, prior: {isnert: 1}}", "came 'isnert', nearest is 'insert'"),
-        ("space: {preset: vit, prior: {insert: -1}}", "space.prior: expected a weight of at least 0 for insert, came -1"),
+        ("space: {preset: vit, prior: {isnert: 1}}", "got 'isnert', nearest is 'insert'"),
+        ("space: {preset: vit, prior: {insert: -1}}", "space.prior: expected a weight of at least 0 for insert, got -1"),
         ("space: {preset: vit, prior: {insert: often}}", "space.prior.insert: expected a number; got text 'often'"),
         ("space: {preset: vit, prior: insert}", "space.prior: expected a mapping of names to numbers; got text 'insert'"),
         (
@@ -219,7 +219,7 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_refusals_say_what_was_expected_what_came_and_where(text: str, words: str) -> None:
+def test_messages_say_what_was_expected_what_was_got_and_where(text: str, words: str) -> None:
     message = refuse(text)
     assert message.startswith("it.yaml")
     assert words in message
