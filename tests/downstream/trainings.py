@@ -20,10 +20,23 @@ MIXED = {"mixup": 0.2, "smoothing": 0.1, "erase": 0.5, "augment": "original", "n
 
 def settings(**changes: Any) -> Settings:
     made = Settings(
-        arch=json.loads(to_text(tiny("ET", (32, 32)))), classes=pictures.CLASSES, size=(32, 32), batch=8, processes=1, epochs=3,
-        warmup_epochs=0, optimiser="adamw", weight_decay=0.05, schedule="cosine", lr=2e-3, warmup_lr=1e-6, min_lr=1e-5,
-        augment="rand-m15-n2-mstd0.5", clip=1.0, drop_path=0.1,
-    )  # fmt: skip
+        arch=json.loads(to_text(tiny("ET", (32, 32)))),
+        classes=pictures.CLASSES,
+        size=(32, 32),
+        batch=8,
+        processes=1,
+        epochs=3,
+        warmup_epochs=0,
+        optimiser="adamw",
+        weight_decay=0.05,
+        schedule="cosine",
+        lr=2e-3,
+        warmup_lr=1e-6,
+        min_lr=1e-5,
+        augment="rand-m15-n2-mstd0.5",
+        clip=1.0,
+        drop_path=0.1,
+    )
     return dataclasses.replace(made, **changes)
 
 
