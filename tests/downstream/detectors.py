@@ -12,7 +12,6 @@ from downstream.train.settings import OpenMMLabSettings
 from tests.uninas.examples import small
 from uninas.text import to_text
 
-ROOT = Path(__file__).resolve().parents[2]
 TASKS = ("detect", "segment")
 SIZES = {"detect": (96, 128), "segment": (64, 64)}
 

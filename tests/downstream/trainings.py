@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +46,19 @@ def settings(**changes: Any) -> Settings:
 def rows_of(run: Path) -> list[dict[str, str]]:
     with (run / "log.csv").open() as file:
         return [{name: value for name, value in row.items() if name not in TIMES} for row in csv.DictReader(file)]
+
+
+def torchrun(*words: str | Path, logs: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Start a script, or -m and a module, with its arguments in two processes."""
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0"]
+    kept = [] if logs is None else ["--log-dir", str(logs), "--redirects", "3"]
+    return subprocess.run(
+        [sys.executable, *launcher, *kept, *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **environment},
+        start_new_session=True,
+    )

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +29,8 @@ from downstream.train.result import Watch
 from downstream.train.run_folder import alone
 from downstream.train.settings import read_settings
 from downstream.weights import weight_files
-from tests.downstream.detectors import ROOT, SIZES, TASKS, rows_of, settings
+from tests.downstream.detectors import SIZES, TASKS, rows_of, settings
+from tests.downstream.trainings import torchrun
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of OpenMMLab itself
 
@@ -187,43 +185,9 @@ def test_two_processes_have_one_curve(task: str, annotated: dict[str, Path], tmp
     """Under torchrun, without GPUs; the rates are those of the whole batch."""
     (tmp_path / "a.json").write_text(to_text(small("coatnet")))
     (tmp_path / "reported.py").write_text(REPORTED)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--rdzv-backend",
-        "c10d",
-        "--rdzv-endpoint",
-        "127.0.0.1:0",
-        str(tmp_path / "reported.py"),
-        str(tmp_path / "rank"),
-        "train",
-        str(tmp_path / "a.json"),
-        "--task",
-        task,
-        "--data",
-        str(annotated[task]),
-        "--size",
-        "x".join(map(str, SIZES[task])),
-        "--batch",
-        "2",
-        "--epochs",
-        "1",
-        "--workers",
-        "0",
-        "--out",
-        str(tmp_path / "run"),
-    ]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
-    )
+    asked = f"--size {'x'.join(map(str, SIZES[task]))} --batch 2 --epochs 1 --workers 0".split()
+    words = ("train", tmp_path / "a.json", "--task", task, "--data", annotated[task], *asked, "--out", tmp_path / "run")
+    done = torchrun(tmp_path / "reported.py", tmp_path / "rank", *words, PYTHONWARNINGS="ignore")
     assert done.returncode == 0, done.stderr[-3000:]
     kept = read_settings(tmp_path / "run")
     assert kept.processes == 2
