@@ -31,7 +31,7 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.by_hand import timm_version
 from benchmarks.page import command, publish, setting, table
-from downstream.data.pictures import Folder
+from downstream.data.images import Folder
 from uninas import Architecture, cost, preset
 from uninas.source import load
 from uninas.text import to_text
