@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from search.config import loading
@@ -91,7 +92,8 @@ def main(action: str, folder: str, options: str) -> None:
             driver.resume(path, wanted.get("overrides"), **common)
 
 
-if __name__ == "__main__":
+def run_main(main: Callable[..., None]) -> None:
+    """Call `main` with the arguments of the command line; exit as the program does for a mistake and for Ctrl-C."""
     try:
         main(*sys.argv[1:])
     except InputError as error:
@@ -99,3 +101,7 @@ if __name__ == "__main__":
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    run_main(main)

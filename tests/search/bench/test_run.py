@@ -64,8 +64,17 @@ def test_what_a_run_leaves(data: Path, tmp_path: Path) -> None:
     assert (results["sample"], results["seed"], results["settings"]["resamples"]) == (30, 0, 20)
     rows = judged(results)
     assert set(rows) == {
-        "aleph", "vkdnw", "jacov", "expressivity", "trainability", "flops", "zico", "vkdnw_single", "vkdnw_agg", "rank_average"
-    }  # fmt: skip
+        "aleph",
+        "vkdnw",
+        "jacov",
+        "expressivity",
+        "trainability",
+        "flops",
+        "zico",
+        "vkdnw_single",
+        "vkdnw_agg",
+        "rank_average",
+    }
     assert rows["vkdnw_agg"]["kind"] == rows["rank_average"]["kind"] == "aggregate"
     assert rows["vkdnw_single"]["kind"] == rows["flops"]["kind"] == "single"
     kendalls = [row["kendall"]["value"] for row in results["rows"]]
@@ -198,8 +207,12 @@ def test_serial_and_ray_give_the_same_scores(data: Path, tmp_path: Path, ray_add
 def start(data: Path, action: str, run: Path, die_writing: int = 0, delay: int = 0) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.search.bench.drive", str(data), action, str(run), str(die_writing)],
-        cwd=ROOT, env={**os.environ, "FAKE_DELAY": str(delay)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "FAKE_DELAY": str(delay)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def wait_for_lines(process: subprocess.Popen[str], path: Path, count: int) -> None:
