@@ -20,7 +20,19 @@ from typing import Literal, TypeVar
 from proxies.errors import ProxyUsageError
 from proxies.table import TABLE, Proxy, ProxySpec
 
-__all__ = ["GROUP", "PROXIES", "REAL_INPUT", "REVISIONS", "find", "installed", "names", "register", "registered", "spec"]
+__all__ = [
+    "GROUP",
+    "PROXIES",
+    "REAL_INPUT",
+    "REVISIONS",
+    "find",
+    "installed",
+    "names",
+    "register",
+    "registered",
+    "spec",
+    "spec_of",
+]
 
 GROUP = "uninas.proxies"
 """The group of entry points."""
@@ -73,7 +85,7 @@ def register(
         raise ProxyUsageError(f"proxies.register: {name}: expected direction 'higher' or 'lower', got {direction!r}")
 
     def add(function: F) -> F:
-        _own[name] = _own_spec(
+        _own[name] = spec_of(
             name,
             function,
             meaning=meaning,
@@ -88,7 +100,8 @@ def register(
     return add
 
 
-def _own_spec(name: str, function: Proxy, *, real_input: bool | None = None, **more: object) -> ProxySpec:
+def spec_of(name: str, function: Proxy, *, real_input: bool | None = None, **more: object) -> ProxySpec:
+    """Describe a function that is not this package's; the arguments are those of `register`."""
     made = ProxySpec(name, function, real_input=False if real_input is None else real_input, **more)  # type: ignore[arg-type]
     if real_input is None and "targets" in made.keywords:
         return ProxySpec(name, function, real_input=True, **more)  # type: ignore[arg-type]
@@ -159,7 +172,7 @@ def _load(point: importlib.metadata.EntryPoint) -> ProxySpec:
             f"proxy {point.name}: expected the entry point {GROUP} of {_package(point)} to name a function, "
             f"got {type(found).__name__} {point.value}"
         )
-    return _own_spec(point.name, found)
+    return spec_of(point.name, found)
 
 
 def _package(point: importlib.metadata.EntryPoint) -> str:

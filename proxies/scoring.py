@@ -252,10 +252,7 @@ def _format(tensor: Tensor) -> torch.memory_format:
 
 def _attempt(proxy: ProxySpec, module: nn.Module, inputs: Tensor, keywords: dict[str, Any]) -> float | ProxyFailure:
     try:
-        if proxy.name in TABLE:
-            value = float(proxy.proxy(module, inputs, **keywords))
-        else:
-            value = _foreign(proxy, module, inputs, keywords)
+        value = call(proxy, module, inputs, keywords)
     except Exception as error:
         return as_failure(error)
     if not math.isfinite(value):
@@ -263,8 +260,13 @@ def _attempt(proxy: ProxySpec, module: nn.Module, inputs: Tensor, keywords: dict
     return value
 
 
-def _foreign(proxy: ProxySpec, module: nn.Module, inputs: Tensor, keywords: dict[str, Any]) -> float:
-    """Call a function that is not this package's: on a network that it may change, and with no more arguments than it takes."""
+def call(proxy: ProxySpec, module: nn.Module, inputs: Tensor, keywords: dict[str, Any]) -> float:
+    """Call a proxy on the weights that the network has.
+
+    A function that is not this package's gets a network that it may change, and no more of `seed` than it takes.
+    """
+    if proxy is TABLE.get(proxy.name):
+        return float(proxy.proxy(module, inputs, **keywords))
     if "seed" not in proxy.keywords:
         keywords = {name: value for name, value in keywords.items() if name != "seed"}
     with apart(), lent(module, seed=keywords.get("seed", 0)):

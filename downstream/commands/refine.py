@@ -117,7 +117,7 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
     from downstream.refine import run_folder
     from downstream.train.settings import Settings
     from uninas.runtime.device import device_of
-    from uninas.source import load, metadata_of
+    from uninas.source import load_with_metadata
     from uninas.text import to_document
 
     protocol = PROTOCOLS["classify"]
@@ -138,10 +138,10 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
     trainings = {}
     for finalist in finalists:
         file = str(run / "finalists" / f"{finalist.name}.json")
-        architecture = load(file)
+        architecture, metadata = load_with_metadata(file)
         if architecture.digest != finalist.digest:
             raise InputError(f"{file}: expected the network {finalist.digest[:12]} of run.json; got {architecture.digest[:12]}")
-        trainings[finalist.name] = Settings(arch=to_document(architecture, metadata_of(file)), **common)
+        trainings[finalist.name] = Settings(arch=to_document(architecture, metadata), **common)
     _check_pictures(data, trainings[finalists[0].name])
     gpus, room = _share(device, options["gpus_per_trial"], options["cpus_per_trial"])
     workers, concurrent = options["workers"], options["concurrent"] or room

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from downstream.data.coco import read_annotations
-from downstream.models.backbone import architecture_of, of_pictures, stage_strides, stage_widths
+from downstream.models.backbone import of_pictures, stage_strides, stage_widths
 from downstream.models.mm_stack import require
 from downstream.train.settings import StackSettings
 from uninas.errors import InputError
@@ -63,7 +63,7 @@ def configured(settings: StackSettings, data: Path, run: Path, *, workers: int, 
     from mmengine.config import Config
 
     config = Config.fromfile(config_file(task))
-    widths = stage_widths(settings.arch)
+    widths = stage_widths(settings.architecture)
     config.model.backbone.update(
         arch=dict(settings.arch), weights=settings.weights, drop_path_rate=settings.drop_path, with_cp=settings.checkpointing
     )
@@ -166,7 +166,7 @@ def _check(settings: StackSettings, data: Path, training: bool) -> None:
         raise InputError(f"--batch: expected at least 2 pictures, for UperNet's norms; got {settings.batch}")
     if training and settings.precision != "float32" and not torch.cuda.is_available():
         raise InputError(f"--precision {settings.precision}: expected a GPU for it; torch finds none")
-    architecture = architecture_of(settings.arch)
+    architecture = settings.architecture
     of_pictures(architecture)
     strides = stage_strides(architecture)
     if strides != [4, 8, 16, 32]:

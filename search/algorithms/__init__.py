@@ -4,13 +4,23 @@ run = make("walk", space, objective, seed=0, window=1)
 while True:
     proposal = run.ask()
     run.tell(proposal.index, score(proposal.candidate))
+
+An algorithm of one's own is a `Strategy`, made by what is registered here; a configuration names its file:
+
+@register("mine", window=16, options={"population": 64})
+class Mine:
+    def __init__(self, space, objective, *, population): ...
+    def propose(self, index, rng, unscored): ...
+    def learn(self, told): ...
+
+An installed package offers one as an entry point of the group `uninas.algorithms`, whose value is what `register` decorates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from search.algorithms.aging import AgingEvolution
 from search.algorithms.asktell import AskTell, OrderError, Proposal, Reported, SpaceExhaustedError, Strategy, derive
@@ -20,6 +30,8 @@ from search.algorithms.independent import Independent
 from search.algorithms.pareto import Pareto
 from search.algorithms.walk import Walk
 from search.ranking.objective import Objective
+from uninas.errors import InputError
+from uninas.runtime.own_code import Catalogue
 
 __all__ = [
     "ALGORITHMS",
@@ -32,7 +44,10 @@ __all__ = [
     "Strategy",
     "derive",
     "make",
+    "register",
 ]
+
+M = TypeVar("M", bound=Callable[..., Strategy])
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,7 @@ class Algorithm:
     objectives: tuple[str, ...] = ()
 
 
-ALGORITHMS: dict[str, Algorithm] = {
+_OURS: dict[str, Algorithm] = {
     "random": Algorithm(lambda space, objective, options: Independent(space), 128),
     "walk": Algorithm(lambda space, objective, options: Walk(space, objective), 1),
     "evolution": Algorithm(
@@ -70,7 +85,65 @@ ALGORITHMS: dict[str, Algorithm] = {
         ("score", "params", "macs"),
     ),
 }
-"""Every algorithm by the name a configuration gives it."""
+
+
+def _accept(name: str, made: object) -> Algorithm:
+    """Make an algorithm of what an installed package offers."""
+    if isinstance(made, Algorithm):
+        return made
+    if not callable(made):
+        raise ValueError(f"expected a class or function that makes a Strategy; got {type(made).__name__}")
+    return _algorithm(made)
+
+
+def _algorithm(
+    made: Callable[..., Strategy],
+    window: int = 128,
+    options: Mapping[str, int | float] | None = None,
+    objectives: Sequence[str] = (),
+) -> Algorithm:
+    return Algorithm(
+        lambda space, objective, options: made(space, objective, **options), window, dict(options or {}), tuple(objectives)
+    )
+
+
+ALGORITHMS: Catalogue[Algorithm] = Catalogue("algorithm", "uninas.algorithms", _OURS, _accept)
+"""Every algorithm, and those of installed packages, by the name that a configuration gives it."""
+
+
+def register(
+    name: str,
+    *,
+    window: int = 128,
+    options: Mapping[str, int | float] | None = None,
+    objectives: Sequence[str] = (),
+) -> Callable[[M], M]:
+    """Make a class or function an algorithm of that name, in this process.
+
+    It is called as ``made(space, objective, **options)`` and gives a `Strategy`: ``propose`` and ``learn``, see
+    `search.algorithms.asktell`. A search needs it in a file that its configuration names, `algorithm: {file: my_search.py}`:
+    the run keeps the file, and a resume runs it.
+
+    Args:
+        name: as a configuration has it.
+        window: ask k sees the tells 0 .. k - window, where the configuration does not say.
+        options: its options with their defaults, see `Algorithm`.
+        objectives: of a multi-objective algorithm, the default ones; it is made with them as one more option, `objectives`.
+
+    Returns:
+        A decorator that gives the class or function back as it is. A second registration of a name replaces the first.
+
+    Raises:
+        InputError: the name is that of an algorithm of this package, or the window is below 1.
+    """
+    if window < 1:
+        raise InputError(f"algorithm {name}: expected a window of at least 1; got {window}")
+
+    def add(made: M) -> M:
+        ALGORITHMS.add(name, _algorithm(made, window, options, objectives))
+        return made
+
+    return add
 
 
 def make(

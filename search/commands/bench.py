@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import json
@@ -86,7 +87,6 @@ def _own(option: Option) -> Decorator:
 def benchmark_command(name: str, entry: Entry) -> click.Command:
     """Make `uninas bench NAME`, which runs a benchmark or resumes a run of it."""
 
-    @click.pass_context
     def callback(context: click.Context, /, data: Path, resume: Path | None, as_json: bool, **options: Any) -> None:
         from search.bench.benchmarks.conduct import conduct
         from search.bench.benchmarks.request import request_for
@@ -113,6 +113,7 @@ def benchmark_command(name: str, entry: Entry) -> click.Command:
         pool_options,
         judge_options,
     ]
+    callback = click.pass_context(own_proxies_option(callback))
     for option in reversed(options):
         callback = option(callback)
     return click.command(name, help=inspect.cleandoc(entry.help))(callback)
@@ -127,6 +128,24 @@ def pool_options(function: Any) -> Any:
     ):
         function = option(function)
     return function
+
+
+def own_proxies_option(function: Any) -> Any:
+    """Add --proxies-file, and run that file, or the copy of the resumed run, before anything else."""
+
+    @functools.wraps(function)
+    def prepared(context: click.Context, /, *arguments: Any, proxies_file: Path | None, **options: Any) -> Any:
+        from search.bench.scoring import own_files
+
+        own_files.prepare(proxies_file, options.get("resume"))
+        return function(context, *arguments, **options)
+
+    return click.option(
+        "--proxies-file",
+        type=_FOLDER,
+        metavar="FILE.py",
+        help="Python file that registers proxies of your own with @proxies.register. It runs as code; the run keeps a copy.",
+    )(prepared)
 
 
 def resume_options(function: Any) -> Any:
@@ -251,7 +270,9 @@ def costs(run: Path) -> None:
     """
     from search.bench.benchmarks import nasbench201 as bench
     from search.bench.scoring import costs as costs_of
+    from search.bench.scoring import own_files
 
+    own_files.prepare(None, run)
     data = costs_of.measure(run, *bench.heaviest(run), note=view().note)
     names, ratio = costs_of.slowest(data)
     for row in sorted(data["rows"], key=lambda row: -(row["seconds"] or 0)):

@@ -1,9 +1,10 @@
-"""`uninas score`: training-free scores of one architecture."""
+"""`uninas score`: zero-cost (training-free) scores of one architecture."""
 
 from __future__ import annotations
 
 import difflib
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,7 +15,13 @@ from uninas.errors import InputError
 
 @click.command("score")
 @click.argument("arch")
-@click.option("--proxies", "names", required=True, help="Names, separated by commas: vkdnw,jacov,flops; or all.")
+@click.option("--proxies", "names", required=True, help="Names of proxies, separated by commas: vkdnw,jacov,flops; or all.")
+@click.option(
+    "--proxies-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE.py",
+    help="Python file that registers proxies of your own with @proxies.register. It runs as code.",
+)
 @click.option("--size", type=Size(), help="Input size in pixels, height x width. Default: the architecture's reference size.")
 @click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Images a score is computed on.")
 @click.option("--classes", type=click.IntRange(1), help="Outputs of the network. Default: the architecture's.")
@@ -25,6 +32,7 @@ from uninas.errors import InputError
 def command(
     arch: str,
     names: str,
+    proxies_file: Path | None,
     size: tuple[int, int] | None,
     batch: int,
     classes: int | None,
@@ -42,10 +50,15 @@ def command(
     \b
     uninas score coatnet --proxies vkdnw,flops --batch 8
     uninas score runs/demo-0/best.json --proxies vkdnw,jacov,expressivity --repeats 4 --json
+    uninas score coatnet --proxies mine,flops --proxies-file my_scores.py
     """
     import uninas
     from search.workers.job import Job
 
+    if proxies_file is not None:
+        from search.workers import own_proxies
+
+        own_proxies.load(proxies_file)
     architecture = uninas.canonicalise(uninas.load(arch))
     wanted = _wanted(names)
     _check(wanted, device)

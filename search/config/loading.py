@@ -29,6 +29,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from search.config.schema import SearchConfig
 from search.config.validation import check
+from search.ranking.objective import spelled
 from uninas.errors import InputError
 from uninas.runtime import configurations
 from uninas.spaces import SPACES
@@ -77,10 +78,10 @@ def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>") -
     """Do what `load` does, from the text itself; `source` names it in messages."""
     document = _mapping(text, source)
     values = _section(document, source)
-    _spell_out(values)
+    _spell_out(values, source)
     for override in overrides:
         _apply(values, override)
-        _spell_out(values)
+        _spell_out(values, source)
     config = _typed(_plain(values, SearchConfig, "", source), source)
     check(config, source)
     return config
@@ -101,6 +102,9 @@ _YOUNGER = (
     ("space", "sampler"),
     ("space", "vocabulary"),
     ("space", "prior"),
+    ("algorithm_file",),
+    ("proxies", "file"),
+    ("proxies", "options"),
 )
 """Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
 
@@ -122,14 +126,29 @@ def digest(config: SearchConfig) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
-def _spell_out(values: dict[Any, Any]) -> None:
-    """Write the short forms `space: coatnet`, `space: mobilenetv2` and `vocabulary: uninas` as what they stand for, in place."""
+def _spell_out(values: dict[Any, Any], source: str) -> None:
+    """Write short and long forms as what they stand for, in place: `space: coatnet`, `space: mobilenetv2`, `vocabulary: uninas`,
+    `algorithm: {file: ..}`, `objective: {product: [..]}`.
+    """
     short = values.get("space")
     if isinstance(short, str):
         values["space"] = {"name" if short in SPACES else "preset": short}
     space = values.get("space")
     if isinstance(space, dict) and isinstance(space.get("vocabulary"), str):
         space["vocabulary"] = [space["vocabulary"]]
+    algorithm = values.get("algorithm")
+    if isinstance(algorithm, dict):
+        if not {"file"} <= algorithm.keys() <= {"file", "name"}:
+            raise InputError(
+                f"{source}: algorithm: expected a name, or the keys file and name; got {', '.join(map(str, algorithm)) or 'none'}"
+            )
+        values["algorithm"], values["algorithm_file"] = algorithm.get("name", ""), algorithm["file"]
+    if isinstance(values.get("objective"), dict):
+        _plain(values["objective"], Any, "objective", source)  # no references
+        try:
+            values["objective"] = spelled(values["objective"])
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
 
 
 class _Loader(yaml.SafeLoader):
@@ -194,6 +213,8 @@ def _apply(values: dict[Any, Any], override: str) -> None:
 def _is_text(dotted: str, text: str) -> bool:
     """Whether an override's value is the text itself: 16:16:32 where text is expected is no number of base 60."""
     plain = text.strip()
+    if plain.startswith("{") and dotted.strip() in ("algorithm", "objective"):
+        return False
     return _hint(dotted) is str and plain[:1] not in ("", '"', "'") and plain not in ("null", "~")
 
 

@@ -13,8 +13,9 @@ from typing import Any, final
 from search.algorithms import ALGORITHMS
 from search.config import loading
 from search.config.schema import PoolConfig, SearchConfig
+from search.config.score_options import options_of
 from search.config.warnings import warnings
-from search.ranking.objective import LATENCY, SCORE, SPECTRA, Objective, find
+from search.ranking.objective import LATENCY, SCORE, Objective, find
 from search.workers.job import Job, Timing
 
 
@@ -74,12 +75,12 @@ class SearchPlan:
             InputError: it names no objective that there is.
         """
         algorithm, objective = ALGORITHMS[config.algorithm], find(config.objective)
-        objectives = tuple(config.objectives or algorithm.objectives)
+        given, own = config.objectives, config.algorithm_file is not None  # a run states those of its own algorithm
+        objectives = tuple(given or ()) if given is not None or own else algorithm.objectives
         limit, timing = config.budget.latency_ms, None
         if LATENCY in objectives or limit is not None:
             timing = Timing(**dataclasses.asdict(config.latency), limit_ms=limit)
         costs = dict.fromkeys(name for name in objectives if name != SCORE)
-        known = {name: value for name, value in dataclasses.asdict(config.proxies).items() if value is not None}
         height, width = config.size
         return SearchPlan(
             text=loading.to_yaml(config),
@@ -110,7 +111,7 @@ class SearchPlan:
                 repeats=config.repeats,
                 seed=config.seed,
                 proxies=objective.proxies,
-                options={name: known for name in objective.proxies if name in SPECTRA},
+                options=options_of(config.proxies, objective),
             ),
         )
 

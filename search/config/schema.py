@@ -59,6 +59,8 @@ class ProxyConfig:
     smoothing: float = 0.05  # alpha of VKDNW: p <- (1 - alpha) p + alpha / classes
     micro_batch: int | None = None  # images per backward pass; bounds memory, changes no score beyond rounding
     probes: int | None = None  # random probes a sample instead of the exact Fisher matrix
+    file: str | None = None  # path of a Python file that registers proxies of your own; it runs as code
+    options: dict[str, Any] = field(default_factory=dict)  # by proxy: more options of its function, name: value
 
 
 @dataclass
@@ -85,9 +87,10 @@ class SearchConfig:
 
     space: SpaceConfig = field(default_factory=SpaceConfig)
     seed: int = 0
-    algorithm: str = "walk"
+    algorithm: str = "walk"  # its name; algorithm: {file: my_search.py, name: mine} is one of your own
+    algorithm_file: str | None = None  # path of the Python file that registers it; it runs as code
     algorithm_options: dict[str, Any] = field(default_factory=dict)  # see ALGORITHMS: what each one knows
-    objective: str = "vkdnw_agg"
+    objective: str = "vkdnw_agg"  # a name, or {product: [..]}, {mean: [..]}, {weighted: {..}}, or {file: choose.json}
     objectives: list[str] | None = None  # of pareto: "score" (the objective above) and COSTS of search.ranking.objective
     evaluations: int = 1000  # candidates scored by the algorithm
     window: int | None = None  # ask k sees the tells 0 .. k - window; default: the algorithm's

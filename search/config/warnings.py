@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from search.algorithms import ALGORITHMS
 from search.config.schema import ProxyConfig, SearchConfig, SpaceConfig
+from search.config.score_options import SPECTRAL
 from search.ranking.objective import SPECTRA, find
 from uninas.edits import CROSSOVERS
 
@@ -37,7 +38,7 @@ def _without_effect(config: SearchConfig) -> list[str]:
         if given:
             found.append(f"no effect of {' and '.join(given)}: algorithm_options.crossover is 0")
     if not set(find(config.objective).proxies) & set(SPECTRA):
-        given = [f"proxies.{name}" for name, value in vars(config.proxies).items() if value != getattr(ProxyConfig(), name)]
+        given = [f"proxies.{name}" for name in SPECTRAL if getattr(config.proxies, name) != getattr(ProxyConfig(), name)]
         if given:
             found.append(f"no effect of {' and '.join(given)}: {config.objective} has no score of a Fisher spectrum")
     return found

@@ -24,7 +24,9 @@ from typing import Any, final
 
 from search.config.schema import PoolConfig
 from search.distributed.ray_cluster import RayCluster, first_line
+from search.workers import own_proxies
 from search.workers.job import Cause, Outcome, Work
+from search.workers.own_proxies import OwnFile
 from search.workers.pool import EVALUATOR, Done, deadline_outcome
 from uninas.errors import InputError
 
@@ -41,9 +43,10 @@ _FAILED_STARTS = 5  # workers in a row that die before they are ready: something
 class _Scorer:
     """The actor. Holds the evaluator's module and the device; one batch of jobs at a time."""
 
-    def __init__(self, name: str, evaluator: str) -> None:
+    def __init__(self, name: str, evaluator: str, own: tuple[OwnFile, ...]) -> None:
         self._name = name
         self._evaluator = evaluator
+        self._own = own
         self._module: Any = None
         self._device = "cpu"
 
@@ -55,6 +58,7 @@ class _Scorer:
 
         # imported here: what fails here comes back as it is, from the constructor it would be the actor's death
         self._module = importlib.import_module(self._evaluator)
+        own_proxies.load_all(self._own)
         self._device = _device()
         return ray.get_runtime_context().get_node_id(), self._module.prepare(self._device)
 
@@ -161,7 +165,7 @@ class RayPool:
         name = f"scorer-{next(self._numbers)}"
         options = {"num_cpus": 1, "num_gpus": self._config.gpus_per_worker, "max_restarts": 0, "max_task_retries": 0}
         actor: Any = ray.remote(_Scorer)
-        worker = _Worker(name, actor.options(name=name, **options).remote(name, self._evaluator))
+        worker = _Worker(name, actor.options(name=name, **options).remote(name, self._evaluator, own_proxies.loaded()))
         self._workers.add(worker)
         self._under_way[worker.handle.prepare.remote()] = worker
 

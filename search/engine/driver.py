@@ -8,7 +8,7 @@ RUN/finalists/      the others, best first: 01.json is best.json
 RUN/front/          the Pareto front, best score first, where the search has several objectives
 RUN/report.html     for people
 RUN/start.json      the architecture the run started from, where it was a file
-RUN/space.py        the user's own space, where there is one: a resume runs it
+RUN/space.py        the user's own space, where there is one: a resume runs it; likewise proxies.py and algorithm.py
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from search.algorithms.candidate import Space
 from search.config import loading as configuration
 from search.config.plan import SearchPlan
 from search.config.schema import SearchConfig, SpaceConfig
-from search.engine import artifacts, latency, session
+from search.engine import artifacts, latency, own_files, session
 from search.engine.finalists import held_out_seeds, rebuild, settle
 from search.engine.gc_freeze import looked_at_once
 from search.engine.pareto_front import front, leaders, spread_over
@@ -39,12 +39,12 @@ from search.spaces.from_config import from_config
 from search.workers.pool import scored
 from uninas.errors import InputError
 from uninas.runtime.files import write_text
-from uninas.spaces import SpaceError, own
+from uninas.spaces import SpaceError
 
 FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 CONFIG = "config.yaml"
 START = "start.json"  # the architecture file a run started from, kept with it
-SPACE_FILE = "space.py"  # the file of the user's own space, kept with the run
+SPACE_FILE = own_files.SPACE
 
 SearchRecord = Header | Ask | Candidate | Rescore
 
@@ -78,14 +78,13 @@ def begin(
     """
     if folder.exists():
         raise InputError(f"{folder}: expected a new run folder; it exists: resume it with --resume, or give another --out")
+    config, own_texts = own_files.load(config)
     plan = SearchPlan.resolve(config)
-    own_space = None if config.space.file is None else own.read(Path(config.space.file))
     space = space or from_config(config)
     files = {CONFIG: plan.text}
     if config.space.architecture is not None:
         files[START] = space.text(space.starts()[0])
-    if own_space is not None:
-        files[SPACE_FILE] = own_space
+    files |= own_texts
     task = _Search(plan, folder, space, files, view, name, address)
     with _collector(plan.pool.kind):
         return session.begin(folder, task, pool=partial(pool_maker, plan.pool, view), view=view)
@@ -112,7 +111,7 @@ def resume(
     """
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder}: expected a run folder with a {CONFIG}; there is none")
-    config = configuration.load(folder / CONFIG)
+    config = own_files.stored(configuration.load(folder / CONFIG), folder)
     wanted = (overrides or {}).get("evaluations", config.evaluations)
     if wanted < config.evaluations:
         raise InputError(f"evaluations: expected at least the run's {config.evaluations}; got {wanted}")

@@ -153,7 +153,8 @@ class Mirror:
         """
         self._check_owner()
         self._mark()
-        self.push_files(("config.yaml", "start.json", "space.py"))  # the journal says nothing without them
+        # The journal says nothing without them.
+        self.push_files(("config.yaml", "start.json", "space.py", "proxies.py", "algorithm.py"))
         self._push_journal()
         self.push_files()
 

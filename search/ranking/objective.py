@@ -1,12 +1,13 @@
 """What a search maximises: which raw scores it needs, and how they order a population.
 
-An objective is a list of columns; each column orders the candidates by one raw score, or lexicographically by two. The
-value of a candidate is the combination of its ranks over the columns within the population it stands in, their product
-(VKDNW paper, eq. 15) or their mean: a single column orders exactly as its raw score does. Raw scores are in the journal, so
-another objective can be replayed on a finished run without scoring again.
+An objective is a list of columns; each column orders the candidates by one raw score, or lexicographically by two. The value of a
+candidate is the combination of its ranks over the columns within the population it is in (rank 1 is the worst): their product
+(VKDNW paper, eq. 15), their mean, or a weighted product, sum over columns of weight x ln(rank). A single column orders exactly as
+its raw score does. Raw scores are in the journal, so another objective can be replayed on a finished run without scoring again.
 
-    OBJECTIVES["te_nas"].rank_table(table)     any population rank of a table of raw scores, a vector a name
-    find("te_nas").rank(population)            the same of one mapping a member
+    OBJECTIVES["te_nas"].rank_table(table)     any population rank of a table of raw scores, one vector per name
+    find("te_nas").rank(population)            the same, of one mapping per member
+    find("jacov x (aleph, vkdnw)")             a combination by its name, as `search.ranking.expression` writes it
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.ranking.ranks import Floats, Key, combined, key, lexicographic_ranks, ranks
+from proxies.registry import names as proxy_names
+from proxies.table import TABLE
+from search.ranking import expression
+from search.ranking.ranks import Combine, Floats, Key, combined, key, lexicographic_ranks, ranks
 from uninas.errors import InputError
 
 SCORE = "score"
@@ -40,14 +44,20 @@ class Objective:
     """A named order of candidates.
 
     Attributes:
-        name: as written in a configuration.
+        name: as a configuration has it, and as people read it.
         columns: the raw scores of each column, one or two names; two are compared lexicographically.
-        combine: how the ranks of the columns become one value: "product" or "mean", see `search.ranking.ranks.combined`.
+        combine: how the ranks of the columns become one value: "product", "mean", or the weights of a weighted product, one per
+            column; see `search.ranking.ranks.combined`.
     """
 
     name: str
     columns: tuple[tuple[str, ...], ...]
-    combine: str = "product"
+    combine: Combine = "product"
+
+    @property
+    def mapping(self) -> dict[str, Any]:
+        """What a configuration may say for it beside its name; JSON data."""
+        return expression.as_mapping(self.columns, self.combine)
 
     @property
     def proxies(self) -> tuple[str, ...]:
@@ -82,7 +92,7 @@ def _column_ranks(scores: Sequence[Floats]) -> Floats:
     return ranks(scores[0]) if len(scores) == 1 else lexicographic_ranks(scores[0], scores[1])
 
 
-SPECTRA = ("vkdnw", "vkdnw_single", "vkdnw_norms")
+SPECTRA = tuple(name for name, spec in TABLE.items() if spec.spectrum is not None)
 """The raw proxies that read a Fisher spectrum and take its options."""
 
 _SINGLE = ("aleph", "vkdnw")
@@ -109,20 +119,43 @@ OBJECTIVES: dict[str, Objective] = {
 """The named objectives; those of several columns are the papers' population ranks. Every raw proxy is one by its own name."""
 
 
-def find(name: str) -> Objective:
-    """Give the objective of that name: a named one, or any raw proxy.
+_NAMED = {name: objective.columns for name, objective in OBJECTIVES.items()}
+
+
+def find(text: str) -> Objective:
+    """Give the objective of that name: a named one, a raw proxy, or a combination in the form of `search.ranking.expression`.
+
+    The names of raw proxies are not looked up here: a run whose proxies are somebody's own is read without them. See
+    `check_names`.
 
     Raises:
-        InputError: no objective and no proxy is called so; the message names the nearest ones.
+        InputError: it is no name and no combination of names.
     """
-    if name in OBJECTIVES:
-        return OBJECTIVES[name]
-    import proxies  # torch: only where the name is no aggregate, and the proxies' own names have to be known
+    return OBJECTIVES.get(text) or Objective(*expression.parse(text, _NAMED))
 
-    if name in proxies.PROXIES:
-        return Objective(name, ((name,),))
-    known = sorted({*OBJECTIVES, *proxies.PROXIES})
-    near = difflib.get_close_matches(name, known, 1, cutoff=0.5)
-    raise InputError(
-        f"objective: expected one of {', '.join(known)}; got '{name}'" + (f", nearest is '{near[0]}'" if near else "")
-    )
+
+def spelled(value: Any) -> str:
+    """Write what a configuration says of its objective, a name or a mapping, as the one line that `find` reads.
+
+    Raises:
+        InputError: see `search.ranking.expression.spelled`.
+    """
+    return expression.spelled(value, _NAMED)
+
+
+def check_names(objective: Objective) -> None:
+    """Check that there is each raw proxy of an objective.
+
+    Raises:
+        InputError: one is unknown; the message names the nearest.
+    """
+    if all(name in TABLE for name in objective.proxies):
+        return
+    known = proxy_names()
+    for name in objective.proxies:
+        if name not in known:
+            shown = sorted({*OBJECTIVES, *known} if objective.name == name else known)
+            near = difflib.get_close_matches(name, shown, 1, cutoff=0.5)
+            raise InputError(
+                f"objective: expected one of {', '.join(shown)}; got '{name}'" + (f", nearest is '{near[0]}'" if near else "")
+            )

@@ -2,7 +2,7 @@
 
 A column of a population is ordered by a key of one or two numbers: (value,) or, for lexicographic scores such as
 VKDNW_single, (aleph, vkdnw). Higher is better everywhere. The ranks of several columns are combined to one value: their
-"product", which only a member high in all columns is high in, or their "mean".
+"product", which only a member high in all columns is high in, their "mean", or a weighted product.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ TIE = 1e-12
 """Rank products closer than this are equal: only the order of summation of the same logarithms differs."""
 
 Floats = NDArray[np.float64]
+
+Combine = str | tuple[float, ...]
+"""How ranks are combined: "product", "mean", or the weights of a weighted product, one per column."""
 
 
 def key(first: float | None, second: float | None = 0.0) -> Key:
@@ -60,18 +63,23 @@ def _average_ranks(groups: NDArray[np.intp]) -> Floats:
     return result
 
 
-def combined(ranks: ArrayLike, combine: str) -> Floats:
-    """Combine ranks, one row a column, to one value a member; higher is better.
+def combined(ranks: ArrayLike, combine: Combine) -> Floats:
+    """Combine ranks, one row per column, to one value per member; higher is better.
 
-    "product": the sum of ln(rank) (VKDNW paper, eq. 15); "mean": the mean rank (TE-NAS, arXiv 2102.11535, adds two ranks).
+    "product": the sum of ln(rank) (VKDNW paper, eq. 15); "mean": the mean rank (TE-NAS, arXiv 2102.11535, adds two ranks);
+    weights: the sum of weight x ln(rank), the logarithm of the product of the ranks, each to the power of its weight.
     """
     table: Floats = np.asarray(ranks, dtype=np.float64)
     if combine == "product":
         table = np.log(table).sum(axis=0)
     elif combine == "mean":
         table = table.mean(axis=0)
+    elif isinstance(combine, tuple):
+        if len(combine) != len(table):
+            raise ValueError(f"combine: expected one weight per column, {len(table)}, got {len(combine)}")
+        table = np.tensordot(np.asarray(combine, dtype=np.float64), np.log(table), axes=1)
     else:
-        raise ValueError(f"combine: expected product or mean, got '{combine}'")
+        raise ValueError(f"combine: expected product, mean or weights, got '{combine}'")
     return table
 
 
@@ -99,7 +107,7 @@ class BoundedRanks:
     with everybody, nobody is ever sorted again. Members are named by an integer of the caller's.
     """
 
-    def __init__(self, columns: int, capacity: int, combine: str = "product") -> None:
+    def __init__(self, columns: int, capacity: int, combine: Combine = "product") -> None:
         self._combine = combine
         self._keys: Floats = np.zeros((columns, capacity, 2))
         self._below: Floats = np.zeros((columns, capacity))
@@ -178,7 +186,7 @@ def _compare(keys: Floats, other: Floats, used: NDArray[np.bool_]) -> tuple[Any,
 class HistoryRanks:
     """Combined ranks of anything among all keys told so far: one sorted list a column, nothing is ever evicted."""
 
-    def __init__(self, columns: int, combine: str = "product") -> None:
+    def __init__(self, columns: int, combine: Combine = "product") -> None:
         self._combine = combine
         self._columns: list[list[Key]] = [[] for _ in range(columns)]
 

@@ -24,7 +24,7 @@ def within(candidate: Candidate, bounds: Mapping[str, int]) -> Candidate | Rejec
     return candidate if breach is None else Rejected(OVER_BUDGET[breach])
 
 
-def refuse_breach(start: Candidate, bounds: Mapping[str, int], name: str) -> None:
+def check_within(start: Candidate, bounds: Mapping[str, int], name: str) -> None:
     """Raise InputError for a start that is over one of the bounds; `name` is how the message calls it."""
     breaches = [
         f"{key} {start.cost[key]:,} > {bound:,} (by {start.cost[key] - bound:,})"

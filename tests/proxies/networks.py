@@ -10,48 +10,7 @@ from torch.func import functional_call, jacrev, vmap
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-SIZE = 9  # odd: strides round up
-
-
-def layer(inner: int, outer: int, stride: int = 1, **options: object) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inner, outer, 3, stride, padding=options.pop("padding", 1), **options),
-        nn.BatchNorm2d(outer),
-        nn.ReLU(inplace=True),
-    )
-
-
-class Residual(nn.Module):
-    """A residual block with work in place: the shortcut is added into the branch's own memory."""
-
-    def __init__(self, inner: int, outer: int, stride: int = 1, **options: object) -> None:
-        super().__init__()
-        self.first = layer(inner, outer, stride, **options)
-        self.second = layer(outer, outer)[:2]
-        self.shortcut = nn.Conv2d(inner, outer, 1, stride, bias=False) if stride > 1 or inner != outer else nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:
-        branch = self.second(self.first(x))
-        branch += self.shortcut(x)
-        return functional.relu_(branch)
-
-
-class Stack(nn.Module):
-    """A stem, stages of blocks, pooling and a linear head."""
-
-    def __init__(self, blocks: list[nn.Module], width: int, classes: int, stem: int = 4) -> None:
-        super().__init__()
-        self.stem = layer(3, stem)
-        self.stages = nn.Sequential(nn.Sequential(*blocks))
-        self.head = nn.Linear(width, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stages(self.stem(x))
-        return self.head(x.mean((2, 3)))
-
-
-def convolution(classes: int = 5) -> nn.Module:
-    return Stack([Residual(4, 4), Residual(4, 6, 2), Residual(6, 6), Residual(6, 6)], 6, classes)
+from proxies.testing import SIZE, Attention, Residual, Shared, Stack, Transformer, convolution, layer
 
 
 def grouped(classes: int = 5) -> nn.Module:
@@ -67,65 +26,6 @@ def grouped(classes: int = 5) -> nn.Module:
 def depthwise(classes: int = 5) -> nn.Module:
     blocks = [Residual(4, 4, groups=4), Residual(4, 8, 2, groups=4), Residual(8, 8, groups=8), Residual(8, 8, groups=8)]
     return Stack(blocks, 8, classes)
-
-
-class Attention(nn.Module):
-    def __init__(self, width: int, heads: int, tokens: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.norm = nn.LayerNorm(width)
-        self.qkv, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.norm2 = nn.LayerNorm(width)
-        self.grow, self.shrink = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
-        self.relative_position_bias_table = nn.Parameter(torch.zeros(heads, tokens, tokens))
-
-    def forward(self, x: Tensor) -> Tensor:
-        batch, tokens, width = x.shape
-        qkv = self.qkv(self.norm(x)).reshape(batch, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        bias = self.relative_position_bias_table.unsqueeze(0)
-        attended = functional.scaled_dot_product_attention(*qkv.unbind(0), attn_mask=bias)
-        x = x + self.project(attended.transpose(1, 2).reshape(batch, tokens, width))
-        return x + self.shrink(functional.gelu(self.grow(self.norm2(x))))
-
-
-class Transformer(nn.Module):
-    """Patches, a class token, attention by scaled_dot_product_attention, no batch normalisation."""
-
-    def __init__(self, classes: int = 5, width: int = 8) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(3, width, 3, 3)
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.blocks = nn.ModuleList([Attention(width, 2, 10) for _ in range(3)])
-        self.head = nn.Linear(width, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.patches(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
-        for block in self.blocks:
-            x = block(x)
-        return self.head(x[:, 0])
-
-
-class Shared(nn.Module):
-    """One block called three times, and two layers that hold the same weight."""
-
-    def __init__(self, classes: int = 5) -> None:
-        super().__init__()
-        self.stem = layer(3, 4)
-        self.again = Residual(4, 4)
-        self.tied = nn.ModuleList([nn.Conv2d(4, 4, 3, padding=1) for _ in range(2)])
-        self.tied[1].weight = self.tied[0].weight
-        self.tail = nn.ModuleList([Residual(4, 4) for _ in range(4)])
-        self.head = nn.Linear(4, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        for _ in range(3):
-            x = self.again(x)
-        x = self.tied[1](torch.tanh(self.tied[0](x)))
-        for block in self.tail:
-            x = block(x)
-        return self.head(x.mean((2, 3)))
 
 
 class StandardisedConv(nn.Conv2d):

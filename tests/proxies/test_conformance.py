@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from proxies import PROXIES, ProxyFailure, initialise, score
-from tests.proxies.networks import KINDS, SIZE, batch
+from proxies import PROXIES, ProxyFailure, score
+from proxies.testing import SIZE, Noisy, _equal, check_network, check_no_trace_after_an_error, check_proxy, disturb, state
+from tests.proxies.networks import KINDS
 from uninas.runtime.torchvision_repair import repair
 
 
@@ -19,27 +21,6 @@ def timm_model(name: str, **options: object) -> nn.Module:
     import timm
 
     return timm.create_model(name, num_classes=6, **options)
-
-
-class Noisy(nn.Module):
-    """Dropout of all sorts, batch statistics, hooks, a frozen parameter, mixed modes: plenty to disturb."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.Dropout(0.5))
-        self.blocks = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.GELU(), nn.Dropout2d(0.3)) for _ in range(9)
-        )
-        self.attention = nn.MultiheadAttention(8, 2, dropout=0.4, batch_first=True)
-        self.head = nn.Linear(8, 6)
-        self.register_buffer("same", self.stem[1].running_mean)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.stem(x)
-        for block in self.blocks:
-            x = x + block(x)
-        tokens = x.flatten(2).transpose(1, 2)
-        return self.head(self.attention(tokens, tokens, tokens)[0].mean(1))
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
@@ -52,90 +33,16 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
 }
 
 
-def snapshot(network: nn.Module) -> dict[str, object]:
-    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-    return {
-        "training": [submodule.training for submodule in network.modules()],
-        "rates": [submodule.p for submodule in network.modules() if isinstance(submodule, nn.modules.dropout._DropoutNd)],
-        "attention": [submodule.dropout for submodule in network.modules() if isinstance(submodule, nn.MultiheadAttention)],
-        "hooks": [[list(getattr(submodule, name)) for name in hooks] for submodule in network.modules()],
-        "requires": [parameter.requires_grad for parameter in network.parameters()],
-        "values": [parameter.detach().clone() for parameter in network.parameters()],
-        "storage": [parameter.data_ptr() for parameter in network.parameters()],
-        "gradients": [None if parameter.grad is None else parameter.grad.clone() for parameter in network.parameters()],
-        "buffers": [buffer.clone() for buffer in network.buffers()],
-        "identity": [id(buffer) for submodule in network.modules() for buffer in submodule._buffers.values()],
-        "random": torch.get_rng_state(),
-        "tf32": torch.backends.cuda.matmul.allow_tf32,
-        "fastpath": torch.backends.mha.get_fastpath_enabled(),
-        "attributes": [sorted(vars(submodule)) for submodule in network.modules()],
-    }
-
-
-def same(before: object, after: object) -> bool:
-    if isinstance(before, Tensor):
-        return isinstance(after, Tensor) and torch.equal(before, after)
-    if isinstance(before, list):
-        return isinstance(after, list) and len(before) == len(after) and all(map(same, before, after))
-    return before == after
-
-
-def disturb(network: nn.Module) -> None:
-    """Make the model's state as peculiar as a user's may be."""
-    stream = torch.Generator().manual_seed(1)
-    for place, submodule in enumerate(network.modules()):
-        submodule.training = place % 3 != 0
-    for place, parameter in enumerate(network.parameters()):
-        parameter.requires_grad_(place % 4 != 0)
-        if place % 2:
-            parameter.grad = torch.randn(parameter.shape, generator=stream)
-    network.register_forward_hook(lambda *_: None)
-
-
 @pytest.mark.parametrize("name", PROXIES)
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_finite_deterministic_and_without_a_trace(kind: str, name: str) -> None:
     make, size = NETWORKS[kind]
-    network = make()
-    initialise(network, 3)
-    disturb(network)
-    inputs = batch(6, size=size, dtype=torch.float32)
-    kept, before = inputs.clone(), snapshot(network)
-    first = PROXIES[name](network, inputs, seed=5)
-    assert isinstance(first, float)
-    assert math.isfinite(first)
-    after = snapshot(network)
-    assert [key for key in before if not same(before[key], after[key])] == []
-    assert torch.equal(inputs, kept)
-    assert not inputs.requires_grad
-    torch.manual_seed(99)  # the global stream decides nothing
-    for submodule in network.modules():
-        submodule.training = not submodule.training  # nor does the mode it is found in
-    assert PROXIES[name](network, inputs, seed=5) == first
+    check_network(name, make(), size=size)
 
 
-class Explosive(nn.Module):
-    """Fails in the middle of its forward pass, once training state has been touched."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList([nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)) for _ in range(12)])
-
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
-            x = layer(x)
-        raise RuntimeError("out of everything")
-
-
-@pytest.mark.parametrize("name", sorted(PROXIES.keys() - {"params"}))
+@pytest.mark.parametrize("name", PROXIES)
 def test_no_trace_after_an_error_either(name: str) -> None:
-    network = Explosive()
-    disturb(network)
-    before = snapshot(network)
-    with pytest.raises(RuntimeError, match="out of everything"):
-        PROXIES[name](network, batch(4, dtype=torch.float32), seed=0)
-    after = snapshot(network)
-    assert [key for key in before if not same(before[key], after[key])] == []
+    check_no_trace_after_an_error(name)
 
 
 @pytest.mark.parametrize("name", PROXIES)
@@ -150,11 +57,11 @@ def test_a_value_does_not_depend_on_who_else_is_asked(name: str) -> None:
 def test_score_leaves_the_users_weights() -> None:
     network = Noisy()
     disturb(network)
-    before = snapshot(network)
+    before = state(network)
     result = score(network, list(PROXIES), input_shape=(3, SIZE, SIZE), batch=4, seed=1, dtype=torch.float64)
     assert not any(isinstance(value, ProxyFailure) for value in result.values()), result
-    after = snapshot(network)
-    assert [key for key in before if not same(before[key], after[key])] == []
+    after = state(network)
+    assert [key for key in before if not _equal(before[key], after[key])] == []
 
 
 def test_float64_and_float32_score_the_same_weights() -> None:
@@ -170,11 +77,73 @@ def test_float64_and_float32_score_the_same_weights() -> None:
 def test_cuda_scores_what_the_cpu_scores(kind: str) -> None:
     make, size = NETWORKS[kind]
     network = make()
-    before = snapshot(network)
+    before = state(network)
     options = {"input_shape": (3, size, size), "batch": 6, "seed": 2, "dtype": torch.float64}
     cpu = score(network, list(PROXIES), **options)
     cuda = score(network, list(PROXIES), device="cuda", **options)
     assert cuda == pytest.approx(cpu, rel=1e-6)
     assert score(network, list(PROXIES), device="cuda", **options) == cuda
-    after = snapshot(network)
-    assert [key for key in before if not same(before[key], after[key])] == []
+    after = state(network)
+    assert [key for key in before if not _equal(before[key], after[key])] == []
+
+
+# --- the suite itself: what it must catch -----------------------------------------------------------------------------------
+
+
+def mean_output(network: nn.Module, batch: torch.Tensor) -> torch.Tensor:
+    return network(batch).mean()
+
+
+def test_a_function_that_keeps_the_contract_passes() -> None:
+    assert set(check_proxy(mean_output)) == {"convolution", "attention", "shared", "noisy"}
+    assert check_proxy("synflow")["convolution"] > 0
+
+
+def hooked(network: nn.Module, batch: torch.Tensor) -> float:
+    network.register_forward_hook(lambda *_: None)
+    return 1.0
+
+
+def marked(network: nn.Module, batch: torch.Tensor) -> float:
+    network.seen = True
+    return 1.0
+
+
+def random(network: nn.Module, batch: torch.Tensor) -> float:
+    return float(np.random.default_rng().random())
+
+
+def swallowing(network: nn.Module, batch: torch.Tensor) -> float:
+    try:
+        return float(network(batch).mean().detach())
+    except RuntimeError:
+        return 0.0
+
+
+def wordy(network: nn.Module, batch: torch.Tensor) -> str:
+    return "good"
+
+
+def never(network: nn.Module, batch: torch.Tensor) -> float:
+    raise ProxyFailure("no_luck")
+
+
+@pytest.mark.parametrize(
+    ("proxy", "said"),
+    [
+        (hooked, "hooked: expected the network to be left as it was, got other hooks"),
+        (marked, "got other attributes"),
+        (random, r"expected 0\.\d+ again of the same network, batch and seed, got 0\."),
+        (swallowing, "expected the network's exception to pass, got a score"),
+        (lambda network, batch: math.inf, "expected a finite number, or ProxyFailure with its reason, got inf"),
+        (never, "never: expected a score of at least one network, got failures: convolution: no_luck; attention: no_luck"),
+    ],
+)
+def test_what_breaks_the_contract_is_caught(proxy: Callable[..., float], said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        check_proxy(proxy)
+
+
+def test_what_is_no_number_is_caught() -> None:
+    with pytest.raises(ValueError, match="could not convert string to float: 'good'"):
+        check_proxy(wordy)

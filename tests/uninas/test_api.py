@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,3 +144,20 @@ def test_the_document_is_what_the_text_says(name: str, metadata: dict[str, objec
     document, text = uninas.to_document(architecture, metadata), uninas.to_text(architecture, metadata)
     assert json.dumps(document) == json.dumps(json.loads(text))  # keys stand in the same order
     assert from_document(document, "document") == architecture
+
+
+# --- former names -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stage_still_knows_its_transition_as_its_entry() -> None:
+    down = graph_of("%1 = max_pool(stride=2) %0", "return %1")
+    made = Stage(8, (), down, tokens=1)
+    with pytest.warns(DeprecationWarning, match="`entry` is now its `transition`"):
+        assert made.entry is down
+    with pytest.warns(DeprecationWarning, match="`entry` is now its `transition`") as caught:
+        assert Stage(8, (), entry=down, tokens=1) == made
+    assert caught[0].filename == __file__
+    with pytest.warns(DeprecationWarning, match="transition"):
+        assert replace(made, entry=None) == Stage(8, (), tokens=1)
+    with pytest.raises(TypeError):
+        Stage(8, (), enter=down)

@@ -126,10 +126,22 @@ def test_every_node_and_edge_of_a_block_matters() -> None:
 
 def test_attributes_matter() -> None:
     variants = [
-        "conv(kernel=3)", "conv(kernel=5)", "conv(kernel=3, bias=false)", "conv(kernel=3, dilation=2)",
-        "conv(kernel=3, groups=2)", "conv(kernel=3, groups=depthwise)", "max_pool", "max_pool(kernel=5)", "dropout",
-        "dropout(p=0.1)", "mask", "mask(band=2)", "softmax", "gelu", "sigmoid",
-    ]  # fmt: skip
+        "conv(kernel=3)",
+        "conv(kernel=5)",
+        "conv(kernel=3, bias=false)",
+        "conv(kernel=3, dilation=2)",
+        "conv(kernel=3, groups=2)",
+        "conv(kernel=3, groups=depthwise)",
+        "max_pool",
+        "max_pool(kernel=5)",
+        "dropout",
+        "dropout(p=0.1)",
+        "mask",
+        "mask(band=2)",
+        "softmax",
+        "gelu",
+        "sigmoid",
+    ]
     assert len({around(graph_of(f"%1 = {text} %0", "return %1")).digest for text in variants}) == len(variants)
 
 

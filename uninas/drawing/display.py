@@ -88,6 +88,6 @@ def _nodes(graphs: Iterable[Graph]) -> int:
 
 def _graphs(architecture: Architecture) -> list[Graph]:
     """Every graph, as often as it stands in the network."""
-    frame = [architecture.stem, architecture.head, *(stage.entry for stage in architecture.stages)]
+    frame = [architecture.stem, architecture.head, *(stage.transition for stage in architecture.stages)]
     blocks = [graph for stage in architecture.stages for block in stage.blocks for graph in block.subblocks]
     return [graph for graph in (*frame, *blocks) if isinstance(graph, Graph)]

@@ -10,7 +10,10 @@ from uninas.errors import InputError
 from uninas.rejections import Reason
 
 PARTS = ("block", "stem", "entry", "head")
-"""Parts of a network that hold graphs: a block of a stage, and the frame around the blocks."""
+"""Parts of a network that hold graphs: a block of a stage, and the frame around the blocks ("entry": a stage's transition)."""
+
+NAMES = {part: "transition" if part == "entry" else part for part in PARTS}
+"""Part -> its name in a message. Journals and architecture files keep the older word."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@
     SPACES["nasbench101"].build(genotype, classes, input_size)
 
 A space of one's own is a `Product` of named positions, or anything with the methods of `ChoiceSpace`; see docs/guides/spaces.md.
+An installed package offers one as an entry point of the group `uninas.spaces`, whose name is the space's.
 """
 
-from uninas.spaces import mobilenetv2, nasbench1shot1, nasbench101, nasbench201, nasbench_macro, nats_bench_size, zennas
+from uninas.runtime.own_code import Catalogue
+from uninas.spaces import mobilenetv2, nasbench1shot1, nasbench101, nasbench201, nasbench_macro, nats_bench_size, own, zennas
 from uninas.spaces.choices import ChoiceSpace, Genotype, Product, SpaceError, architecture_of
 
 __all__ = ["SPACES", "ChoiceSpace", "Genotype", "Product", "SpaceError", "architecture_of", "nasbench201"]
@@ -21,5 +23,5 @@ _SPACES: tuple[ChoiceSpace, ...] = (
     nasbench_macro.SPACE,
 )
 
-SPACES: dict[str, ChoiceSpace] = {space.name: space for space in _SPACES}
-"""Every published space, by the name that a configuration and the command line give it."""
+SPACES: Catalogue[ChoiceSpace] = Catalogue("space", "uninas.spaces", {space.name: space for space in _SPACES}, own.installed)
+"""Every published space, and those of installed packages, by the name that a configuration and the command line give it."""

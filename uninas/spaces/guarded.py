@@ -7,7 +7,6 @@ search sees the genotype that its journal will give a resume.
 from __future__ import annotations
 
 import random
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, final
@@ -15,22 +14,8 @@ from typing import Any, final
 from uninas.canonical import canonicalise
 from uninas.errors import InputError
 from uninas.graph import Architecture
+from uninas.runtime.own_code import FAILURES, line_of, named
 from uninas.spaces.choices import ChoiceSpace, Genotype, SpaceError, as_json, shown
-
-FAILURES = (Exception, SystemExit)
-"""What code that is not ours may end with; Ctrl-C is the user's."""
-
-
-def line_of(error: BaseException, path: Path) -> str:
-    """Where in a file an exception came up: ", line 12", or nothing where it did not."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return f", line {lines[-1]}" if lines else ""
-
-
-def named(error: BaseException) -> str:
-    """An exception in a message: its class and what it says, in a line."""
-    said = " ".join(str(error).split())
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 @final

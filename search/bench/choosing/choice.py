@@ -1,4 +1,4 @@
-"""What `uninas bench choose` found, as data: FOLDER/choose.json."""
+"""What `uninas bench choose` found, as data: FOLDER/choose.json. A search takes it: `objective: {file: FOLDER/choose.json}`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.bench.judging.aggregates import Comparison, worst
+from search.bench.judging.aggregates import Comparison, objective, worst
 from search.ranking.correlation import Estimate
+from search.ranking.expression import CHOICE
 from uninas.errors import InputError
 from uninas.runtime.files import write_json
 
 FILE = "choose.json"
-_FORMAT = {"format": "uninas-bench-choice", "version": 1}
+_FORMAT = {"format": CHOICE, "version": 1}
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Choice:
             **_FORMAT,
             "settings": dict(self.settings),
             "explanation": self.explanation,
+            "objective": objective(self.chosen.components).mapping,
             "chosen": _tried(self.chosen),
             "runners_up": [_tried(one) for one in self.runners_up],
             "splits": [{"seed": one.seed, **_tried(one.chosen)} for one in self.splits],

@@ -359,7 +359,7 @@ def show(choice: Choice, write_line: Callable[[Any], None]) -> None:
     for split in choice.splits:
         write_line(f"seed {split.seed}: {' + '.join(split.chosen.components)}: {_counted(split.chosen)}")
     write_line("chosen how often: " + ", ".join(f"{name} {times}" for name, times in often(choice).items()))
-    write_line(f"columns: {objective(chosen.components).columns!r}")
+    write_line(f"objective: {objective(chosen.components).name}")
 
 
 def _counted(one: Tried) -> str:

@@ -19,7 +19,7 @@ import pandas
 
 from search.ranking import correlation
 from search.ranking.correlation import Estimate
-from search.ranking.objective import Objective
+from search.ranking.objective import Objective, find, spelled
 from search.ranking.ranks import Floats, ranks
 
 PAIRS: dict[str, tuple[str, ...]] = {"vkdnw_single": ("aleph", "vkdnw")}
@@ -32,8 +32,8 @@ _CHUNK = 2_000_000  # entries of one table of sets by networks: bounds the memor
 
 
 def objective(components: Sequence[str]) -> Objective:
-    """Make the rank product of components, raw scores or keys of `PAIRS`."""
-    return Objective("+".join(components), tuple(PAIRS.get(name, (name,)) for name in components))
+    """Make the rank product of components, raw scores or keys of `PAIRS`; its name is what a configuration may say for it."""
+    return find(spelled({"product": [list(PAIRS[name]) if name in PAIRS else name for name in components]}))
 
 
 @dataclass(frozen=True)

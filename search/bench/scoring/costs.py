@@ -16,6 +16,7 @@ from typing import Any
 
 from search.bench.scoring.job import Job
 from search.bench.scoring.plan import Network, ScoringPlan
+from search.workers import own_proxies
 from uninas.errors import InputError
 from uninas.runtime.files import write_json
 from uninas.runtime.machine import peak_bytes
@@ -73,7 +74,7 @@ def slowest(data: Mapping[str, Any], count: int = 3) -> tuple[list[str], float |
 def _fresh(job: Job) -> dict[str, Any]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, job.as_dict()), daemon=True)
+    process = context.Process(target=_answer, args=(theirs, job.as_dict(), own_proxies.loaded()), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -87,10 +88,11 @@ def _fresh(job: Job) -> dict[str, Any]:
     return found
 
 
-def _answer(pipe: Any, data: Mapping[str, Any]) -> None:
+def _answer(pipe: Any, data: Mapping[str, Any], own: tuple[own_proxies.OwnFile, ...]) -> None:
     """In the fresh process: score, then score again and say what that took."""
     from search.bench.scoring import evaluate
 
+    own_proxies.load_all(own)
     environment = evaluate.prepare()
     job = Job.from_dict(data)
     evaluate.evaluate(job)

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
+from search.bench.scoring import own_files
 from search.bench.scoring import settings as settings_files
 from search.bench.scoring.job import Job
 from search.bench.scoring.plan import Network, ScoringPlan
@@ -34,9 +35,10 @@ from search.monitor.progress import State, View
 from search.workers.interrupts import Interrupts
 from search.workers.pool import Pool, scored
 from uninas.errors import InputError
+from uninas.runtime.files import write_text
 
 EVALUATOR = "search.bench.scoring.evaluate"
-_FIRST = {"networks.csv", settings_files.FILE}  # what is there before a journal; the settings come last
+_FIRST = {"networks.csv", own_files.FILE, settings_files.FILE}  # what is there before a journal; the settings come last
 
 BenchRecord = Header | NetworkScore | Revisions | Again
 
@@ -248,6 +250,8 @@ class _Bench:
     def write_files(self) -> None:
         """See `session.Task`."""
         self._also()
+        for file, text in own_files.texts(request.proxy for request in self._plan.requests.values()).items():
+            write_text(self._folder / file, text)
         self._settings.write(self._folder)
 
     def work(self, session: Session[BenchRecord]) -> None:

@@ -17,9 +17,10 @@ from search.bench.choosing.choice import Tried
 from search.bench.judging import aggregates
 from search.bench.judging.aggregates import Comparison, judge_of, objective, screen, usable, worst
 from search.bench.scoring.settings import Settings
+from search.config import loading
 from search.ranking import correlation
 from search.ranking.correlation import Estimate
-from search.ranking.objective import OBJECTIVES
+from search.ranking.objective import OBJECTIVES, find
 from uninas import InputError, cli
 
 DATASETS = ("cifar10", "imagenet16_120")
@@ -330,7 +331,17 @@ def test_the_command(runs: list[Path], timm: Path, tmp_path: Path, capsys: pytes
         cli.main(["bench", "choose", *map(str, runs), *options, "--timm", str(timm), "--out", str(tmp_path / "a")])
     assert not ended.value.code
     shown = capsys.readouterr().out
-    assert "columns: (" in shown
+    stored = json.loads((tmp_path / "a" / "choose.json").read_text())
+    for place in (tmp_path / "a", tmp_path / "a" / "choose.json"):  # what was chosen is what a search takes
+        settings = loading.parse("space: vit", [f"objective={{file: {place}}}"])
+        assert f"objective: {settings.objective}\n" in shown
+        chosen = find(settings.objective)
+        assert chosen.columns == objective(stored["chosen"]["components"]).columns
+        assert chosen.mapping == stored["objective"]
+        del stored["objective"]  # as version 0.1.0 wrote it
+        (tmp_path / "a" / "choose.json").write_text(json.dumps(stored))
+        assert loading.parse("space: vit", [f"objective={{file: {place}}}"]).objective == settings.objective
+        stored["objective"] = chosen.mapping
     assert "timm, mean of families" in shown
     with pytest.raises(SystemExit) as ended:
         cli.main(["bench", "choose", *map(str, runs), *options, "--out", str(tmp_path / "b"), "--json"])

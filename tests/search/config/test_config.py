@@ -92,7 +92,8 @@ def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() ->
     """A run that began before there were latency, objectives, budget.latency_ms, prior and the like still resumes."""
     settings = loading.parse("space: vit")
     old = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("evaluations", "pool")}
-    del old["latency"], old["objectives"], old["budget"]["latency_ms"]
+    del old["latency"], old["objectives"], old["budget"]["latency_ms"], old["algorithm_file"]
+    del old["proxies"]["file"], old["proxies"]["options"]
     for name in ("name", "file", "start", "sampler", "vocabulary", "prior"):
         del old["space"][name]
     digest = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()
@@ -101,6 +102,8 @@ def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() ->
     assert loading.digest(loading.parse("space: vit", ["budget.latency_ms=5"])) != digest
     timed = loading.parse("space: vit", ["budget.latency_ms=5", "latency.runs=20"])
     assert loading.digest(timed) != loading.digest(loading.parse("space: vit", ["budget.latency_ms=5"]))
+    assert loading.digest(loading.parse("space: vit", ["proxies.file=mine.py"])) != digest
+    assert loading.digest(loading.parse("space: vit", ["algorithm={file: mine.py, name: walk}"])) != digest
     pareto = loading.parse("space: vit", ["algorithm=pareto"])
     assert loading.digest(loading.parse("space: vit", ["algorithm=pareto", "objectives=[score, macs]"])) != loading.digest(pareto)
 
@@ -183,11 +186,11 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ("space: {preset: vit, random_edits: 0}", "space.random_edits: expected at least 1; got 0"),
         ("space: {preset: vit, sampler: grammar, random_edits: -1}", "space.random_edits: expected at least 0; got -1"),
         ("space: {preset: vit, vocabulary: uninass}", "space.vocabulary: expected a vocabulary (universal, uninas) or a"),
-        ("space: {preset: vit, vocabulary: [uninas, gleu]}", "came 'gleu', nearest is 'gelu'"),
+        ("space: {preset: vit, vocabulary: [uninas, gleu]}", "got 'gleu', nearest is 'gelu'"),
         ("space: {preset: vit, vocabulary: []}", "space.vocabulary: expected a vocabulary"),
         ("space: {preset: vit, vocabulary: 3}", "space.vocabulary: expected a list of names; got int '3'"),
-        ("space: {preset: vit, prior: {isnert: 1}}", "came 'isnert', nearest is 'insert'"),
-        ("space: {preset: vit, prior: {insert: -1}}", "space.prior: expected a weight of at least 0 for insert, came -1"),
+        ("space: {preset: vit, prior: {isnert: 1}}", "got 'isnert', nearest is 'insert'"),
+        ("space: {preset: vit, prior: {insert: -1}}", "space.prior: expected a weight of at least 0 for insert, got -1"),
         ("space: {preset: vit, prior: {insert: often}}", "space.prior.insert: expected a number; got text 'often'"),
         ("space: {preset: vit, prior: insert}", "space.prior: expected a mapping of names to numbers; got text 'insert'"),
         (
@@ -216,7 +219,7 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_refusals_say_what_was_expected_what_came_and_where(text: str, words: str) -> None:
+def test_messages_say_what_was_expected_what_was_got_and_where(text: str, words: str) -> None:
     message = refuse(text)
     assert message.startswith("it.yaml")
     assert words in message

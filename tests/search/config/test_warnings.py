@@ -61,7 +61,8 @@ def test_the_papers_search_keeps_what_the_papers_space_holds_fixed() -> None:
     assert current.digest != start.digest
     one, other = start.body, current.body
     assert (other.stem, other.head) == (one.stem, one.head)
-    assert [(s.width, len(s.blocks), s.entry) for s in other.stages] == [(s.width, len(s.blocks), s.entry) for s in one.stages]
+    for here, there in zip(one.stages, other.stages, strict=True):
+        assert (there.width, len(there.blocks), there.transition) == (here.width, len(here.blocks), here.transition)
     made = {node.op.text for stage in other.stages for block in stage.blocks for graph in block.subblocks if graph is not None
             for node in graph.nodes if node.op.name in ("conv", "matmul_qk")}  # fmt: skip
     known = {"conv(kernel=1)", "conv(kernel=3)", "conv(kernel=3, groups=depthwise, bias=false)",

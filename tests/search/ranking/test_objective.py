@@ -1,6 +1,7 @@
 """Objectives: which scores they need, and that ranks over a population are the paper's rank product."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from search.algorithms import ALGORITHMS, make
-from search.ranking.objective import OBJECTIVES, SPECTRA, Objective, find
+from search.ranking.objective import OBJECTIVES, SPECTRA, Objective, check_names, find, spelled
+from search.ranking.ranks import BoundedRanks, HistoryRanks
 from tests.search.fakes import ToySpace, toy_scores
 from uninas.errors import InputError
 
@@ -21,7 +23,6 @@ def test_the_aggregate_needs_five_columns_of_six_scores() -> None:
 
 
 def test_the_driver_knows_the_spectra_without_torch() -> None:
-    """search.ranking.objective repeats the names of proxies.vkdnw, which only a worker imports."""
     assert SPECTRA == ("vkdnw", "vkdnw_single", "vkdnw_norms")
 
 
@@ -120,4 +121,46 @@ def test_any_proxy_is_an_objective() -> None:
 
 def test_an_unknown_objective_names_the_nearest() -> None:
     with pytest.raises(InputError, match="nearest is 'vkdnw_agg'"):
-        find("vkdnw_aggg")
+        check_names(find("vkdnw_aggg"))
+    with pytest.raises(InputError, match="got 'jacvo', nearest is 'jacov'"):
+        check_names(find("flops x jacvo"))
+    check_names(find("flops x jacov"))
+
+
+COMBINATIONS: list[tuple[dict[str, Any], str]] = [
+    ({"product": ["jacov", "mine"]}, "jacov x mine"),
+    ({"product": ["jacov"]}, "jacov"),
+    ({"product": [["aleph", "jacov"]]}, "(aleph, jacov)"),
+    ({"mean": ["jacov", ["aleph", "vkdnw"]]}, "mean(jacov, (aleph, vkdnw))"),
+    ({"weighted": {"jacov": 1.0, "(aleph, vkdnw)": 0.25}}, "1 jacov + 0.25 (aleph, vkdnw)"),
+    ({"weighted": {"jacov": 1e-7, "flops": 2e20}}, "1e-07 jacov + 2e+20 flops"),
+]
+
+
+@pytest.mark.parametrize(("given", "shown"), COMBINATIONS)
+def test_a_combination_its_line_and_its_mapping_say_the_same(given: dict[str, Any], shown: str) -> None:
+    assert spelled(given) == shown
+    objective = find(shown)
+    assert objective.name == shown
+    assert objective.mapping == given
+    assert find(f"  {shown} ".replace(" x ", "  x ").replace(",", " ,")).columns == objective.columns
+
+
+def test_a_named_objective_of_one_column_stands_for_that_column() -> None:
+    assert spelled({"product": ["jacov", "vkdnw_single"]}) == "jacov x (aleph, vkdnw)"
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=12), st.floats(0.01, 100))
+def test_a_weighted_combination_is_the_weighted_sum_of_logarithms_of_ranks(rows: list[tuple[int, int]], weight: float) -> None:
+    objective = find(spelled({"weighted": {"jacov": 1, "flops": weight}}))
+    shown = float(f"{weight:g}")
+    table = {"jacov": [first for first, _ in rows], "flops": [second for _, second in rows]}
+    expected = np.log(rankdata(table["jacov"])) + shown * np.log(rankdata(table["flops"]))
+    assert objective.rank_table(table).tolist() == pytest.approx(expected.tolist())
+    history, bounded = HistoryRanks(2, objective.combine), BoundedRanks(2, len(rows), objective.combine)
+    keys = [objective.keys({"jacov": first, "flops": second}) for first, second in rows]
+    for place, one in enumerate(keys):
+        history.add(one)
+        bounded.add(place, one)
+    assert [history.score(one) for one in keys] == pytest.approx(expected.tolist())
+    assert bounded.scores(range(len(keys))).tolist() == pytest.approx(expected.tolist())

@@ -180,7 +180,7 @@ def told(a: tuple[str, ...], b: tuple[str, ...], width: int = 32) -> list[str]:
             ["+ conv3-BN-GELU between GELU %3 and the output"],
         ),
     ],
-)  # fmt: skip
+)
 def test_edits_are_told_with_their_places(changed, expected):
     assert told((*CHAIN, "return %3"), changed) == expected
 
@@ -433,8 +433,11 @@ def test_a_sample_that_was_drawn_whole_is_where_its_run_begins(tmp_path):
     """Its parent in the journal is the run's start in name only."""
     folder, _ = run_folder(tmp_path)
     sample = canonicalise(preset("resnet"))
-    edit = next(edit for seed in range(99) if isinstance(edit := propose(sample, random.Random(seed)), Edit)
-                and isinstance(apply(sample, edit), Architecture))  # fmt: skip
+    edit = next(
+        edit
+        for seed in range(99)
+        if isinstance(edit := propose(sample, random.Random(seed)), Edit) and isinstance(apply(sample, edit), Architecture)
+    )
     child = apply(sample, edit)
     drawn = {"architecture": to_document(sample)}
     with (folder / "journal.jsonl").open("w", encoding="utf-8") as stream:
