@@ -113,7 +113,7 @@ def test_a_network_may_say_itself() -> None:
     assert block_outputs(network) == [("mine", network.unused)]
     for wrong, message in (
         ("text", "list of"),
-        ([network.first], r"scoring_layers\(\)\[0\] must"),
+        ([network.first], r"scoring_layers\(\)\[0\]: expected"),
         ([("a", network.first), ("b", 3)], r"\[1\] must"),
     ):
         network.answer = wrong
