@@ -114,7 +114,7 @@ def test_a_network_may_say_itself() -> None:
     for wrong, message in (
         ("text", "list of"),
         ([network.first], r"scoring_layers\(\)\[0\]: expected"),
-        ([("a", network.first), ("b", 3)], r"\[1\] must"),
+        ([("a", network.first), ("b", 3)], r"\[1\]: expected"),
     ):
         network.answer = wrong
         with pytest.raises(ProxyUsageError, match=message):
