@@ -22,6 +22,7 @@ from search.algorithms.candidate import Candidate
 from search.engine.gc_freeze import looked_at_once
 from search.engine.phase import Phase
 from search.journal.journal import create
+from search.journal.records import Header
 from search.monitor.progress import State
 from search.ranking.objective import Objective
 from search.workers.interrupts import Interrupts
@@ -333,7 +334,7 @@ def simulate(
     with (
         looked_at_once(),
         tempfile.TemporaryDirectory() as folder,
-        create(Path(folder) / "journal.jsonl", {"seed": times.seed}) as journal,
+        create(Path(folder) / "journal.jsonl", Header("", {"seed": times.seed})) as journal,
     ):
         written = _Watched(journal, clock, {"append": "journal"})
         clock.within("rest", phase.run, pool, written, _Quiet(clock, progress), Interrupts(), {})

@@ -20,7 +20,7 @@ from downstream.weights import reference
 from downstream.weights import weight_files as weights_files
 from uninas.errors import InputError
 from uninas.graph import Architecture
-from uninas.source import load, load_layers, metadata_of
+from uninas.source import load_layers, load_with_metadata
 
 __all__ = ["Subject", "subject_of"]
 
@@ -98,10 +98,12 @@ def subject_of(
     folder = Path(source)
     if weights is not None and not weights.is_file():
         raise InputError(f"--weights: expected a weights file; {weights} is none")
-    architecture, labels, training, stack = None, None, None, None
-    if (folder / "settings.json").is_file() and (folder / "architecture.json").is_file():
+    labels, training, stack = None, None, None
+    trained = (folder / "settings.json").is_file() and (folder / "architecture.json").is_file()
+    architecture, metadata = load_with_metadata(folder / "architecture.json" if trained else source)
+    if trained:
         settings = read(folder)
-        architecture, size = load(folder / "architecture.json"), size or settings.size
+        size = size or settings.size
         own = folder / "best.safetensors"
         if isinstance(settings, Settings):
             labels = settings.classes
@@ -113,7 +115,6 @@ def subject_of(
             weights_files.must_fit(weights, own)
         weights = weights or own
         training = _training(settings, weights)
-    architecture = architecture or load(source)
     count = classes or (len(labels) if labels else architecture.classes)
     return Subject(
         name=folder.stem if folder.exists() else source,
@@ -123,7 +124,7 @@ def subject_of(
         weights=weights,
         labels=labels if labels and len(labels) == count else None,
         seed=seed,
-        metadata=metadata_of(source),
+        metadata=metadata,
         training=training,
         stack=stack,
         source=source,

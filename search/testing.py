@@ -23,6 +23,7 @@ import uninas
 from search.algorithms import AskTell, SpaceExhaustedError, Strategy, make
 from search.algorithms.candidate import Candidate, Rejected, Space
 from search.ranking.objective import OBJECTIVES
+from uninas.rejections import Reason
 from uninas.spaces import ChoiceSpace
 
 __all__ = ["OBJECTIVE", "DigitSpace", "check_algorithm", "check_choice_space", "check_space", "digit_scores", "trace"]
@@ -99,11 +100,13 @@ class DigitSpace:
         for place, digit in edit["changes"]:
             digits[place] = digit
         return (
-            Rejected("no_change") if tuple(digits) == parent.body else self._within(self.candidate(digits, parent.digest, edit))
+            Rejected(Reason.NO_CHANGE)
+            if tuple(digits) == parent.body
+            else self._within(self.candidate(digits, parent.digest, edit))
         )
 
     def _within(self, candidate: Candidate) -> Candidate | Rejected:
-        return candidate if candidate.cost["params"] <= self.budget else Rejected("over budget: params")
+        return candidate if candidate.cost["params"] <= self.budget else Rejected(Reason.OVER_BUDGET_PARAMS)
 
 
 def digit_scores(digits: Sequence[int], seed: int) -> dict[str, float]:

@@ -8,12 +8,27 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.amounts import decide
+
 # One thread for every test process and its children: the machine's cores are shared out by pytest-xdist.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Derandomised, so that a red run is red again; no deadline, because machines are noisy.
 settings.register_profile("repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any test is imported: is this the quick run?"""
+    decide(config.option.markexpr)
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use the session's Ray run in one process, so that there is one Ray."""
+    for item in items:
+        if "ray_address" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ def integer_reader(low: int, high: int) -> Callable[[str], Value]:
 
     def read(text: str) -> Value:
         if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
-            raise InputError(f"expected an integer from {low} to {high}, came {text[:40]!r}")
+            raise InputError(f"expected an integer from {low} to {high}, got {text[:40]!r}")
         return int(text)
 
     return read
@@ -48,14 +48,14 @@ def integer_reader(low: int, high: int) -> Callable[[str], Value]:
 def read_boolean(text: str) -> Value:
     """Read true or false."""
     if text not in ("true", "false"):
-        raise InputError(f"expected true or false, came {text[:40]!r}")
+        raise InputError(f"expected true or false, got {text[:40]!r}")
     return text == "true"
 
 
 def read_ratio(text: str) -> Value:
     """Read a positive ratio such as 4 or 1/4."""
     if not re.fullmatch(r"[1-9][0-9]{0,6}(/[1-9][0-9]{0,6})?", text):
-        raise InputError(f"expected a positive ratio such as 4 or 1/4, came {text[:40]!r}")
+        raise InputError(f"expected a positive ratio such as 4 or 1/4, got {text[:40]!r}")
     return Fraction(text)
 
 
@@ -74,7 +74,7 @@ def choice_reader(*known: str) -> Callable[[str], Value]:
 
     def read(text: str) -> Value:
         if text not in known:
-            raise InputError(f"expected one of {', '.join(known)}, came {text[:40]!r}")
+            raise InputError(f"expected one of {', '.join(known)}, got {text[:40]!r}")
         return text
 
     return read
@@ -84,5 +84,5 @@ def read_probability(text: str) -> Value:
     """Read a probability from 0 to below 1, of up to 24 decimals."""
     # Of seventeen nines and more the nearest float is 1.
     if not re.fullmatch(r"0(\.[0-9]{1,24})?", text) or float(text) >= 1:
-        raise InputError(f"expected a probability from 0 to below 1, as up to 24 plain decimals, came {text[:40]!r}")
+        raise InputError(f"expected a probability from 0 to below 1, as up to 24 plain decimals, got {text[:40]!r}")
     return float(text)

@@ -1,6 +1,6 @@
-"""The canonical form: one graph for all the ways to write the same computation.
+r"""The canonical form: one graph for all the ways to write the same computation.
 
-Rules, applied to each sub-block and to each graph of the frame (stem, entries, head):
+Rules, applied to each sub-block and to each graph of the frame (stem, transitions, head):
 1. Identities vanish: identity, a sum, product or concatenation of one, a slice of everything, a pool of a pooled map, the
    concatenation of all slices of one map in order, and the slice of a concatenation that is one of its parts.
 2. What comes before a zero vanishes: operations that keep zeros (a convolution without bias is one) become a zero that reads
@@ -14,13 +14,30 @@ Rules, applied to each sub-block and to each graph of the frame (stem, entries, 
 4. Commutative inputs are sorted and nodes are numbered, so that isomorphic graphs become equal (`uninas.labelling`).
 
 The digest of an architecture is the SHA-256 of its canonical text.
+
+A residual sub-block before and after. The identity goes (rule 1), the convolution goes since only a zero reads it, and the zero
+goes from its sum (rule 2); the two GELUs are one node (rule 3):
+
+    >>> from uninas.text import parse_graph
+    >>> written = parse_graph(
+    ...     "%1 = identity %0\n%2 = conv(kernel=3) %1\n%3 = zero %2\n%4 = gelu %0\n"
+    ...     "%5 = add %3 %4\n%6 = gelu %1\n%7 = add %6 %5\nreturn %7"
+    ... )
+    >>> print(canonical_graph(written, Stage(8, ())).text)
+    %1 = gelu %0
+    %2 = add %1 %1
+    return %2
+
+What adds nothing is absent:
+
+    >>> canonical_graph(parse_graph("%1 = conv(kernel=3) %0\n%2 = zero %1\nreturn %2"), Stage(8, ())) is None
+    True
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from fractions import Fraction
 from operator import is_
 from typing import Literal
@@ -76,25 +93,26 @@ class _Tally:
 
 def _canonical_stage(stage: Stage, given: Flow, tally: _Tally) -> Stage:
     """The canonical form of a stage that reads that map."""
-    entry = stage.entry
-    if stage.memo.get("canonical", 0) == (None if entry is None else given[::2]):  # channels and class tokens
+    transition = stage.transition
+    if stage.memo.get("canonical", 0) == (None if transition is None else given[::2]):  # channels and class tokens
         for block in stage.blocks:
             tally.count(block.subblocks)
         return stage
-    if entry is not None:
-        entry = canonical_frame(entry, given)
-        tally.count([entry])
+    if transition is not None:
+        transition = canonical_frame(transition, given)
+        tally.count([transition])
     blocks: list[Block] = []
     for block in stage.blocks:
         form = _canonical_block(block, stage)
         tally.count(form.subblocks)
-        if form is not EMPTY or (not blocks and entry is None):
+        if form is not EMPTY or (not blocks and transition is None):
             blocks.append(block if form is EMPTY and block == EMPTY else form)
     if not blocks and stage.blocks:
         blocks.append(stage.blocks[0] if stage.blocks[0] == EMPTY else EMPTY)
-    unchanged = entry is stage.entry and len(blocks) == len(stage.blocks) and all(map(is_, blocks, stage.blocks))
-    result = stage if unchanged else replace(stage, blocks=tuple(blocks), entry=entry)
-    result.memo["canonical"] = None if entry is None else given[::2]  # only an entry depends on what comes in
+    same = len(blocks) == len(stage.blocks) and all(map(is_, blocks, stage.blocks))
+    same = same and transition is stage.transition
+    result = stage if same else Stage(stage.width, tuple(blocks), transition, stage.tokens)
+    result.memo["canonical"] = None if transition is None else given[::2]  # only a transition depends on the map that it reads
     return result
 
 
@@ -147,9 +165,9 @@ def _parts(canonical: Architecture) -> Iterator[str]:
 
 def _stage_parts(stage: Stage) -> Iterator[str]:
     yield f"stage {stage.width}" + (f" tokens={stage.tokens}" if stage.tokens else "")
-    if stage.entry is not None:
+    if stage.transition is not None:
         yield "entry"
-        yield stage.entry.text
+        yield stage.transition.text
     for block in stage.blocks:
         yield "block" if block.residual else "plain block"
         yield from ("absent" if graph is None else graph.text for graph in block.subblocks)

@@ -7,12 +7,15 @@ average pooling and a linear layer. A block holds two residual sub-blocks,
 
 whose graphs S1 and S2 keep the shape and are what is searched. Spatial sizes halve as ceil(n / 2), at any input size.
 
-Each part of the template can be a graph of the same operations instead, its frame: the stem, the entry of a stage, what stands
-before the global average pooling; and a plain block runs its graphs one after the other, x = S(x). So any network fits.
+Each part of the template can be a graph of the same operations instead, its frame: the stem, the transition into a stage, what
+stands before the global average pooling; and a plain block runs its graphs one after the other, x = S(x). So any network fits.
 """
 
 from __future__ import annotations
 
+import importlib
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -26,6 +29,9 @@ class Node(NamedTuple):
     op: Op
     inputs: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        return f"Node({self.op.text}, {_short(self.inputs)})"
+
 
 class GraphError(IllTyped):
     """A graph that is not a well-typed DAG from one input to one output; `node` is where it was seen."""
@@ -35,7 +41,7 @@ class GraphError(IllTyped):
         self.node = node
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Graph:
     """A DAG of operations, stored in topological order: node 0 is the input, each node reads earlier ones.
 
@@ -56,6 +62,10 @@ class Graph:
         lines = [f"%{i} = {node.op.text} {' '.join(f'%{j}' for j in node.inputs)}" for i, node in enumerate(self.nodes) if i]
         return "\n".join([*lines, f"return %{self.output}"])
 
+    def __repr__(self) -> str:
+        count = len(self.nodes)
+        return f"Graph({count} node{'s' * (count != 1)}: {', '.join(_short([node.op.text for node in self.nodes]))})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         return (Graph, (self.nodes, self.output))
 
@@ -69,8 +79,8 @@ class Graph:
         if found is None:
             types = self._infer(width, tokens)
             if types[self.output] != types[0] or type(types[self.output]) is not FeatureMap:
-                came = types[self.output]
-                raise GraphError(f"a graph returns its input's type ({types[0]}), came {came}", self.output)
+                made = types[self.output]
+                raise GraphError(f"a graph returns its input's type ({types[0]}), got {made}", self.output)
             found = self.memo[key] = types
         return found
 
@@ -85,7 +95,7 @@ class Graph:
             types = self._infer(channels, tokens)
             made = types[self.output]
             if type(made) is not FeatureMap:
-                raise GraphError(f"a graph of the frame returns a feature map, came {made}", self.output)
+                raise GraphError(f"a graph of the frame returns a feature map, got {made}", self.output)
             found = self.memo[key] = types
         return found
 
@@ -98,7 +108,7 @@ class Graph:
             spec = op.spec
             if not (len(inputs) == spec.arity if spec.arity is not None else len(inputs) >= 1) or op is INPUT:
                 expected = "no second input node" if op is INPUT else f"{spec.arity or 'one or more'} input(s)"
-                raise GraphError(f"{op.text} expects {expected}, came {len(inputs)}", index)
+                raise GraphError(f"{op.text} expects {expected}, got {len(inputs)}", index)
             if not all(0 <= i < index for i in inputs):
                 raise GraphError("a node reads only earlier nodes: the graph has a cycle or a missing node", index)
             try:
@@ -150,44 +160,73 @@ class GraphBuilder:
         return Graph(tuple(self._nodes), output)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Block:
     """Residual sub-blocks (two in the template), or plain ones: x = S(x), without norm or addition. None: it is absent."""
 
     subblocks: tuple[Graph | None, ...]
     residual: bool = True
 
+    def __repr__(self) -> str:
+        kind = "residual" if self.residual else "plain"
+        return f"Block({kind}: {', '.join(_short(['absent' if graph is None else repr(graph) for graph in self.subblocks]))})"
+
     def with_subblocks(self, subblocks: tuple[Graph | None, ...]) -> Block:
         """A block of the same kind with other sub-blocks."""
         return Block(subblocks, self.residual)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, init=False)
 class Stage:
     """Blocks of one width at one resolution.
 
-    `entry` leads from the previous feature map to this width, at any stride. Without one the template does: the first block
+    `transition` leads from the previous feature map to this width, at any stride. Without one the template does: the first block
     halves the resolution, a residual one on both of its paths, a plain one before its graphs. `tokens`: class tokens that the
-    map has, as the entry leaves them.
+    map has, as the transition leaves them. Version 0.1 called the transition `entry`, which works until version 0.3.
     """
 
     width: int
     blocks: tuple[Block, ...]
-    entry: Graph | None = None
+    transition: Graph | None = None
     tokens: int = 0
+
+    def __init__(
+        self, width: int, blocks: tuple[Block, ...], transition: Graph | None = None, tokens: int = 0, **renamed: Graph | None
+    ) -> None:
+        if renamed:
+            transition = _formerly_entry(**renamed)
+        object.__setattr__(self, "width", width)
+        object.__setattr__(self, "blocks", blocks)
+        object.__setattr__(self, "transition", transition)
+        object.__setattr__(self, "tokens", tokens)
+
+    @property
+    def entry(self) -> Graph | None:
+        """The transition, by the name it had in version 0.1."""
+        return _formerly_entry(self.transition)
 
     @cached_property
     def memo(self) -> dict[Any, Any]:
         """Results derived from this stage, kept as long as it lives: neighbours share all stages but the edited one."""
         return {}
 
+    def __repr__(self) -> str:
+        transition = "" if self.transition is None else ", transition"
+        tokens = f", {self.tokens} class token(s)" if self.tokens else ""
+        return f"Stage({self.width} channels, {len(self.blocks)} block{'s' * (len(self.blocks) != 1)}{transition}{tokens})"
+
     def with_blocks(self, blocks: tuple[Block, ...]) -> Stage:
         """The stage with other blocks."""
-        return Stage(self.width, blocks, self.entry, self.tokens)
+        return Stage(self.width, blocks, self.transition, self.tokens)
 
     def types(self, graph: Graph) -> tuple[Type, ...]:
         """The type of each node of a graph in one of the stage's blocks. Raises GraphError."""
         return graph.types(self.width, self.tokens)
+
+
+def _formerly_entry(entry: Graph | None) -> Graph | None:
+    warnings.warn("a stage's `entry` is now its `transition`", DeprecationWarning, stacklevel=3)
+    return entry
 
 
 class Flow(NamedTuple):
@@ -207,7 +246,7 @@ class Flow(NamedTuple):
         return graph.frame_types(self.channels, self.tokens)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Architecture:
     """A whole network. `input_size` is the reference (height, width): tables that depend on size have that size for ever.
 
@@ -259,8 +298,8 @@ class Architecture:
     def flows(self, size: tuple[int, int] | None = None) -> tuple[Flow, ...]:
         """What leaves the stem and each stage, for an input of `size` (default: the reference size).
 
-        Raises GraphError for a graph of the frame that is ill typed, an entry that does not lead to its stage's width, or an
-        input of which nothing is left where halves are rounded down.
+        Raises GraphError for a graph of the frame that is ill typed, a transition that does not lead to its stage's width, or
+        an input of which nothing is left where halves are rounded down.
         """
         return self._reference_flows if size is None or size == self.input_size else self._flows(size)
 
@@ -276,12 +315,14 @@ class Architecture:
             flow = Flow(self.stem[1], place.strided(2))
         flows = [flow]
         for stage in self.stages:
-            if stage.entry is None and not (flow.tokens or stage.tokens):  # of each candidate of a search, so without detours
+            if stage.transition is None and not (
+                flow.tokens or stage.tokens
+            ):  # of each candidate of a search, so without detours
                 flow = Flow(stage.width, flow.place.halved(self.rounding))
                 if not min(flow.place):
                     raise GraphError(f"an input of {size[0]}x{size[1]} is too small: halves are rounded down", 0)
             else:
-                flow = _after(flow, entry_map(stage, flow))
+                flow = _after(flow, transition_map(stage, flow))
             flows.append(flow)
         return tuple(flows)
 
@@ -295,9 +336,39 @@ class Architecture:
 
         The rules of `uninas.canonical` decide which functions are found to be one; plain blocks, for one, are not joined.
         """
-        from uninas.canonical import digest  # the graph is the ground floor: what derives from it is imported late
+        found: str = _derived("digest")(self)
+        return found
 
-        return digest(self)
+    def __repr__(self) -> str:
+        found: str = _derived("one line")(self)
+        return found
+
+    def _repr_svg_(self) -> str | None:
+        """What a notebook shows."""
+        found: str | None = _derived("picture")(self)
+        return found
+
+
+_DERIVED = {
+    "digest": "uninas.canonical:digest",
+    "one line": "uninas.drawing.display:one_line",
+    "picture": "uninas.drawing.display:notebook_picture",
+}
+"""What an architecture says of itself by modules that stand above this one and import it, each looked up on first use."""
+
+
+def _derived(what: str) -> Callable[[Architecture], Any]:
+    module, _, function = _DERIVED[what].partition(":")
+    found: Callable[[Architecture], Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _short(items: Sequence[Any]) -> Sequence[Any]:
+    """Some items for a `repr`, which must stay a line however many there are."""
+    return items if len(items) <= _MOST_SHOWN else (*items[: _MOST_SHOWN - 1], "...")
+
+
+_MOST_SHOWN = 6
 
 
 def _after(flow: Flow, made: FeatureMap) -> Flow:
@@ -305,24 +376,24 @@ def _after(flow: Flow, made: FeatureMap) -> Flow:
 
 
 def leads_to(graph: Graph, channels: int, tokens: int = 0) -> FeatureMap:
-    """The full map that a stem or an entry makes of one with so many channels and class tokens. Raises GraphError."""
+    """Infer the full map that a stem or a transition makes of one with so many channels and class tokens. Raises GraphError."""
     made = graph.frame_types(channels, tokens)[graph.output]
     assert type(made) is FeatureMap
     if made.pooled:
-        raise GraphError(f"a stem or an entry returns a full feature map, came {made}", graph.output)
+        raise GraphError(f"a stem or a transition returns a full feature map, got {made}", graph.output)
     return made
 
 
-def entry_map(stage: Stage, given: Flow) -> FeatureMap:
-    """What a stage's way in makes of a map: its width, at its stride. Raises GraphError where the entry leads elsewhere."""
-    if stage.entry is None:
+def transition_map(stage: Stage, given: Flow) -> FeatureMap:
+    """Infer what the way into a stage makes of a map: its width, at some stride. Raises GraphError where it leads elsewhere."""
+    if stage.transition is None:
         if given.tokens or stage.tokens:
-            raise GraphError("the template halves maps without class tokens: the stage needs an entry", 0)
+            raise GraphError("the template halves maps without class tokens: the stage needs a transition", 0)
         return FeatureMap(stage.width, False, 2)
-    made = leads_to(stage.entry, given.channels, given.tokens)
+    made = leads_to(stage.transition, given.channels, given.tokens)
     if (made.channels, made.tokens) != (stage.width, stage.tokens):
         wanted = FeatureMap(stage.width, False, 1, stage.tokens)
-        raise GraphError(f"an entry leads to its stage's {wanted}, came {made}", stage.entry.output)
+        raise GraphError(f"a transition leads to its stage's {wanted}, got {made}", stage.transition.output)
     return made
 
 

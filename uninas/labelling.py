@@ -1,10 +1,43 @@
-"""Rule 4 of the canonical form: one numbering for all isomorphic graphs.
+r"""Rule 4 of the canonical form: one numbering for all isomorphic graphs.
 
 Nodes are numbered in the order of a depth-first walk from the output, in which the inputs of commutative nodes are sorted by
-colour. Colours come from the operations alone where that settles every order, else from colour refinement. Where colours still
-tie, tied nodes are individualised one after the other and the least graph among all leaves of that search wins. Leaves that
-coincide give symmetries, and what a symmetry maps onto a subtree already searched is not searched again (McKay and Piperno,
-Practical graph isomorphism II, 2014). The work is bounded: past the bound the graph is refused, never numbered arbitrarily.
+colour. Colours are hashes of the operations alone where that settles every order, else they come from colour refinement. Where
+colours still tie, tied nodes are individualised one after the other, and the least graph among all leaves of that search wins.
+Leaves that coincide give symmetries, and what a symmetry maps onto a subtree already searched is not searched again (McKay and
+Piperno, Practical graph isomorphism II, 2014). The work is bounded: past the bound the graph is rejected, never numbered
+arbitrarily.
+
+The same computation, written in two ways. Colours tell ReLU from GELU, so one walk is enough, and no search is needed:
+
+    >>> from uninas.text import parse_graph
+    >>> one = parse_graph("%1 = gelu %0\n%2 = relu %0\n%3 = add %1 %2\nreturn %3")
+    >>> other = parse_graph("%1 = relu %0\n%2 = gelu %0\n%3 = add %1 %2\nreturn %3")
+    >>> numbered(list(one.nodes), one.output) == numbered(list(other.nodes), other.output)
+    True
+    >>> graph, work = numbered(list(one.nodes), one.output)
+    >>> print(graph.text, work, sep="\n")
+    %1 = relu %0
+    %2 = gelu %0
+    %3 = add %1 %2
+    return %3
+    0
+
+Three equal norms have three weights. The two that are multiplied tie, and either may come first: the search finds that a symmetry
+swaps them, so that one of the two orders is enough:
+
+    >>> three = parse_graph(
+    ...     "%1 = batch_norm %0\n%2 = batch_norm %0\n%3 = batch_norm %0\n%4 = multiply %3 %1\n%5 = add %4 %2\nreturn %5"
+    ... )
+    >>> graph, work = numbered(list(three.nodes), three.output)
+    >>> print(graph.text)
+    %1 = batch_norm %0
+    %2 = batch_norm %0
+    %3 = multiply %1 %2
+    %4 = batch_norm %0
+    %5 = add %3 %4
+    return %5
+    >>> 0 < work < MOST_WORK
+    True
 """
 
 from __future__ import annotations
@@ -17,18 +50,18 @@ from uninas.graph import Graph, Node
 _MASK64 = (1 << 64) - 1
 _MULTIPLIER = 0x9E3779B97F4A7C15
 MOST_WORK = 300_000
-"""Nodes and edges visited: about half a second, and only adversarial graphs come near."""
+"""Nodes and edges visited: about half a second, which only adversarial graphs need."""
 
 _MOST_ROUNDS = 10  # that even the largest graph may have
 _DEEPEST = 100  # siblings without a symmetry, nested
 
 
 class TooSymmetric(InputError):
-    """A graph whose symmetries would take too long to sort out."""
+    """A graph whose symmetries would take too long to resolve."""
 
 
 def numbered(nodes: list[Node], output: int) -> tuple[Graph, int]:
-    """The graph of the nodes that `output` needs, numbered canonically, and the work of its search, 0 without one.
+    """Return the graph of the nodes that `output` needs, numbered canonically, and the work of the search, 0 without one.
 
     Raises TooSymmetric.
     """
@@ -44,7 +77,7 @@ def numbered(nodes: list[Node], output: int) -> tuple[Graph, int]:
 
 
 def _mix(start: int, values: list[int]) -> int:
-    """A 64-bit hash of a sequence, the same on every platform and Python version."""
+    """Hash a sequence to 64 bits, the same on every platform and Python version."""
     h = start
     for value in values:
         h = ((h ^ value) * _MULTIPLIER) & _MASK64
@@ -53,7 +86,7 @@ def _mix(start: int, values: list[int]) -> int:
 
 
 def _upward(nodes: list[Node], base: list[int]) -> list[int]:
-    """Colour of each node from its own base colour and those of all that feeds it."""
+    """Colour each node by its own base colour and those of all that feeds it."""
     colours: list[int] = []
     for i, (operation, inputs) in enumerate(nodes):
         values = [colours[j] for j in inputs]
@@ -63,13 +96,13 @@ def _upward(nodes: list[Node], base: list[int]) -> list[int]:
     return colours
 
 
-def _downward(nodes: list[Node], live: list[bool], up: list[int], output: int) -> list[int]:
-    """Colour of each node from all that reads it."""
+def _downward(nodes: list[Node], reached: list[bool], up: list[int], output: int) -> list[int]:
+    """Colour each node by all that reads it."""
     read_by: list[list[int]] = [[] for _ in nodes]
     read_by[output].append(1)
     colours = [0] * len(nodes)
     for i in range(len(nodes) - 1, -1, -1):
-        if not live[i]:
+        if not reached[i]:
             continue
         colours[i] = _mix(up[i], sorted(read_by[i]))
         commutative = nodes[i].op.spec.commutative
@@ -132,13 +165,13 @@ class _Search:
         self.round = len(nodes) + sum(len(node.inputs) for node in nodes)
         self.most_work = self.work_left = max(MOST_WORK, _MOST_ROUNDS * self.round)
         self.symmetries: list[dict[int, int]] = []
-        self.live = [False] * len(nodes)
-        self.live[output] = True
+        self.reached = [False] * len(nodes)
+        self.reached[output] = True
         self.readers: list[list[tuple[int, int]]] = [[] for _ in nodes]
         for i in range(len(nodes) - 1, -1, -1):
-            if self.live[i]:
+            if self.reached[i]:
                 for slot, j in enumerate(nodes[i].inputs):
-                    self.live[j] = True
+                    self.reached[j] = True
                     self.readers[j].append((i, -1 if nodes[i].op.spec.commutative else slot))
 
     def run(self, base: list[int]) -> Graph:
@@ -156,8 +189,8 @@ class _Search:
         colours = base
         while True:
             self.spend()
-            colours = _downward(self.nodes, self.live, _upward(self.nodes, colours), self.output)
-            count = len({c for c, alive in zip(colours, self.live, strict=True) if alive})
+            colours = _downward(self.nodes, self.reached, _upward(self.nodes, colours), self.output)
+            count = len({c for c, needed in zip(colours, self.reached, strict=True) if needed})
             if count <= classes:
                 return colours
             classes = count
@@ -220,8 +253,7 @@ class _Search:
                 below, apart = self.individualise(colours, tie, node)
                 met.update(apart)
                 found, found_order = self.leaf(below)
-                if any(self.symmetric(one, node, fixed, found_order, known)
-                       for one, leaf, known in explored if leaf == found):  # fmt: skip
+                if any(self.symmetric(one, node, fixed, found_order, known) for one, leaf, known in explored if leaf == found):
                     continue
                 explored.append((node, found, found_order))
                 candidate = self.best(below, (*fixed, *apart), depth + 1)

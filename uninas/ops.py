@@ -27,7 +27,7 @@ from uninas.attributes import (
 )
 from uninas.errors import InputError
 from uninas.operation import Op, OpSpec
-from uninas.rules import cost, inference, meaning
+from uninas.rules import cost, degenerate, inference
 from uninas.shapes import (
     MOST_CHANNELS,
     MOST_STRIDE,
@@ -101,14 +101,14 @@ def parse_op(text: str) -> Op:
     """Read what `Op.text` printed. Raises InputError."""
     match = _OP_PATTERN.match(text.strip())
     if match is None:
-        raise InputError(f"expected an operation such as 'conv(kernel=3)', came {text[:80]!r}")
+        raise InputError(f"expected an operation such as 'conv(kernel=3)', got {text[:80]!r}")
     attributes: dict[str, Value] = {}
     for part in (match[2] or "").split(","):
         if not part.strip():
             continue
         key, equals, value = part.partition("=")
         if not equals or key.strip() in attributes:
-            raise InputError(f"expected 'name=value' once for each attribute in {text[:80]!r}, came {part.strip()[:40]!r}")
+            raise InputError(f"expected 'name=value' once for each attribute in {text[:80]!r}, got {part.strip()[:40]!r}")
         attributes[key.strip()] = value.strip()
     return op(match[1], **attributes)
 
@@ -121,9 +121,15 @@ _STRIDE = Attribute("stride", 1, integer_reader(1, 64), 2)
 def _norm(name: str, label: str, infer: Callable[[Op, tuple[Type, ...]], Type] = inference.same_tensor, **more: Any) -> OpSpec:
     """A normalisation with a weight and a bias for each channel."""
     return OpSpec(
-        name, "normalisation", infer, label, instance=True, parameters=cost.norm_parameters,
-        bias_parameters=cost.norm_bias, **more,
-    )  # fmt: skip
+        name,
+        "normalisation",
+        infer,
+        label,
+        instance=True,
+        parameters=cost.norm_parameters,
+        bias_parameters=cost.norm_bias,
+        **more,
+    )
 
 
 def _activation(name: str, label: str | None = None, *, keeps_zero: bool = True, since: int = 3) -> OpSpec:
@@ -133,7 +139,11 @@ def _activation(name: str, label: str | None = None, *, keeps_zero: bool = True,
 _SPECS = (
     OpSpec("input", "structure", inference.same, "x", arity=0, batches=False),
     OpSpec(
-        "conv", "convolution", inference.infer_conv, instance=True, layer=True,
+        "conv",
+        "convolution",
+        inference.infer_conv,
+        instance=True,
+        layer=True,
         attributes=(
             Attribute("kernel", None, integer_reader(1, 31)),
             Attribute("ratio", Fraction(1), read_ratio),
@@ -143,14 +153,32 @@ _SPECS = (
             _STRIDE,
             Attribute("padding", "same", read_padding, 3),
         ),
-        parameters=cost.conv_parameters, bias_parameters=cost.conv_bias, macs=cost.conv_macs, fault=meaning.conv_fault,
+        parameters=cost.conv_parameters,
+        bias_parameters=cost.conv_bias,
+        macs=cost.conv_macs,
+        fault=degenerate.conv_fault,
     ),
-    _norm("batch_norm", "BatchNorm", fault=meaning.batch_norm_fault),
-    _norm("layer_norm", "LayerNorm", fault=meaning.layer_norm_fault),
-    _norm("group_norm", "GroupNorm {groups}", inference.infer_group_norm, since=3, fault=meaning.group_norm_fault,
-          attributes=(Attribute("groups", 1, integer_reader(1, 65536)),)),
-    OpSpec("layer_scale", "normalisation", inference.same_feature, "LayerScale", 3, instance=True, keeps_zero=True,
-           parameters=cost.scale_parameters, attributes=(Attribute("initial", Fraction(1, 1_000_000), read_ratio),)),
+    _norm("batch_norm", "BatchNorm", fault=degenerate.batch_norm_fault),
+    _norm("layer_norm", "LayerNorm", fault=degenerate.layer_norm_fault),
+    _norm(
+        "group_norm",
+        "GroupNorm {groups}",
+        inference.infer_group_norm,
+        since=3,
+        fault=degenerate.group_norm_fault,
+        attributes=(Attribute("groups", 1, integer_reader(1, 65536)),),
+    ),
+    OpSpec(
+        "layer_scale",
+        "normalisation",
+        inference.same_feature,
+        "LayerScale",
+        3,
+        instance=True,
+        keeps_zero=True,
+        parameters=cost.scale_parameters,
+        attributes=(Attribute("initial", Fraction(1, 1_000_000), read_ratio),),
+    ),
     _activation("gelu", "GELU", since=1),
     _activation("relu", "ReLU", since=2),
     _activation("relu6", "ReLU6"),
@@ -160,48 +188,150 @@ _SPECS = (
     _activation("hard_sigmoid", keeps_zero=False),
     _activation("tanh"),
     _activation("negate", "−"),
-    OpSpec("softmax", "attention", inference.same, fault=meaning.softmax_fault),
-    OpSpec("mask", "attention", inference.same, "mask |i−j| ≤ {band}", keeps_zero=True, fault=meaning.mask_fault,
-           attributes=(Attribute("band", 5, integer_reader(0, 65536)),)),
-    OpSpec("relative_position_bias", "attention", inference.infer_table, "+ position bias", instance=True,
-           parameters=cost.table_parameters, fault=meaning.table_fault,
-           attributes=(Attribute("shared", False, read_boolean, 3),)),
-    OpSpec("position_embedding", "attention", inference.same_full, "+ position embedding", 3, instance=True,
-           parameters=cost.embedding_parameters),
-    OpSpec("class_token", "attention", inference.infer_class_token, "class token, pixels", 3, instance=True,
-           parameters=cost.token_parameters, attributes=(Attribute("position", False, read_boolean),)),
+    OpSpec("softmax", "attention", inference.same, fault=degenerate.softmax_fault),
+    OpSpec(
+        "mask",
+        "attention",
+        inference.same,
+        "mask |i−j| ≤ {band}",
+        keeps_zero=True,
+        fault=degenerate.mask_fault,
+        attributes=(Attribute("band", 5, integer_reader(0, 65536)),),
+    ),
+    OpSpec(
+        "relative_position_bias",
+        "attention",
+        inference.infer_table,
+        "+ position bias",
+        instance=True,
+        parameters=cost.table_parameters,
+        fault=degenerate.table_fault,
+        attributes=(Attribute("shared", False, read_boolean, 3),),
+    ),
+    OpSpec(
+        "position_embedding",
+        "attention",
+        inference.same_full,
+        "+ position embedding",
+        3,
+        instance=True,
+        parameters=cost.embedding_parameters,
+    ),
+    OpSpec(
+        "class_token",
+        "attention",
+        inference.infer_class_token,
+        "class token, pixels",
+        3,
+        instance=True,
+        parameters=cost.token_parameters,
+        attributes=(Attribute("position", False, read_boolean),),
+    ),
     OpSpec("take_class_token", "pooling", inference.infer_take_class_token, "class token", 3, keeps_zero=True),
-    OpSpec("token_linear", "attention", inference.same_full, "linear over pixels", 3, instance=True, layer=True,
-           parameters=cost.mixing_parameters, bias_parameters=cost.mixing_bias, macs=cost.mixing_macs,
-           fault=meaning.mixing_fault),
-    OpSpec("max_pool", "pooling", inference.infer_window, "max pool {kernel}×{kernel}", keeps_zero=True,
-           fault=meaning.window_fault, attributes=(Attribute("kernel", 3, integer_reader(2, 31)), _STRIDE)),
-    OpSpec("average_pool", "pooling", inference.infer_window, "average pool {kernel}×{kernel}", 2, keeps_zero=True,
-           fault=meaning.window_fault, attributes=(Attribute("kernel", 3, integer_reader(2, 31)), _STRIDE)),
-    OpSpec("dropout", "activation", inference.same, "dropout {p:g}", instance=True, keeps_zero=True,
-           attributes=(Attribute("p", 0.5, read_probability),)),
-    OpSpec("drop_path", "activation", inference.same, "drop path {p:g}", 3, instance=True, keeps_zero=True,
-           attributes=(Attribute("p", 0.1, read_probability),)),
+    OpSpec(
+        "token_linear",
+        "attention",
+        inference.same_full,
+        "linear over pixels",
+        3,
+        instance=True,
+        layer=True,
+        parameters=cost.mixing_parameters,
+        bias_parameters=cost.mixing_bias,
+        macs=cost.mixing_macs,
+        fault=degenerate.mixing_fault,
+    ),
+    OpSpec(
+        "max_pool",
+        "pooling",
+        inference.infer_window,
+        "max pool {kernel}×{kernel}",
+        keeps_zero=True,
+        fault=degenerate.window_fault,
+        attributes=(Attribute("kernel", 3, integer_reader(2, 31)), _STRIDE),
+    ),
+    OpSpec(
+        "average_pool",
+        "pooling",
+        inference.infer_window,
+        "average pool {kernel}×{kernel}",
+        2,
+        keeps_zero=True,
+        fault=degenerate.window_fault,
+        attributes=(Attribute("kernel", 3, integer_reader(2, 31)), _STRIDE),
+    ),
+    OpSpec(
+        "dropout",
+        "activation",
+        inference.same,
+        "dropout {p:g}",
+        instance=True,
+        keeps_zero=True,
+        attributes=(Attribute("p", 0.5, read_probability),),
+    ),
+    OpSpec(
+        "drop_path",
+        "activation",
+        inference.same,
+        "drop path {p:g}",
+        3,
+        instance=True,
+        keeps_zero=True,
+        attributes=(Attribute("p", 0.1, read_probability),),
+    ),
     OpSpec("identity", "structure", inference.same, keeps_zero=True, batches=False),
-    OpSpec("zero", "structure", inference.infer_zero, keeps_zero=True, batches=False,
-           attributes=(Attribute("ratio", Fraction(1), read_ratio), Attribute("pooled", False, read_boolean),
-                       Attribute("stride", 1, integer_reader(1, MOST_STRIDE), 2),
-                       Attribute("tokens", 0, integer_reader(0, 1), 3), Attribute("map", False, read_boolean, 3))),
-    OpSpec("space_to_depth", "merge", inference.infer_space_to_depth, "space to depth {factor}", 3, keeps_zero=True,
-           attributes=(Attribute("factor", 2, integer_reader(2, 64)),)),
-    OpSpec("slice", "merge", inference.infer_slice, keeps_zero=True, batches=False,
-           attributes=(Attribute("index", None, integer_reader(0, 65535)), Attribute("count", None, integer_reader(1, 65536)))),
+    OpSpec(
+        "zero",
+        "structure",
+        inference.infer_zero,
+        keeps_zero=True,
+        batches=False,
+        attributes=(
+            Attribute("ratio", Fraction(1), read_ratio),
+            Attribute("pooled", False, read_boolean),
+            Attribute("stride", 1, integer_reader(1, MOST_STRIDE), 2),
+            Attribute("tokens", 0, integer_reader(0, 1), 3),
+            Attribute("map", False, read_boolean, 3),
+        ),
+    ),
+    OpSpec(
+        "space_to_depth",
+        "merge",
+        inference.infer_space_to_depth,
+        "space to depth {factor}",
+        3,
+        keeps_zero=True,
+        attributes=(Attribute("factor", 2, integer_reader(2, 64)),),
+    ),
+    OpSpec(
+        "slice",
+        "merge",
+        inference.infer_slice,
+        keeps_zero=True,
+        batches=False,
+        attributes=(Attribute("index", None, integer_reader(0, 65535)), Attribute("count", None, integer_reader(1, 65536))),
+    ),
     OpSpec("concat", "merge", inference.infer_concat, arity=None, keeps_zero=True, batches=False),
     OpSpec("add", "merge", inference.all_equal, "+", arity=None, commutative=True, keeps_zero=True, elementwise=True),
     OpSpec("multiply", "merge", inference.all_equal, "×", arity=None, commutative=True, keeps_zero=True, elementwise=True),
     OpSpec("global_average_pool", "pooling", inference.infer_pool, "global average", keeps_zero=True),
     OpSpec("broadcast", "pooling", inference.infer_broadcast, keeps_zero=True, batches=False),
-    OpSpec("matmul_qk", "attention", inference.infer_matmul_qk, "q · kᵀ", arity=2, macs=cost.scores_macs,
-           attributes=(Attribute("head_dim", None, integer_reader(1, 65536)), Attribute("window", 0, integer_reader(0, 64), 3),
-                       Attribute("shift", 0, integer_reader(0, 63), 3),
-                       Attribute("over", "pixels", choice_reader("pixels", "channels"), 3))),
+    OpSpec(
+        "matmul_qk",
+        "attention",
+        inference.infer_matmul_qk,
+        "q · kᵀ",
+        arity=2,
+        macs=cost.scores_macs,
+        attributes=(
+            Attribute("head_dim", None, integer_reader(1, 65536)),
+            Attribute("window", 0, integer_reader(0, 64), 3),
+            Attribute("shift", 0, integer_reader(0, 63), 3),
+            Attribute("over", "pixels", choice_reader("pixels", "channels"), 3),
+        ),
+    ),
     OpSpec("matmul_av", "attention", inference.infer_matmul_av, "map · v", arity=2, macs=cost.weighted_macs),
-)  # fmt: skip
+)
 
 TABLE: dict[str, OpSpec] = {spec.name: spec for spec in _SPECS}
 """Every operation by name."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,21 +24,28 @@ def load(source: str | Path) -> Architecture:
 
     SPACE:TEXT, such as `nasbench201:` and the text of a cell, names the network that the text stands for in a published space,
     with the classes and the input size of its source.
-    Raises InputError that says what was expected, what came and where.
+    Raises InputError that says what was expected, what was found and where.
     """
+    return load_with_metadata(source)[0]
+
+
+def load_with_metadata(source: str | Path) -> tuple[Architecture, dict[str, Any]]:
+    """As `load`; and what the file says of the architecture's origin, nothing where there is no file, or it says nothing."""
     if str(source) in {*PRESETS, *ZOO}:
-        return preset(str(source))
+        return preset(str(source)), {}
     space, colon, text = str(source).partition(":")
     if colon and space in SPACES:
-        return architecture_of(SPACES[space], text)
+        return architecture_of(SPACES[space], text), {}
     path, document = _document(source)
+    metadata = document.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
     if _is_reference(document):
         from uninas.reference import from_reference
 
-        return from_reference(document, str(path))
+        return from_reference(document, str(path)), metadata
     if "format" not in document:
-        raise InputError(f'{path}: expected "format": "{FORMAT}" or the reference\'s "model_str", came neither')
-    return from_document(document, str(path))
+        raise InputError(f'{path}: expected "format": "{FORMAT}" or the reference\'s "model_str", got neither')
+    return from_document(document, str(path)), metadata
 
 
 def load_layers(source: str | Path, architecture: Architecture) -> list[Layer]:
@@ -71,7 +77,7 @@ def _document(source: str | Path) -> tuple[Path, dict[str, Any]]:
         text = content.decode("utf-8")
     except FileNotFoundError:
         raise InputError(
-            f"expected a preset ({', '.join([*PRESETS, *ZOO])}), SPACE:TEXT or a file, came {str(source)[:200]!r}: no such file"
+            f"expected a preset ({', '.join([*PRESETS, *ZOO])}), SPACE:TEXT or a file, got {str(source)[:200]!r}: no such file"
         ) from None
     except IsADirectoryError:
         files = "best.json (of a search that has ended) or an architecture.json (of a training)"
@@ -81,19 +87,10 @@ def _document(source: str | Path) -> tuple[Path, dict[str, Any]]:
     except ValueError as error:  # no UTF-8, or a path with a null character
         raise InputError(f"{_shown(path)}: cannot be read as a text file ({error})") from None
     if len(content) > _MAX_BYTES:
-        raise InputError(f"{path}: expected an architecture file of at most {_MAX_BYTES >> 20} MB, came a larger one")
+        raise InputError(f"{path}: expected an architecture file of at most {_MAX_BYTES >> 20} MB, got a larger one")
     if not text.strip():
-        raise InputError(f"{path}: expected an architecture file, came an empty one")
+        raise InputError(f"{path}: expected an architecture file, got an empty one")
     return path, read_object(text, str(path))
-
-
-def metadata_of(source: str | Path) -> dict[str, Any]:
-    """What the file that `source` names says of the architecture's origin; nothing where there is no file, or it says nothing."""
-    try:
-        found = json.loads(_in_folder(Path(source)).read_text(encoding="utf-8")).get("metadata")
-    except (OSError, ValueError, AttributeError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _in_folder(path: Path) -> Path:

@@ -38,44 +38,74 @@ _KEYS = frozenset({"format", "version", "classes", "input_size", "in_channels", 
 
 
 def to_text(architecture: Architecture, metadata: Mapping[str, Any] | None = None) -> str:
-    """The file's text. The form is stored as it is; canonicalise first for the canonical one."""
+    """Write the file's text. The form is stored as it is; canonicalise first for the canonical one."""
+    names, document = _named(architecture)
+    lines = ["{", *(f' "{key}": {json.dumps(value)},' for key, value in document.items() if key != "stages")]
+    graphs = [f'  "{called}": [\n   {_body(graph)}\n  ]' for graph, called in names.items()]
+    lines += [' "graphs": {', *_listed(graphs), " },"]
+    stages = []
+    for stage in document["stages"]:
+        keys = "".join(f'"{key}": {json.dumps(value)}, ' for key, value in stage.items() if key != "blocks")
+        rows = ",\n   ".join(map(json.dumps, stage["blocks"]))
+        stages.append(f'  {{{keys}"blocks": [\n   {rows}\n  ]}}' if rows else f'  {{{keys}"blocks": []}}')
+    lines += [' "stages": [', *_listed(stages), " ]" + ("," if metadata else "")]
+    if metadata:
+        lines.append(f' "metadata": {_metadata_text(metadata)}')
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def to_document(architecture: Architecture, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Give what `to_text` writes as plain JSON data, which `from_document` reads."""
+    names, document = _named(architecture)
+    stages = document.pop("stages")
+    document["graphs"] = {called: graph.text.split("\n") for graph, called in names.items()}
+    document["stages"] = stages
+    if metadata:
+        document["metadata"] = json.loads(_metadata_text(metadata))
+    return document
+
+
+def _listed(items: list[str]) -> list[str]:
+    return [f"{item}," for item in items[:-1]] + items[-1:]
+
+
+def _metadata_text(metadata: Mapping[str, Any]) -> str:
+    return json.dumps(dict(metadata), allow_nan=False, sort_keys=True)
+
+
+def _named(architecture: Architecture) -> tuple[dict[Graph, str], dict[str, Any]]:
+    """The name of each graph, in order of appearance, and the document but for the graphs and the metadata."""
     names: dict[Graph, str] = {}
 
     def name(graph: Graph | None) -> str:
         return _ABSENT if graph is None else names.setdefault(graph, f"g{len(names) + 1}")
 
-    stem = json.dumps(name(architecture.stem) if isinstance(architecture.stem, Graph) else list(architecture.stem))
+    stem = name(architecture.stem) if isinstance(architecture.stem, Graph) else list(architecture.stem)
     stages = []
     for stage in architecture.stages:
-        entry = "" if stage.entry is None else f'"entry": "{name(stage.entry)}", '
-        entry = f'"tokens": {stage.tokens}, {entry}' if stage.tokens else entry
-        rows = []
-        for block in stage.blocks:
-            row = [name(graph) for graph in block.subblocks]
-            rows.append(json.dumps(row if block.residual else {"plain": row}))
-        stages.append((f'"width": {stage.width}, {entry}"blocks"', ",\n   ".join(rows)))
+        row: dict[str, Any] = {"width": stage.width}
+        if stage.tokens:
+            row["tokens"] = stage.tokens
+        if stage.transition is not None:
+            row["entry"] = name(stage.transition)
+        written = [(block.residual, [name(graph) for graph in block.subblocks]) for block in stage.blocks]
+        row["blocks"] = [graphs if residual else {"plain": graphs} for residual, graphs in written]
+        stages.append(row)
     head = None if architecture.head is None else name(architecture.head)
-    version = _version(architecture, names)
-    lines = ["{", f' "format": "{FORMAT}",', f' "version": {version},', f' "classes": {architecture.classes},']
-    lines.append(f' "input_size": {list(architecture.input_size)},')
-    lines.append(f' "in_channels": {architecture.in_channels},')
-    lines.append(f' "stem": {stem},')
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "version": _version(architecture, names),
+        "classes": architecture.classes,
+        "input_size": list(architecture.input_size),
+        "in_channels": architecture.in_channels,
+        "stem": stem,
+    }
     if head is not None:
-        lines.append(f' "head": "{head}",')
+        document["head"] = head
     if architecture.rounding != "up":
-        lines.append(f' "rounding": "{architecture.rounding}",')
-    lines.append(' "graphs": {')
-    for position, (graph, called) in enumerate(names.items()):
-        lines.append(f'  "{called}": [\n   {_body(graph)}\n  ]{"," if position + 1 < len(names) else ""}')
-    lines.append(" },")
-    lines.append(' "stages": [')
-    for position, (keys, written) in enumerate(stages):
-        end = "," if position + 1 < len(stages) else ""
-        lines.append(f"  {{{keys}: [\n   {written}\n  ]}}{end}" if written else f"  {{{keys}: []}}{end}")
-    lines.append(" ]" + ("," if metadata else ""))
-    if metadata:
-        lines.append(f' "metadata": {json.dumps(dict(metadata), allow_nan=False, sort_keys=True)}')
-    return "\n".join([*lines, "}"]) + "\n"
+        document["rounding"] = architecture.rounding
+    document["stages"] = stages
+    return names, document
 
 
 def _version(architecture: Architecture, graphs: Iterable[Graph]) -> int:
@@ -83,7 +113,7 @@ def _version(architecture: Architecture, graphs: Iterable[Graph]) -> int:
     framed = (
         isinstance(architecture.stem, Graph)
         or architecture.head is not None
-        or any(stage.entry is not None or not all(b.residual for b in stage.blocks) for stage in architecture.stages)
+        or any(stage.transition is not None or not all(b.residual for b in stage.blocks) for stage in architecture.stages)
         or any(len(b.subblocks) != 2 for stage in architecture.stages for b in stage.blocks)
     )
     head = architecture.head
@@ -119,14 +149,14 @@ def _op_version(op: Op) -> int:
 def read_json(text: str, source: str) -> Any:
     """The value that a JSON text holds; InputError that names `source` for anything else, however deep or broken."""
     if len(text) > _MAX_CHARACTERS:
-        raise InputError(f"{source}: expected at most {_MAX_CHARACTERS} characters, came {len(text)}")
+        raise InputError(f"{source}: expected at most {_MAX_CHARACTERS} characters, got {len(text)}")
     try:
         return json.loads(text, parse_int=_bounded_int, parse_constant=_no_constant)
     except RecursionError:
         raise InputError(f"{source}: nested too deeply for an architecture file") from None
     except json.JSONDecodeError as error:
         raise InputError(
-            f"{source}: expected JSON, came something else at line {error.lineno} column {error.colno} ({error.msg})"
+            f"{source}: expected JSON, got something else at line {error.lineno} column {error.colno} ({error.msg})"
         ) from None
     except ValueError as error:
         raise InputError(f"{source}: {error}") from None
@@ -136,19 +166,19 @@ def read_object(text: str, source: str) -> dict[str, Any]:
     """The mapping that a JSON text holds. Raises InputError."""
     document = read_json(text, source)
     if not isinstance(document, dict):
-        raise InputError(f"{source}: expected a JSON object, came {_kind(document)}")
+        raise InputError(f"{source}: expected a JSON object, got {_kind(document)}")
     return document
 
 
 def parse(text: str, source: str = "<text>") -> Architecture:
-    """Read an architecture file's text. Raises InputError that says what was expected, what came and where."""
+    """Read an architecture file's text. Raises InputError that says what was expected, what was found and where."""
     return from_document(read_object(text, source), source)
 
 
 def from_document(document: Mapping[str, Any], source: str) -> Architecture:
     """An architecture from the file's parsed JSON. Raises InputError."""
     if document.get("format") != FORMAT:
-        raise InputError(f'{source}: expected "format": "{FORMAT}", came {_short(document.get("format"))}')
+        raise InputError(f'{source}: expected "format": "{FORMAT}", got {_short(document.get("format"))}')
     version = _integer(document, "version", source, 1, 1_000_000_000)
     if version > VERSION:
         raise InputError(f"{source}: written in version {version} of the format, this program reads up to {VERSION}: upgrade it")
@@ -161,23 +191,23 @@ def from_document(document: Mapping[str, Any], source: str) -> Architecture:
     stages = []
     written = _typed(document, "stages", list, source)
     if not 1 <= len(written) <= MAX_STAGES:
-        raise InputError(f"{source}: expected 1 to {MAX_STAGES} stages, came {len(written)}")
-    for number, entry in enumerate(written):
+        raise InputError(f"{source}: expected 1 to {MAX_STAGES} stages, got {len(written)}")
+    for number, row in enumerate(written, start=1):
         where = f"{source}: stage {number}"
-        if not isinstance(entry, dict):
-            raise InputError(f"{where}: expected a mapping with width and blocks, came {_kind(entry)}")
-        width = _integer(entry, "width", where, 1, _MAX_WIDTH)
-        foreign = set(entry) - {"width", "entry", "blocks"} - ({"tokens"} if version > 2 else set())
+        if not isinstance(row, dict):
+            raise InputError(f"{where}: expected a mapping with width and blocks, got {_kind(row)}")
+        width = _integer(row, "width", where, 1, _MAX_WIDTH)
+        foreign = set(row) - {"width", "entry", "blocks"} - ({"tokens"} if version > 2 else set())
         if version > 1 and foreign:
             raise InputError(f"{where}: unknown key {_short(sorted(foreign)[0])}")
-        rows = _typed(entry, "blocks", list, where)
-        least = 0 if version > 2 and entry.get("entry") is not None else 1
-        if not least <= len(rows) <= MAX_BLOCKS:
-            raise InputError(f"{where}: expected {least} to {MAX_BLOCKS} blocks, came {len(rows)}")
-        blocks = tuple([_read_block(row, graphs, version, f"{where}, block {position}") for position, row in enumerate(rows)])
-        given = entry.get("entry") if version > 1 else None
-        tokens = _integer(entry, "tokens", where, 0, 1) if version > 2 and "tokens" in entry else 0
-        stages.append(Stage(width, blocks, None if given is None else _graph(given, graphs, f"{where}, entry"), tokens))
+        listed = _typed(row, "blocks", list, where)
+        least = 0 if version > 2 and row.get("entry") is not None else 1
+        if not least <= len(listed) <= MAX_BLOCKS:
+            raise InputError(f"{where}: expected {least} to {MAX_BLOCKS} blocks, got {len(listed)}")
+        blocks = tuple([_read_block(names, graphs, version, f"{where}, block {b}") for b, names in enumerate(listed, start=1)])
+        given = row.get("entry") if version > 1 else None
+        tokens = _integer(row, "tokens", where, 0, 1) if version > 2 and "tokens" in row else 0
+        stages.append(Stage(width, blocks, None if given is None else _graph(given, graphs, f"{where}, transition"), tokens))
     stem: tuple[int, int] | Graph
     if version > 1 and isinstance(document.get("stem"), str):
         stem = _graph(document["stem"], graphs, f"{source}: stem")
@@ -186,7 +216,7 @@ def from_document(document: Mapping[str, Any], source: str) -> Architecture:
     head = document.get("head")
     rounding = document.get("rounding", "up")
     if rounding not in ("up", "down"):
-        raise InputError(f'{source}: expected "rounding" to be "up" or "down", came {_short(rounding)}')
+        raise InputError(f'{source}: expected "rounding" to be "up" or "down", got {_short(rounding)}')
     architecture = Architecture(
         tuple(stages),
         rounding=rounding,
@@ -202,7 +232,7 @@ def from_document(document: Mapping[str, Any], source: str) -> Architecture:
 
 def _graph(name: Any, graphs: Mapping[str, Graph], where: str) -> Graph:
     if not isinstance(name, str):
-        raise InputError(f"{where}: expected a graph's name, came {_short(name)}")
+        raise InputError(f"{where}: expected a graph's name, got {_short(name)}")
     if name not in graphs:
         raise InputError(f"{where}: no graph is called {_short(name)}")
     return graphs[name]
@@ -215,7 +245,7 @@ def _read_block(row: Any, graphs: Mapping[str, Graph], version: int, where: str)
     counts = (2, 2) if residual else (1, MAX_SUBBLOCKS)
     if not (isinstance(names, list) and counts[0] <= len(names) <= counts[1] and all(isinstance(name, str) for name in names)):
         expected = "two graph names" if residual else f"1 to {MAX_SUBBLOCKS} graph names of a plain block"
-        raise InputError(f"{where}: expected {expected}, came {_short(row)}")
+        raise InputError(f"{where}: expected {expected}, got {_short(row)}")
     return Block(tuple([None if name == _ABSENT else _graph(name, graphs, where) for name in names]), residual)
 
 
@@ -227,18 +257,21 @@ def check(architecture: Architecture, source: str) -> None:
         given = _leads_to(architecture.stem, given, f"{source}: stem")
     else:
         given = (architecture.stem[1], 0)
-    for s, stage in enumerate(architecture.stages):
-        if stage.entry is not None:
-            made, wanted = _leads_to(stage.entry, given, f"{source}: stage {s}, entry"), _told(stage.width, stage.tokens)
+    for s, stage in enumerate(architecture.stages, start=1):
+        if stage.transition is not None:
+            made, wanted = (
+                _leads_to(stage.transition, given, f"{source}: stage {s}, transition"),
+                _told(stage.width, stage.tokens),
+            )
             if _told(*made) != wanted:
-                raise InputError(f"{source}: stage {s}: expected its entry to lead to {wanted}, came {_told(*made)}")
+                raise InputError(f"{source}: stage {s}: expected its transition to lead to {wanted}, got {_told(*made)}")
         elif given[1] or stage.tokens:
-            raise InputError(f"{source}: stage {s}: expected an entry, for the template halves no map with class tokens")
+            raise InputError(f"{source}: stage {s}: expected a transition, for the template halves no map with class tokens")
         given = (stage.width, stage.tokens)
-        for b, block in enumerate(stage.blocks):
-            for k, graph in enumerate(block.subblocks):
+        for b, block in enumerate(stage.blocks, start=1):
+            for k, graph in enumerate(block.subblocks, start=1):
                 if graph is not None:
-                    _typed_graph(graph.types, given, f"{source}: stage {s}, block {b}, sub-block {k + 1}")
+                    _typed_graph(graph.types, given, f"{source}: stage {s}, block {b}, sub-block {k}")
     if architecture.head is not None:
         _leads_to(architecture.head, given, f"{source}: head", pools=True)
     try:
@@ -249,13 +282,13 @@ def check(architecture: Architecture, source: str) -> None:
 
 def _bound_nodes(architecture: Architecture, source: str) -> None:
     """Refuse what a file of 1 MB can mean by naming one large graph 256,000 times: its digest would take minutes."""
-    frame = [architecture.stem, architecture.head, *(stage.entry for stage in architecture.stages)]
+    frame = [architecture.stem, architecture.head, *(stage.transition for stage in architecture.stages)]
     subblocks = [graph for stage in architecture.stages for block in stage.blocks for graph in block.subblocks]
     written = sum(len(graph.nodes) for graph in (*frame, *subblocks) if isinstance(graph, Graph))
     if written > MAX_WRITTEN_NODES:
         raise InputError(
             f"{source}: expected at most {MAX_WRITTEN_NODES} nodes of all graphs together, each graph counted wherever it is "
-            f"named, came {written}"
+            f"named, got {written}"
         )
 
 
@@ -267,7 +300,7 @@ def _leads_to(graph: Graph, given: tuple[int, int], where: str, *, pools: bool =
     """Channels and class tokens of what a graph of the frame makes of so many; a head alone may pool."""
     made = _typed_graph(graph.frame_types, given, where)[graph.output]
     if made.pooled and not pools:
-        raise InputError(f"{where}: expected it to return a full feature map, came {made}")
+        raise InputError(f"{where}: expected it to return a full feature map, got {made}")
     return made[0], made.tokens
 
 
@@ -289,15 +322,15 @@ def parse_graph(text: str, source: str = "<graph>") -> Graph:
 
 def _read_graph(lines: Any, where: str) -> Graph:
     if not isinstance(lines, list) or not lines or not all(isinstance(line, str) for line in lines):
-        raise InputError(f"{where}: expected a list of lines, came {_kind(lines)}")
+        raise InputError(f"{where}: expected a list of lines, got {_kind(lines)}")
     if len(lines) > MAX_NODES:
-        raise InputError(f"{where}: expected at most {MAX_NODES} nodes, came {len(lines)}")
+        raise InputError(f"{where}: expected at most {MAX_NODES} nodes, got {len(lines)}")
     inputs_left = _MAX_INPUTS
     nodes = [Node(INPUT, ())]
     for number, line in enumerate(lines[:-1], 1):
         match = _LINE.match(line)
         if match is None or int(match[1]) != number:
-            raise InputError(f"{where}: expected '%{number} = operation %inputs', came {_short(line)}")
+            raise InputError(f"{where}: expected '%{number} = operation %inputs', got {_short(line)}")
         try:
             operation = parse_op(match[2])
         except InputError as error:
@@ -305,24 +338,24 @@ def _read_graph(lines: Any, where: str) -> Graph:
         inputs = tuple([int(name) for name in re.findall(r"[0-9]+", match[3])])
         inputs_left -= len(inputs)
         if inputs_left < 0:
-            raise InputError(f"{where}: expected at most {_MAX_INPUTS} inputs of all nodes together, came more at %{number}")
+            raise InputError(f"{where}: expected at most {_MAX_INPUTS} inputs of all nodes together, got more at %{number}")
         if any(i >= number for i in inputs):
             raise InputError(f"{where}, node %{number} reads itself or a later node: a cycle or wrong order in {_short(line)}")
         nodes.append(Node(operation, inputs))
     match = _RETURN.match(lines[-1])
     if match is None or int(match[1]) >= len(nodes):
-        raise InputError(f"{where}: expected a last line 'return %node', came {_short(lines[-1])}")
+        raise InputError(f"{where}: expected a last line 'return %node', got {_short(lines[-1])}")
     return Graph(tuple(nodes), int(match[1]))
 
 
 def _bounded_int(digits: str) -> int:
     if len(digits) > 18:
-        raise ValueError(f"expected numbers of at most 18 digits, came one of {len(digits)}")
+        raise ValueError(f"expected numbers of at most 18 digits, got one of {len(digits)}")
     return int(digits)
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f"expected finite numbers, came {name}")
+    raise ValueError(f"expected finite numbers, got {name}")
 
 
 def _kind(value: object) -> str:
@@ -340,19 +373,19 @@ def _typed(document: Mapping[str, Any], key: str, wanted: type, where: str) -> A
     value = document.get(key)
     if not isinstance(value, wanted):
         expected = "a mapping" if wanted is dict else "a list"
-        raise InputError(f'{where}: expected "{key}" to be {expected}, came {_kind(value)}')
+        raise InputError(f'{where}: expected "{key}" to be {expected}, got {_kind(value)}')
     return value
 
 
 def _integer(document: Mapping[str, Any], key: str, where: str, low: int, high: int) -> int:
     value = document.get(key)
     if type(value) is not int or not low <= value <= high:
-        raise InputError(f'{where}: expected "{key}" to be an integer from {low} to {high}, came {_short(value)}')
+        raise InputError(f'{where}: expected "{key}" to be an integer from {low} to {high}, got {_short(value)}')
     return value
 
 
 def _pair(document: Mapping[str, Any], key: str, where: str, low: int, high: int) -> tuple[int, int]:
     value = document.get(key)
     if not (isinstance(value, list) and len(value) == 2 and all(type(v) is int and low <= v <= high for v in value)):
-        raise InputError(f'{where}: expected "{key}" to be two integers from {low} to {high}, came {_short(value)}')
+        raise InputError(f'{where}: expected "{key}" to be two integers from {low} to {high}, got {_short(value)}')
     return value[0], value[1]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from benchmarks.results.charts import heat, intervals
 from benchmarks.results.markdown import Page, head, paper_cell, provenance, remarks, table, times
 from benchmarks.results.notes import WHOLE
 from search.bench.judging.papers import DATASETS, METRICS, SETTINGS
@@ -117,7 +118,7 @@ def _population(population: str, benches: Sequence[Bench], notes: Mapping[str, s
         lines += [f"### {words.METRIC_NAMES[metric]}", "", *_table(benches, titles, names, metric)]
         if metric == "kendall":
             picture = f"nasbench201_{population}_kendall.svg"
-            pictures[picture] = charts.intervals(benches, metric, names)
+            pictures[picture] = intervals(benches, metric, names)
             lines += [f"![Our intervals and the papers’ figures]({picture})", ""]
             why = remarks(
                 {title: bench.rows for title, bench in zip(titles, benches, strict=True)}, METRICS, _without_whole(notes)
@@ -205,7 +206,7 @@ def _partial(population: str, benches: Sequence[Bench], titles: Sequence[str], p
     for title, bench in reversed(list(zip(titles, benches, strict=True))):
         if bench.names:
             picture = f"nasbench201_{population}_partial.svg"
-            pictures[picture] = charts.heat(bench)
+            pictures[picture] = heat(bench)
             return [*lines, f"Partial correlation by Kendall’s τ with the accuracy taken out (T-CET, Figure 1), {title}.", "",
                     f"![Partial correlations]({picture})", ""]  # fmt: skip
     return [*lines, "Not measured.", ""]

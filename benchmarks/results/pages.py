@@ -1,4 +1,4 @@
-"""`uninas bench results`: Markdown pages with pictures from the folders of bench runs, made by command alone."""
+"""Markdown pages with pictures from the folders of bench runs, made by command alone."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
             raise InputError(f"{folder}: expected a run of {', '.join(_PAGES)}; got {bench.benchmark!r}")
         benches.setdefault(bench.benchmark, []).append(bench)
     notes = read_notes(out)
-    command = f"uninas bench results {' '.join(folder.resolve().name for folder in runs)} --out {_shown(out)}"
+    command = f"python -m benchmarks.results {' '.join(folder.resolve().name for folder in runs)} --out {_shown(out)}"
     pages = [_PAGES[kind](benches[kind], notes, command) for kind in _PAGES if kind in benches]
     if choices:
         pages.append(aggregate_page.make(choices, notes, command))

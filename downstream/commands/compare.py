@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Sequence
@@ -120,18 +118,13 @@ def _check(out: Path) -> None:
 
 
 def _write(rows: Sequence[Any], out: Path) -> None:
-    from uninas.runtime.files import write_text
+    from uninas.runtime.files import csv_text, write_text
 
     if out.suffix == ".json":
         text = json.dumps([asdict(row) for row in rows], indent=1) + "\n"
     elif out.suffix == ".csv":
-        stream = io.StringIO()
         flat = [{**asdict(row), "size": f"{row.size[0]}x{row.size[1]}", **(row.accuracy or {})} for row in rows]
-        columns = [name for name in dict.fromkeys(name for row in flat for name in row) if name != "accuracy"]
-        table = csv.DictWriter(stream, columns, restval="", extrasaction="ignore", lineterminator="\n")
-        table.writeheader()
-        table.writerows(flat)
-        text = stream.getvalue()
+        text = csv_text(flat, [name for name in dict.fromkeys(name for row in flat for name in row) if name != "accuracy"])
     else:
         lines = [HEADINGS, tuple("---" if place in (0, 1, 7) else "---:" for place in range(len(HEADINGS))), *map(_cells, rows)]
         text = "".join("| " + " | ".join(line) + " |\n" for line in lines)

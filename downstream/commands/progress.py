@@ -1,17 +1,20 @@
-"""What a person sees of a training: a live bar in a terminal; elsewhere a line an epoch, and a line a minute in between."""
+"""What a person sees of a training: a bar in a terminal; elsewhere one line per epoch, and one per minute in between."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import final
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from downstream.train.result import Watch
+from uninas.runtime.progress import Pace, Progress, View, bar, view_for
 
-__all__ = ["progress"]
+__all__ = ["PACE", "Shown", "progress"]
 
 _COLUMNS = {
     "train_loss": ("loss", ".3f", ""),
@@ -23,12 +26,15 @@ _COLUMNS = {
     "miou": ("mIoU", ".2f", ""),
     "lr": ("lr", ".2e", ""),
     "seconds": ("", ".0f", " s"),
-    "pictures_per_second": ("", ".1f", " pictures/s"),
+    "pictures_per_second": ("", ".1f", " images/s"),
 }
 """Column of log.csv -> title, format and unit in the line of an epoch."""
 
-_EVERY = 10  # batches between two looks at the loss, which wait for the device
-_PAUSE = 60.0  # seconds between two lines where there is no terminal
+_EVERY = 10
+"""Batches between two looks at the loss, which wait for the device."""
+
+PACE = Pace(60.0, edges=False, after_notes=True)
+"""Of the lines between those of the epochs."""
 
 
 @contextmanager
@@ -37,38 +43,54 @@ def progress(shown: bool) -> Iterator[Watch]:
     if not shown:
         yield Watch()
         return
-    console = Console(stderr=True)
-    bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        TextColumn("{task.fields[loss]}"), console=console, disable=not console.is_terminal,
-    )  # fmt: skip
-    with bar:
-        yield _Live(console, bar)
+    view = view_for(Console(stderr=True), PACE)
+    try:
+        yield Shown(view)
+    finally:
+        view.close()
 
 
-class _Live(Watch):
-    def __init__(self, console: Console, bar: Progress) -> None:
-        self._console, self._bar = console, bar
-        self._task = bar.add_task("", loss="")
-        self._epochs, self._said = 0, time.monotonic()
+@dataclass
+class _Epoch(Progress):
+    """The batches of an epoch."""
+
+    loss: Callable[[], float] = float
+    """Reads the last batch's loss, which waits for the device."""
+
+    seen: float = 0.0
+    """The loss when it was last read for the panel."""
+
+    def line(self) -> str:
+        return f"{self.phase}  batch {self.done}/{self.total}  loss {self.loss():.3f}"
+
+    def panel(self) -> RenderableType:
+        row = Table.grid(padding=(0, 2))
+        row.add_row(bar(self), Text(f"loss {self.seen:.3f}"))
+        return row
+
+
+@final
+class Shown(Watch):
+    """Shows a training in a view."""
+
+    def __init__(self, view: View) -> None:
+        self._view, self._state, self._epochs = view, _Epoch(), 0
 
     def note(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Show a line of its own."""
+        self._view.note(text)
 
     def step(self, epoch: int, epochs: int, step: int, steps: int, loss: Callable[[], float]) -> None:
+        """Show a batch, where the view thinks that it is time."""
         self._epochs = epochs
-        if self._bar.disable:
-            if time.monotonic() - self._said > _PAUSE:
-                self._said = time.monotonic()
-                self.note(f"epoch {epoch + 1}/{epochs}  batch {step + 1}/{steps}  loss {loss():.3f}")
-            return
-        if step % _EVERY:
-            return
-        self._bar.update(
-            self._task, description=f"epoch {epoch + 1}/{epochs}", total=steps, completed=step + 1, loss=f"loss {loss():.3f}"
-        )
+        if step == 0 or not self._state.total:  # an epoch begins
+            self._state.begin(f"epoch {epoch + 1}/{epochs}", step, steps)
+        self._state.done, self._state.loss = step + 1, loss
+        if self._view.live and step % _EVERY == 0:
+            self._state.seen = loss()
+        self._view.update(self._state)
 
     def epoch(self, row: Mapping[str, float]) -> None:
+        """Show a line with the epoch's figures."""
         parts = [f"{title} {row[name]:{style}}{unit}".lstrip() for name, (title, style, unit) in _COLUMNS.items() if name in row]
-        self._said = time.monotonic()
         self.note(f"epoch {row['epoch']:.0f}/{self._epochs}  {'  '.join(parts)}")

@@ -110,7 +110,6 @@ def _moved(plan: Any, data: Path | None, concurrent: int | None) -> Any:
 
 def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """Make the plan and each training's settings; nothing is written, and every mistake in sight is refused."""
-    import json
 
     from downstream.commands.train import precision_of
     from downstream.data.pictures import Folder
@@ -118,8 +117,8 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
     from downstream.refine import run_folder
     from downstream.train.settings import Settings
     from uninas.runtime.device import device_of
-    from uninas.source import load, metadata_of
-    from uninas.text import to_text
+    from uninas.source import load_with_metadata
+    from uninas.text import to_document
 
     protocol = PROTOCOLS["classify"]
     finalists = run_folder.finalists_of(run, options["top"])
@@ -139,10 +138,10 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
     trainings = {}
     for finalist in finalists:
         file = str(run / "finalists" / f"{finalist.name}.json")
-        architecture = load(file)
+        architecture, metadata = load_with_metadata(file)
         if architecture.digest != finalist.digest:
             raise InputError(f"{file}: expected the network {finalist.digest[:12]} of run.json; got {architecture.digest[:12]}")
-        trainings[finalist.name] = Settings(arch=json.loads(to_text(architecture, metadata_of(file))), **common)
+        trainings[finalist.name] = Settings(arch=to_document(architecture, metadata), **common)
     _check_pictures(data, trainings[finalists[0].name])
     gpus, room = _share(device, options["gpus_per_trial"], options["cpus_per_trial"])
     workers, concurrent = options["workers"], options["concurrent"] or room

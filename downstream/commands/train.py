@@ -163,13 +163,9 @@ def _absolute(given: str | None) -> str | None:
 
 
 def _classification(arch: str, data: Path, device: str, options: dict[str, Any]) -> Any:
-    import json
-
     from downstream.data.pictures import Folder
     from downstream.protocols import PROTOCOLS
     from downstream.train.settings import Settings
-    from uninas.source import load, metadata_of
-    from uninas.text import to_text
 
     protocol = PROTOCOLS["classify" if options["recipe"] == "protocol" else options["recipe"]]
     teacher = options["teacher"] or protocol.teacher
@@ -179,9 +175,8 @@ def _classification(arch: str, data: Path, device: str, options: dict[str, Any])
     epochs, batch = options["epochs"] or protocol.epochs, options["batch"] or protocol.batch
     rates = protocol.rates(batch * processes)
     lr = options["lr"] or rates.lr
-    document = json.loads(to_text(load(arch), metadata_of(arch)))
     return Settings(
-        arch=document, classes=Folder.of(data, "train").classes, size=options["size"] or protocol.size,
+        arch=_document(arch), classes=Folder.of(data, "train").classes, size=options["size"] or protocol.size,
         batch=batch, processes=processes, epochs=epochs, warmup_epochs=min(protocol.warmup_epochs, epochs // 10),
         optimiser=protocol.optimiser, weight_decay=protocol.weight_decay, schedule=protocol.schedule, lr=lr,
         warmup_lr=rates.warmup_lr, min_lr=min(rates.min_lr, lr), clip=protocol.clip,
@@ -192,6 +187,16 @@ def _classification(arch: str, data: Path, device: str, options: dict[str, Any])
         norm_momentum=protocol.norm_momentum, teacher=_local(teacher), teacher_weights=_absolute(options["teacher_weights"]),
         teacher_size=options["teacher_size"] or protocol.teacher_size, teacher_features=protocol.teacher_features,
     )  # fmt: skip
+
+
+def _document(arch: str) -> dict[str, Any]:
+    """Give the document that a run keeps of an architecture."""
+
+    from uninas.source import load_with_metadata
+    from uninas.text import to_document
+
+    document = to_document(*load_with_metadata(arch))
+    return document
 
 
 def _local(teacher: str | None) -> str | None:
@@ -212,12 +217,8 @@ def _stack(arch: str, data: Path, device: str, options: dict[str, Any]) -> Any:
 
 def stack_settings(arch: str, task: str, **asked: Any) -> Any:
     """Give the settings of a detector or a segmenter; what is None is the protocol's."""
-    import json
-
     from downstream.protocols import PROTOCOLS
     from downstream.train.settings import StackSettings
-    from uninas.source import load, metadata_of
-    from uninas.text import to_text
 
     protocol = PROTOCOLS[task]
     given = {name: value for name, value in asked.items() if value is not None}
@@ -225,8 +226,7 @@ def stack_settings(arch: str, task: str, **asked: Any) -> Any:
     every = min(epochs, given.pop("every", 5 if task == "segment" else 1))
     usual = {"size": protocol.size, "batch": protocol.batch, "drop_path": protocol.drop_path}
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    arch_document = json.loads(to_text(load(arch), metadata_of(arch)))
-    return StackSettings(task=task, arch=arch_document, processes=processes, epochs=epochs, every=every, **{**usual, **given})
+    return StackSettings(task=task, arch=_document(arch), processes=processes, epochs=epochs, every=every, **{**usual, **given})
 
 
 def precision_of(asked: str, device: str) -> str:

@@ -5,7 +5,6 @@ rows = compare({"coatnet": preset("coatnet")}, {"classify": (224, 224)}, device=
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from downstream.protocols import PROTOCOLS
 from uninas.analysis.cost import cost
 from uninas.errors import InputError
 from uninas.graph import Architecture
+from uninas.runtime.files import read_numbers
 
 __all__ = ["METRICS", "Row", "accuracies", "compare", "once", "sizes_of"]
 
@@ -150,8 +150,7 @@ def accuracies(path: Path, *, needed: bool = True) -> dict[str, float]:
 def _rows(file: Path) -> list[dict[str, float]]:
     try:
         if file.suffix == ".csv":
-            with file.open(encoding="utf-8") as stream:
-                return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
+            return read_numbers(file)
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         return [{name: float(value) for name, value in line.items() if isinstance(value, (int, float))} for line in lines]
     except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -31,7 +31,7 @@ from uninas.compile.module import build
 from uninas.errors import InputError
 from uninas.reference import read_reference, reference_layers, to_reference_text
 from uninas.runtime.files import write_json, write_text
-from uninas.text import to_text
+from uninas.text import to_document, to_text
 
 __all__ = ["FORMATS", "export"]
 
@@ -85,7 +85,7 @@ def export(subject: Subject, to: str, out: Path) -> list[Path]:
 def _timm(model: UniNASNet, subject: Subject, out: Path) -> None:
     from timm.models import save_for_hf
 
-    args = {"arch": json.loads(to_text(subject.architecture)), "num_classes": subject.classes, "in_chans": model.in_chans}
+    args = {"arch": to_document(subject.architecture), "num_classes": subject.classes, "in_chans": model.in_chans}
     config = {"label_names": list(subject.labels)} if subject.labels else {}
     save_for_hf(
         model,

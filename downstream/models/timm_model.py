@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import torch.fx
 from timm.layers import SelectAdaptivePool2d
-from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
+from timm.models import build_model_with_cfg
 from torch import Tensor, nn
 
 from downstream.models.backbone import (
@@ -35,9 +35,8 @@ from uninas.rules.inference import is_filled
 __all__ = ["NAME", "UniNASNet", "uninas"]
 
 NAME = "uninas"
-"""What timm knows the model as."""
+"""Name of the model in timm, under which `downstream.models.timm_entry` registers it."""
 
-CLASSIFIER = "head"
 POOLS = ("avg", "max", "avgmax", "catavgmax", "")
 
 
@@ -217,10 +216,6 @@ def _feature_info(architecture: Architecture) -> list[dict[str, Any]]:
     ]
 
 
-default_cfgs = generate_default_cfgs({NAME: {"classifier": CLASSIFIER, "first_conv": "stem.conv1"}})
-
-
-@register_model
 def uninas(pretrained: bool = False, *, arch: Source | None = None, **options: Any) -> nn.Module:
     """Build any architecture as a model of timm.
 

@@ -10,8 +10,6 @@ The decisions are the truth of what was stopped: a resume repeats them in their 
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -22,7 +20,7 @@ from typing import Any, final
 from downstream.train import run_folder
 from downstream.train.settings import Settings
 from uninas.errors import InputError
-from uninas.runtime.files import read_run_json, write_json, write_text
+from uninas.runtime.files import read_run_json, write_csv, write_json
 
 __all__ = ["Decisions", "Finalist", "Plan", "begin", "finalists_of", "read", "results", "write_results"]
 
@@ -232,8 +230,4 @@ _COLUMNS = (
 def write_results(run: Path, found: Mapping[str, Any]) -> None:
     """Write results.json and results.csv."""
     write_json(run / FOLDER / "results.json", found)
-    stream = io.StringIO()
-    table = csv.DictWriter(stream, _COLUMNS, extrasaction="ignore", restval="", lineterminator="\n")
-    table.writeheader()
-    table.writerows(found["finalists"])
-    write_text(run / FOLDER / "results.csv", stream.getvalue())
+    write_csv(run / FOLDER / "results.csv", found["finalists"], _COLUMNS)

@@ -6,13 +6,12 @@ RUN/curves.svg    loss, accuracy and learning rate over the epochs
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from uninas.runtime.files import write_text
+from uninas.runtime.files import read_numbers, write_csv, write_text
 
 __all__ = ["read_history", "write_history"]
 
@@ -27,12 +26,7 @@ def write_history(folder: Path, rows: Sequence[Row], panels: Mapping[str, Sequen
         rows: numbers by column, a row an epoch; the first column is the epoch. Columns may be missing from a row.
         panels: title -> the columns drawn there.
     """
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    stream = io.StringIO()
-    table = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
-    table.writeheader()
-    table.writerows({name: _short(value) for name, value in row.items()} for row in rows)
-    write_text(folder / "log.csv", stream.getvalue())
+    write_csv(folder / "log.csv", [{name: _short(value) for name, value in row.items()} for row in rows])
     if rows:
         write_text(folder / "curves.svg", _curves(rows, panels))
 
@@ -40,10 +34,7 @@ def write_history(folder: Path, rows: Sequence[Row], panels: Mapping[str, Sequen
 def read_history(folder: Path) -> list[dict[str, float]]:
     """Read the table back; no rows where there is none yet."""
     path = folder / "log.csv"
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as stream:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
+    return read_numbers(path) if path.exists() else []
 
 
 def _short(value: Any) -> Any:

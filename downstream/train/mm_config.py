@@ -8,19 +8,19 @@ configs/mmdet/mask_rcnn_uninas_coco.py, configs/mmseg/upernet_uninas_ade20k.py h
 
 from __future__ import annotations
 
-import sysconfig
 from pathlib import Path
 from typing import Any
 
 from downstream.data.coco import read_annotations
-from downstream.models.backbone import architecture_of, of_pictures, stage_strides, stage_widths
+from downstream.models.backbone import of_pictures, stage_strides, stage_widths
 from downstream.models.mm_stack import require
 from downstream.train.settings import StackSettings
 from uninas.errors import InputError
+from uninas.runtime.configurations import find
 
 __all__ = ["FILES", "METRICS", "class_names", "config_file", "configured"]
 
-FILES = {"detect": "mmdet/mask_rcnn_uninas_coco.py", "segment": "mmseg/upernet_uninas_ade20k.py"}
+FILES = {"detect": "mmdet/mask_rcnn_uninas_coco", "segment": "mmseg/upernet_uninas_ade20k"}
 _LAYOUT = {
     "detect": (
         "annotations/instances_train2017.json", "annotations/instances_val2017.json", "train2017", "val2017",
@@ -37,12 +37,8 @@ METRICS = {
 
 
 def config_file(task: str) -> Path:
-    """Where the configuration of a task lies: in the sources, or where an installation puts it."""
-    places = [Path(__file__).parents[2] / "configs", Path(sysconfig.get_path("data")) / "share" / "uninas" / "configs"]
-    found = next((place / FILES[task] for place in places if (place / FILES[task]).is_file()), None)
-    if found is None:
-        raise InputError(f"expected {FILES[task]} in {' or '.join(map(str, places))}; there is none: install the project again")
-    return found
+    """Give the file of a task's configuration. Raises InputError: the installation lacks it."""
+    return find(FILES[task])
 
 
 def configured(settings: StackSettings, data: Path, run: Path, *, workers: int, training: bool = True) -> Any:
@@ -67,7 +63,7 @@ def configured(settings: StackSettings, data: Path, run: Path, *, workers: int, 
     from mmengine.config import Config
 
     config = Config.fromfile(config_file(task))
-    widths = stage_widths(settings.arch)
+    widths = stage_widths(settings.architecture)
     config.model.backbone.update(
         arch=dict(settings.arch), weights=settings.weights, drop_path_rate=settings.drop_path, with_cp=settings.checkpointing
     )
@@ -170,7 +166,7 @@ def _check(settings: StackSettings, data: Path, training: bool) -> None:
         raise InputError(f"--batch: expected at least 2 pictures, for UperNet's norms; got {settings.batch}")
     if training and settings.precision != "float32" and not torch.cuda.is_available():
         raise InputError(f"--precision {settings.precision}: expected a GPU for it; torch finds none")
-    architecture = architecture_of(settings.arch)
+    architecture = settings.architecture
     of_pictures(architecture)
     strides = stage_strides(architecture)
     if strides != [4, 8, 16, 32]:

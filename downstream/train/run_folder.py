@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import distributed
 from downstream.train.settings import FILE, Settings, StackSettings
 from uninas.errors import InputError
 from uninas.runtime.files import write_json
+from uninas.runtime.locks import try_lock
 
 __all__ = ["ToldElsewhere", "alone", "create", "held"]
 
@@ -71,8 +71,6 @@ def alone(run: Path) -> Iterator[None]:
         InputError: another process holds it.
     """
     with open(run / FILE, "r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"{run}: expected to be the only training of this run; another process is writing it") from None
+        if not try_lock(file):
+            raise InputError(f"{run}: expected to be the only training of this run; another process is writing it")
         yield

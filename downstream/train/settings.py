@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from uninas.errors import InputError
+from uninas.graph import Architecture
 from uninas.runtime.files import read_run_json, write_json
+from uninas.text import from_document
 
 __all__ = ["Settings", "read"]
 
@@ -73,6 +76,11 @@ class Settings:
         """Always "classify"."""
         return "classify"
 
+    @cached_property
+    def architecture(self) -> Architecture:
+        """The network of `arch`, read once. Raises InputError: it is none."""
+        return from_document(dict(self.arch), "arch")
+
     def write(self, folder: Path) -> None:
         """Write RUN/settings.json."""
         _write(self, folder)
@@ -113,6 +121,11 @@ class StackSettings:
     seed: int = 0
     weights: str | None = None
     classes: tuple[str, ...] | None = None
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """The network of `arch`, read once. Raises InputError: it is none."""
+        return from_document(dict(self.arch), "arch")
 
     def write(self, folder: Path) -> None:
         """Write RUN/settings.json."""

@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from uninas.errors import InputError
+from uninas.runtime.files import replacing
 
 __all__ = ["load", "metadata", "must_fit", "read", "read_checkpoint", "save", "save_checkpoint", "whole_file"]
 
@@ -195,15 +196,11 @@ def save(tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str,
 
 def whole_file(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` make a file beside its place, then move it there. Raises InputError as `save`."""
-    part = path.with_name(f".{path.name}.part")
     try:
-        write(part)
-        with part.open("rb") as file:
-            os.fsync(file.fileno())  # else a failing disk could leave half of it under the final name
-        mask = os.umask(0o077)
-        os.umask(mask)
-        part.chmod(0o666 & ~mask)  # safetensors lets nobody but the owner read
-        part.replace(path)
+        with replacing(path) as part:
+            write(part)
+            mask = os.umask(0o077)
+            os.umask(mask)
+            part.chmod(0o666 & ~mask)  # safetensors lets nobody but the owner read
     except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer says that the disk is full by a RuntimeError
-        part.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot be written: {str(error).partition(chr(10))[0]}") from None

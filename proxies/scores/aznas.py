@@ -40,9 +40,9 @@ def progressivity(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     """The least that a block adds to the feature entropy: the minimum of (entropy of its output - entropy of its input), in nats.
 
     Three corners differ from the definition of AZ-NAS, the minimum over blocks 2 .. L of the difference between a block's entropy
-    and that of the block before it: a block is compared with its own input, which is the output of the block before it in a
-    chain only; the first block counts too, compared with the output of the stem; and a block whose input has no covariance, or is a
-    list of maps, is left out.
+    and that of the block before it. A block is compared with its own input, which is the output of the block before it only in a
+    chain. The first block counts too, compared with the output of the stem. A block whose input has no covariance, or is a list
+    of maps, is left out.
 
     Raises:
         ProxyFailure: ``too_few_blocks`` where no block is given a map with a covariance; and the failures of

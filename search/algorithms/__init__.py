@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from search.algorithms.aging import AgingEvolution
-from search.algorithms.asktell import AskTell, OrderError, Proposal, SpaceExhaustedError, Strategy, Told, derive
+from search.algorithms.asktell import AskTell, OrderError, Proposal, Reported, SpaceExhaustedError, Strategy, derive
 from search.algorithms.candidate import Space
 from search.algorithms.evolution import Evolution
 from search.algorithms.independent import Independent
@@ -39,10 +39,11 @@ __all__ = [
     "AskTell",
     "OrderError",
     "Proposal",
+    "Reported",
     "SpaceExhaustedError",
     "Strategy",
-    "Told",
     "derive",
+    "described",
     "make",
     "register",
 ]
@@ -109,6 +110,18 @@ def _algorithm(
 
 ALGORITHMS: Catalogue[Algorithm] = Catalogue("algorithm", "uninas.algorithms", _OURS, _accept)
 """Every algorithm, and those of installed packages, by the name that a configuration gives it."""
+
+
+def described(name: str) -> Algorithm:
+    """Give what is known of an algorithm by its name; of one from a file that is not loaded here, no more than that it exists.
+
+    The configuration of a run states the window and the objectives of such a one, so that the run can be reported.
+    """
+
+    def unknown(space: Space, objective: Objective, options: Mapping[str, Any]) -> Strategy:
+        raise InputError(f"algorithm: expected one of {', '.join(ALGORITHMS)}; got '{name}'")
+
+    return ALGORITHMS.get(name) or Algorithm(unknown, window=1)
 
 
 def register(

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import final
 
-from search.algorithms.asktell import Told
+from search.algorithms.asktell import Reported
 from search.algorithms.candidate import Candidate, Rejected, Space, distinct_starts
 from search.algorithms.offspring import Offspring
 from search.ranking.objective import Objective
@@ -49,12 +49,12 @@ class AgingEvolution:
                 winner, best = member, score
         return winner
 
-    def learn(self, told: Told) -> None:
+    def learn(self, reported: Reported) -> None:
         """Let the newcomer in and the oldest out."""
-        if told.failed:
+        if reported.failed:
             return
-        self._ranks.add(told.index, told.keys)
-        self._queue[told.index] = told.candidate
+        self._ranks.add(reported.index, reported.keys)
+        self._queue[reported.index] = reported.candidate
         if len(self._queue) > self._limit:
             oldest = next(iter(self._queue))
             self._ranks.remove(oldest)

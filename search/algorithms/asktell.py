@@ -1,8 +1,8 @@
 """Ask and tell: the window, the randomness and the bookkeeping that every algorithm shares.
 
-The rule that makes a search reproducible with any number of workers: ask k sees exactly the tells 0 .. k - W, where W
-is the window. Results may be told in any order and at any time before that; they are held back until the ask that may
-see them. With `order="completion"` a tell is seen at once, and whoever replays the search has to repeat the order.
+The rule that makes a search reproducible with any number of workers: ask k sees exactly the results of asks 0 .. k - W, where W
+is the window. Results may be reported (`tell`) in any order and at any time before that; they are held back until the ask that
+may see them. With `order="completion"` a result is seen at once, and a replay of the search has to repeat the order.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from uninas.errors import InputError
 
 
 class OrderError(ValueError):
-    """Ask and tell were called in an order they do not allow: a mistake of the caller, not of the user."""
+    """Ask and tell were called in an order that they do not allow: a mistake of the caller, not of the user."""
 
 
 class SpaceExhaustedError(InputError):
-    """No new candidate within the budget came out of very many tries."""
+    """Very many tries gave no new candidate within the budget."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A candidate and what came out: its key in each column of the objective, and its costs, counted and measured."""
+class Reported:
+    """A candidate with its result: its key in each column of the objective, and its costs, counted and measured."""
 
     index: int
     candidate: Candidate
@@ -49,7 +49,7 @@ class Proposal:
     Attributes:
         index: number of the ask, from 0.
         candidate: what to score; no earlier ask gave this digest.
-        rejected: how many tries were refused on the way, by reason.
+        rejected: how many tries were rejected on the way, by reason.
         duplicates: how many tries gave a digest asked before.
     """
 
@@ -63,7 +63,7 @@ class Strategy(Protocol):
     """What an algorithm decides: where a candidate comes from, and what is learnt from a score."""
 
     def propose(self, index: int, rng: random.Random, unscored: Sequence[Candidate]) -> Candidate | Rejected:
-        """Make one try for ask `index`; called again with the same `rng` where the try is refused or known.
+        """Make one try for ask `index`; called again with the same `rng` when the try is rejected or its digest is known.
 
         `unscored` are the candidates asked so far while no result is visible, and none from then on. A window of W lets W asks
         pass before the first result: were all of them neighbours of the starts, a large window would run out of those (from one
@@ -71,8 +71,8 @@ class Strategy(Protocol):
         """
         ...
 
-    def learn(self, told: Told) -> None:
-        """Take in one result. Called once a candidate, in the order in which the tells become visible."""
+    def learn(self, reported: Reported) -> None:
+        """Take in one result. Called once per candidate, in the order in which the results become visible."""
         ...
 
 
@@ -89,7 +89,7 @@ class AskTell:
         phase: name of the run's part, so that two parts with one seed draw differently.
         window: W >= 1, see the module's head.
         order: "ask" or "completion".
-        tries: refusals in one ask after which the space counts as exhausted.
+        tries: tries of one ask after which the space counts as exhausted.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class AskTell:
         self._tries = tries
         self._seen: set[bytes] = set()
         self._pending: dict[int, Candidate] = {}
-        self._held: dict[int, Told] = {}
+        self._held: dict[int, Reported] = {}
         self._asked = 0
         self._told = 0
         self._visible = 0
@@ -129,7 +129,7 @@ class AskTell:
 
     @property
     def told(self) -> int:
-        """Number of tells so far, visible ones or not."""
+        """Number of results reported so far, visible or not."""
         return self._told
 
     def ready(self) -> bool:
@@ -149,9 +149,9 @@ class AskTell:
             raise OrderError(
                 f"ask {self._asked}: expected "
                 + (
-                    f"fewer than {self._window} candidates under way; {self._asked - self._told} are"
+                    f"fewer than {self._window} candidates in flight; {self._asked - self._told} are"
                     if self._order == "completion"
-                    else f"the tells 0 .. {self._asked - self._window} first (window {self._window})"
+                    else f"the results of asks 0 .. {self._asked - self._window} first (window {self._window})"
                 )
             )
         while self._order == "ask" and self._visible <= self._asked - self._window:
@@ -182,30 +182,30 @@ class AskTell:
         )
 
     def tell(self, index: int, scores: Scores, measured: Mapping[str, float] | None = None) -> None:
-        """Say what the candidate of ask `index` scored; an empty mapping says that it failed, or may not be had.
+        """Report the scores of the candidate of ask `index`; an empty one where it failed or is over a budget.
 
         `measured` are its costs that cannot be counted (latency_ms), beside those that the candidate has.
 
         Raises:
-            OrderError: that ask never was, or has been told before.
+            OrderError: there was no such ask, or its result has been reported already.
         """
         candidate = self._pending.pop(index, None)
         if candidate is None:
-            what = f"ask {index} has been told before" if index < self._asked else f"only {self._asked} asks have been made"
-            raise OrderError(f"tell {index}: expected the index of a candidate under way; {what}")
-        told = Told(index, candidate, self._objective.keys(scores), {**candidate.cost, **(measured or {})})
+            what = f"ask {index} has been reported already" if index < self._asked else f"only {self._asked} asks have been made"
+            raise OrderError(f"tell {index}: expected the index of a candidate in flight; {what}")
+        reported = Reported(index, candidate, self._objective.keys(scores), {**candidate.cost, **(measured or {})})
         self._told += 1
         if self._order == "completion":
-            self._learn(told)
+            self._learn(reported)
         else:
-            self._held[index] = told
+            self._held[index] = reported
 
-    def _learn(self, told: Told) -> None:
+    def _learn(self, reported: Reported) -> None:
         self._unscored = None
-        self._strategy.learn(told)
+        self._strategy.learn(reported)
 
     def pending(self, index: int) -> Candidate:
-        """Give the candidate of an ask that has not been told yet."""
+        """Give the candidate of an ask whose result has not been reported yet."""
         return self._pending[index]
 
 

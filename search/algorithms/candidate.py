@@ -1,4 +1,4 @@
-"""What a search algorithm handles: a candidate, a refusal, and the space that makes both.
+"""What a search algorithm handles: a candidate, a rejection, and the space that makes both.
 
 Nothing here knows what an architecture is. `Candidate.body` is whatever the space needs to mutate the candidate later;
 the algorithms only compare digests.
@@ -10,6 +10,8 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
+
+from uninas.rejections import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Candidate:
 class Rejected:
     """A try that gave no candidate: an impossible edit, or a network over the budget. `reason` is what is counted."""
 
-    reason: str
+    reason: Reason
 
 
 class Space(Protocol):

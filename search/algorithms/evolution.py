@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from typing import final
 
-from search.algorithms.asktell import Told
+from search.algorithms.asktell import Reported
 from search.algorithms.candidate import Candidate, Described, Rejected, Space, distinct_starts
 from search.algorithms.offspring import Offspring
 from search.ranking.objective import Objective
@@ -56,15 +56,15 @@ class Evolution:
         parents = list(self._survivors.values()) or blind or self._starts
         return self._offspring.of(lambda: rng.choice(parents), rng)
 
-    def learn(self, told: Told) -> None:
+    def learn(self, reported: Reported) -> None:
         """Let the newcomer in, and one out where there are too many: of its niche, or of all."""
-        if told.failed:
+        if reported.failed:
             return
-        self._ranks.add(told.index, told.keys)
-        self._survivors[told.index] = told.candidate
+        self._ranks.add(reported.index, reported.keys)
+        self._survivors[reported.index] = reported.candidate
         if self._most_alike:
-            alike = self._niches.setdefault(self._niche(told.candidate), [])
-            alike.append(told.index)
+            alike = self._niches.setdefault(self._niche(reported.candidate), [])
+            alike.append(reported.index)
             if len(alike) > self._most_alike:
                 self._leave(self._ranks.worst(alike))
         if len(self._survivors) > self._limit:

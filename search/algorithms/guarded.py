@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, final
 
-from search.algorithms.asktell import Strategy, Told
+from search.algorithms.asktell import Reported, Strategy
 from search.algorithms.candidate import Candidate, Rejected
 from uninas.errors import InputError
 from uninas.runtime.own_code import FAILURES, line_of, named
@@ -32,9 +32,9 @@ class Guarded:
             raise InputError(f"{self._path}: propose: expected a Candidate of the space, or Rejected; got {type(found).__name__}")
         return found
 
-    def learn(self, told: Told) -> None:
+    def learn(self, reported: Reported) -> None:
         """As the algorithm says."""
-        call(self._path, "learn", self._strategy.learn, told)
+        call(self._path, "learn", self._strategy.learn, reported)
 
 
 def guarded(make: Callable[..., Strategy], path: Path) -> Callable[..., Strategy]:

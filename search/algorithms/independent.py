@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import final
 
-from search.algorithms.asktell import Told
+from search.algorithms.asktell import Reported
 from search.algorithms.candidate import Candidate, Rejected, Space
 
 
@@ -21,5 +21,5 @@ class Independent:
         """Draw one sample."""
         return self._space.sample(rng)
 
-    def learn(self, told: Told) -> None:
+    def learn(self, reported: Reported) -> None:
         """Ignore the result: samples are independent."""

@@ -1,7 +1,7 @@
 """Multi-objective evolution: NSGA-II (Deb, Pratap, Agarwal, Meyarivan, 2002) in its steady-state form.
 
 One newcomer at a time joins and one member leaves, as in `evolution` (Durillo et al., 2009, compare this form with the
-generational one), so that what is told is of use at the next ask that may see it.
+generational one), so that a result is of use to the next ask that may see it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import final
 
 import numpy as np
 
-from search.algorithms.asktell import Told
+from search.algorithms.asktell import Reported
 from search.algorithms.candidate import Candidate, Rejected, Space, distinct_starts
 from search.algorithms.offspring import Offspring
 from search.ranking.dominance import crowding, fronts
@@ -26,20 +26,20 @@ class Pareto:
 
     Sorted by the non-dominated front, then by crowding distance. Of the objectives, "score" is the candidate's rank by the
     configured objective among the members: a population rank such as vkdnw_agg has no value outside of a population, so two
-    members may change places as others come and go, and each newcomer has all ranked and sorted anew. Ranks, not raw values,
+    members may swap ranks as others come and go, and each newcomer has all ranked and sorted anew. Ranks, not raw values,
     also measure crowding along the score, whose tails are long. The other objectives are costs: they are minimised as they are.
 
     A parent is the winner of a binary tournament by the last sorting: the lower front, then the larger distance, then the
     older; before there are members, as in `Evolution`. A share of `crossover` of the children has two parents, see `Offspring`. A
     candidate without any score never joins.
 
-    One tell costs O(K^2 m + K c) for m objectives and c columns of the score: about a millisecond for K = 128, 25 for K = 1,024.
+    One result costs O(K^2 m + K c) for m objectives and c columns of the score: about 1 ms for K = 128, 25 ms for K = 1,024.
 
     Args:
         space: where candidates come from.
         objective: what "score" is.
         population: K.
-        objectives: "score" and names of costs: keys of a candidate's cost, or what is told as measured ("latency_ms").
+        objectives: "score" and names of costs: keys of a candidate's cost, or of what is reported as measured ("latency_ms").
         crossover: share of children of two parents.
     """
 
@@ -73,19 +73,19 @@ class Pareto:
 
         return self._offspring.of(winner, rng)
 
-    def learn(self, told: Told) -> None:
+    def learn(self, reported: Reported) -> None:
         """Let the newcomer in, sort, and let one out.
 
         Raises:
-            ValueError: a score was told without a cost that is an objective.
+            ValueError: a score is reported without a cost that is an objective.
         """
-        if told.failed:
+        if reported.failed:
             return
-        missing = [name for name in self._costs if name not in told.costs]
+        missing = [name for name in self._costs if name not in reported.costs]
         if missing:
-            raise ValueError(f"tell {told.index}: expected {', '.join(missing)} beside the score, as objectives; not told")
-        self._ranks.add(told.index, told.keys)
-        self._survivors[told.index] = (told.candidate, tuple(float(told.costs[name]) for name in self._costs))
+            raise ValueError(f"tell {reported.index}: expected {', '.join(missing)} beside the score; got none")
+        self._ranks.add(reported.index, reported.keys)
+        self._survivors[reported.index] = (reported.candidate, tuple(float(reported.costs[name]) for name in self._costs))
         self._sort()
         if len(self._survivors) > self._limit:
             last = max(self._order.values())[2]

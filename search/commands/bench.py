@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import functools
+import importlib
+import inspect
 import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from search.bench.benchmarks.table import BENCHMARKS, FIXED, Entry, Option
 from uninas.commands.options import Number
 from uninas.errors import InputError
 
 _FOLDER = click.Path(path_type=Path)
-_FIXED = ("dataset", "all_forms", "seed", "images", "batch", "repeats", "probes", "out")  # a resume keeps these as they were
+
+Decorator = Callable[[Any], Any]
 
 
-@click.group("bench")
+class _Bench(click.Group):
+    """The commands below, and one for each of `BENCHMARKS`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *BENCHMARKS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = BENCHMARKS.get(cmd_name)
+        return super().get_command(ctx, cmd_name) if entry is None else benchmark_command(cmd_name, entry)
+
+
+@click.group("bench", cls=_Bench)
 def command() -> None:
-    """Judge training-free proxies on networks whose accuracies are known.
+    """Judge zero-cost (training-free) proxies on networks whose trained accuracies are known.
 
     \b
     uninas bench nasbench201 --data DIR --dataset cifar10 --sample 1500
@@ -28,8 +45,78 @@ def command() -> None:
     uninas bench ablation fim_size --data DIR --sample 500
     uninas bench costs RUN
     uninas bench choose RUN... --timm RUN
-    uninas bench results RUN... --out docs/results
     """
+
+
+def dataset_option(datasets: tuple[str, ...], default: str) -> Decorator:
+    """Make --dataset."""
+    help = "Whose accuracies judge; also decides input size and number of classes."
+    return click.option("--dataset", type=click.Choice(datasets), default=default, show_default=True, help=help)
+
+
+def batch_option(default: int, help: str) -> Decorator:
+    """Make --batch."""
+    return click.option("--batch", type=click.IntRange(1), default=default, show_default=True, help=help)
+
+
+seed_option: Decorator = click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides the sample, inputs and initial weights."
+)
+probes_option: Decorator = click.option(
+    "--probes", type=click.IntRange(1), help="Random probes per sample for vkdnw, instead of the exact Fisher matrix."
+)
+sample_option: Decorator = click.option(
+    "--sample", type=click.IntRange(2), help="Number of networks, drawn by the seed. Default: all."
+)
+images_option: Decorator = click.option(
+    "--images", type=_FOLDER, help="Folder of images, one folder per class: a real batch for proxies that have a loss."
+)
+_SHARED = {"sample": sample_option, "images": images_option}
+_KINDS: dict[str, Any] = {"text": click.STRING, "count": click.IntRange(1), "number": Number(0, min_open=True)}
+
+
+def _own(option: Option) -> Decorator:
+    """Make an option that one benchmark alone has."""
+    flag = f"--{option.name.replace('_', '-')}"
+    if option.kind == "flag":
+        return click.option(flag, option.name, is_flag=True, default=option.default, help=option.help)
+    shown = option.default is not None
+    return click.option(flag, option.name, type=_KINDS[option.kind], default=option.default, show_default=shown, help=option.help)
+
+
+def benchmark_command(name: str, entry: Entry) -> click.Command:
+    """Make `uninas bench NAME`, which runs a benchmark or resumes a run of it."""
+
+    def callback(context: click.Context, /, data: Path, resume: Path | None, as_json: bool, **options: Any) -> None:
+        from search.bench.benchmarks.conduct import conduct
+        from search.bench.benchmarks.request import request_for
+
+        if resume is not None:
+            reject_given(context, (*FIXED, *(option.name for option in entry.own)))
+        request = request_for(name, data, resume, pool=pool_of(options), **options)
+        finish(*conduct(importlib.import_module(entry.module).BENCHMARK, request, view=view()), as_json)
+
+    folder = f"runs/{name}-<dataset>-<seed>" if len(entry.datasets) > 1 else f"runs/{name}-<seed>"
+    options: list[Any] = [click.option("--data", type=_FOLDER, required=True, help=entry.data)]
+    if len(entry.datasets) > 1:
+        options.append(dataset_option(entry.datasets, entry.datasets[0]))
+    options += [
+        click.option("--proxies", help="Names, separated by commas: vkdnw,jacov,flops. Default: all that this benchmark scores."),
+        *(_SHARED[option] for option in entry.options),
+        *(_own(option) for option in entry.own),
+        seed_option,
+        batch_option(entry.batch, "Samples that a score is computed on."),
+        click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Initialisations to average over."),
+        probes_option,
+        click.option("--out", type=_FOLDER, help=f"Run folder to create. Default: {folder}."),
+        resume_options,
+        pool_options,
+        judge_options,
+    ]
+    callback = click.pass_context(own_proxies_option(callback))
+    for option in reversed(options):
+        callback = option(callback)
+    return click.command(name, help=inspect.cleandoc(entry.help))(callback)
 
 
 def pool_options(function: Any) -> Any:
@@ -84,104 +171,18 @@ def judge_options(function: Any) -> Any:
     return function
 
 
-@command.command("nasbench201")
-@click.option("--data", "data", type=_FOLDER, required=True, help="Folder with nb201_accuracies.csv.")
-@click.option(
-    "--dataset",
-    type=click.Choice(["cifar10", "cifar100", "imagenet16_120"]),
-    default="cifar10",
-    show_default=True,
-    help="Whose accuracies judge; decides size and classes of the networks, too.",
-)
-@click.option("--proxies", help="Names, separated by commas: vkdnw,jacov,flops. Default: all.")
-@click.option("--sample", type=click.IntRange(2), help="So many networks, drawn by the seed. Default: all.")
-@click.option("--all-forms", is_flag=True, help="All 15,625 cells as stored, dead edges included, not the 9,445 reachable ones.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides sample, inputs and initial weights.")
-@click.option("--images", type=_FOLDER, help="Folder with one folder of pictures a class: a real batch for proxies with a loss.")
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Samples a score is computed on.")
-@click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Initialisations to average over.")
-@click.option("--probes", type=click.IntRange(1), help="Random probes a sample for vkdnw, instead of the exact Fisher matrix.")
-@click.option("--out", type=_FOLDER, help="Run folder to create. Default: runs/nasbench201-<dataset>-<seed>.")
-@resume_options
-@pool_options
-@judge_options
-@click.pass_context
-@own_proxies_option
-def nasbench201(context: click.Context, /, data: Path, resume: Path | None, as_json: bool, **options: Any) -> None:
-    """Rank the networks of NAS-Bench-201 by every proxy, and hold the rankings against real accuracies.
-
-    DIR/nb201_accuracies.csv has the columns index, arch_str, cifar10, cifar100, imagenet16_120 (percent). Where
-    DIR/nb201_zero_cost_scores_9445.csv lies beside it, our scores are compared with those published ones, too.
-
-    \b
-    uninas bench nasbench201 --data DIR --sample 1500 --out runs/c10
-    uninas bench nasbench201 --data DIR --dataset imagenet16_120 --proxies vkdnw_agg,az_nas --sample 1500
-    uninas bench nasbench201 --data DIR --resume runs/c10 --sample 3000 --proxies zico
-
-    The run folder holds settings.json, journal.jsonl (every score), scores.csv, results.json and report.html. Ctrl-C stops in
-    good order, and the run can be resumed; so can it after a crash.
-    """
-    from search.bench.benchmarks import nasbench201 as bench
-
-    if resume is not None:
-        refuse_given(context, _FIXED)
-    finish(*bench.bench(data, resume, view=view(), pool=pool_of(options), **options), as_json)
-
-
-@command.command("timm")
-@click.option("--data", "data", type=_FOLDER, required=True, help="CSV with columns model, img_size, top1.")
-@click.option("--proxies", help="Names, separated by commas. Default: all but linear_regions.")
-@click.option("--families", help="Regular expression that a family's name must hold: ^regnet, fb_in1k. Default: all families.")
-@click.option("--max-macs", type=Number(0, min_open=True), default=8e9, show_default=True, help="Of one sample.")
-@click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Samples a score is computed on.")
-@click.option("--size", type=click.IntRange(1), help="Pixels of every input. Default: what each network was trained at.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides inputs and initial weights.")
-@click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Initialisations to average over.")
-@click.option("--probes", type=click.IntRange(1), help="Random probes a sample for vkdnw, instead of the exact Fisher matrix.")
-@click.option("--out", type=_FOLDER, help="Run folder to create. Default: runs/timm-<seed>.")
-@resume_options
-@pool_options
-@judge_options
-@click.pass_context
-@own_proxies_option
-def timm(context: click.Context, /, data: Path, resume: Path | None, as_json: bool, **options: Any) -> None:
-    """Rank real ImageNet networks by every proxy, within families that one recipe trained.
-
-    A family is a module of timm and a tag, such as regnet.pycls_in1k, with ten or more members. Networks are built without
-    weights, and nothing is downloaded. The CSV is timm's results-imagenet.csv, or one like it.
-
-    \b
-    uninas bench timm --data results-imagenet.csv --families ^regnet.pycls --proxies vkdnw_agg,synflow --probes 8
-    uninas bench timm --data results-imagenet.csv --max-macs 2e9 --out runs/timm
-    uninas bench timm --data results-imagenet.csv --resume runs/timm --proxies zico
-    """
-    from search.bench.benchmarks import timm_models
-
-    if resume is not None:
-        refuse_given(context, ("families", "max_macs", "batch", "size", "seed", "repeats", "probes", "out"))
-    if options.pop("top") is not None:
-        raise InputError("--top: expected not to be given: families have different sizes, each has its own P")
-    finish(*timm_models.bench(data, resume, view=view(), pool=pool_of(options), **options), as_json)
-
-
 @command.command("ablation")
 @click.argument("name", type=click.Choice(["fim_size", "weights", "batch_input", "subsets", "aleph", "ssnr_log"]))
 @click.argument("run", type=_FOLDER, required=False)
 @click.option("--data", "data", type=_FOLDER, help="Folder with nb201_accuracies.csv; for the ablations that score.")
-@click.option(
-    "--dataset",
-    type=click.Choice(["cifar10", "cifar100", "imagenet16_120"]),
-    default="imagenet16_120",
-    show_default=True,
-    help="Whose accuracies judge.",
-)
-@click.option("--sample", type=click.IntRange(2), help="So many networks, drawn by the seed. Default: all.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides sample, inputs and initial weights.")
-@click.option("--images", type=_FOLDER, help="Folder with one folder of pictures a class: the real input of batch_input.")
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Samples; batch_input has its own.")
-@click.option("--probes", type=click.IntRange(1), help="Random probes a sample, instead of the exact Fisher matrix.")
+@dataset_option(BENCHMARKS["nasbench201"].datasets, "imagenet16_120")
+@sample_option
+@seed_option
+@images_option
+@batch_option(BENCHMARKS["nasbench201"].batch, "Samples that a score is computed on; batch_input varies it.")
+@probes_option
 @click.option("--out", type=_FOLDER, help="Folder to create. Default: runs/ablation-<name>-<dataset>-<seed>, or <run>-<name>.")
-@click.option("--resume", "resume", type=_FOLDER, help="Run folder to take up; --sample may then ask for more.")
+@click.option("--resume", "resume", type=_FOLDER, help="Run folder to resume; --sample may then be larger.")
 @pool_options
 @judge_options
 @click.pass_context
@@ -208,16 +209,16 @@ def ablation(context: click.Context, /, name: str, run: Path | None, as_json: bo
     if name in ablations.FROM_RUN:
         if run is None:
             raise InputError(f"ablation {name}: expected the folder of a run of nasbench201 behind it; got none")
-        refuse_given(context, ("data", "dataset", "sample", "seed", "images", "batch", "probes", "resume"), f"with {name}")
+        reject_given(context, ("data", "dataset", "sample", "seed", "images", "batch", "probes", "resume"), f"with {name}")
         judged = {key: options[key] for key in ("out", "resamples", "top")}
         finish(*ablations.from_run(name, run, **judged), as_json)
         return
     if run is not None or data is None:
         raise InputError(f"ablation {name}: expected --data DIR and no run: it scores networks")
     if options["resume"] is not None:
-        refuse_given(context, ("dataset", "seed", "images", "batch", "probes", "out"))
+        reject_given(context, ("dataset", "seed", "images", "batch", "probes", "out"))
     if name == "batch_input":
-        refuse_given(context, ("batch",), "with batch_input, which varies it")
+        reject_given(context, ("batch",), "with batch_input, which varies it")
     finish(*ablations.bench(name, data, view=view(), pool=pool_of(options), **options), as_json)
 
 
@@ -239,7 +240,7 @@ def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **optio
     """Choose the product of ranks that beats VKDNW_agg most surely, on one half of the networks, and report it on the other.
 
     RUNS are judged runs of nasbench201, one a dataset, of the same networks, whose scores are read; nothing is scored. Every set
-    of components is tried. `uninas bench results` makes a page of the folder.
+    of components is tried.
 
     \b
     uninas bench choose runs/c10 runs/c100 runs/in16 --timm runs/timm --out runs/aggregate
@@ -284,20 +285,26 @@ def costs(run: Path) -> None:
 @command.command("results")
 @click.argument("runs", type=_FOLDER, nargs=-1, required=True)
 @click.option("--out", type=_FOLDER, default=Path("docs/results"), show_default=True, help="Folder of the pages.")
-def results(runs: tuple[Path, ...], out: Path) -> None:
-    """Write the results pages: our figures beside the papers', from the folders of finished RUNS.
+@click.pass_context
+def results(context: click.Context, runs: tuple[Path, ...], out: Path) -> None:
+    """Deprecated: write this repository's result pages; python -m benchmarks.results does, in a checkout.
 
     \b
     uninas bench results runs/c10 runs/c100 runs/in16 runs/timm runs/ablation-fim_size --out docs/results
     """
-    from search.bench.page import results_pages
+    import subprocess
 
-    for path in results_pages(runs, out):
-        click.echo(f"{path}")
+    root = Path(__file__).resolve().parents[2]
+    if not (root / "benchmarks" / "results" / "__main__.py").is_file():
+        raise InputError("uninas bench results: expected a checkout, which has benchmarks/results; got an installed package")
+    click.echo("warning: uninas bench results has moved; from a checkout, run python -m benchmarks.results", err=True)
+    paths = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
+    words = [sys.executable, "-m", "benchmarks.results", *map(str, runs), "--out", str(out)]
+    context.exit(subprocess.run(words, env={**os.environ, "PYTHONPATH": paths}, check=False).returncode)
 
 
-def refuse_given(context: click.Context, names: tuple[str, ...], where: str = "with --resume") -> None:
-    """Refuse options that have no effect: a resumed run keeps what it began with, or there is nothing that they decide."""
+def reject_given(context: click.Context, names: tuple[str, ...], where: str = "with --resume") -> None:
+    """Reject options that have no effect: a resumed run keeps what it began with, or there is nothing that they decide."""
     for name in names:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             flag = f"--{name.replace('_', '-')}"
@@ -307,8 +314,6 @@ def refuse_given(context: click.Context, names: tuple[str, ...], where: str = "w
 
 def pool_of(options: dict[str, Any]) -> Any:
     """Take the pool's options out of `options` and make its configuration."""
-    import os
-
     from search.config.schema import PoolConfig
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -43,9 +43,9 @@ def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
     Exit status, as of diff(1): 0 the networks are equal, 1 they differ, 2 trouble.
     """
     if out is not None and out.suffix.lower() != ".svg":
-        raise InputError(f"--out expects a file name that ends in .svg, came {str(out)!r}")
+        raise InputError(f"--out expects a file name that ends in .svg, got {str(out)!r}")
     if out is not None and as_json:
-        raise InputError("expected --out or --json, came both")
+        raise InputError("expected --out or --json, got both")
     from search.engine.lineage import lineage, space_of, start_of
     from uninas.diff import diff
     from uninas.source import load
@@ -54,7 +54,7 @@ def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
     if b is None:
         after = load(a)
         if not Path(a).is_dir():
-            raise InputError(f"expected two networks, or the folder of a search alone, came {a!r} alone")
+            raise InputError(f"expected two networks, or the folder of a search alone, got {a!r} alone")
         before, history = start_of(Path(a), after)
         names = (f"start of {a}", a)
     else:
@@ -107,7 +107,7 @@ def _place(edit: Edit) -> str:
 
     stage = f"stage {edit.stage + 1}"
     if edit.part != "block":
-        return f"{stage}, entry" if edit.part == "entry" else edit.part
+        return f"{stage}, transition" if edit.part == "entry" else edit.part
     if edit.kind in _OF_STAGES:
         return stage
     within = edit.kind in GRAPH_EDITS or edit.kind == "drop_subblock"

@@ -10,12 +10,12 @@ import click
 @click.option(
     "--spectra/--no-spectra",
     default=None,
-    help="Compute the Fisher spectra that are not stored yet. Default: for finished runs only.",
+    help="Whether to compute the Fisher spectra that are not stored with the run yet. By default only for finished runs.",
 )
 def command(run: str, spectra: bool | None) -> None:
-    """Make the HTML report of a run, also of one that is still going.
+    """Make the HTML report of a run, also of one that is not finished.
 
-    RUN is a run folder made by `uninas search`, or its URL. The page, RUN/report.html, needs nothing beside itself.
+    RUN is a run folder made by `uninas search`, or its URL. The page, RUN/report.html, is a single file that needs no other.
     """
     from search.journal.mirror import snapshot
     from search.report import write_report

@@ -1,4 +1,4 @@
-"""`uninas search`: run a search, or take one up again."""
+"""`uninas search`: run a search, or resume one."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ from uninas.errors import InputError
 
 @click.command("search")
 @click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=VALUE]...")
-@click.option("--out", help="Run folder to create, or a URL: s3://bucket/run. Default: runs/<name of config or cluster>-<seed>.")
-@click.option("--resume", "folder", help="Run folder, or URL, to take up; only evaluations=N may follow.")
+@click.option(
+    "--out",
+    help="The run folder to create, or a URL: s3://bucket/run. Default: runs/<name of the configuration or cluster>-<seed>.",
+)
+@click.option(
+    "--resume",
+    "folder",
+    help="The run folder, or its URL, to continue where its journal ends. Only evaluations=N may follow, for a longer search.",
+)
 def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None:
-    """Search the space as CONFIG.yaml says, and leave a network, its cost, its scores and a report.
+    """Search the space as CONFIG.yaml says, and write the best network with its cost, its scores and a report.
 
-    KEY=VALUE replaces a key of the configuration; dots lead into sections.
+    Networks are ranked by zero-cost (training-free) proxies. KEY=VALUE replaces a key of the configuration; dots lead into
+    sections.
 
     \b
     uninas search configs/search/demo.yaml
@@ -31,15 +39,16 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None
     space.sampler=grammar                                     random samples are networks drawn whole
     algorithm_options.crossover=0.3 algorithm_options.niche=2 children of two parents; survivors that differ
 
-    CONFIG.yaml may be a Ray cluster file with the search under metadata, such as configs/cluster/search.yaml.
+    CONFIG.yaml may be a Ray cluster file with the search under metadata, such as configs/cluster/search.yaml, or just the name of
+    a configuration that comes with the project: uninas search demo.
 
     The run folder holds config.yaml, journal.jsonl (every candidate), best.json, finalists/, run.json and report.html, and
-    front/ where there are several objectives. Ctrl-C stops in good order, and the run can be resumed; so can it after a crash. At
-    a URL it is mirrored every few seconds.
+    front/ where there are several objectives. Ctrl-C stops cleanly, and the run can be resumed, as it can after a crash. A run
+    at a URL is mirrored there every few seconds.
     """
     if folder is not None:
         if out is not None:
-            raise InputError("--out: expected no other folder beside --resume; a run stays where it is")
+            raise InputError("--out: expected no other folder with --resume; a run stays where it is")
         _resume(folder, words)
         return
     if not words:
@@ -48,40 +57,36 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None
 
 
 def _begin(source: str, overrides: tuple[str, ...], out: str | None) -> None:
-    from rich.console import Console
-
+    from search.api import default_view
     from search.config import loading
     from search.engine import driver
     from search.journal.mirror import run_folder
-    from search.monitor.progress import view_for
 
     settings = loading.load(source, overrides)
     name = loading.name(source)
-    place, view = out or f"runs/{name}-{settings.seed}", view_for(Console(stderr=True))
+    place, view = out or f"runs/{name}-{settings.seed}", default_view()
     with run_folder(place, fresh=True, note=view.note) as folder:
         _finish(folder, driver.begin(settings, folder, view=view, name=name, address=place), place)
 
 
 def _resume(place: str, words: tuple[str, ...]) -> None:
-    from rich.console import Console
-
+    from search.api import default_view
     from search.engine import driver
     from search.journal.mirror import run_folder
-    from search.monitor.progress import view_for
 
     overrides = {}
     for word in words:
         name, _, value = word.partition("=")
         if name != "evaluations" or not value.isdecimal():
-            raise InputError(f"--resume: expected at most evaluations=N (a whole number) behind it; got '{word}'")
+            raise InputError(f"--resume: expected at most evaluations=N (a whole number) after it; got '{word}'")
         overrides[name] = int(value)
-    view = view_for(Console(stderr=True))
+    view = default_view()
     with run_folder(place, fresh=False, note=view.note) as folder:
         _finish(folder, driver.resume(folder, overrides, view=view, address=place), place)
 
 
 def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
-    """Say what was found, then write the report: a report that cannot be written hides no result."""
+    """Print what was found, then write the report: a report that cannot be written hides no result."""
     from search.report import write_report
 
     best = run["best"]
@@ -89,9 +94,9 @@ def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
     mean = ", ".join(f"{name} {value:.5g}" for name, value in best["mean"].items())
     done = run["counts"]["search"]["done"]
     click.echo(f"best of {done} (candidate {best['index']}, {best['digest'][:12]}): {cost}")
-    click.echo(f"mean over {len(best['rescores'])} fresh seeds: {mean}")
+    click.echo(f"mean over {len(best['rescores'])} held-out seeds: {mean}")
     click.echo(f"{place.rstrip('/')}/best.json")
     if run.get("front"):
         click.echo(f"front of {len(run['front'])} networks ({', '.join(run['objectives'])}): {place.rstrip('/')}/front/")
-    click.echo("making the report: the Fisher spectra of the best network and the presets, pictures", err=True)
+    click.echo("making the report: Fisher spectra of the best network and of the presets, drawings", err=True)
     click.echo(f"{place.rstrip('/')}/{write_report(folder).name}")

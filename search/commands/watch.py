@@ -13,22 +13,22 @@ from uninas.commands.options import Number
 
 @click.command("watch")
 @click.argument("run")
-@click.option("--once", is_flag=True, help="Show how the run stands now, and end.")
-@click.option("--json", "as_json", is_flag=True, help="Print that as one JSON object and nothing else.")
+@click.option("--once", is_flag=True, help="Show the state of the run now, and exit.")
+@click.option("--json", "as_json", is_flag=True, help="Print the state of the run now as one JSON object and nothing else.")
 @click.option(
     "--every",
     "seconds",
     type=Number(0.1),
     default=1.0,
     show_default=True,
-    help="Seconds between two looks at the files.",
+    help="How many seconds to wait between two looks at the files; at a URL at least five.",
 )
 def command(run: str, once: bool, as_json: bool, seconds: float) -> None:
-    """Show a search while it runs: progress, rate, failures, refusals, the best so far, recent candidates, workers.
+    """Show a search while it runs: progress, rate, failures, rejected tries, the best so far, recent candidates, workers.
 
-    RUN is a run folder made by `uninas search`, or its URL. All that is shown comes from its files, so the search may run
+    RUN is a run folder made by `uninas search`, or its URL. Everything shown comes from its files, so the search may run
     in another process or on another machine that shares the folder; nothing is written there. A terminal shows a panel that
-    is redrawn, a log gets lines.
+    is redrawn; a log file gets lines.
 
     \b
     uninas watch runs/demo-0
@@ -76,7 +76,7 @@ def _follow_on_screen(follower: Any, seconds: float, console: Any) -> None:
 
 
 def _follow_in_lines(follower: Any, seconds: float) -> None:
-    """Write a line for each phase's begin and end and every ten seconds between, then all that there is to say."""
+    """Write a line at each phase's begin and end and every ten seconds between, then all details."""
     from search.monitor.progress import PlainView
 
     view = PlainView(click.echo)

@@ -3,8 +3,9 @@
 What is read: a YAML mapping of the keys in `search.config.schema`, or a Ray cluster file that carries that mapping under
 `metadata: {search: ...}`, so that one file both starts a cluster and says what to search on it.
 
-Every fault is an `InputError` of one line: what was expected, what came, where. Text such as ${oc.env:HOME} is refused
-and never resolved: a stored configuration must mean the same on every machine, and must hold no secret.
+Every fault is an `InputError` of one line: what was expected, what it got, where. OmegaConf checks the types; what it cannot do
+is added here: the nearest known key, numbers in every spelling, no silent conversion. Text such as ${oc.env:HOME} is rejected and
+never resolved: a stored configuration must mean the same on every machine, and must hold no secret.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import math
 import re
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +31,22 @@ from search.config.schema import SearchConfig
 from search.config.validation import check
 from search.ranking.objective import spelled
 from uninas.errors import InputError
+from uninas.runtime import configurations
 from uninas.spaces import SPACES
 
 
 def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
     """Read a configuration file, apply `key=value` overrides (dotted keys, YAML values), check it.
 
+    A word that names no file and has neither an ending nor a folder is the name of a configuration that comes with the project.
+
     Raises:
         InputError: the file is missing, empty, no mapping, or holds or gets a key or value that cannot be.
     """
+    path = located(path)
     source = str(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{source}: expected a search configuration (YAML); no such file") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -47,11 +54,24 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
     return parse(text, overrides, source=source)
 
 
+def located(path: str | Path) -> Path:
+    """Give the file that a word means: itself, or by name one that comes with the project.
+
+    Raises:
+        InputError: a word that is neither.
+    """
+    found = Path(path)
+    if found.suffix or len(found.parts) != 1 or found.exists():
+        return found
+    return configurations.find(str(path), ("search",))
+
+
 def name(path: str | Path) -> str:
     """Give the name of a configuration file that `load` has read: its cluster's in a cluster file, else the file's own."""
-    document = _mapping(Path(path).read_text(encoding="utf-8"), str(path))
+    path = located(path)
+    document = _mapping(path.read_text(encoding="utf-8"), str(path))
     cluster = document.get("cluster_name") if "metadata" in document else None
-    return cluster if isinstance(cluster, str) and re.fullmatch(r"[\w.-]+", cluster) else Path(path).stem
+    return cluster if isinstance(cluster, str) and re.fullmatch(r"[\w.-]+", cluster) else path.stem
 
 
 def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>") -> SearchConfig:
@@ -62,13 +82,7 @@ def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>") -
     for override in overrides:
         _apply(values, override)
         _spell_out(values, source)
-    plain = _conform(values, SearchConfig, "", source)
-    try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SearchConfig), plain))
-    except OmegaConfBaseException as error:
-        where = getattr(error, "full_key", None) or "?"
-        raise InputError(f"{source}: {where}: {str(error).splitlines()[0]}") from None
-    assert isinstance(config, SearchConfig)
+    config = _typed(_plain(values, SearchConfig, "", source), source)
     check(config, source)
     return config
 
@@ -130,7 +144,7 @@ def _spell_out(values: dict[Any, Any], source: str) -> None:
             )
         values["algorithm"], values["algorithm_file"] = algorithm.get("name", ""), algorithm["file"]
     if isinstance(values.get("objective"), dict):
-        _refuse_interpolation(values["objective"], "objective", source)
+        _plain(values["objective"], Any, "objective", source)  # no references
         try:
             values["objective"] = spelled(values["objective"])
         except InputError as error:
@@ -198,67 +212,56 @@ def _apply(values: dict[Any, Any], override: str) -> None:
 
 def _is_text(dotted: str, text: str) -> bool:
     """Whether an override's value is the text itself: 16:16:32 where text is expected is no number of base 60."""
-    hint: Any = SearchConfig
-    for name in dotted.strip().split("."):
-        options = [hint, *typing.get_args(hint)]
-        schema = next((option for option in options if dataclasses.is_dataclass(option)), None)
-        hint = None if schema is None else typing.get_type_hints(schema).get(name.strip())
     plain = text.strip()
     if plain.startswith("{") and dotted.strip() in ("algorithm", "objective"):
         return False
-    return hint in (str, str | None) and plain[:1] not in ("", '"', "'") and plain not in ("null", "~")
+    return _hint(dotted) is str and plain[:1] not in ("", '"', "'") and plain not in ("null", "~")
 
 
-def _conform(values: Mapping[Any, Any], schema: Any, prefix: str, source: str) -> dict[str, Any]:
-    """Check names and types of one level against its dataclass; give plain values of exactly the declared types."""
-    hints = typing.get_type_hints(schema)
-    result: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in hints:
-            raise InputError(f"{source}: {_unknown(prefix, name, hints)}")
-        result[name] = _value(value, hints[name], f"{prefix}{name}", source)
-    return result
+def _hint(where: str) -> Any:
+    """Give the type of a key, dotted and with [places] in lists, as the schema declares it, None apart; `Any` for no key."""
+    hint: Any = SearchConfig
+    for name in re.findall(r"[^.\[\]\s]+", where):
+        if dataclasses.is_dataclass(hint):
+            hint = typing.get_type_hints(hint).get(name, Any)
+        else:
+            hint = (typing.get_args(hint) or (Any,))[-1]  # of the items
+        if isinstance(hint, types.UnionType):
+            hint = typing.get_args(hint)[0]
+    return hint
+
+
+def _plain(value: Any, hint: Any, where: str, source: str) -> Any:
+    """Check names, and write numbers and sizes in one way, whichever way they were given; OmegaConf checks the types of the rest.
+
+    Here is rejected what it would convert without a word, such as 5 to "5" and 1 to true.
+    """
+    section = dataclasses.is_dataclass(hint)
+    if section and not isinstance(value, dict):
+        raise _mistyped(value, where, source)
+    if isinstance(value, dict):
+        names = typing.get_type_hints(hint) if section else [name for name in value if isinstance(name, str)]
+        unknown = next((name for name in value if name not in names), None)
+        prefix = f"{where}." if where else ""
+        if unknown is not None:
+            raise InputError(f"{source}: {_unknown(prefix, unknown, names)}") if section else _mistyped(value, where, source)
+        return {name: _plain(item, _hint(f"{prefix}{name}"), f"{prefix}{name}", source) for name, item in value.items()}
+    if where == "size":
+        value = _size(value)
+    if isinstance(value, list):
+        return [_plain(item, _hint(f"{where}[{place}]"), f"{where}[{place}]", source) for place, item in enumerate(value)]
+    if isinstance(value, str) and "${" in value:
+        raise InputError(f"{source}: {where}: expected a plain value; got '{value}', and references are never resolved here")
+    value = _number(value, hint)
+    strict = hint in (str, bool) and value is not None and type(value) is not hint
+    if strict or (isinstance(value, float) and not math.isfinite(value)):
+        raise _mistyped(value, where, source)
+    return value
 
 
 def _unknown(prefix: str, name: Any, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(name), list(known), 1, cutoff=0.0)
     return f"unknown key '{prefix}{name}'; nearest known key is '{prefix}{near[0]}'"
-
-
-def _value(value: Any, hint: Any, where: str, source: str) -> Any:
-    _refuse_interpolation(value, where, source)
-    if where == "size":
-        value = _size(value)
-    options = [option for option in typing.get_args(hint) if option is not type(None)]
-    if isinstance(hint, types.UnionType):
-        if value is None:
-            return None
-        hint = options[0]
-    if dataclasses.is_dataclass(hint):
-        if not isinstance(value, Mapping):
-            raise InputError(f"{source}: {where}: expected a mapping; got {_describe(value)}")
-        return _conform(value, hint, f"{where}.", source)
-    if hint is int:
-        return _integer(value, where, source)
-    if hint is float:
-        return _number(value, where, source)
-    if hint == list[str]:
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise InputError(f"{source}: {where}: expected a list of names; got {_describe(value)}")
-        return value
-    if hint == dict[str, float]:
-        if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
-            raise InputError(f"{source}: {where}: expected a mapping of names to numbers; got {_describe(value)}")
-        return {name: _number(number, f"{where}.{name}", source) for name, number in value.items()}
-    if hint == list[int]:
-        if not isinstance(value, list):
-            raise InputError(f"{source}: {where}: expected a list of whole numbers; got {_describe(value)}")
-        return [_integer(item, f"{where}[{place}]", source) for place, item in enumerate(value)]
-    expected = {str: "text", bool: "true or false"}.get(hint, "a mapping")
-    if not isinstance(value, hint if isinstance(hint, type) else dict):
-        hint_of_quotes = ": put it in quotes" if hint is str and isinstance(value, int | float) else ""
-        raise InputError(f"{source}: {where}: expected {expected}; got {_describe(value)}{hint_of_quotes}")
-    return value
 
 
 def _size(value: Any) -> Any:
@@ -268,33 +271,47 @@ def _size(value: Any) -> Any:
     return [value, value] if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _integer(value: Any, where: str, source: str) -> int:
-    number = _number(value, where, source, "a whole number")
-    if number != int(number):
-        raise InputError(f"{source}: {where}: expected a whole number; got {_describe(value)}")
-    return value if isinstance(value, int) else int(number)
+def _number(value: Any, hint: Any) -> Any:
+    """Read text as a number where one is expected: YAML 1.1 takes 5.0e6 and 1e6, without a sign in the exponent, for text.
+
+    A whole number may be written with a point. What is no number is left for the type check.
+    """
+    if hint in (int, float) and isinstance(value, str):
+        with suppress(ValueError):
+            value = float(value)
+    return int(value) if hint is int and isinstance(value, float) and value.is_integer() else value
 
 
-def _number(value: Any, where: str, source: str, expected: str = "a number") -> float:
-    number: float | None = None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        number = value
-    elif isinstance(value, str):  # YAML 1.1 reads 5.0e6 and 1e6, without a sign in the exponent, as text
-        try:
-            number = float(value)
-        except ValueError:
-            number = None
-    if number is None or not abs(number) < float("inf"):
-        raise InputError(f"{source}: {where}: expected {expected}; got {_describe(value)}")
-    return number
+def _typed(plain: Any, source: str) -> SearchConfig:
+    """Let OmegaConf check every value against the types of the schema."""
+    try:
+        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SearchConfig), plain))
+    except OmegaConfBaseException as error:
+        where = str(getattr(error, "full_key", None) or "?")
+        value = plain
+        for name in re.findall(r"[^.\[\]]+", where):
+            value = value[int(name)] if isinstance(value, list) else {str(key): item for key, item in value.items()}.get(name)
+        raise _mistyped(value, where, source) from None
+    assert isinstance(config, SearchConfig)
+    return config
 
 
-def _refuse_interpolation(value: Any, where: str, source: str) -> None:
-    if isinstance(value, str) and "${" in value:
-        raise InputError(f"{source}: {where}: expected a plain value; got '{value}', and references are never resolved here")
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for item in inner:
-        _refuse_interpolation(item, where, source)
+_EXPECTED = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    list[int]: "a list of whole numbers",
+    list[str]: "a list of names",
+    dict[str, float]: "a mapping of names to numbers",
+    Any: "a finite number or text",
+}
+
+
+def _mistyped(value: Any, where: str, source: str) -> InputError:
+    hint = _hint(where)
+    quotes = ": put it in quotes" if hint is str and isinstance(value, int | float) else ""
+    return InputError(f"{source}: {where}: expected {_EXPECTED.get(hint, 'a mapping')}; got {_describe(value)}{quotes}")
 
 
 def _describe(value: Any) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from search.algorithms import ALGORITHMS
 from search.config.schema import LatencyConfig, SearchConfig, SpaceConfig
@@ -110,14 +110,14 @@ def check(config: SearchConfig, source: str) -> None:
         refuse("pool", "kind ray beside workers, gpus_per_worker or address", "kind serial, which has one worker: this process")
     if config.finalists.count > config.evaluations:
         refuse("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
-    _check_edits(config, source)
+    _check_edits(config.space, config.algorithm_options.get("crossover"), source)
     if config.algorithm_file is None:
         check_algorithm(config, source)
 
 
 def check_algorithm(config: SearchConfig, source: str) -> None:
     """Raise `InputError` for options and objectives that the algorithm does not know; one from a file has been registered."""
-    _check_options(config, source)
+    _check_options(config.algorithm, config.algorithm_options, source)
     _check_objectives(config, source)
 
 
@@ -142,15 +142,15 @@ def _check_space(
         refuse("space.start", "it beside name or file, whose genotypes it is one of", f"it beside {given[0]}")
 
 
-def _check_edits(config: SearchConfig, source: str) -> None:
+def _check_edits(space: SpaceConfig, crossover: object, source: str) -> None:
     where = "space.vocabulary"
     try:
-        edits.vocabulary(config.space.vocabulary)
+        edits.vocabulary(space.vocabulary)
         where = "space.prior"
-        prior = edits.prior_of(config.space.prior)
+        prior = edits.prior_of(space.prior)
     except InputError as error:
         raise InputError(f"{source}: {where}: {error}") from None
-    if config.algorithm_options.get("crossover") and not any(prior[kind] for kind in edits.CROSSOVERS):
+    if crossover and not any(prior[kind] for kind in edits.CROSSOVERS):
         raise InputError(
             f"{source}: space.prior: expected a weight above 0 for {' or '.join(edits.CROSSOVERS)} beside "
             "algorithm_options.crossover; got 0 for both"
@@ -180,12 +180,12 @@ def _check_objectives(config: SearchConfig, source: str) -> None:
         )
 
 
-def _check_options(config: SearchConfig, source: str) -> None:
-    options = ALGORITHMS[config.algorithm].options
-    for name, value in config.algorithm_options.items():
+def _check_options(algorithm: str, given: Mapping[str, Any], source: str) -> None:
+    options = ALGORITHMS[algorithm].options
+    for name, value in given.items():
         where = f"algorithm_options.{name}"
         if name not in options:
-            raise InputError(f"{source}: {where}: {config.algorithm} knows {', '.join(options) or 'no options'}; got '{name}'")
+            raise InputError(f"{source}: {where}: {algorithm} knows {', '.join(options) or 'no options'}; got '{name}'")
         number, default = isinstance(value, int | float) and not isinstance(value, bool), options[name]
         if isinstance(default, float):
             if not number or not 0 <= value <= 1:

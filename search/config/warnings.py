@@ -1,9 +1,8 @@
-"""What a configuration says that will not do what its user may think: warnings, told when a run begins. It runs all the same."""
+"""Warnings about settings that may not do what their user expects. They are shown when a run begins; it runs anyway."""
 
 from __future__ import annotations
 
-from search.algorithms import ALGORITHMS
-from search.config import latency
+from search.algorithms import described
 from search.config.schema import ProxyConfig, SearchConfig, SpaceConfig
 from search.config.score_options import SPECTRAL
 from search.ranking.objective import SPECTRA, find
@@ -14,18 +13,22 @@ MANY_WORKERS = 32  # fewer seldom meet a straggler
 _SAMPLES = ("random", "aging_evolution")  # algorithms that draw samples of the space, all of them or the first
 
 
-def warnings(config: SearchConfig) -> list[str]:
-    """Every warning, a line each."""
-    window = config.window or ALGORITHMS[config.algorithm].window
+def warnings(config: SearchConfig, *, timed: bool) -> list[str]:
+    """Give every warning, one line each; `timed`: whether latency is measured."""
+    algorithm = described(config.algorithm)
+    window = config.window or algorithm.window
     found = window_warnings(config.pool.workers, window, config.order, config.evaluations, learns=config.algorithm != "random")
-    population = {**ALGORITHMS[config.algorithm].options, **config.algorithm_options}.get("population", 0)
+    population = {**algorithm.options, **config.algorithm_options}.get("population", 0)
     if population >= config.evaluations:
         found.append(f"warning: a population of {population} holds all {config.evaluations} candidates: nothing is ever selected")
-    return [*found, *(f"warning: {said}" for said in _without_effect(config)), *latency.warnings(config)]
+    found += [f"warning: {said}" for said in _without_effect(config)]
+    if timed and 0 < config.pool.gpus_per_worker < 1:
+        found.append("warning: workers share a GPU: a latency measured beside a busy neighbour is longer")
+    return found
 
 
 def _without_effect(config: SearchConfig) -> list[str]:
-    """Keys that were given and that nothing reads."""
+    """Name keys that were given and that nothing reads."""
     space, found = config.space, []
     if config.algorithm not in _SAMPLES and not config.baseline:
         given = [f"space.{name}" for name in ("sampler", "random_edits") if getattr(space, name) != getattr(SpaceConfig(), name)]

@@ -1,4 +1,4 @@
-"""What a search tells Ray's metrics, for Prometheus and a dashboard to read.
+"""What a search reports to Ray's metrics, for Prometheus and a dashboard to read.
 
 Ray puts `ray_` before each name, `_total` behind a counter's, and labels of its own beside ours; a driver that resumes a run is
 another series with the same `run`, so queries sum. Labels never name a candidate: there would be a series for each.
@@ -8,14 +8,15 @@ another series with the same `run`, so queries sum. Labels never name a candidat
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, final
+from collections.abc import Callable
+from typing import final
 
 import ray
 import ray.util.client
 from ray.util.metrics import Counter, Gauge, Histogram
 
-from search.monitor.observer import NOBODY, Observer, cause
+from search.journal.records import Candidate, Rescore
+from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State
 
 _OF_PHASE = ("run", "phase")
@@ -36,7 +37,7 @@ HISTOGRAMS = {
 GAUGES = {
     "uninas_candidates": ("Candidates of the phase in the journal, those of earlier sessions included", ()),
     "uninas_candidates_wanted": ("Candidates that complete the phase", ()),
-    "uninas_candidates_per_second": ("Candidates a second since the phase began in this session", ()),
+    "uninas_candidates_per_second": ("Candidates per second since the phase began in this session", ()),
     "uninas_in_flight": ("Candidates asked for and not journalled yet", ()),
     "uninas_workers": ("Workers that the pool has", ()),
     "uninas_best_score": ("Raw scores of the best candidate so far, by the objective", ("score",)),
@@ -49,11 +50,11 @@ _GAUGE_SECONDS = 1.0  # between two settings of the gauges; one that is not set 
 
 
 def observe(run: str, note: Callable[[str], None]) -> Observer:
-    """Make the observer of a run for this process's Ray; nobody where it is not connected as one that has metrics.
+    """Make the observer of a run for this process's Ray; `NOBODY` where it is not connected as one that has metrics.
 
     Args:
         run: name of the run, the label of all its series.
-        note: told once if Ray refuses to take metrics.
+        note: called once if Ray rejects metrics.
     """
     remote: bool = ray.util.client.ray.is_connected()  # type: ignore[no-untyped-call]
     return NOBODY if remote or not ray.is_initialized() else RayMetrics(run, note)
@@ -61,11 +62,11 @@ def observe(run: str, note: Callable[[str], None]) -> Observer:
 
 @final
 class RayMetrics:
-    """An observer. Nothing that Ray does to it reaches the search: after a first error it says so and is silent.
+    """An observer. No error of Ray's reaches the search: the first one is reported, and then no more metrics are sent.
 
     Args:
         run: name of the run.
-        note: told of that error.
+        note: called with that error.
         clock: monotonic seconds.
     """
 
@@ -81,7 +82,7 @@ class RayMetrics:
         self._last = float("-inf")
         self._broken = False
 
-    def recorded(self, record: Mapping[str, Any]) -> None:
+    def recorded(self, record: Candidate | Rescore) -> None:
         """Count a journal record."""
         self._guarded(lambda: self._count(record))
 
@@ -113,21 +114,21 @@ class RayMetrics:
         for name, (text, labels) in COUNTERS.items():
             self._counters[name] = Counter(name, text, (*_OF_PHASE, *labels))
 
-    def _count(self, record: Mapping[str, Any]) -> None:
-        phase = record.get("phase", "finalists")
-        why = cause(record["reason"]) if record["status"] == "failed" else "none"
-        self._add("uninas_evaluations", 1, phase, status=record["status"], cause=why)
-        self._add("uninas_duplicates", record.get("duplicates", 0), phase)
-        self._add("uninas_repeats", record["attempts"] - 1, phase)
-        for reason, count in record.get("rejected", {}).items():
+    def _count(self, record: Candidate | Rescore) -> None:
+        phase = record.phase
+        cause = record.cause.label if record.status == "failed" and record.cause is not None else "none"
+        self._add("uninas_evaluations", 1, phase, status=record.status, cause=cause)
+        self._add("uninas_duplicates", record.duplicates, phase)
+        self._add("uninas_repeats", record.attempts - 1, phase)
+        for reason, count in record.rejected.items():
             self._add("uninas_rejections", count, phase, reason=self._known(reason))
-        for stage, spent in record["seconds"].items():
+        for stage, spent in record.seconds.items():
             if stage in self._histograms:
                 self._histograms[stage].observe(spent, {"run": self._run, "phase": phase})
-        self._peak = max(self._peak, record.get("peak_bytes", 0))
+        self._peak = max(self._peak, record.peak_bytes or 0)
 
     def _add(self, name: str, count: int, phase: str, **labels: str) -> None:
-        if count > 0:  # Ray refuses to add nothing
+        if count > 0:  # Ray rejects adding nothing
             self._counters[name].inc(count, {"run": self._run, "phase": phase, **labels})
 
     def _known(self, reason: str) -> str:

@@ -25,7 +25,7 @@ from typing import Any, final
 from search.config.schema import PoolConfig
 from search.distributed.ray_cluster import RayCluster, first_line
 from search.workers import own_proxies
-from search.workers.job import Outcome, Work
+from search.workers.job import Cause, Outcome, Work
 from search.workers.own_proxies import OwnFile
 from search.workers.pool import EVALUATOR, Done, deadline_outcome
 from uninas.errors import InputError
@@ -69,7 +69,7 @@ class _Scorer:
         try:
             outcome: Outcome = self._module.evaluate(self._module.Job.from_dict(job), self._device)
         except Exception as error:  # of the evaluator itself: a failure is a result, and no other job's
-            return Outcome({}, f"{type(error).__name__}: {first_line(error)}")
+            return Outcome.failed(f"{type(error).__name__}: {first_line(error)}", Cause.ERROR)
         return outcome
 
 
@@ -290,7 +290,7 @@ class RayPool:
             self._compare(worker, environment)
             return []
         self._note_seconds((time.monotonic() - worker.since) / len(tickets))
-        outcomes = [self._in_time(Outcome(**data)) for data in result]
+        outcomes = [self._in_time(Outcome.from_dict(data)) for data in result]
         return [self._done(ticket, outcome, worker.name) for ticket, outcome in zip(tickets, outcomes, strict=True)]
 
     def _in_time(self, outcome: Outcome) -> Outcome:
@@ -351,7 +351,7 @@ class RayPool:
             work.deaths_alone += 1
             if work.deaths_alone == DEATHS_ALONE:
                 reason = f"quarantined: killed {DEATHS_ALONE} fresh workers while running alone"
-                return self._done(ticket, Outcome({}, reason), worker.name)
+                return self._done(ticket, Outcome.failed(reason, Cause.QUARANTINED), worker.name)
             return None
         work.deaths += 1
         if work.deaths < DEATHS_TOGETHER:

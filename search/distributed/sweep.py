@@ -12,8 +12,6 @@ Nothing of Tune is kept: every search is resumed from its own journal, and one t
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import os
 import re
@@ -30,7 +28,7 @@ from ray import tune
 from search.config import loading as configuration
 from uninas.errors import InputError
 from uninas.runtime import ray_local
-from uninas.runtime.files import read_run_json, write_json, write_text
+from uninas.runtime.files import read_run_json, write_csv, write_json
 
 __all__ = ["Plan", "begin", "expand", "read", "rows", "run", "write_results"]
 
@@ -67,7 +65,7 @@ def expand(config: str, words: Sequence[str], seeds: Iterable[int]) -> Plan:
         assert settled.pool.kind == "serial"
         label = "-".join(re.sub(r"[^\w.]+", "", overrides[place].rpartition(".")[2]) for place in varied)
         searches[f"{number:03}-{label}"] = [*overrides, pool]
-    return Plan(str(Path(config).absolute()), searches)
+    return Plan(str(configuration.located(config).absolute()), searches)
 
 
 def begin(folder: Path, plan: Plan) -> None:
@@ -213,10 +211,5 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 def write_results(folder: Path) -> list[dict[str, Any]]:
     """Write results.csv; gives its rows."""
     found = rows(folder)
-    stream = io.StringIO()
-    columns = list(dict.fromkeys(name for row in found for name in row))
-    table = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
-    table.writeheader()
-    table.writerows(found)
-    write_text(folder / "results.csv", stream.getvalue())
+    write_csv(folder / "results.csv", found)
     return found

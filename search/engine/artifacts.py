@@ -1,38 +1,18 @@
-"""What a run leaves beside its journal: config.yaml, run.json, best.json, finalists/."""
+"""The results of a search as files: best.json, finalists/, front/."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
-import platform
-import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 from search.algorithms.candidate import Candidate, Space
-from search.config import loading as configuration
-from search.config.schema import SearchConfig
 from search.engine.finalists import Finalist
 from search.engine.pareto_front import Member
 from search.engine.phase import Entry
-from search.monitor.progress import View
 from search.ranking.objective import LATENCY, Objective
 from uninas.errors import InputError
-from uninas.runtime.files import write_json, write_text
-
-_DECISIVE = ("torch", "device", "precision")  # two scores are comparable only where these are equal
-
-
-def write_config(folder: Path, config: SearchConfig) -> None:
-    """Write the whole configuration, defaults included."""
-    write_text(folder / "config.yaml", configuration.to_yaml(config))
-
-
-def write_run(folder: Path, data: Mapping[str, Any]) -> None:
-    """Write run.json."""
-    write_json(folder / "run.json", data)
+from uninas.runtime.files import write_text
 
 
 def finalist_rows(finalists: Sequence[Finalist], candidates: Mapping[str, Candidate]) -> list[dict[str, Any]]:
@@ -101,7 +81,7 @@ def write_front(
 ) -> list[dict[str, Any]]:
     """Write architecture files of the front's members that are among `candidates`; give all members as run.json has them.
 
-    front/ stands beside finalists/: the finalists are few, rescored on fresh seeds and best first, the front is the whole
+    front/ stands beside finalists/: the finalists are few, rescored on held-out seeds, best first; the front is the whole
     trade-off as the search saw it, best score first. A member without a file can be made again from the journal.
     """
     (folder / "front").mkdir(exist_ok=True)
@@ -111,10 +91,14 @@ def write_front(
         entry, candidate = member.entry, candidates.get(member.entry.digest)
         file = None if candidate is None else f"front/{number:0{digits}}.json"
         row = {
-            "digest": entry.digest, "index": entry.index, "place": member.place, "value": member.value,
+            "digest": entry.digest,
+            "index": entry.index,
+            "place": member.place,
+            "value": member.value,
             "costs": {name: entry.costs[name] for name in objectives if name in entry.costs},
-            **({"device": entry.device} if LATENCY in entry.costs else {}), "scores": dict(entry.scores),
-        }  # fmt: skip
+            **({"device": entry.device} if LATENCY in entry.costs else {}),
+            "scores": dict(entry.scores),
+        }
         if candidate is not None and file is not None:
             write_text(folder / file, space.document(candidate, {"objectives": list(objectives), **row}))
             written.add(folder / file)
@@ -122,56 +106,3 @@ def write_front(
     for stale in set((folder / "front").glob("[0-9]*.json")) - written:  # of before an extension
         stale.unlink()
     return rows
-
-
-@final
-class Sessions:
-    """The sessions of a run: one row each time a driver scored for it."""
-
-    def __init__(self, folder: Path, view: View) -> None:
-        self._view = view
-        self._began: float | None = None
-        self._data = _previous(folder)
-        self.rows: list[dict[str, Any]] = list(self._data.get("sessions", []))
-
-    def name(self, given: str | None) -> str:
-        """Give the run's name: the one given now, or the one it began with."""
-        return given or str(self._data.get("name", "search"))
-
-    def begin(self, environment: Mapping[str, str]) -> None:
-        """Note what this session runs on; warn where scores are not comparable with those before."""
-        before = self.rows[-1]["environment"] if self.rows else environment
-        for name in _DECISIVE:
-            if before.get(name) != environment.get(name):
-                self._view.note(
-                    f"warning: {name} is '{environment.get(name)}' now and was '{before.get(name)}': scores may differ"
-                )
-        self._began = time.monotonic()
-        self.rows.append(
-            {
-                "started": datetime.now(UTC).isoformat(timespec="seconds"),
-                "wall_seconds": 0.0,
-                "environment": {**environment, "platform": platform.machine(), "uninas": _version()},
-            }
-        )
-
-    def note_time(self) -> None:
-        """Bring the running session's wall time up to date."""
-        if self._began is not None:
-            self.rows[-1]["wall_seconds"] = round(time.monotonic() - self._began, 3)
-
-
-def _previous(folder: Path) -> dict[str, Any]:
-    """Read the run.json of earlier sessions; it only describes, so a missing or harmed one means: nothing known."""
-    try:
-        data = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) and isinstance(data.get("sessions", []), list) else {}
-
-
-def _version() -> str:
-    try:
-        return importlib.metadata.version("uninas-ray")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

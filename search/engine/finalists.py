@@ -1,7 +1,7 @@
-"""The end of a search: the best candidates, scored again on seeds that the search never saw, and ranked anew.
+"""The end of a search: the best candidates, scored again on held-out seeds, which the search never saw, and ranked anew.
 
-Whoever is best of a thousand noisy scores is partly lucky. So each finalist's raw scores are averaged over fresh seeds
-only, the average takes the finalist's place in the final population, and the ranks of that population decide.
+The best of a thousand noisy scores is partly luck. So each finalist's raw scores are averaged over the held-out seeds only, the
+average replaces the finalist's scores in the final population, and the ranks of that population decide.
 """
 
 from __future__ import annotations
@@ -9,25 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from search.algorithms import derive
 from search.algorithms.candidate import Candidate, Space
 from search.engine.phase import Entry
-from search.journal.journal import read
+from search.journal.journal import records
+from search.journal.records import KINDS, Rescore
+from search.journal.records import Candidate as Record
 from search.ranking.objective import Objective, Scores
-
-
-@dataclass(frozen=True)
-class Rescore:
-    """One finalist's raw scores on one fresh seed, as journalled; failed proxies are left out."""
-
-    digest: str
-    repeat: int
-    seed: int
-    scores: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -38,8 +29,8 @@ class Finalist:
         entry: the candidate and its raw scores in the search.
         place: 1 for the best of the final population.
         value: the objective's value within the final population.
-        mean: raw scores averaged over the fresh seeds; a proxy that failed on any seed has none.
-        spread: sample standard deviation over the fresh seeds, where there are two or more.
+        mean: raw scores averaged over the held-out seeds; a proxy that failed on any seed has none.
+        spread: sample standard deviation over the held-out seeds, where there are two or more.
         rescores: each seed's scores.
     """
 
@@ -51,7 +42,7 @@ class Finalist:
     rescores: Sequence[Rescore]
 
 
-def fresh_seeds(seed: int, count: int) -> list[int]:
+def held_out_seeds(seed: int, count: int) -> list[int]:
     """Derive the seeds of the rescoring from the run's seed."""
     return [derive(seed, "rescore", repeat) for repeat in range(count)]
 
@@ -105,25 +96,28 @@ def rebuild(journal: Path, space: Space, digests: Iterable[str], phase: str = "s
 
     Raises:
         ValueError: the edits no longer give the digests they gave then.
+        KeyError: a parent is not in the journal.
     """
     made = {start.digest: start for start in space.starts()}
-    parents = {record["digest"]: record["parent"] for record in _candidates(journal, phase)}
-    needed: set[str] = set()
-    for digest in digests:
+    parents: dict[str | None, str | None] = {record.digest: record.parent for record in _candidates(journal, phase)}
+    needed: set[str | None] = set()
+    for wanted in digests:
+        digest: str | None = wanted
         while digest not in made and digest not in needed:
             needed.add(digest)
             digest = parents[digest]
-    records = {record["digest"]: record for record in _candidates(journal, phase) if record["digest"] in needed}
-    for digest in sorted(needed, key=lambda digest: records[digest]["index"]):  # a parent was asked before its child
-        record = records[digest]
-        candidate = space.replay(made[record["parent"]], record["edit"])
-        if candidate.digest != digest:
+    lines = {record.digest: record for record in _candidates(journal, phase) if record.digest in needed}
+    for record in sorted(lines.values(), key=lambda record: record.index):  # a parent was asked before its child
+        if record.parent is None or record.edit is None:
+            raise KeyError(record.digest)  # a start, and none of this space's
+        candidate = space.replay(made[record.parent], record.edit)
+        if candidate.digest != record.digest:
             raise ValueError(
-                f"{journal}: candidate {record['index']}: expected {digest[:12]} from its edit; got {candidate.digest[:12]}"
+                f"{journal}: candidate {record.index}: expected {record.digest[:12]} from its edit; got {candidate.digest[:12]}"
             )
-        made[digest] = candidate
+        made[record.digest] = candidate
     return {digest: made[digest] for digest in digests}
 
 
-def _candidates(journal: Path, phase: str) -> Iterable[dict[str, Any]]:
-    return (record for record in read(journal) if record["kind"] == "candidate" and record["phase"] == phase)
+def _candidates(journal: Path, phase: str) -> Iterable[Record]:
+    return (record for record in records(journal, KINDS) if isinstance(record, Record) and record.phase == phase)

@@ -11,11 +11,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from search.config.latency import timing_of
-from search.config.schema import SearchConfig
 from search.engine.phase import Entry
 from search.ranking.objective import LATENCY
-from search.workers.job import Outcome, too_slow
+from search.workers.job import Outcome, Timing, too_slow
 
 
 def reusable(entries: Iterable[Entry], scores: int, limit_ms: float | None) -> dict[str, Outcome]:
@@ -30,12 +28,13 @@ def reusable(entries: Iterable[Entry], scores: int, limit_ms: float | None) -> d
     return known
 
 
-def described(config: SearchConfig, entries: Iterable[Entry]) -> dict[str, Any]:
+def described(timing: Timing | None, entries: Iterable[Entry]) -> dict[str, Any]:
     """Give run.json's `latency`: how it was measured, and how many candidates on which device model; nothing without it."""
-    if timing_of(config) is None:
+    if timing is None:
         return {}
+    how = {name: value for name, value in dataclasses.asdict(timing).items() if name != "limit_ms"}
     devices = Counter(entry.device for entry in entries if entry.device is not None)
-    return {"latency": {**dataclasses.asdict(config.latency), "devices": dict(sorted(devices.items()))}}
+    return {"latency": {**how, "devices": dict(sorted(devices.items()))}}
 
 
 def mixed(entries: Iterable[Entry]) -> list[str]:

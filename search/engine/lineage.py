@@ -1,16 +1,14 @@
-"""Where a network of a run came from: what in the run's journal leads from its start to it.
-
-The journal is read as the file that it is (docs/guides/search.md): a line a candidate, with its parent's digest and the edit.
-"""
+"""Where a network of a run came from: what in the run's journal leads from its start to it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.journal.journal import JournalError, records
+from search.journal.records import KINDS, Candidate
 from uninas.canonical import canonicalise
 from uninas.edits import Edit, Limits, Rejection, apply
 from uninas.errors import InputError
@@ -31,7 +29,7 @@ class Lineage:
         start: digest of the network that it began with.
         edits: of the universal graph space.
         sample: the network that it began with, where that was drawn whole and the journal carries it.
-        genotypes: of a space of choices, from the first that is not the start to the network's own.
+        genotypes: of a categorical space, from the first that is not the start to the network's own.
     """
 
     start: str
@@ -40,19 +38,23 @@ class Lineage:
     genotypes: tuple[Genotype, ...] = ()
 
     def as_list(self) -> list[dict[str, Any]]:
-        """The steps as JSON data."""
+        """Give the steps as JSON-able data."""
         return [edit.as_dict() for edit in self.edits] + [{"genotype": genotype} for genotype in self.genotypes]
 
 
 def lineage(run: Path, digest: str) -> Lineage | None:
-    """Where the network of that digest came from; None where the folder has no journal, or the journal no such network.
+    """Find where the network of that digest came from; None where the folder has no journal, or the journal no such network.
 
-    Raises InputError for a line that is no record.
+    Raises:
+        InputError: a line is no record.
     """
     path = run / "journal.jsonl"
     if not path.is_file():
         return None
-    made = _candidates(path)
+    made: dict[str, tuple[str | None, Mapping[str, Any] | None]] = {}
+    for record in records(path, KINDS):
+        if isinstance(record, Candidate):
+            made.setdefault(record.digest, (record.parent, record.edit))
     if digest not in made:
         return None
     edits: list[Edit] = []
@@ -63,6 +65,8 @@ def lineage(run: Path, digest: str) -> Lineage | None:
         parent, edit = made[digest]
         if parent is None:
             break
+        if edit is None:
+            raise JournalError(f"{path}, candidate {digest[:12]}: expected the edit that made it of its parent; there is none")
         if "genotype" in edit:
             genotypes.insert(0, edit["genotype"])
         else:
@@ -75,32 +79,14 @@ def lineage(run: Path, digest: str) -> Lineage | None:
     return Lineage(digest, tuple(edits), None, tuple(genotypes))
 
 
-def _candidates(path: Path) -> dict[str, tuple[str | None, dict[str, Any]]]:
-    """(parent, edit) of every candidate of a journal, by digest."""
-    made: dict[str, tuple[str | None, dict[str, Any]]] = {}
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.endswith("\n"):
-                break  # being written
-            try:
-                record = json.loads(line)
-                if record["kind"] == "candidate":
-                    parent, edit = record["parent"], record["edit"]
-                    if parent is not None and not isinstance(edit, dict):
-                        raise TypeError
-                    made.setdefault(record["digest"], (parent, edit))
-            except (ValueError, TypeError, KeyError):
-                raise InputError(f"{path}, line {number}: expected a record of a search, came {line[:40].strip()!r}") from None
-    return made
-
-
 def start_of(run: Path, end: Architecture) -> tuple[Architecture, Lineage]:
-    """The network that a run began with, and how it led to `end`, a network of that run.
+    """Find the network that a run began with, and how it led to `end`, a network of that run.
 
     The folder says which: a sample that its journal carries, start.json, or the preset or published space of config.yaml. It is
     checked: the journal's edits must lead from it to `end`.
 
-    Raises InputError where the folder does not say, or the edits lead elsewhere.
+    Raises:
+        InputError: the folder does not say, or the edits lead elsewhere.
     """
     found = lineage(run, end.digest)
     if found is None:
@@ -113,21 +99,19 @@ def start_of(run: Path, end: Architecture) -> tuple[Architecture, Lineage]:
             raise InputError(f"{run}: expected the journal's edits to apply to its start; {edit.kind}: {child.detail}")
         reached = child
     if start.digest != found.start:
-        raise InputError(f"{run}: expected a start of digest {found.start[:12]}, as in its journal, came {start.digest[:12]}")
+        raise InputError(f"{run}: expected a start of digest {found.start[:12]}, as in its journal; got {start.digest[:12]}")
     if not found.genotypes and reached.digest != end.digest:
-        raise InputError(
-            f"{run}: expected the journal's edits to lead to {end.digest[:12]}, its best; they gave {reached.digest[:12]}"
-        )
+        raise InputError(f"{run}: expected the journal's edits to lead to {end.digest[:12]}, its best; got {reached.digest[:12]}")
     return start, found
 
 
 def space_of(run: Path) -> ChoiceSpace | None:
-    """The published space of choices that a run searched; None where it was another: a user's own is code and not run here."""
+    """Give the published categorical space that a run searched; None for another: a user's own is code, which is not run here."""
     return SPACES.get(str(_configured_space(run).get("name")))
 
 
 def _configured_space(run: Path) -> Mapping[str, Any]:
-    """`space` of the run's config.yaml; nothing where it does not say."""
+    """Give `space` of the run's config.yaml; nothing where it does not say."""
     import yaml
 
     try:

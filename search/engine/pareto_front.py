@@ -11,12 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.config.latency import objectives_of, timing_of
-from search.config.schema import SearchConfig
 from search.engine.finalists import choose
 from search.engine.phase import Entry
 from search.ranking.dominance import first_front, spread
-from search.ranking.objective import LATENCY, SCORE, Objective
+from search.ranking.objective import SCORE, Objective
 from search.ranking.ranks import ranks
 
 
@@ -26,7 +24,7 @@ class Member:
 
     Attributes:
         entry: the candidate with its raw scores and its costs.
-        place: by the objective among all candidates, 1 is the best; equals share the best of their places.
+        place: rank by the objective among all candidates, 1 is the best; equals share the best of their ranks.
         value: the objective's value within the population of all candidates.
         point: what dominance compares, every column to be minimised, in the order of the objectives.
     """
@@ -35,12 +33,6 @@ class Member:
     place: int
     value: float
     point: tuple[float, ...]
-
-
-def costs_wanted(config: SearchConfig) -> tuple[str, ...]:
-    """Name the costs that have to be kept with each candidate for the end of the run."""
-    costs = dict.fromkeys(name for name in objectives_of(config) if name != SCORE)
-    return tuple({**costs, LATENCY: None} if timing_of(config) else costs)
 
 
 def front(entries: Sequence[Entry], objective: Objective, objectives: Sequence[str]) -> list[Member]:
@@ -71,12 +63,11 @@ def spread_over(members: Sequence[Member], count: int) -> list[Member]:
     return [members[place] for place in spread([member.point for member in members], count, first=0)]
 
 
-def leaders(config: SearchConfig, entries: Sequence[Entry], objective: Objective) -> list[Entry]:
-    """Choose the finalists: spread over the front where there are several objectives, else the best by the objective.
+def leaders(entries: Sequence[Entry], objective: Objective, objectives: Sequence[str], count: int) -> list[Entry]:
+    """Choose `count` finalists: spread over the front where there are several objectives, else the best by the objective.
 
     A network over the latency budget has no scores, and is never chosen.
     """
-    objectives, count = objectives_of(config), config.finalists.count
     if not objectives:
         return choose(entries, objective, count)
     return [member.entry for member in spread_over(front(entries, objective, objectives), count)]

@@ -9,45 +9,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
 from search.algorithms import AskTell, Proposal
 from search.journal.journal import Journal, JournalError
+from search.journal.records import Ask, Candidate
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
 from search.monitor.tally import Best, Tally
 from search.ranking.objective import LATENCY, Objective
 from search.workers.interrupts import Interrupts
 from search.workers.job import Job, Outcome, numbers
-from search.workers.pool import Done, Pool
+from search.workers.pool import POLL_SECONDS, Done, Pool
 
 ASKS_AT_ONCE = 64  # then results are looked for, however many more jobs the pool takes
-LINES_AT_ONCE = (
-    32  # beside one for each ask: a straggler may hold thousands of lines back, and workers wait while they are written
-)
-POLL_SECONDS = 0.2  # how long a Ctrl-C may go unnoticed while nothing finishes
+LINES_AT_ONCE = 32  # beside one per ask: a straggler may hold thousands of lines back, and workers wait while they are written
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What a replay needs of a journal line: an ask (scores None) or a scored candidate, whose latency is not measured again."""
-
-    index: int
-    digest: str
-    scores: Mapping[str, float] | None
-    costs: Mapping[str, float] = field(default_factory=dict)
-    device: str | None = None
-
-
+@final
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What the end of a run needs of a candidate: of its costs those that are objectives, and the latency where measured."""
+    """What a run keeps in memory of a scored candidate: of its costs those that its end needs, and the latency where measured."""
 
     index: int
     digest: str
     scores: Mapping[str, float]
     costs: Mapping[str, float] = field(default_factory=dict)
     device: str | None = None
+
+    @staticmethod
+    def of(record: Candidate, costs: Sequence[str]) -> Entry:
+        """Keep of a journal record what is needed, and of its costs these."""
+        return Entry(record.index, record.digest, record.scores, record.costs(costs), record.device)
 
 
 @final
@@ -89,7 +82,7 @@ class Phase:
         self._state = state
         self._best = Best(objective)
         self._proposals: dict[int, Proposal] = {}
-        self._records: dict[int, dict[str, Any]] = {}  # finished, waiting for an older one
+        self._records: dict[int, Candidate] = {}  # finished, waiting for an older one
         self._observer: Observer = NOBODY
 
     @property
@@ -97,25 +90,25 @@ class Phase:
         """Whether the journal holds all that is wanted."""
         return len(self.entries) >= self._total
 
-    def replay(self, events: Iterable[Event]) -> None:
-        """Ask and tell again what the journal says was asked and told.
+    def replay(self, events: Iterable[Ask | Entry]) -> None:
+        """Ask and tell again what the journal says was asked and told; asks of their own are in it with `order: completion` only.
 
         Raises:
             JournalError: an ask now gives another network than then; the message says at which index.
         """
         for event in events:
-            if event.scores is None or self._order == "ask":
+            if isinstance(event, Ask) or self._order == "ask":
                 self._repeat_ask(event)
-            if event.scores is not None:
+            if isinstance(event, Entry):
                 if event.index not in self._proposals:
                     raise JournalError(
                         f"{self.name} {event.index}: expected its ask before its result in the journal; there is none"
                     )
                 self._engine.tell(event.index, event.scores, event.costs)
                 del self._proposals[event.index]
-                self._enter(Entry(event.index, event.digest, event.scores, event.costs, event.device))
+                self._enter(event)
 
-    def _repeat_ask(self, event: Event) -> None:
+    def _repeat_ask(self, event: Ask | Entry) -> None:
         if event.index != self._engine.asked:
             raise JournalError(
                 f"{self.name}: expected candidate {self._engine.asked} next in the journal; got {event.index}: it was edited"
@@ -143,7 +136,7 @@ class Phase:
     ) -> None:
         """Go on until the phase is complete. `KeyboardInterrupt` leaves it resumable.
 
-        `known` holds what came out of networks scored before, by digest; those are neither scored nor timed again.
+        `known` holds the outcomes of networks scored before, by digest; those are neither scored nor timed again.
         """
         self._known, self._observer = known, observer
         self._state.begin(self.name, len(self.entries), self._total)
@@ -152,7 +145,7 @@ class Phase:
         try:
             self._serve(pool, journal, view, interrupts)
         except JournalError:
-            raise  # what is in memory is to follow no torn line
+            raise  # what is in memory must not follow a torn line
         except BaseException:
             self._write_ready(journal)
             raise
@@ -181,15 +174,7 @@ class Phase:
         proposal = self._engine.ask()
         self._proposals[proposal.index] = proposal
         if self._order == "completion":
-            told = self._engine.told
-            record = {
-                "kind": "ask",
-                "phase": self.name,
-                "index": proposal.index,
-                "digest": proposal.candidate.digest,
-                "told": told,
-            }
-            journal.append(record)
+            journal.append(Ask(self.name, proposal.index, proposal.candidate.digest, self._engine.told))
         self._submit(proposal, pool, journal)
 
     def _submit(self, proposal: Proposal, pool: Pool, journal: Journal) -> None:
@@ -203,7 +188,7 @@ class Phase:
         proposal = self._proposals.pop(done.ticket)
         latency = done.outcome.latency_ms
         self._engine.tell(proposal.index, numbers(done.outcome.scores), {} if latency is None else {LATENCY: latency})
-        record = candidate_record(self.name, proposal, done)
+        record = Candidate.of(self.name, proposal, done)
         if self._order == "completion":
             self._write(record, journal)
             return
@@ -214,57 +199,20 @@ class Phase:
         written = 0
         while written != limit and (record := self._records.get(len(self.entries))) is not None:
             self._write(record, journal)
-            del self._records[record["index"]]
+            del self._records[record.index]
             written += 1
 
-    def _write(self, record: dict[str, Any], journal: Journal) -> None:
+    def _write(self, record: Candidate, journal: Journal) -> None:
         journal.append(record)
         self.tally.add(record)
-        costs = costs_of(record, self._costs)
-        self._enter(Entry(record["index"], record["digest"], numbers(record["scores"]), costs, record.get("device")))
+        self._enter(Entry.of(record, self._costs))
         self._observer.recorded(record)
 
     def _show(self, view: View) -> None:
         state, tally = self._state, self.tally
         state.done, state.in_flight, state.failed = len(self.entries), len(self._proposals), tally.failed
-        state.duplicates, state.rejected = tally.duplicates, sum((tally.rejected or {}).values())
+        state.duplicates, state.rejected = tally.duplicates, tally.rejected.total()
         state.over_budget = tally.over_budget
         state.best, state.best_scores = self._best.text(), self._best.scores
         view.update(state)
         self._observer.updated(state)
-
-
-def costs_of(record: Mapping[str, Any], names: Sequence[str]) -> dict[str, float]:
-    """Read costs of a candidate's journal record by name; a latency that was not measured is left out."""
-    found = {**record["cost"], LATENCY: record.get(LATENCY)}
-    return {name: found[name] for name in names if found[name] is not None}
-
-
-def candidate_record(phase: str, proposal: Proposal, done: Done) -> dict[str, Any]:
-    """Make the journal's line of a scored candidate."""
-    candidate, outcome = proposal.candidate, done.outcome
-    measured = {} if outcome.latency_ms is None else {LATENCY: outcome.latency_ms, "device": outcome.device}
-    return {
-        "kind": "candidate",
-        "phase": phase,
-        "index": proposal.index,
-        "digest": candidate.digest,
-        "parent": candidate.parent,
-        "edit": candidate.edit,
-        "cost": dict(candidate.cost),
-        "status": outcome.status,
-        "reason": outcome.reason,
-        "scores": dict(outcome.scores),
-        **measured,
-        "rejected": dict(proposal.rejected),
-        "duplicates": proposal.duplicates,
-        "seconds": {stage: round(spent, 4) for stage, spent in outcome.seconds.items()},
-        "worker": done.worker,
-        "attempts": done.attempts,
-        **memory(outcome),
-    }
-
-
-def memory(outcome: Outcome) -> dict[str, int]:
-    """Give what a journal's line says of a GPU's memory; nothing where there was no GPU."""
-    return {} if outcome.peak_bytes is None else {"peak_bytes": outcome.peak_bytes}

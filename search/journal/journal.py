@@ -1,32 +1,33 @@
-"""The journal: one JSON object a line, appended, never rewritten. It is the truth; all else in a run folder follows from it.
+"""The journal: one JSON object per line, appended, never rewritten. It is the truth; all else in a run folder follows from it.
 
-    {"kind": "header", "version": 1, "config_digest": ...}                           the first line
-    {"kind": "ask", "phase", "index", "digest", "told"}                              only with order: completion
-    {"kind": "candidate", "phase", "index", "digest", "parent", "edit", "cost", "status", "reason", "scores",
-     "rejected", "duplicates", "seconds", "worker", "attempts"}                      one a scored candidate; beside them
-                     "latency_ms", "device" where a latency was measured, "peak_bytes" where a GPU scored
-    {"kind": "rescore", "digest", "repeat", "seed", "status", "reason", "scores", "seconds", "worker", "attempts"}
-
-A line counts once its newline is on disk: what a crash left without one is dropped on opening. Anything else that is
-not as expected is an error that names the line; it is never skipped. The process that writes holds an exclusive lock,
-which the system releases however that process ends.
+What the lines say is in `search.journal.records`. A line counts once its newline is on disk: what a crash left without one is
+dropped on opening. Anything else that is not as expected is an error that names the line; it is never skipped. The process that
+writes holds an exclusive lock, which the system releases however that process ends.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, final
+from typing import Any, Protocol, Self, TypeVar, final
 
+from search.journal.records import VERSION, Header, Kinds, Unknown
 from uninas.errors import InputError
+from uninas.runtime.locks import try_lock
 
-VERSION = 1
-Record = Mapping[str, Any]
+R = TypeVar("R")
+
+
+class Line(Protocol):
+    """What can be appended: a record of `search.journal.records`, or of another kind."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the line as JSON-able data."""
+        ...
 
 
 class JournalError(InputError):
@@ -34,34 +35,67 @@ class JournalError(InputError):
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """Give the complete records of a journal, header first, without locking it: also while a search writes it.
+    """Give the complete lines of a journal as plain data, header first, without locking it: also while a search writes it.
 
     Raises:
         JournalError: no such file, a line that is no record, no header, or a newer version.
     """
     try:
         with open(path, "rb") as file:
-            for record, _ in _records(file, path):
+            for record, _, _ in _lines(file, path):
                 yield record
     except OSError as error:
         raise JournalError(f"{path}: expected a journal; cannot read it: {error.strerror}") from None
 
 
-def _records(file: Any, path: Path) -> Iterator[tuple[dict[str, Any], int]]:
-    """Give each complete record with the offset behind it; an unfinished last line ends the iteration."""
+def records(path: Path, kinds: Kinds[R]) -> Iterator[R | Unknown]:
+    """Give the complete records of a journal, header first, without locking it: also while a search writes it.
+
+    Args:
+        path: of the journal.
+        kinds: those of a search, `search.journal.records.KINDS`, or of a bench.
+
+    Raises:
+        JournalError: as `read`, or a record that is not one of this version; the message names path and line.
+    """
+    for number, data in enumerate(read(path), start=1):
+        yield record(data, number, path, kinds)
+
+
+def record(data: Mapping[str, Any], number: int, path: Path, kinds: Kinds[R]) -> R | Unknown:
+    """Read the data of the `number`-th line, from 1 on.
+
+    Raises:
+        JournalError: it lacks a key, or a value is not of its type; the message names path and line.
+    """
+    kind = str(data["kind"])
+    parse_kind = kinds.get(kind)
+    if parse_kind is None:
+        return Unknown(kind)
+    try:
+        return parse_kind(data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        what = f"{kind} {data.get('index', '')}".rstrip()
+        raise JournalError(
+            f"{path}, line {number}, {what}: expected a record of this version; {type(error).__name__}: {error}"
+        ) from None
+
+
+def _lines(file: Any, path: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
+    """Give each complete line with its number and the offset behind it; an unfinished last line ends the iteration."""
     offset = 0
     for number, line in enumerate(file, start=1):
         if not line.endswith(b"\n"):
             return
         offset += len(line)
-        yield parse(line, number, path), offset
+        yield parse(line, number, path), number, offset
 
 
 def parse(line: bytes, number: int, path: Path) -> dict[str, Any]:
     """Read one complete line, the `number`-th of the journal from 1 on.
 
     Raises:
-        JournalError: it is no record, no header where one must be, or of another version; the message names path and line.
+        JournalError: it is no record, not the header where one must be, or of another version; the message names path and line.
     """
     try:
         record: dict[str, Any] = json.loads(line)
@@ -78,10 +112,10 @@ def parse(line: bytes, number: int, path: Path) -> dict[str, Any]:
 
 @final
 class Journal:
-    """An open journal that this process alone may append to. Use `create` or `resume`.
+    """An open journal to which only this process may append. Use `create` or `resume`.
 
     Args:
-        file: unbuffered binary file, locked, positioned behind its last complete record.
+        file: unbuffered binary file, locked, positioned after its last complete record.
         path: named in messages.
         offset: where that is, in bytes.
         fsync_seconds: a record is on disk at most so long after it was written; a crash of the machine (not of the
@@ -99,18 +133,18 @@ class Journal:
         self._clock = clock
         self._synced = clock()
 
-    def append(self, record: Record) -> None:
+    def append(self, line: Line) -> None:
         """Write one record in one piece.
 
         Raises:
-            JournalError: the disk is full or refuses. The journal is cut back to its last complete record first.
+            JournalError: the disk is full or rejects it. The journal is cut back to its last complete record first.
         """
-        line = json.dumps(record, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        text = json.dumps(line.as_dict(), allow_nan=False, separators=(",", ":")).encode() + b"\n"
         try:
             written = 0
-            while written < len(line):
-                written += self._file.write(line[written:])
-            self._offset += len(line)
+            while written < len(text):
+                written += self._file.write(text[written:])
+            self._offset += len(text)
             if self._clock() - self._synced >= self._cadence:
                 self.sync()
         except OSError as error:
@@ -147,7 +181,7 @@ class Journal:
             self._file.close()
 
 
-def create(path: Path, header: Record) -> Journal:
+def create(path: Path, header: Header) -> Journal:
     """Begin a journal where there is none, with `header` as its first line."""
     try:
         file = open(path, "xb", buffering=0)  # noqa: SIM115 the journal closes it
@@ -157,16 +191,16 @@ def create(path: Path, header: Record) -> Journal:
         raise JournalError(f"{path}: cannot create a journal: {error.strerror}") from None
     _lock(file, path)
     journal = Journal(file, path, 0)
-    journal.append({"kind": "header", "version": VERSION, **header})
+    journal.append(header)
     journal.sync()
     return journal
 
 
-def resume(path: Path, visit: Callable[[dict[str, Any]], None]) -> Journal:
-    """Lock a journal, hand each record to `visit`, drop an unfinished last line, and go on appending behind it.
+def resume(path: Path, kinds: Kinds[R], visit: Callable[[R | Unknown], None]) -> Journal:
+    """Lock a journal, hand each record to `visit`, drop an unfinished last line, and continue appending after it.
 
     Raises:
-        JournalError: another process holds it, or a line is no record. The file is then left as it was.
+        JournalError: another process holds it, or a line is no record of these kinds. The file is then left as it was.
     """
     try:
         file = open(path, "r+b", buffering=0)  # noqa: SIM115 the journal closes it
@@ -176,8 +210,8 @@ def resume(path: Path, visit: Callable[[dict[str, Any]], None]) -> Journal:
         _lock(file, path)
         offset = 0
         with open(path, "rb") as reader:
-            for record, end in _records(reader, path):
-                visit(record)
+            for data, number, end in _lines(reader, path):
+                visit(record(data, number, path, kinds))
                 offset = end
         file.truncate(offset)
         file.seek(offset)
@@ -188,8 +222,6 @@ def resume(path: Path, visit: Callable[[dict[str, Any]], None]) -> Journal:
 
 
 def _lock(file: Any, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not try_lock(file):
         file.close()
         raise JournalError(f"{path}: expected to be the only search on this run; another process is writing it") from None

@@ -33,6 +33,7 @@ from typing import final
 
 from search.journal.object_store import Store, is_url
 from uninas.errors import InputError
+from uninas.runtime.files import replacing
 
 __all__ = ["Mirror", "followed", "run_folder", "snapshot"]
 
@@ -243,9 +244,8 @@ def _read(path: Path, offset: int) -> bytes:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    part.replace(path)
+    with replacing(path, durable=False) as part:  # the store has it
+        part.write_bytes(data)
 
 
 def _journal(store: Store, names: list[str]) -> tuple[bytes, list[int]]:

@@ -1,7 +1,7 @@
 """A run's files as they grow under another process, also one on another machine: read only, no lock is taken.
 
     run = RunFollower(folder)
-    picture = run.look()                       again and again: reads only what the journal has got since
+    picture = run.look()                       repeatedly: reads only what was appended since
 
 A line counts once its newline is there, so an unfinished last line waits for the next look.
 """
@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, final
 
 from search.config import loading as configuration
-from search.journal.journal import JournalError, parse
+from search.journal.journal import JournalError, parse, record
+from search.journal.records import KINDS, Record
 from search.monitor.snapshot import Figures, Picture, session_rate
 from uninas.errors import InputError
 from uninas.runtime.files import read_run_json
@@ -59,7 +60,7 @@ class Follower:
         except OSError as error:
             raise JournalError(f"{self._path}: expected the journal of a run; {error.strerror}") from None
 
-    def gained(self) -> Iterator[dict[str, Any]]:
+    def gained(self) -> Iterator[Record]:
         """Give the records that are new since the last look, header first.
 
         Raises:
@@ -71,17 +72,18 @@ class Follower:
                 for line in file:
                     if not line.endswith(b"\n"):
                         return
-                    record = parse(line, self._lines + 1, self._path)
+                    number = self._lines + 1
+                    found = record(parse(line, number, self._path), number, self._path, KINDS)
                     self._offset += len(line)
-                    self._lines += 1
-                    yield record
+                    self._lines = number
+                    yield found
         except OSError as error:
             raise JournalError(f"{self._path}: expected the journal of a run; {error.strerror}") from None
 
 
 @final
 class RunFollower:
-    """A run folder, looked at again and again.
+    """A run folder, looked at repeatedly.
 
     Args:
         folder: of the run.
@@ -123,12 +125,8 @@ class RunFollower:
             self._figures = Figures(self._figures.config)
             self._follower = Follower(self._folder / "journal.jsonl")
             self._seen.clear()
-        for record in self._follower.gained():
-            try:
-                self._figures.add(record)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                where = f"{self._folder / 'journal.jsonl'}, {record['kind']} {record.get('index', '')}".rstrip()
-                raise InputError(f"{where}: expected a record of this version; {type(error).__name__}: {error}") from None
+        for gained in self._follower.gained():
+            self._figures.add(gained)
         changed = self._follower.changed()
         rate = self._rate() if info.get("status") == "running" else None
         if rate is None:
@@ -150,7 +148,7 @@ class RunFollower:
             self._config_seen, self._figures.config = seen, configuration.load(self._config_file)
 
     def _rate(self) -> float | None:
-        """Give scorings a second over the last minutes of watching; None before there were enough."""
+        """Give scorings per second over the last minutes of watching; None before there were enough."""
         now, done = self._now(), self._figures.done
         self._seen.append((now, done))
         while len(self._seen) > 1 and now - self._seen[1][0] > _WINDOW_SECONDS:

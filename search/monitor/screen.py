@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.journal.records import Candidate
 from search.monitor.progress import panel
 from search.monitor.snapshot import Picture
 from search.ranking.objective import find
-from search.workers.job import numbers
 from uninas.drawing.labels import quantity
 
 _FIXED_WIDTH = 62  # of the columns that are always there
@@ -29,7 +28,7 @@ def screen(picture: Picture, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def _recent(candidates: Sequence[Mapping[str, Any]], proxies: Sequence[str], width: int) -> Table:
+def _recent(candidates: Sequence[Candidate], proxies: Sequence[str], width: int) -> Table:
     """List the last candidates, the newest on top, with as many raw scores as there is room for."""
     shown = proxies[: max((width - _FIXED_WIDTH) // _SCORE_WIDTH, 1)]
     table = Table(box=None, padding=(0, 1), header_style="dim")
@@ -38,14 +37,16 @@ def _recent(candidates: Sequence[Mapping[str, Any]], proxies: Sequence[str], wid
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("worker", no_wrap=True)
     for candidate in reversed(candidates):
-        cost, seconds, scores = candidate["cost"], candidate["seconds"], numbers(candidate["scores"])
+        cost, seconds, scores = candidate.cost, candidate.seconds, candidate.scores
         spent = [f"{seconds[stage]:.2f} s" if stage in seconds else "" for stage in ("build", "score")]
-        none = candidate["status"].replace("_", " ") if candidate["status"] != "ok" else "failed"
+        none = candidate.status.replace("_", " ") if candidate.status != "ok" else "failed"
         values = [f"{scores[name]:.5g}" if name in scores else none for name in shown]
         table.add_row(
-            f"{candidate['phase']} {candidate['index']}",
+            f"{candidate.phase} {candidate.index}",
             *(quantity(cost[name]) if name in cost else "" for name in ("params", "macs", "layers")),
-            *spent, *values, candidate["worker"],
-            style=_STYLES.get(candidate["status"], ""),
-        )  # fmt: skip
+            *spent,
+            *values,
+            candidate.worker,
+            style=_STYLES.get(candidate.status, ""),
+        )
     return table

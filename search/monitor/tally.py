@@ -1,58 +1,89 @@
-"""What is counted and ranked of a phase while its candidates come in: by the driver, and by who reads its journal."""
+"""The fold over a journal's records: what is counted of a phase, and its best candidate so far.
+
+The driver, `uninas watch` and the report all count with `Tally`, so their figures agree.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, final
 
+from search.journal.records import Candidate, Rescore
 from search.ranking.objective import Objective
 from search.ranking.ranks import TIE, HistoryRanks, Key
 
 
+@final
 @dataclass
 class Tally:
-    """Counts of a phase, over all sessions."""
+    """Counts of a phase, over all sessions.
+
+    Attributes:
+        ok: scorings with a score.
+        failed: scorings without one.
+        over_budget: networks slower than budget.latency_ms; one over a counted budget is rejected, and no candidate.
+        duplicates: tries of the algorithm that gave a network asked before.
+        rejected: tries that gave no candidate, by reason.
+        seconds: wall time by stage.
+        failures: failed scorings by the label of their cause, see `search.workers.job.Cause`.
+        repeats: scorings that another worker had to do again.
+        peak_bytes: the most GPU memory that one scoring held; None without a GPU.
+    """
 
     ok: int = 0
     failed: int = 0
-    over_budget: int = 0  # slower than budget.latency_ms; what is over a counted budget is rejected, and no candidate
+    over_budget: int = 0
     duplicates: int = 0
-    rejected: dict[str, int] | None = None
-    seconds: dict[str, float] | None = None
+    rejected: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    failures: Counter[str] = field(default_factory=Counter)
+    repeats: int = 0
+    peak_bytes: int | None = None
 
-    def add(self, record: Mapping[str, Any]) -> None:
-        """Count one candidate's journal record."""
-        if record["status"] == "ok":
+    def add(self, record: Candidate | Rescore) -> None:
+        """Count one scoring."""
+        if record.status == "ok":
             self.ok += 1
-        elif record["status"] == "over_budget":
+        elif record.status == "over_budget":
             self.over_budget += 1
         else:
             self.failed += 1
-        self.duplicates += record["duplicates"]
-        self.rejected, self.seconds = self.rejected or {}, self.seconds or {}
-        for reason, count in record["rejected"].items():
-            self.rejected[reason] = self.rejected.get(reason, 0) + count
-        for stage, spent in record["seconds"].items():
-            self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
+            if record.cause is not None:
+                self.failures[record.cause.label] += 1
+        self.duplicates += record.duplicates
+        rejected, seconds = self.rejected, self.seconds
+        for reason, count in record.rejected.items():
+            rejected[reason] += count
+        for stage, spent in record.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + spent
+        if record.attempts > 1:
+            self.repeats += record.attempts - 1
+        if record.peak_bytes is not None:
+            self.peak_bytes = max(self.peak_bytes or 0, record.peak_bytes)
 
     @property
     def done(self) -> int:
-        """Scorings in the journal, whatever came out."""
+        """Scorings in the journal, with or without a score."""
         return self.ok + self.failed + self.over_budget
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the counts as JSON-able data."""
-        seconds = {stage: round(spent, 3) for stage, spent in sorted((self.seconds or {}).items())}
-        rejected = dict(sorted((self.rejected or {}).items()))
-        counts = {"ok": self.ok, "failed": self.failed, "over_budget": self.over_budget}
+        """Give the counts that run.json holds, as JSON-able data."""
         return {
-            "done": self.done, **counts, "duplicates": self.duplicates, "rejected": rejected, "seconds": seconds
-        }  # fmt: skip
+            "done": self.done,
+            "ok": self.ok,
+            "failed": self.failed,
+            "over_budget": self.over_budget,
+            "duplicates": self.duplicates,
+            "rejected": dict(sorted(self.rejected.items())),
+            "seconds": {stage: round(spent, 3) for stage, spent in sorted(self.seconds.items())},
+        }
 
 
+@final
 class Best:
-    """The best candidate so far, ranked among all told so far."""
+    """The best candidate so far, ranked among all reported so far."""
 
     def __init__(self, objective: Objective) -> None:
         self._objective = objective

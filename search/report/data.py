@@ -6,56 +6,27 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import uninas
 from search.config import loading as config_file
-from search.config.latency import objectives_of
+from search.config.plan import SearchPlan
 from search.config.schema import SearchConfig
-from search.engine.finalists import Finalist, Rescore, rebuild, settle
-from search.engine.pareto_front import Member, costs_wanted, front, leaders
+from search.engine.finalists import Finalist, rebuild, settle
+from search.engine.pareto_front import Member, front, leaders
 from search.engine.phase import Entry as Scored
-from search.engine.phase import costs_of
-from search.journal import journal
-from search.ranking.objective import LATENCY, Objective, find
+from search.journal import journal, records
+from search.monitor.tally import Tally
+from search.ranking.objective import Objective
 from search.report.refined import Refined, read_refined
 from search.spaces.from_config import from_config
-from search.workers.job import numbers
 from uninas.errors import InputError
 
-
-@dataclass(frozen=True)
-class Entry:
-    """One scored candidate of the journal."""
-
-    phase: str
-    index: int
-    digest: str
-    parent: str | None
-    cost: Mapping[str, int]
-    scores: Mapping[str, float]
-    status: str
-    reason: str | None
-    seconds: Mapping[str, float]
-    worker: str
-    attempts: int
-    latency_ms: float | None = None
-    device: str | None = None
-
-    def costs(self, names: Sequence[str]) -> dict[str, float]:
-        """Costs by name, counted or measured; a latency that was not measured is left out."""
-        return costs_of({"cost": self.cost, LATENCY: self.latency_ms}, names)
-
-
-@dataclass
-class Tally:
-    """What the asks of one phase met on their way: refusals by reason, networks seen before."""
-
-    rejected: Counter[str] = field(default_factory=Counter)
-    duplicates: int = 0
+Entry = records.Candidate
+"""One scored candidate of the journal."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +36,8 @@ class Run:
     Attributes:
         name: of the folder, for headings.
         config: as stored; `config_text` is the file itself.
+        objective: what the search maximises.
+        objectives: of a multi-objective search; empty for any other.
         info: what run.json holds (versions, device, times); empty without the file.
         entries: candidates of the search, in journal order.
         baseline: candidates of the random search of equal budget; empty without one.
@@ -80,6 +53,8 @@ class Run:
     name: str
     config: SearchConfig
     config_text: str
+    objective: Objective
+    objectives: tuple[str, ...]
     info: Mapping[str, Any]
     entries: tuple[Entry, ...]
     baseline: tuple[Entry, ...]
@@ -89,16 +64,6 @@ class Run:
     best: uninas.Architecture | None
     chosen: bool
     refined: Refined | None = None
-
-    @cached_property
-    def objective(self) -> Objective:
-        """What the search maximises."""
-        return find(self.config.objective)
-
-    @property
-    def objectives(self) -> tuple[str, ...]:
-        """The objectives of a multi-objective search; empty for any other."""
-        return objectives_of(self.config)
 
     @property
     def devices(self) -> list[str]:
@@ -114,7 +79,7 @@ class Run:
 
     @cached_property
     def places(self) -> dict[tuple[str, int], int]:
-        """The final place of every scored candidate by (phase, index): 1 is the best of search and baseline together."""
+        """The final rank of every scored candidate by (phase, index): 1 is the best of search and baseline together."""
         return placing(self.objective, self.scored)
 
     @property
@@ -131,13 +96,13 @@ class Run:
         return missing
 
     def size(self) -> tuple[int, int]:
-        """Height and width of the input, in pixels."""
+        """Give height and width of the input, in pixels."""
         height, width = self.config.size
         return height, width
 
 
 def placing(objective: Objective, entries: Sequence[Entry]) -> dict[tuple[str, int], int]:
-    """Places of candidates by (phase, index), 1 = best; of equal ones the earlier stands first."""
+    """Rank candidates by (phase, index), 1 = best; of equal ones the earlier comes first."""
     if not entries:
         return {}
     values = objective.rank([entry.scores for entry in entries])
@@ -146,7 +111,7 @@ def placing(objective: Objective, entries: Sequence[Entry]) -> dict[tuple[str, i
 
 
 def raw_value(column: Sequence[str], scores: Mapping[str, float]) -> float:
-    """One number for a column of an objective, for axes: a single raw score, or aleph + VKDNW / ln 9 for that pair.
+    """Give one number for a column of an objective, for axes: a single raw score, or aleph + VKDNW / ln 9 for that pair.
 
     VKDNW lies in [0, ln 9], so the sum orders as the pair does (VKDNW paper, eq. 12). Any other pair shows its first score.
     """
@@ -155,7 +120,7 @@ def raw_value(column: Sequence[str], scores: Mapping[str, float]) -> float:
 
 
 def column_name(column: Sequence[str]) -> str:
-    """What an axis calls a column of an objective."""
+    """Name a column of an objective on an axis."""
     return "VKDNW single (ℵ + VKDNW / ln 9)" if tuple(column) == ("aleph", "vkdnw") else " then ".join(column)
 
 
@@ -171,27 +136,20 @@ def read_run(folder: Path) -> Run:
         if not (folder / name).is_file():
             raise InputError(f"{folder}: expected a run folder (made by uninas search); it has no {name}")
     config = config_file.load(folder / "config.yaml")
+    plan = SearchPlan.resolve(config)
+    objective, objectives = plan.objective, plan.objectives
     entries: dict[str, list[Entry]] = {"search": [], "random": []}
     tallies = {"search": Tally(), "random": Tally()}
     rescores = []
-    for record in journal.read(folder / "journal.jsonl"):
-        try:
-            if record["kind"] == "candidate":
-                entries[record["phase"]].append(_entry(record))
-                tallies[record["phase"]].rejected.update(record["rejected"])
-                tallies[record["phase"]].duplicates += record["duplicates"]
-            elif record["kind"] == "rescore":
-                scores = numbers(record["scores"])
-                rescores.append(Rescore(record["digest"], record["repeat"], record["seed"], scores))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            where = f"{folder / 'journal.jsonl'}, {record['kind']} {record.get('index', '')}".rstrip()
-            raise InputError(f"{where}: expected a record of this version; {type(error).__name__}: {error}") from None
+    for record in journal.records(folder / "journal.jsonl", records.KINDS):
+        if isinstance(record, records.Candidate):
+            entries[record.phase].append(record)
+            tallies[record.phase].add(record)
+        elif isinstance(record, records.Rescore):
+            rescores.append(record)
     search = tuple(entries["search"])
-    objective = find(config.objective)
-    names = costs_wanted(config)
-    population = [Scored(entry.index, entry.digest, entry.scores, entry.costs(names), entry.device) for entry in search]
-    leading = leaders(config, population, objective)
-    objectives = objectives_of(config)
+    population = [Scored.of(entry, plan.costs) for entry in search]
+    leading = leaders(population, objective, objectives, plan.finalists)
     counts = Counter(rescore.digest for rescore in rescores)
     rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
     finalists = tuple(settle(population, rescored, rescores, objective))
@@ -206,6 +164,8 @@ def read_run(folder: Path) -> Run:
         name=folder.resolve().name,
         config=config,
         config_text=(folder / "config.yaml").read_text(encoding="utf-8"),
+        objective=objective,
+        objectives=objectives,
         info=_read_info(folder / "run.json"),
         entries=search,
         baseline=tuple(entries["random"]),
@@ -219,9 +179,9 @@ def read_run(folder: Path) -> Run:
 
 
 def _rebuild(folder: Path, config: SearchConfig, digest: str) -> uninas.Architecture | None:
-    """An architecture of the journal, made again from the start edit by edit.
+    """Make an architecture of the journal again, from the start edit by edit.
 
-    None where that would run a Python file, the user's own space: who reads a report runs no code of the run.
+    None where that would run a Python file, the user's own space: reading a report runs no code of the run.
     """
     if config.space.file is not None:
         return None
@@ -234,24 +194,6 @@ def _rebuild(folder: Path, config: SearchConfig, digest: str) -> uninas.Architec
     except ValueError as error:
         raise InputError(str(error)) from None
     return uninas.parse(space.text(candidate))
-
-
-def _entry(record: Mapping[str, Any]) -> Entry:
-    return Entry(
-        phase=record["phase"],
-        index=record["index"],
-        digest=record["digest"],
-        parent=record["parent"],
-        cost=record["cost"],
-        scores=numbers(record["scores"]),
-        status=record["status"],
-        reason=record["reason"],
-        seconds=record["seconds"],
-        worker=str(record["worker"]),
-        attempts=record["attempts"],
-        latency_ms=record.get(LATENCY),
-        device=record.get("device"),
-    )
 
 
 def _read_info(path: Path) -> Mapping[str, Any]:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jinja2
 import numpy as np
 from markupsafe import Markup
 
@@ -15,9 +14,8 @@ from search.config.schema import SpaceConfig
 from search.report import figures, refined
 from search.report import front as trade_off
 from search.report.data import Entry, Run
+from search.report.html import render_html
 from search.report.spectra import Spectra, presets_of
-from search.report.template import PAGE
-from search.report.theme import STYLE
 from search.spaces.budget import BUDGETED
 from uninas.drawing import draw_blocks, draw_overview
 from uninas.drawing.labels import quantity
@@ -32,7 +30,6 @@ _BUDGET_NAMES = {
 
 def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
     """The page of a run. `spectra` None: not computed, and `spectra_note` says why."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     presets, left_out = presets_of(run)
     space = run.config.space
     scaled = space.widths or space.depths or space.stem != SpaceConfig().stem
@@ -40,7 +37,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
     several = len(run.objective.columns) > 1
     context: dict[str, Any] = {
         "name": run.name,
-        "style": Markup(STYLE),
+        "title": run.name,
         "lead": _lead(run),
         "missing": "; ".join(run.missing),
         "chosen": run.chosen,
@@ -89,7 +86,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         ),
         "provenance": list(_flat(run.info)),
     }
-    return environment.from_string(PAGE).render(context)
+    return render_html("report.html.j2", context)
 
 
 def _lead(run: Run) -> str:

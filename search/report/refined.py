@@ -11,12 +11,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from search.ranking.correlation import estimate, p_value
+from search.report.html import render_html
 from search.report.svg import render_svg
 from search.report.theme import AMBER, BLUE, RULE, SOFT
 from uninas.errors import InputError
@@ -97,7 +97,6 @@ def section(refined: Refined) -> Markup:
         ]
         for one in sorted(refined.finalists, key=lambda one: (one.trained_place or math.inf, one.proxy_place))
     ]  # fmt: skip
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     context = {
         "rows": rows,
         "chart": Markup(chart(refined)) if len(placed) > 1 else "",
@@ -105,7 +104,7 @@ def section(refined: Refined) -> Markup:
         "grace": _epochs(refined.grace),
         "complete": refined.complete,
     }
-    return Markup(environment.from_string(_SECTION).render(context))
+    return render_html("refined.html.j2", context)
 
 
 def agreement(refined: Refined) -> list[str]:
@@ -182,22 +181,3 @@ def chart(refined: Refined) -> str:
             axis.set_major_locator(MaxNLocator(integer=True))
 
     return render_svg("refined", "Places by the proxies and by training, and top-1 over the epochs", 3.7, draw)
-
-
-_SECTION = """<section id="refined">
-<h2>Proxy rank against trained rank</h2>
-{% if not complete %}<p class="note">Not every training has ended: this is as far as they got.</p>{% endif %}
-<div class="wide"><table>
-<thead><tr>{% for name in ["finalist", "network", "epochs", "top-1 after " + grace, "top-1, %", "proxy place",
-"trained place"] -%}<th scope="col">{{ name }}</th>{% endfor %}<th scope="col" class="text"></th></tr></thead>
-<tbody>{% for row in rows %}
-<tr><th scope="row">{{ row[0] }}</th><td class="mono">{{ row[1] }}</td>
-{%- for cell in row[2:7] %}<td>{{ cell }}</td>{% endfor %}<td class="text soft">{{ row[7] }}</td></tr>
-{% endfor %}</tbody></table></div>
-{% for line in words %}<p>{{ line }}</p>
-{% endfor %}
-{% if chart %}<figure class="chart">{{ chart }}
-<figcaption>Blue: trained to the end; amber: stopped by ASHA, which lets go on who is ahead of those that came so far before it.
-Trained place: who got further, then who is better there.</figcaption></figure>{% endif %}
-</section>
-"""

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from search.algorithms.candidate import Candidate, Rejected
 from search.config.schema import BudgetConfig
 from uninas.errors import InputError
+from uninas.rejections import OVER_BUDGET
 
-BUDGETED = ("params", "macs", "layers", "attention_tokens")
+BUDGETED = tuple(OVER_BUDGET)
+"""Costs that a budget may bound."""
 
 
 def bounds_of(budget: BudgetConfig) -> dict[str, int]:
@@ -19,10 +21,10 @@ def bounds_of(budget: BudgetConfig) -> dict[str, int]:
 def within(candidate: Candidate, bounds: Mapping[str, int]) -> Candidate | Rejected:
     """Pass a candidate on, or reject it for the first bound that it breaks."""
     breach = next((name for name, bound in bounds.items() if candidate.cost[name] > bound), None)
-    return candidate if breach is None else Rejected(f"over budget: {breach}")
+    return candidate if breach is None else Rejected(OVER_BUDGET[breach])
 
 
-def refuse_breach(start: Candidate, bounds: Mapping[str, int], name: str) -> None:
+def check_within(start: Candidate, bounds: Mapping[str, int], name: str) -> None:
     """Raise InputError for a start that is over one of the bounds; `name` is how the message calls it."""
     breaches = [
         f"{key} {start.cost[key]:,} > {bound:,} (by {start.cost[key] - bound:,})"

@@ -1,4 +1,4 @@
-"""A space of choices (`uninas.spaces`) as the algorithms see it: published ones by name, one of the user's own by file.
+"""A categorical space (`uninas.spaces`) as the algorithms see it: published ones by name, one of the user's own by file.
 
 A candidate keeps its genotype beside its network, which is in canonical form: two genotypes of one network have one digest. The
 journal has the whole genotype of each candidate: making it again needs no parent.
@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, final
 import uninas
 from search.algorithms.candidate import Candidate, Rejected
 from search.config.schema import BudgetConfig
-from search.spaces.budget import bounds_of, refuse_breach, within
+from search.spaces.budget import bounds_of, check_within, within
 from uninas.errors import InputError
+from uninas.rejections import Reason
 from uninas.spaces import ChoiceSpace, Genotype, SpaceError
 from uninas.spaces.choices import Unbuildable, canonical_network
 
@@ -28,32 +29,44 @@ class _Body(NamedTuple):
 
 @final
 class GenotypeSpace:
-    """The networks of a space of choices that are within the budget.
+    """The networks of a categorical space that are within the budget. Make one with `GenotypeSpace.of`.
 
-    A genotype that the space calls illegal or that cannot be built is refused and counted, and one without neighbours has none: a
-    search goes on beside them. A space that breaks its contract ends it.
-
-    Args:
-        space: what is searched.
-        budget: upper bounds of the networks' cost.
-        classes: outputs of the networks.
-        size: (H, W) in pixels of their input, at which cost is counted.
-        start: text of the genotype to begin with; None for the space's own.
+    A genotype that the space calls illegal or that cannot be built is rejected and counted, and one without neighbours has none:
+    a search goes on without them. A space that breaks its contract ends the search.
 
     Raises:
-        InputError: the start is not legal, cannot be built, or is over the budget.
         SpaceError: from every method, where the space breaks its contract.
     """
 
     def __init__(
-        self, space: ChoiceSpace, budget: BudgetConfig, *, classes: int, size: tuple[int, int], start: str | None = None
+        self, space: ChoiceSpace, bounds: Mapping[str, int], classes: int, size: tuple[int, int], start: Candidate
     ) -> None:
         self._space = space
-        self._bounds = bounds_of(budget)
+        self._bounds = bounds
         self._classes = classes
         self._size = size
-        self._start = self._candidate(space.start() if start is None else space.parse(start))
-        refuse_breach(self._start, self._bounds, f"{space.name}: {'its start' if start is None else 'space.start'}")
+        self._start = start
+
+    @classmethod
+    def of(
+        cls, space: ChoiceSpace, budget: BudgetConfig, *, classes: int, size: tuple[int, int], start: str | None = None
+    ) -> GenotypeSpace:
+        """Make the space of the candidates within a budget.
+
+        Args:
+            space: what is searched.
+            budget: upper bounds of the networks' cost.
+            classes: outputs of the networks.
+            size: (H, W) in pixels of their input, at which cost is counted.
+            start: text of the genotype to begin with; None for the space's own.
+
+        Raises:
+            InputError: the start is not legal, cannot be built, or is over the budget.
+        """
+        bounds = bounds_of(budget)
+        first = _candidate(space, space.start() if start is None else space.parse(start), classes, size)
+        check_within(first, bounds, f"{space.name}: {'its start' if start is None else 'space.start'}")
+        return cls(space, bounds, classes, size, first)
 
     def starts(self) -> Sequence[Candidate]:
         """Give the one start."""
@@ -66,7 +79,7 @@ class GenotypeSpace:
         except SpaceError:
             raise
         except InputError:
-            return Rejected("no legal neighbour")
+            return Rejected(Reason.NO_LEGAL_NEIGHBOUR)
         return self._within(genotype, parent.digest)
 
     def sample(self, rng: random.Random) -> Candidate | Rejected:
@@ -92,18 +105,26 @@ class GenotypeSpace:
         fault = self._space.fault(genotype)
         if fault is not None:
             raise ValueError(f"genotype in the journal: expected to be legal in {self._space.name} as it once was; {fault}")
-        return self._candidate(genotype, parent.digest, edit)
+        return _candidate(self._space, genotype, self._classes, self._size, parent.digest, edit)
 
     def _within(self, genotype: Genotype, parent: str) -> Candidate | Rejected:
         if self._space.fault(genotype) is not None:  # a space of the user's own that gives what it calls illegal itself
-            return Rejected("illegal genotype")
+            return Rejected(Reason.ILLEGAL_GENOTYPE)
         try:
-            candidate = self._candidate(genotype, parent, {"genotype": genotype})
+            candidate = _candidate(self._space, genotype, self._classes, self._size, parent, {"genotype": genotype})
         except Unbuildable:
-            return Rejected("cannot be built")
+            return Rejected(Reason.UNBUILDABLE)
         return within(candidate, self._bounds)
 
-    def _candidate(self, genotype: Genotype, parent: str | None = None, edit: Mapping[str, Any] | None = None) -> Candidate:
-        architecture = canonical_network(self._space, genotype, self._classes, self._size)
-        cost = uninas.cost(architecture, self._size).as_dict()
-        return Candidate(architecture.digest, _Body(genotype, architecture), cost, parent, edit)
+
+def _candidate(
+    space: ChoiceSpace,
+    genotype: Genotype,
+    classes: int,
+    size: tuple[int, int],
+    parent: str | None = None,
+    edit: Mapping[str, Any] | None = None,
+) -> Candidate:
+    architecture = canonical_network(space, genotype, classes, size)
+    cost = uninas.cost(architecture, size).as_dict()
+    return Candidate(architecture.digest, _Body(genotype, architecture), cost, parent, edit)

@@ -9,7 +9,7 @@ import uninas
 from search.algorithms.candidate import Space
 from search.config.schema import SearchConfig
 from search.spaces.choice_space import GenotypeSpace
-from search.spaces.graph_space import GraphSpace
+from search.spaces.graph_space import GraphSpace, Settings
 from uninas import edits
 from uninas.spaces import SPACES, own
 
@@ -38,17 +38,15 @@ def from_config(config: SearchConfig, stored: Path | None = None) -> Space:
         assert space.architecture is not None
         name = str(stored or space.architecture)
         start = dataclasses.replace(uninas.load(stored or space.architecture), classes=config.classes)
-    return GraphSpace(
-        [start],
-        config.budget,
+    settings = Settings(
         size=(height, width),
         limits=edits.Limits(nodes_per_subblock=space.nodes_per_subblock),
         random_edits=space.random_edits,
         sampler=space.sampler,
         prior=edits.prior_of(space.prior),
         words=edits.vocabulary(space.vocabulary),
-        names=[name],
     )
+    return GraphSpace.of({name: start}, config.budget, settings)
 
 
 def _chosen(config: SearchConfig, stored: Path | None) -> GenotypeSpace:
@@ -59,4 +57,4 @@ def _chosen(config: SearchConfig, stored: Path | None) -> GenotypeSpace:
     else:
         assert config.space.file is not None
         space = own.load(stored or Path(config.space.file))
-    return GenotypeSpace(space, config.budget, classes=config.classes, size=(height, width), start=config.space.start)
+    return GenotypeSpace.of(space, config.budget, classes=config.classes, size=(height, width), start=config.space.start)

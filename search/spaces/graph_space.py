@@ -7,7 +7,6 @@ canonical form, so equal networks have equal digests.
 from __future__ import annotations
 
 import dataclasses
-import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,60 +15,66 @@ from typing import Any, final
 import uninas
 from search.algorithms.candidate import Candidate, Rejected
 from search.config.schema import BudgetConfig
-from search.spaces.budget import bounds_of, refuse_breach, within
+from search.spaces.budget import bounds_of, check_within, within
 from uninas import edits
 from uninas.analysis.family import family
 from uninas.canonical import TooSymmetric
 from uninas.grammar import sampling
 from uninas.ops import IllTyped
+from uninas.rejections import Reason
 from uninas.text import from_document
 
 
 @final
-class GraphSpace:
-    """Architectures reachable by edits from the starts without ever leaving the budget.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How neighbours and samples are made.
 
-    Args:
-        starts: architectures the search begins with.
-        budget: upper bounds of their cost.
+    Attributes:
         size: (H, W) in pixels at which cost is counted.
         limits: how large an edit may make a graph.
         random_edits: at most so many accepted edits make a sample.
         sampler: what a sample begins with: "walk": a start, and it has at least one edit; "grammar": a network of
             `uninas.grammar.sampling`, and it may have none.
-        prior: weights of kinds of edit; default: `uninas.edits.PRIOR`.
+        prior: weights of kinds of edit; None: `uninas.edits.PRIOR`.
         words: what edits insert.
-        names: how messages call the starts.
-
-    Raises:
-        InputError: a start is over the budget.
     """
 
-    def __init__(
-        self,
-        starts: Sequence[uninas.Architecture],
-        budget: BudgetConfig,
-        *,
-        size: tuple[int, int],
-        limits: edits.Limits,
-        random_edits: int,
-        sampler: str = "walk",
-        prior: Mapping[str, float] | None = None,
-        words: edits.Vocabulary = edits.UNIVERSAL,
-        names: Sequence[str] = (),
-    ) -> None:
-        self._bounds = bounds_of(budget)
-        self._size = size
-        self._limits = limits
-        self._random_edits = random_edits
-        self._sampler = sampler
-        self._prior = prior
-        self._words = words
-        self._starts = []
-        for place, architecture in enumerate(starts):
-            candidate = self._candidate(uninas.canonicalise(architecture))
-            refuse_breach(candidate, self._bounds, names[place] if names else f"start {place}")
-            self._starts.append(candidate)
+    size: tuple[int, int]
+    limits: edits.Limits
+    random_edits: int
+    sampler: str = "walk"
+    prior: Mapping[str, float] | None = None
+    words: edits.Vocabulary = edits.UNIVERSAL
+
+
+@final
+class GraphSpace:
+    """Architectures reachable by edits from the starts without ever leaving the budget. Make one with `GraphSpace.of`."""
+
+    def __init__(self, starts: Sequence[Candidate], bounds: Mapping[str, int], settings: Settings) -> None:
+        self._starts = starts
+        self._bounds = bounds
+        self._settings = settings
+
+    @classmethod
+    def of(cls, starts: Mapping[str, uninas.Architecture], budget: BudgetConfig, settings: Settings) -> GraphSpace:
+        """Make the space around some architectures.
+
+        Args:
+            starts: what the search begins with, by the names that messages give them.
+            budget: upper bounds of their cost.
+            settings: how neighbours and samples are made.
+
+        Raises:
+            InputError: a start is over the budget.
+        """
+        bounds, found = bounds_of(budget), []
+        for name, architecture in starts.items():
+            candidate = _candidate(uninas.canonicalise(architecture), settings.size)
+            check_within(candidate, bounds, name)
+            found.append(candidate)
+        return cls(found, bounds, settings)
 
     def starts(self) -> Sequence[Candidate]:
         """Give the starts, canonical and within the budget."""
@@ -77,11 +82,12 @@ class GraphSpace:
 
     def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
         """Try one random edit of `parent`."""
-        return self._child(parent, edits.mutate(parent.body, rng, self._limits, self._prior, self._words))
+        how = self._settings
+        return self._child(parent, edits.mutate(parent.body, rng, how.limits, how.prior, how.words))
 
     def cross(self, parent: Candidate, donor: Candidate, rng: random.Random) -> Candidate | Rejected:
         """Try to put a block or a stage of `donor` into `parent`; the edit carries it, and names the donor."""
-        child = self._child(parent, edits.cross(parent.body, donor.body, rng, self._limits, self._prior))
+        child = self._child(parent, edits.cross(parent.body, donor.body, rng, self._settings.limits, self._settings.prior))
         if isinstance(child, Rejected):
             return child
         assert child.edit is not None
@@ -95,15 +101,15 @@ class GraphSpace:
         if isinstance(made, uninas.Rejection):
             return Rejected(made.reason)
         child, edit = made
-        return within(self._candidate(child, parent.digest, edit.as_dict()), self._bounds)
+        return within(_candidate(child, self._settings.size, parent.digest, edit.as_dict()), self._bounds)
 
     def sample(self, rng: random.Random) -> Candidate | Rejected:
         """Try one sample: a start or a network of the grammar, then up to random_edits edits, each of them within the budget.
 
-        A refused edit is drawn again, up to 100 times the number wanted; then the sample is refused as a whole. The edit of a
+        A rejected edit is drawn again, up to 100 times the number wanted; then the sample is rejected as a whole. The edit of a
         network of the grammar carries it, and its parent is the first start in name only.
         """
-        if self._sampler == "grammar":
+        if self._settings.sampler == "grammar":
             begin = self._drawn(rng)
             if isinstance(begin, Rejected):
                 return begin
@@ -112,42 +118,42 @@ class GraphSpace:
         else:
             begin = rng.choice(self._starts)
             parent, made, least = begin.digest, {}, 1
-        wanted = rng.randint(least, self._random_edits)
-        current, steps, refused = begin, list[Any](), Counter[str]()
+        wanted = rng.randint(least, self._settings.random_edits)
+        current, steps, rejected = begin, list[Any](), Counter[str]()
         for _ in range(100 * wanted):
             if len(steps) == wanted:
                 break
             step = self.mutate(current, rng)
             if isinstance(step, Rejected):
-                refused[step.reason] += 1
+                rejected[step.reason] += 1
                 continue
             current = step
             steps.append(step.edit)
         if len(steps) < wanted:
-            return Rejected("sample: too few edits within the budget")
-        return dataclasses.replace(current, parent=parent, edit={**made, "edits": steps}, refused=refused)
+            return Rejected(Reason.TOO_FEW_EDITS)
+        return dataclasses.replace(current, parent=parent, edit={**made, "edits": steps}, refused=rejected)
 
     def _drawn(self, rng: random.Random) -> Candidate | Rejected:
         """Try one network of the grammar, within the budget; its edit is its architecture file."""
         first = self._starts[0].body
         try:
-            drawn = sampling.draw(
+            drawn = sampling.sample_network(
                 rng,
-                input_size=self._size,
+                input_size=self._settings.size,
                 classes=first.classes,
                 in_channels=first.in_channels,
                 bounds=self._bounds,
-                words=self._words,
+                words=self._settings.words,
             )
             architecture = uninas.canonicalise(drawn)
-        except IllTyped:  # a fragment that does not fit the width it came to
-            return Rejected("ill_typed")
+        except IllTyped:  # a fragment that does not fit the width drawn for it
+            return Rejected(Reason.ILL_TYPED)
         except TooSymmetric:
-            return Rejected("too_symmetric")
+            return Rejected(Reason.TOO_SYMMETRIC)
         if uninas.warnings_of(architecture):
-            return Rejected("meaningless")
-        edit = {"architecture": json.loads(uninas.to_text(architecture))}
-        return within(self._candidate(architecture, self._starts[0].digest, edit), self._bounds)
+            return Rejected(Reason.DEGENERATE)
+        edit = {"architecture": uninas.to_document(architecture)}
+        return within(_candidate(architecture, self._settings.size, self._starts[0].digest, edit), self._bounds)
 
     def text(self, candidate: Candidate) -> str:
         """Write the candidate's canonical architecture file."""
@@ -167,16 +173,20 @@ class GraphSpace:
         if "architecture" in edit:
             architecture = uninas.canonicalise(from_document(edit["architecture"], f"sample of {parent.digest[:12]}"))
         for step in edit.get("edits", [edit]):
-            result = edits.apply(architecture, edits.Edit.from_dict(step), self._limits)
+            result = edits.apply(architecture, edits.Edit.from_dict(step), self._settings.limits)
             if isinstance(result, uninas.Rejection):
                 raise ValueError(
-                    f"edit of {parent.digest[:12]}: expected to apply as it once did; {result.reason}: {result.detail}"
+                    f"edit of {parent.digest[:12]}: expected to apply as it once did; got {result.reason}: {result.detail}"
                 )
             architecture = result
-        return self._candidate(architecture, parent.digest, edit)
+        return _candidate(architecture, self._settings.size, parent.digest, edit)
 
-    def _candidate(
-        self, architecture: uninas.Architecture, parent: str | None = None, edit: Mapping[str, Any] | None = None
-    ) -> Candidate:
-        cost = uninas.cost(architecture, self._size).as_dict()
-        return Candidate(architecture.digest, architecture, cost, parent, edit)
+
+def _candidate(
+    architecture: uninas.Architecture,
+    size: tuple[int, int],
+    parent: str | None = None,
+    edit: Mapping[str, Any] | None = None,
+) -> Candidate:
+    cost = uninas.cost(architecture, size).as_dict()
+    return Candidate(architecture.digest, architecture, cost, parent, edit)

@@ -18,7 +18,7 @@ import torch
 import proxies
 import uninas
 import uninas.compile
-from search.workers.job import Job, Outcome, outcome_of, too_slow
+from search.workers.job import Cause, Job, Outcome, outcome_of, too_slow
 from uninas.runtime.machine import processor
 
 _Job = TypeVar("_Job")
@@ -65,7 +65,7 @@ def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, 
     try:
         outcome = score(job, device, seconds)
     except Exception as error:  # a failure is a result, with its reason
-        outcome = Outcome({}, _reason(error), seconds)
+        outcome = _failed(error, seconds)
     finally:
         _release(device)
     if device.startswith("cuda"):
@@ -120,11 +120,11 @@ def _plain(value: Any) -> float | Mapping[str, str]:
     return {"failed": str(value)} if isinstance(value, proxies.ProxyFailure) else float(value)
 
 
-def _reason(error: Exception) -> str:
-    """Say in a line why a network could not be scored."""
+def _failed(error: Exception, seconds: Mapping[str, float]) -> Outcome:
+    """Make the outcome of a network that could not be built or scored; its reason is one line."""
     if proxies.out_of_memory(error):
-        return "out of memory"
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return Outcome.failed("out of memory", Cause.OUT_OF_MEMORY, seconds)
+    return Outcome.failed(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", Cause.ERROR, seconds)
 
 
 def _release(device: str) -> None:

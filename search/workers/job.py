@@ -1,15 +1,33 @@
-"""What goes to a worker and what comes back: plain JSON-able data on both ways."""
+"""What goes to a worker and what comes back: JSON-able data both ways."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
 
+class Cause(StrEnum):
+    """Why a job has no score. `reason` says it in free text, for a person; failures are counted by this."""
+
+    OUT_OF_MEMORY = "out_of_memory"
+    DEADLINE = "deadline"  # it took longer than pool.deadline_s
+    QUARANTINED = "quarantined"  # it killed its workers
+    NOT_FINITE = "not_finite"  # a proxy gave NaN or infinity
+    ERROR = "error"  # Python raised while the network was built or scored
+    NO_SCORE = "no_score"  # every proxy rejected the network, each for its own reason
+    OVER_BUDGET = "over_budget"  # slower than budget.latency_ms: a status of its own, not a failure
+
+    @property
+    def label(self) -> str:
+        """The cause as displays and metrics write it."""
+        return self.value.replace("_", " ")
+
+
 class Work(Protocol):
-    """What a pool takes in: the job of a search, or one of another kind whose evaluator reads it back with its own `Job`."""
+    """What a pool accepts: the job of a search, or one of another kind whose evaluator reads it back with its own `Job`."""
 
     @property
     def label(self) -> str:
@@ -23,10 +41,10 @@ class Work(Protocol):
 
 @dataclass(frozen=True)
 class Timing:
-    """A wish for the latency of one inference, measured on the worker's own device before anything is scored.
+    """How to measure the latency of one inference on the worker's own device, before anything is scored.
 
     Attributes:
-        batch: images at a time.
+        batch: images per pass.
         runs: timed passes, whose median counts.
         warmup: passes before them.
         precision: one of `proxies.PRECISIONS`.
@@ -54,7 +72,7 @@ class Job:
         seed: from which input and initial weights are derived.
         proxies: names of the raw scores wanted.
         options: options of the proxies.
-        timing: how to measure the latency; None where nobody asked for it.
+        timing: how to measure the latency; None where it is not wanted.
     """
 
     digest: str
@@ -87,18 +105,18 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: scores, or the reason why there are none. Never an invented score.
+    """The result of a job: scores, or the reason why there are none. Never an invented score.
 
     Attributes:
         scores: by proxy, a finite number or the mapping {"failed": reason}.
-        reason: why the whole job failed; None where at least one score came out.
+        reason: why the whole job has no score, in words; None where there is at least one.
         seconds: wall time by stage: build, latency, score.
-        details: by proxy, what it found beside its score, as JSON-able data; only the jobs of a bench ask for it.
-        latency_ms: milliseconds of one inference, the median of the timed passes, where the job asked for it. Wall-clock
-            time: another measurement gives another number.
+        details: by proxy, what it found besides its score, as JSON-able data; only the jobs of a bench ask for it.
+        latency_ms: milliseconds of one inference, the median of the timed passes, where the job asked for it. This is
+            wall-clock time: another measurement gives another number.
         device: the model of the device it was measured on; latencies of two models are not comparable.
-        over_budget: whether it is slower than the job allows, which is why it has no scores.
         peak_bytes: the most memory that torch's tensors held on the GPU meanwhile; None without a GPU.
+        cause: the reason, typed; None where there is no reason, or an evaluator does not say.
     """
 
     scores: Mapping[str, float | Mapping[str, str]] = field(default_factory=dict)
@@ -107,13 +125,18 @@ class Outcome:
     details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     latency_ms: float | None = None
     device: str | None = None
-    over_budget: bool = False
     peak_bytes: int | None = None
+    cause: Cause | None = None
+
+    @staticmethod
+    def failed(reason: str, cause: Cause, seconds: Mapping[str, float] | None = None) -> Outcome:
+        """Make the outcome of a job that failed as a whole."""
+        return Outcome({}, reason, seconds or {}, cause=cause)
 
     @property
     def status(self) -> str:
         """ "ok", "over_budget" or "failed", as the journal writes it."""
-        return "ok" if self.reason is None else "over_budget" if self.over_budget else "failed"
+        return "ok" if self.reason is None else "over_budget" if self.cause is Cause.OVER_BUDGET else "failed"
 
     def as_dict(self) -> dict[str, Any]:
         """Give the outcome as JSON-able data."""
@@ -124,9 +147,14 @@ class Outcome:
             "details": dict(self.details),
             "latency_ms": self.latency_ms,
             "device": self.device,
-            "over_budget": self.over_budget,
             "peak_bytes": self.peak_bytes,
+            "cause": self.cause,
         }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Outcome:
+        """Read what `as_dict` gave."""
+        return Outcome(**{**data, "cause": None if data["cause"] is None else Cause(data["cause"])})
 
 
 def outcome_of(
@@ -134,26 +162,39 @@ def outcome_of(
     seconds: Mapping[str, float],
     details: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Outcome:
-    """Make an outcome of raw values: a NaN or infinity becomes a typed failure; failed if no score is left."""
+    """Make an outcome of raw values: a NaN or infinity becomes a typed failure; the job failed if no score is left."""
+    finite = True
     scores: dict[str, float | Mapping[str, str]] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
             scores[name] = dict(value)
         else:
+            finite = finite and math.isfinite(value)
             scores[name] = float(value) if math.isfinite(value) else {"failed": f"non-finite value {float(value)}"}
     failures = {name: value["failed"] for name, value in scores.items() if isinstance(value, Mapping)}
-    reason = None
+    reason, cause = None, None
     if len(failures) == len(scores):
         reason = "; ".join(f"{name}: {why}" for name, why in failures.items()) or "no score was asked for"
-    return Outcome(scores, reason, dict(seconds), dict(details or {}))
+        cause = Cause.NOT_FINITE if not finite else _cause_of(failures.values())
+    return Outcome(scores, reason, dict(seconds), dict(details or {}), cause=cause)
+
+
+def _cause_of(failures: Iterable[str]) -> Cause:
+    """Tell by the first word of each, which is a proxy's stable reason, why no proxy gave a score."""
+    words = {failure.partition(":")[0] for failure in failures}
+    if "non_finite" in words:
+        return Cause.NOT_FINITE
+    return Cause.ERROR if words == {"raised"} else Cause.NO_SCORE
 
 
 def too_slow(latency_ms: float, device: str, limit_ms: float, seconds: Mapping[str, float]) -> Outcome:
-    """Make the outcome of a network over the latency budget: no scores, so an algorithm sees what may not be had."""
+    """Make the outcome of a network over the latency budget: it has no scores, so an algorithm learns to avoid it."""
     reason = f"latency {latency_ms:.4g} ms > {limit_ms:g} ms on {device}"
-    return Outcome({}, reason, dict(seconds), latency_ms=latency_ms, device=device, over_budget=True)
+    return Outcome({}, reason, dict(seconds), latency_ms=latency_ms, device=device, cause=Cause.OVER_BUDGET)
 
 
 def numbers(scores: Mapping[str, float | Mapping[str, str]]) -> dict[str, float]:
-    """Keep the scores that are numbers: what algorithms are told."""
+    """Keep the scores that are numbers: what is reported to algorithms."""
+    if {*map(type, scores.values())} == {float}:  # so it is nearly always, and a journal may have a hundred thousand
+        return dict(scores)  # type: ignore[arg-type]
     return {name: float(value) for name, value in scores.items() if not isinstance(value, Mapping)}

@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Protocol, final
 
-from search.workers.job import Outcome, Work
+from search.workers.job import Cause, Outcome, Work
 from uninas.errors import InputError
 
 EVALUATOR = "search.workers.evaluate"
 """The module that does the work in a worker: prepare(device) -> dict, evaluate(job, device) -> Outcome, and the class `Job`
 that reads a job back from what travelled (`Job.from_dict`)."""
+
+
+POLL_SECONDS = 0.2  # how long a Ctrl-C may go unnoticed while nothing finishes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Done:
 
 
 class Pool(Protocol):
-    """Runs jobs, each at least once, and gives each back exactly once, in any order.
+    """Runs jobs, each at least once, and returns each exactly once, in any order.
 
     A job that fails comes back as a failed outcome. A worker that dies is replaced and its job given to another one.
     """
@@ -71,9 +74,49 @@ class Pool(Protocol):
         ...
 
 
+def scored(
+    pool: Pool,
+    jobs: Iterable[Work],
+    *,
+    check: Callable[[], None],
+    show: Callable[[int], None],
+    in_order: bool = True,
+) -> Iterator[Done]:
+    """Score jobs, as many at a time as the pool accepts, and give what became of each; a ticket is a job's place among them.
+
+    Args:
+        pool: started, with nothing under way.
+        jobs: drawn as the pool accepts them.
+        check: called before each wait; what it raises, a `KeyboardInterrupt`, ends the scoring.
+        show: told how many jobs are under way, after what finished has been given.
+        in_order: whether a job is given only after those before it; else as it finishes.
+    """
+    following = enumerate(jobs)
+    job = next(following, None)
+    held: dict[int, Done] = {}
+    given = under_way = 0
+    while job is not None or under_way:
+        while job is not None and pool.free() > 0:
+            pool.submit(*job)
+            under_way += 1
+            job = next(following, None)
+        check()
+        finished = pool.poll(POLL_SECONDS)
+        under_way -= len(finished)
+        if not in_order:
+            yield from finished
+        else:
+            held.update((done.ticket, done) for done in finished)
+            while given in held:
+                yield held.pop(given)
+                given += 1
+        show(under_way + len(held))
+
+
 def deadline_outcome(deadline_s: float) -> Outcome:
     """Make the outcome of a candidate that missed its deadline: the one result that depends on the wall clock."""
-    return Outcome({}, f"deadline: took longer than {deadline_s:g} s (wall clock, not reproducible)", {"score": deadline_s})
+    reason = f"deadline: took longer than {deadline_s:g} s (wall clock, not reproducible)"
+    return Outcome.failed(reason, Cause.DEADLINE, {"score": deadline_s})
 
 
 @final

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from search.bench.page import results_pages
+from benchmarks.results.pages import results_pages
 from tests.search.bench.page_runs import make_ablation, make_run, make_timm
 from uninas import InputError
 
@@ -149,7 +149,7 @@ def test_every_picture_is_there_and_an_svg_of_its_own(out):
 def test_the_command_is_named_and_no_folder_of_the_machine(out, runs):
     for name in ("nasbench201.md", "timm.md", "ablations.md"):
         text = (out / name).read_text(encoding="utf-8")
-        assert "Made by `uninas bench results imagenet cifar10 small stored timm fim log10 log16 --out results`" in text
+        assert "Made by `python -m benchmarks.results imagenet cifar10 small stored timm fim log10 log16 --out results`" in text
         assert str(runs[0].parent) not in text
 
 

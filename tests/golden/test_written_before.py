@@ -21,6 +21,7 @@ from search.bench.benchmarks import nasbench201
 from search.config import loading
 from search.config.schema import PoolConfig
 from search.engine import driver
+from tests.amounts import slow
 from tests.downstream import pictures
 from tests.search.bench.fakes import fake_pool
 from tests.search.conftest import Notes, stable
@@ -34,6 +35,7 @@ from uninas.spaces.choices import canonical_network
 HERE = Path(__file__).parent / "written_by_0_1_0"
 FACTS = json.loads((HERE / "facts.json").read_text(encoding="utf-8"))
 SEARCHES = ("walk", "own", "evolution", "grammar", "pareto", "start")
+LONG = ("evolution", "grammar", "pareto")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* has moved:DeprecationWarning")  # what my_space.py of then imports
 
@@ -112,7 +114,7 @@ def test_every_score_is_what_it_was(name: str) -> None:
     assert {proxy: values[proxy] for proxy in values if not close(values[proxy], fact["values"][proxy])} == {}
 
 
-@pytest.mark.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("name", [slow(name) if name == "evolution" else name for name in SEARCHES])
 def test_the_same_configuration_gives_the_same_journal(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "src").mkdir()
     for file in ("my_space.py", "start.json"):
@@ -124,8 +126,17 @@ def test_the_same_configuration_gives_the_same_journal(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", SEARCHES)
-@pytest.mark.parametrize("kept", [3, None], ids=["3 lines", "whole"])
-def test_a_run_of_before_is_resumed_to_the_same_end(name: str, kept: int | None, tmp_path: Path) -> None:
+def test_a_whole_run_of_before_is_resumed_to_the_same_end(name: str, tmp_path: Path) -> None:
+    check_resumed(name, None, tmp_path)
+
+
+@pytest.mark.parametrize("name", [slow(name) if name in LONG else name for name in SEARCHES])
+def test_a_run_of_before_that_was_cut_is_resumed_to_the_same_end(name: str, tmp_path: Path) -> None:
+    check_resumed(name, 3, tmp_path)
+
+
+def check_resumed(name: str, kept: int | None, tmp_path: Path) -> None:
+    """Resume a run of before of which so many lines are kept."""
     run = copied(name, tmp_path)
     lines = (run / "journal.jsonl").read_bytes().splitlines(keepends=True)
     (run / "journal.jsonl").write_bytes(b"".join(lines[:kept]))

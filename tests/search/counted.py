@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import uninas
-from search.config.schema import SearchConfig
+from search.config.schema import PoolConfig
 from search.monitor.progress import View
 from search.workers.interrupts import Interrupts
 from search.workers.job import Job, Outcome, outcome_of
@@ -24,6 +24,6 @@ def evaluate(job: Job, device: str) -> Outcome:
     return outcome_of(scores, {"build": 0.0, "score": 0.0})
 
 
-def counted_pool(settings: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
+def counted_pool(config: PoolConfig, view: View, interrupts: Interrupts) -> Pool:
     """A pool for `begin` and `resume` whose worker is this file."""
     return SerialPool(evaluator=__name__, interruptible=interrupts.interruptible)

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from search.config import loading
-from search.config.schema import SearchConfig
+from search.config.schema import PoolConfig, SearchConfig
 from search.distributed.ray_pool import RayPool
 from search.engine import driver
 from search.journal import journal, mirror
@@ -42,11 +42,11 @@ def toy_config(*overrides: str) -> SearchConfig:
     return loading.parse(TOY, overrides)
 
 
-def toy_pool(settings: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
+def toy_pool(config: PoolConfig, view: View, interrupts: Interrupts) -> Pool:
     """The pool of a configuration, with the toy scorer in its workers."""
-    if settings.pool.kind == "serial":
-        return SerialPool(settings.pool.deadline_s, evaluator=FAKES, interruptible=interrupts.interruptible)
-    return RayPool(settings.pool, evaluator=FAKES, note=view.note, interruptible=interrupts.interruptible)
+    if config.kind == "serial":
+        return SerialPool(config.deadline_s, evaluator=FAKES, interruptible=interrupts.interruptible)
+    return RayPool(config, evaluator=FAKES, note=view.note, interruptible=interrupts.interruptible)
 
 
 class TornFile:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from search.config import loading
-from search.config.schema import SearchConfig
+from search.config.schema import PoolConfig
 from search.distributed.ray_pool import RayPool
 from search.engine import driver
 from search.monitor.progress import PlainView, View
@@ -66,8 +66,8 @@ class PatientPool:
         self.pool.close()
 
 
-def maker(settings: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
-    pool = RayPool(settings.pool, evaluator="tests.search.flaky", note=view.note, interruptible=interrupts.interruptible)
+def maker(config: PoolConfig, view: View, interrupts: Interrupts) -> Pool:
+    pool = RayPool(config, evaluator="tests.search.flaky", note=view.note, interruptible=interrupts.interruptible)
     return PatientPool(pool)
 
 

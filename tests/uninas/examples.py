@@ -26,6 +26,10 @@ from uninas.compile.layer_names import layer_names, subblock_prefix
 from uninas.networks.presets import letter_block
 from uninas.ops import FeatureMap, Op, Type
 
+_KINDS = (
+    "conv depthwise norm act max average tiles gate attention sum zero patches depth place scale windows heads coarse padded mix"
+)
+
 SMALL_WIDTHS, SMALL_DEPTHS = (32, 64, 64, 96), (1, 1, 2, 1)
 
 
@@ -219,9 +223,9 @@ def disguised_network(architecture: Architecture, rng: random.Random, rewrites: 
         changed = changed.with_subblock(s, b, k, other)
     flows, stages = architecture.flows(), list(changed.stages)
     for s, stage in enumerate(stages):
-        if stage.entry is not None and stage.entry != IDENTITY:
-            entry = rewrite(stage.entry, flows[s].types(stage.entry), f"stages.{s}.entry.")
-            stages[s] = replace(stage, entry=entry)
+        if stage.transition is not None and stage.transition != IDENTITY:
+            entry = rewrite(stage.transition, flows[s].types(stage.transition), f"stages.{s}.entry.")
+            stages[s] = replace(stage, transition=entry)
     stem, head = architecture.stem, architecture.head
     if isinstance(stem, Graph):
         stem = rewrite(stem, stem.frame_types(architecture.in_channels), "stem.")
@@ -294,10 +298,7 @@ def random_frame(rng: random.Random, channels: int, steps: int, *, strided: bool
         return rng.choice([1, 1, down]) if strided and stride < 16 else 1
 
     for _ in range(steps):
-        kind = rng.choice([
-            "conv", "depthwise", "norm", "act", "max", "average", "tiles", "gate", "attention", "sum", "zero", "patches", "depth",
-            "place", "scale", "windows", "heads", "coarse", "padded", "mix",
-        ])  # fmt: skip
+        kind = rng.choice(_KINDS.split())
         if kind == "zero" and rng.random() >= zeros:
             kind = "conv"
         now = step(3)

@@ -15,10 +15,15 @@ import pytest
 
 from tests.uninas.examples import around, graph_of, small
 from tests.uninas.test_text import ILL_TYPED, WRONG, damaged, document
-from uninas import PRESETS, cost, load, parse, preset, to_text
+from uninas import PRESETS, Cost, cost, load, parse, preset, to_text
 from uninas.cli import main
 
 ROOT = Path(__file__).parents[2]
+
+
+def printed(figures: Cost) -> dict[str, int]:
+    """What `--json` prints of a cost: trainable parameters by their name, and by the one they had in version 0.1."""
+    return {**figures.as_dict(), "trainable_params": figures.trainable_params}
 
 
 @pytest.fixture
@@ -65,15 +70,28 @@ FILES: dict[str, tuple[bytes, str]] = {
     "a key nested 200,000 deep": (f'{{"format": {deep(200_000)}}}'.encode(), "nested"),
     "objects nested 200,000 deep": (b'{"a":' * 200_000, "nested"),
     "model_str nested 200,000 deep": (
-        json.dumps({
-            "img_size": 32, "num_classes": 1, "embed_dim": [8], "stem_width": [8, 8], "model_str": deep(200_000),
-        }).encode(), "nested",
+        json.dumps(
+            {
+                "img_size": 32,
+                "num_classes": 1,
+                "embed_dim": [8],
+                "stem_width": [8, 8],
+                "model_str": deep(200_000),
+            }
+        ).encode(),
+        "nested",
     ),
     "nodes nested 200,000 deep": (
-        json.dumps({
-            "img_size": 32, "num_classes": 1, "embed_dim": [8], "stem_width": [8, 8],
-            "model_str": '[[{"subblock1": ' + '{"class":"SequentialModule","params":{"modules":[' * 200_000,
-        }).encode(), "nested",
+        json.dumps(
+            {
+                "img_size": 32,
+                "num_classes": 1,
+                "embed_dim": [8],
+                "stem_width": [8, 8],
+                "model_str": '[[{"subblock1": ' + '{"class":"SequentialModule","params":{"modules":[' * 200_000,
+            }
+        ).encode(),
+        "nested",
     ),
     "huge numbers": (json.dumps(document()).replace('"classes": 3', '"classes": 1' + "0" * 40).encode(), "digits"),
     "an endless number": (json.dumps(document()).replace('"classes": 3', '"classes": ' + "9" * 100_000).encode(), "digits"),
@@ -83,7 +101,7 @@ FILES: dict[str, tuple[bytes, str]] = {
     "half a character": (json.dumps(document(), ensure_ascii=False).encode() + b"\xc3", "text file"),
     "lone surrogates": (json.dumps(document(format="\ud800")).encode(), "format"),
     "line breaks in names": (json.dumps(document(format="a\nb\rc\u2028d")).encode(), "format"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", FILES)
@@ -109,7 +127,7 @@ def test_ill_typed_files_name_stage_block_and_node(case: str, run: Any, tmp_path
     path = tmp_path / "net.json"
     content = document(graphs={"g1": lines}, stages=[{"width": 32, "blocks": [["g1", "absent"]]}])
     path.write_text(json.dumps(content), encoding="utf-8")
-    assert f"stage 0, block 0, sub-block 1, node {node}: " in refused(run("cost", str(path)))
+    assert f"stage 1, block 1, sub-block 1, node {node}: " in refused(run("cost", str(path)))
 
 
 def test_paths_that_are_no_files(run: Any, tmp_path: Path) -> None:
@@ -149,17 +167,37 @@ def test_truncated_at_any_place(source: str, run: Any, tmp_path: Path) -> None:
 
 
 REFERENCE = {
-    "img_size": 32, "num_classes": 10, "drop_rate": 0.0, "embed_dim": [32, 32], "depths": [1, 2], "stem_width": [8, 16],
-    "model_str": json.dumps([["E"], ["T", {
-        "subblock1": {"class": "SequentialModule", "shape": [1], "params": {"modules": [
-            {"class": "Conv3", "shape": [], "params": {}}, {"class": "GELU", "shape": [], "params": {}},
-        ]}},
-        "subblock2": {"class": "Zero", "shape": [], "params": {}},
-    }]]),
-}  # fmt: skip
+    "img_size": 32,
+    "num_classes": 10,
+    "drop_rate": 0.0,
+    "embed_dim": [32, 32],
+    "depths": [1, 2],
+    "stem_width": [8, 16],
+    "model_str": json.dumps(
+        [
+            ["E"],
+            [
+                "T",
+                {
+                    "subblock1": {
+                        "class": "SequentialModule",
+                        "shape": [1],
+                        "params": {
+                            "modules": [
+                                {"class": "Conv3", "shape": [], "params": {}},
+                                {"class": "GELU", "shape": [], "params": {}},
+                            ]
+                        },
+                    },
+                    "subblock2": {"class": "Zero", "shape": [], "params": {}},
+                },
+            ],
+        ]
+    ),
+}
 
 WRONG_REFERENCES: dict[str, tuple[dict[str, Any], str]] = {
-    "other depths": ({"depths": [1, 3]}, 'expected blocks as "depths" says, [1, 3], came'),
+    "other depths": ({"depths": [1, 3]}, 'expected blocks as "depths" says, [1, 3], got'),
     "no stages": ({"model_str": "[]"}, "stages"),
     "model_str that is a list": ({"model_str": []}, "model_str"),
     "model_str that is no JSON": ({"model_str": "[["}, "JSON"),
@@ -169,17 +207,17 @@ WRONG_REFERENCES: dict[str, tuple[dict[str, Any], str]] = {
     "a block without sub-blocks": ({"model_str": '[["E"],[{}]]'}, "subblock1"),
     "a node that is a number": ({"model_str": '[["E"],[{"subblock1": 3, "subblock2": {"class": "Zero"}}]]'}, "class"),
     "a class that is a list": ({"model_str": '[["E"],[{"subblock1": {"class": []}, "subblock2": {"class": "Zero"}}]]'}, "class"),
-    "an empty stage": ({"model_str": '[["E"],[]]'}, "stage 1"),
+    "an empty stage": ({"model_str": '[["E"],[]]'}, "stage 2"),
     "a width missing": ({"embed_dim": [32]}, "embed_dim"),
     "a width of zero": ({"embed_dim": [32, 0]}, "embed_dim"),
     "a width that is a text": ({"embed_dim": ["32", 32]}, "embed_dim"),
-    "a width that heads do not divide": ({"embed_dim": [32, 48]}, "stage 1, block 0"),
+    "a width that heads do not divide": ({"embed_dim": [32, 48]}, "stage 2, block 1"),
     "no size": ({"img_size": None}, "img_size"),
     "a size that is a pair": ({"img_size": [32, 32]}, "img_size"),
     "no classes": ({"num_classes": 0}, "num_classes"),
     "a stem of one": ({"stem_width": [8]}, "stem"),
     "an endless stage": ({"model_str": json.dumps([["E"], ["T"] * 100_000])}, "blocks"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WRONG_REFERENCES)
@@ -196,23 +234,28 @@ def test_compounds_with_wrong_params(run: Any, tmp_path: Path) -> None:
     path = tmp_path / "net.json"
     leaf = {"class": "GELU"}
     broken: list[tuple[str, Any]] = [
-        ("SequentialModule", None), ("SequentialModule", {"modules": 3}), ("ExpandAndReduce", {}),
+        ("SequentialModule", None),
+        ("SequentialModule", {"modules": 3}),
+        ("ExpandAndReduce", {}),
         ("ExpandAndReduce", {"factor": 0, "sequential": leaf}),
-        ("ExpandAndReduce", {"factor": True, "sequential": leaf}), ("ReduceAndExpand", {"factor": 4}),
-        ("ReduceAndExpand", {"factor": 7, "sequential": leaf}), ("AvgAndUpsample", {}),
-        ("ForkMerge", {"branches": [leaf]}), ("ForkMerge", {"branches": [], "fork_merge_tuple": ["copy", "add"]}),
+        ("ExpandAndReduce", {"factor": True, "sequential": leaf}),
+        ("ReduceAndExpand", {"factor": 4}),
+        ("ReduceAndExpand", {"factor": 7, "sequential": leaf}),
+        ("AvgAndUpsample", {}),
+        ("ForkMerge", {"branches": [leaf]}),
+        ("ForkMerge", {"branches": [], "fork_merge_tuple": ["copy", "add"]}),
         ("ForkMerge", {"branches": [leaf], "fork_merge_tuple": ["copy", "multiply"]}),
         ("ForkMerge", {"branches": [leaf] * 7, "fork_merge_tuple": ["chunk", "concat"]}),
         ("ForkMerge", {"branches": [leaf], "fork_merge_tuple": ["copy", "glue"]}),
         ("ForkMerge", {"branches": [leaf], "fork_merge_tuple": ["copy", "add"], "branches_count": 2}),
         ("ForkMergeAttention", {"branches": [leaf] * 3, "connections": [], "post_branches": []}),
         ("ForkMergeAttention", {"branches": [leaf] * 3, "connections": [leaf], "post_branches": [leaf, leaf]}),
-    ]  # fmt: skip
+    ]
     for kind, params in broken:
         block = {"subblock1": {"class": kind, "params": params}, "subblock2": {"class": "Zero"}}
         content = {**REFERENCE, "depths": [1, 1], "model_str": json.dumps([["E"], [block]])}
         path.write_text(json.dumps(content), encoding="utf-8")
-        assert "stage 1, block 0" in refused(run("cost", str(path))), (kind, params)
+        assert "stage 2, block 1" in refused(run("cost", str(path))), (kind, params)
 
 
 def test_damaged_references_are_refused_or_are_networks(run: Any, tmp_path: Path) -> None:
@@ -248,7 +291,7 @@ def test_damaged_files_are_refused_or_are_networks(run: Any, tmp_path: Path) -> 
         if result[0]:
             refused(result)
         else:
-            assert set(json.loads(result[1])) == set(cost(small()).as_dict())
+            assert set(json.loads(result[1])) == set(printed(cost(small())))
     assert statuses == {0, 2}
 
 
@@ -262,11 +305,19 @@ def test_sizes_that_are_none(size: str, run: Any) -> None:
     assert "expected" in refused(run("cost", "resnet", "--size", size))
 
 
-@pytest.mark.parametrize(("arguments", "named"), [
-    (["cost"], "ARCH"), (["cost", "resnet", "--classes", "-1"], "-1"), (["cost", "resnet", "--classes", "many"], "many"),
-    (["cost", "resnet", "--colour"], "--colour"), (["cost", "resnet", "vit"], "vit"), (["costs", "resnet"], "costs"),
-    (["--colour"], "--colour"),
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["cost"], "ARCH"),
+        (["cost", "resnet", "--classes", "-1"], "-1"),
+        (["cost", "resnet", "--classes", "many"], "many"),
+        (["cost", "resnet", "--colour"], "--colour"),
+        (["cost", "resnet", "vit"], "vit"),
+        (["costs", "resnet"], "costs"),
+        (["--colour"], "--colour"),
+    ],
+    ids=str,
+)
 def test_wrong_arguments_are_named(arguments: list[str], named: str, run: Any) -> None:
     assert named in refused(run(*arguments))
 
@@ -276,12 +327,12 @@ def test_json_is_one_object_and_nothing_else(run: Any, tmp_path: Path) -> None:
         status, out, err = run("cost", name, "--json")
         assert (status, err) == (0, "")
         assert out.count("\n") == 1
-        assert json.loads(out) == cost(preset(name)).as_dict()
+        assert json.loads(out) == printed(cost(preset(name)))
     path = tmp_path / "net.json"
     path.write_text(to_text(around(graph_of("%1 = softmax %0", "return %1"), size=(4, 4))), encoding="utf-8")
     status, out, _ = run("cost", str(path), "--size", "33x65", "--classes", "0", "--json")
     assert status == 0
-    assert json.loads(out) == cost(load(path), (33, 65), 0).as_dict()
+    assert json.loads(out) == printed(cost(load(path), (33, 65), 0))
     status, out, _ = run("cost", str(path), "--json")
     assert json.loads(out)["attention_tokens"] == 0
 
@@ -297,7 +348,7 @@ def test_cost_for_people_prints_the_figures_and_warnings(run: Any, tmp_path: Pat
     path.write_text(to_text(around(graph_of("%1 = softmax %0", "return %1"), size=(4, 4))), encoding="utf-8")
     status, out, err = run("cost", str(path))
     assert status == 0
-    assert err == "warning: stage 0, block 0, sub-block 1, %1 softmax: softmax over one entry is constant\n"
+    assert err == "warning: stage 1, block 1, sub-block 1, %1 softmax: softmax over one entry is constant\n"
 
 
 def test_without_arguments_the_program_explains_itself(run: Any) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.amounts import examples
 from tests.uninas.examples import around, disguised_network, graph_of, graphs_of, small, tiny, walked
 from tests.uninas.running import carried, distance, noise, scramble
 from uninas import IDENTITY, PRESETS, Architecture, Block, Graph, Node, Stage, canonical_text, canonicalise, op, preset
@@ -35,7 +36,7 @@ def test_golden_digests(name: str) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=2000)
+@examples(2000)
 def test_disguises_share_form_and_digest(seed: int) -> None:
     rng = random.Random(seed)
     network = walked(small(rng.choice(sorted(PRESETS))), rng, rng.randrange(8))
@@ -48,7 +49,7 @@ def test_disguises_share_form_and_digest(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=200)
+@examples(200)
 def test_equal_digest_means_equal_output_for_equal_weights(seed: int) -> None:
     rng = random.Random(seed)
     network = canonicalise(walked(tiny(rng.choice(["ET", "TR", "TE"])), rng, rng.randrange(1, 8)))
@@ -63,7 +64,7 @@ def test_equal_digest_means_equal_output_for_equal_weights(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=200)
+@examples(200)
 def test_the_stored_form_before_canonicalisation_computes_the_same(seed: int) -> None:
     """From the other side: the disguise is the parent here, and its own canonical form computes its output."""
     rng = random.Random(seed)
@@ -125,10 +126,22 @@ def test_every_node_and_edge_of_a_block_matters() -> None:
 
 def test_attributes_matter() -> None:
     variants = [
-        "conv(kernel=3)", "conv(kernel=5)", "conv(kernel=3, bias=false)", "conv(kernel=3, dilation=2)",
-        "conv(kernel=3, groups=2)", "conv(kernel=3, groups=depthwise)", "max_pool", "max_pool(kernel=5)", "dropout",
-        "dropout(p=0.1)", "mask", "mask(band=2)", "softmax", "gelu", "sigmoid",
-    ]  # fmt: skip
+        "conv(kernel=3)",
+        "conv(kernel=5)",
+        "conv(kernel=3, bias=false)",
+        "conv(kernel=3, dilation=2)",
+        "conv(kernel=3, groups=2)",
+        "conv(kernel=3, groups=depthwise)",
+        "max_pool",
+        "max_pool(kernel=5)",
+        "dropout",
+        "dropout(p=0.1)",
+        "mask",
+        "mask(band=2)",
+        "softmax",
+        "gelu",
+        "sigmoid",
+    ]
     assert len({around(graph_of(f"%1 = {text} %0", "return %1")).digest for text in variants}) == len(variants)
 
 

@@ -67,7 +67,7 @@ def test_options_without_a_space_are_refused() -> None:
     ("edit", "place"),
     [
         (Edit("width", 0, part="stem"), "stem"),
-        (Edit("entry", 2, part="entry"), "stage 3, entry"),
+        (Edit("entry", 2, part="entry"), "stage 3, transition"),
         (Edit("expansion", part="head"), "head"),
         (Edit("width", 1), "stage 2"),
         (Edit("add_stage", 1), "stage 2"),

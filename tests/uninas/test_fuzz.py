@@ -17,6 +17,7 @@ import pytest
 
 from benchmarks.fuzz import FINE, LATER, NETWORK, REFUSED, outcome
 from benchmarks.hostile import KINDS, file_of, random_graph
+from tests.amounts import amount
 from uninas import Graph, Node, canonical_text, canonicalise, cost, op, parse
 from uninas.analysis import trainable
 from uninas.canonical import TooSymmetric
@@ -25,7 +26,7 @@ from uninas.ops import INPUT, TABLE
 
 def test_hostile_files_are_networks_or_are_refused(tmp_path: Path) -> None:
     outcomes: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
-    for number in range(2000):
+    for number in range(amount(2000)):
         kind, content = file_of(1, number)
         found = outcome(content, tmp_path)
         assert found in FINE, f"python -m benchmarks.fuzz --seed 1 --one {number}"
@@ -56,10 +57,18 @@ def test_random_graphs_have_every_operation() -> None:
 
 
 def document(graphs: dict[str, Graph], blocks: list[Any]) -> str:
-    return json.dumps({
-        "format": "uninas-architecture", "version": 3, "classes": 2, "input_size": [32, 32], "in_channels": 3, "stem": [4, 8],
-        "graphs": {name: graph.text.split("\n") for name, graph in graphs.items()}, "stages": [{"width": 8, "blocks": blocks}],
-    })  # fmt: skip
+    return json.dumps(
+        {
+            "format": "uninas-architecture",
+            "version": 3,
+            "classes": 2,
+            "input_size": [32, 32],
+            "in_channels": 3,
+            "stem": [4, 8],
+            "graphs": {name: graph.text.split("\n") for name, graph in graphs.items()},
+            "stages": [{"width": 8, "blocks": blocks}],
+        }
+    )
 
 
 def test_a_graph_behind_a_zero_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,7 +79,7 @@ def test_a_graph_behind_a_zero_is_worked_out_once(monkeypatch: pytest.MonkeyPatc
     asked: list[Graph] = []
     real = trainable.canonical_plain
     monkeypatch.setattr(trainable, "canonical_plain", lambda graph, width: asked.append(graph) or real(graph, width))
-    assert cost(network).live_params < cost(network).params
+    assert cost(network).trainable_params < cost(network).params
     assert len(asked) <= 2, "once as it reads a zero, for each graph that does"
 
 

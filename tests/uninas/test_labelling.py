@@ -7,9 +7,10 @@ import random
 from collections.abc import Callable, Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.amounts import examples
 from tests.uninas.examples import around, graph_of
 from uninas import Architecture, Graph, GraphBuilder, Node, canonicalise, op
 from uninas.labelling import TooSymmetric
@@ -71,18 +72,22 @@ ALIKE = {
     "a hexagon and two triangles": (6, cycle(0, 1, 2, 3, 4, 5), [*cycle(0, 1, 2), *cycle(3, 4, 5)]),
     "an octagon and two squares": (8, cycle(*range(8)), [*cycle(0, 1, 2, 3), *cycle(4, 5, 6, 7)]),
     "K33 and the prism": (
-        6, [(a, b) for a in range(3) for b in range(3, 6)], [*cycle(0, 1, 2), *cycle(3, 4, 5), (0, 3), (1, 4), (2, 5)]
+        6,
+        [(a, b) for a in range(3) for b in range(3, 6)],
+        [*cycle(0, 1, 2), *cycle(3, 4, 5), (0, 3), (1, 4), (2, 5)],
     ),
     "the cube and two tetrahedra": (
-        8, [*cycle(0, 1, 2, 3), *cycle(4, 5, 6, 7), (0, 4), (1, 5), (2, 6), (3, 7)],
+        8,
+        [*cycle(0, 1, 2, 3), *cycle(4, 5, 6, 7), (0, 4), (1, 5), (2, 6), (3, 7)],
         [*itertools.combinations(range(4), 2), *itertools.combinations(range(4, 8), 2)],
     ),
     "Petersen and the pentagonal prism": (
-        10, [*cycle(0, 1, 2, 3, 4), *cycle(5, 7, 9, 6, 8), *((i, i + 5) for i in range(5))],
+        10,
+        [*cycle(0, 1, 2, 3, 4), *cycle(5, 7, 9, 6, 8), *((i, i + 5) for i in range(5))],
         [*cycle(0, 1, 2, 3, 4), *cycle(5, 6, 7, 8, 9), *((i, i + 5) for i in range(5))],
     ),
     "the rook's graph and Shrikhande's": (16, product_edges(4, rook), product_edges(4, shrikhande)),
-}  # fmt: skip
+}
 """Pairs of regular graphs that colour refinement cannot tell apart; the last are even strongly regular."""
 
 
@@ -97,7 +102,7 @@ def test_graphs_that_refinement_cannot_tell_apart(pair: str) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=100)
+@examples(100)
 def test_random_relabellings_of_random_symmetric_graphs(seed: int) -> None:
     rng = random.Random(seed)
     n = rng.randrange(3, 11)
@@ -112,15 +117,19 @@ def test_random_relabellings_of_random_symmetric_graphs(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=60)
+@examples(60)
 def test_random_regular_graphs_differ_exactly_when_they_are_not_isomorphic(seed: int) -> None:
     """Small enough for every permutation to be tried: the oracle is the definition of isomorphism."""
     rng = random.Random(seed)
     n = 6
     pairs = [
         [*itertools.combinations(range(n), 2)],
-        circulant(n, 1, 2), circulant(n, 1, 3), circulant(n, 2, 3), cycle(*range(n)), [*cycle(0, 1, 2), *cycle(3, 4, 5)],
-    ]  # fmt: skip
+        circulant(n, 1, 2),
+        circulant(n, 1, 3),
+        circulant(n, 2, 3),
+        cycle(*range(n)),
+        [*cycle(0, 1, 2), *cycle(3, 4, 5)],
+    ]
     one, other = rng.choice(pairs), list(rng.choice(pairs))
     order = rng.sample(range(n), n)
     other = [(order[a], order[b]) for a, b in other]
@@ -157,8 +166,14 @@ def test_twin_convolutions_with_readers_that_differ() -> None:
     """%1 and %2 are equal but for who reads them: through the sigmoid or not."""
     one = graph_of("%1 = conv(kernel=3) %0", "%2 = conv(kernel=3) %0", "%3 = sigmoid %2", "%4 = multiply %1 %3", "return %4")
     other = graph_of("%1 = conv(kernel=3) %0", "%2 = conv(kernel=3) %0", "%3 = sigmoid %1", "%4 = multiply %2 %3", "return %4")
-    shared = graph_of("%1 = conv(kernel=3) %0", "%2 = conv(kernel=3) %0", "%3 = sigmoid %1", "%4 = multiply %1 %3",
-                      "%5 = add %4 %2", "return %5")  # fmt: skip
+    shared = graph_of(
+        "%1 = conv(kernel=3) %0",
+        "%2 = conv(kernel=3) %0",
+        "%3 = sigmoid %1",
+        "%4 = multiply %1 %3",
+        "%5 = add %4 %2",
+        "return %5",
+    )
     assert around(one).digest == around(other).digest != around(shared).digest
     assert len(digests(shared, 5)) == 1
 
@@ -177,13 +192,18 @@ HUGE: dict[str, Callable[[], Graph]] = {
     "4,000 twin convolutions": lambda: drawing_of_twins(4000),
     "300 long symmetric branches": lambda: branches(300, 12),
     "2,000 branches": lambda: branches(2000),
-    "a torus": lambda: drawing(144, [
-        edge for r in range(12) for c in range(12)
-        for edge in ((12 * r + c, 12 * r + (c + 1) % 12), (12 * r + c, 12 * ((r + 1) % 12) + c))
-    ]),
+    "a torus": lambda: drawing(
+        144,
+        [
+            edge
+            for r in range(12)
+            for c in range(12)
+            for edge in ((12 * r + c, 12 * r + (c + 1) % 12), (12 * r + c, 12 * ((r + 1) % 12) + c))
+        ],
+    ),
     "many hexagons": lambda: drawing(240, [e for h in range(40) for e in cycle(*range(6 * h, 6 * h + 6))]),
     "the complete graph of 40": lambda: drawing(40, itertools.combinations(range(40), 2)),
-}  # fmt: skip
+}
 
 
 def drawing_of_twins(count: int) -> Graph:

@@ -89,9 +89,19 @@ def test_an_even_kernel_takes_patches(size: tuple[int, int], groups: str) -> Non
 
 
 @pytest.mark.parametrize("size", [(8, 12), (7, 5), (1, 2)])
-@pytest.mark.parametrize(("kernel", "stride", "dilation", "padding"), [
-    (7, 4, 1, 2), (2, 1, 1, 0), (2, 1, 1, 1), (3, 2, 1, 0), (3, 1, 2, 1), (4, 2, 1, 1), (5, 3, 2, 8), (3, 3, 1, 2),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kernel", "stride", "dilation", "padding"),
+    [
+        (7, 4, 1, 2),
+        (2, 1, 1, 0),
+        (2, 1, 1, 1),
+        (3, 2, 1, 0),
+        (3, 1, 2, 1),
+        (4, 2, 1, 1),
+        (5, 3, 2, 8),
+        (3, 3, 1, 2),
+    ],
+)
 def test_a_padding_says_where_the_first_window_begins(
     kernel: int, stride: int, dilation: int, padding: int, size: tuple[int, int]
 ) -> None:
@@ -111,10 +121,16 @@ def test_a_padding_says_where_the_first_window_begins(
             assert close(made[:, :, row, column], torch.einsum("bcyx,ocyx->bo", patch, weight) + bias)
 
 
-@pytest.mark.parametrize("text", [
-    "conv(kernel=3, padding=1)", "conv(kernel=2, stride=2, padding=0)", "conv(kernel=3, dilation=2, padding=2)",
-    "conv(kernel=3, padding=3)", "conv(kernel=2)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "conv(kernel=3, padding=1)",
+        "conv(kernel=2, stride=2, padding=0)",
+        "conv(kernel=3, dilation=2, padding=2)",
+        "conv(kernel=3, padding=3)",
+        "conv(kernel=2)",
+    ],
+)
 def test_a_window_is_written_in_one_way(text: str) -> None:
     with pytest.raises(GraphError, match="padding"):
         graph_of(text).frame_types(6)
@@ -150,8 +166,8 @@ def test_a_stage_of_class_tokens_needs_an_entry_and_says_so() -> None:
     assert parse(text) == made
     assert build(made).eval()(noise(2, 3, 8, 8)).shape == (2, 10)
     for wrong, message in (
-        (replace(made.stages[0], tokens=0), "lead to 16 channels, came 16 channels and 1 class token"),
-        (replace(made.stages[0], entry=None), "expected an entry"),
+        (replace(made.stages[0], tokens=0), "lead to 16 channels, got 16 channels and 1 class token"),
+        (replace(made.stages[0], transition=None), "expected a transition"),
     ):
         with pytest.raises(InputError, match=message):
             parse(to_text(made.replace(stages=(wrong,), head=None)))
@@ -223,13 +239,24 @@ def test_drop_path_drops_whole_samples_in_training_alone() -> None:
 
 
 COSTS = {  # parameters and MACs by hand, for 6 channels at 7 x 5
-    "relu6": (0, 0), "silu": (0, 0), "hardswish": (0, 0), "hard_sigmoid": (0, 0), "drop_path": (0, 0), "space_to_depth": (0, 0),
-    "group_norm": (12, 0), "layer_scale": (6, 0), "position_embedding": (6 * 7 * 5, 0),
-    "tanh": (0, 0), "negate": (0, 0), "class_token": (6, 0), "class_token(position=true)": (12, 0),
-    "token_linear": (35 * 35 + 35, 6 * 35 * 35), "conv(kernel=7, stride=4, padding=2)": (6 * 6 * 49 + 6, 6 * 6 * 49 * 4),
+    "relu6": (0, 0),
+    "silu": (0, 0),
+    "hardswish": (0, 0),
+    "hard_sigmoid": (0, 0),
+    "drop_path": (0, 0),
+    "space_to_depth": (0, 0),
+    "group_norm": (12, 0),
+    "layer_scale": (6, 0),
+    "position_embedding": (6 * 7 * 5, 0),
+    "tanh": (0, 0),
+    "negate": (0, 0),
+    "class_token": (6, 0),
+    "class_token(position=true)": (12, 0),
+    "token_linear": (35 * 35 + 35, 6 * 35 * 35),
+    "conv(kernel=7, stride=4, padding=2)": (6 * 6 * 49 + 6, 6 * 6 * 49 * 4),
     "conv(kernel=2, stride=2)": (6 * 6 * 4 + 6, 6 * 6 * 4 * 4 * 3),
     "conv(kernel=4, stride=4, groups=depthwise)": (6 * 16 + 6, 6 * 16 * 4),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", COSTS)
@@ -255,9 +282,21 @@ def test_a_file_names_the_oldest_version_that_can_say_it(name: str) -> None:
 
 
 NEW = {
-    "group_norm", "layer_scale", "relu6", "silu", "hardswish", "hard_sigmoid", "position_embedding", "drop_path",
-    "space_to_depth", "tanh", "negate", "class_token", "take_class_token", "token_linear",
-}  # fmt: skip
+    "group_norm",
+    "layer_scale",
+    "relu6",
+    "silu",
+    "hardswish",
+    "hard_sigmoid",
+    "position_embedding",
+    "drop_path",
+    "space_to_depth",
+    "tanh",
+    "negate",
+    "class_token",
+    "take_class_token",
+    "token_linear",
+}
 
 
 def test_a_head_that_pools_and_a_stage_of_its_entry_alone() -> None:

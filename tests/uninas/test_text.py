@@ -8,9 +8,10 @@ import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.amounts import examples
 from tests.uninas.examples import around, graph_of, small, walked
 from uninas import (
     IDENTITY,
@@ -45,8 +46,11 @@ def test_presets_survive_their_text(name: str) -> None:
 def test_every_field_survives() -> None:
     network = Architecture(
         (Stage(48, (Block((IDENTITY, None)), Block((None, IDENTITY)))), Stage(64, (Block((None, None)),))),
-        classes=17, input_size=(31, 77), stem=(5, 9), in_channels=4,
-    )  # fmt: skip
+        classes=17,
+        input_size=(31, 77),
+        stem=(5, 9),
+        in_channels=4,
+    )
     assert parse(to_text(network, metadata={"score": 1.5, "from": ["walk", None]})) == network
 
 
@@ -59,18 +63,34 @@ def test_equal_graphs_are_written_once_and_texts_are_stable() -> None:
 
 @pytest.mark.parametrize("name", sorted(TABLE))
 def test_every_operation_reads_what_it_prints(name: str) -> None:
-    needed = {"conv": "(kernel=5, ratio=3/2, groups=2, bias=false, dilation=4, stride=2)", "slice": "(index=1, count=3)",
-              "matmul_qk": "(head_dim=64)", "dropout": "(p=0.25)", "mask": "(band=7)", "max_pool": "(kernel=5, stride=2)",
-              "zero": "(ratio=1/8, pooled=true, stride=4)", "average_pool": "(kernel=2, stride=2)", "group_norm": "(groups=8)",
-              "layer_scale": "(initial=1/10)",
-              "drop_path": "(p=0.2)", "space_to_depth": "(factor=4)"}  # fmt: skip
+    needed = {
+        "conv": "(kernel=5, ratio=3/2, groups=2, bias=false, dilation=4, stride=2)",
+        "slice": "(index=1, count=3)",
+        "matmul_qk": "(head_dim=64)",
+        "dropout": "(p=0.25)",
+        "mask": "(band=7)",
+        "max_pool": "(kernel=5, stride=2)",
+        "zero": "(ratio=1/8, pooled=true, stride=4)",
+        "average_pool": "(kernel=2, stride=2)",
+        "group_norm": "(groups=8)",
+        "layer_scale": "(initial=1/10)",
+        "drop_path": "(p=0.2)",
+        "space_to_depth": "(factor=4)",
+    }
     operation = parse_op(name + needed.get(name, ""))
     assert parse_op(operation.text) is operation
     assert operation.text == name + needed.get(name, "")
 
 
-_WORDS = [str(n) for n in (*range(70), 127, 500, 4096, 65535, 65536)] + ["007", "true", "false", "same", "depthwise", "pixels",
-          "channels"]  # fmt: skip
+_WORDS = [str(n) for n in (*range(70), 127, 500, 4096, 65535, 65536)] + [
+    "007",
+    "true",
+    "false",
+    "same",
+    "depthwise",
+    "pixels",
+    "channels",
+]
 
 
 def _taken(attribute: Attribute, text: str) -> bool:
@@ -91,7 +111,7 @@ def _texts(attribute: Attribute) -> st.SearchStrategy[str]:
 
 @pytest.mark.parametrize("name", sorted(name for name in TABLE if TABLE[name].attributes))
 @given(data=st.data())
-@settings(max_examples=100)
+@examples(100)
 def test_an_operation_with_any_attributes_reads_what_it_prints(name: str, data: st.DataObject) -> None:
     written = {attribute.name: data.draw(_texts(attribute), attribute.name) for attribute in TABLE[name].attributes}
     operation = parse_op(f"{name}({', '.join(f'{key}={text}' for key, text in written.items())})")
@@ -102,10 +122,20 @@ def test_an_operation_with_any_attributes_reads_what_it_prints(name: str, data: 
 
 @pytest.mark.parametrize(
     ("text", "printed"),
-    [("0", "0.0"), ("0.5", None), ("0.250", "0.25"), ("0.2", "0.2"), ("0.0001", "0.0001"), ("0.00005", "0.00005"),
-     ("0.000001", "0.000001"), ("0.123456789", "0.123456789"), ("0.30000000000000004", "0.30000000000000004"),
-     ("0.000012345678901234568", "0.000012345678901234568"), ("0.9999999999999999", "0.9999999999999999")],
-)  # fmt: skip
+    [
+        ("0", "0.0"),
+        ("0.5", None),
+        ("0.250", "0.25"),
+        ("0.2", "0.2"),
+        ("0.0001", "0.0001"),
+        ("0.00005", "0.00005"),
+        ("0.000001", "0.000001"),
+        ("0.123456789", "0.123456789"),
+        ("0.30000000000000004", "0.30000000000000004"),
+        ("0.000012345678901234568", "0.000012345678901234568"),
+        ("0.9999999999999999", "0.9999999999999999"),
+    ],
+)
 def test_probabilities_are_plain_decimals(text: str, printed: str | None) -> None:
     """Never 5e-05, which no reader takes; what had no exponent is written as ever, for digests are made of it."""
     operation = parse_op(f"dropout(p={text})")
@@ -125,11 +155,32 @@ def test_what_is_no_probability_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "conv", "conv()", "conv(kernel=0)", "conv(kernel=33)", "conv(kernel=3, kernel=3)", "conv(kernel=3, wide=1)",
-     "conv(kernel=3, ratio=0)", "conv(kernel=3, ratio=1/0)", "conv(kernel=3, ratio=-1)", "conv(kernel=3, bias=1)",
-     "conv(kernel=3, groups=0)", "conv(kernel=3", "conv kernel=3", "Conv(kernel=3)", "gelu(p=1)", "dropout(p=1)",
-     "dropout(p=nan)", "slice(index=0)", "matmul_qk(head_dim=0)", "conv(kernel=((3)))", "no_such_op", "conv(kernel=٣)"],
-)  # fmt: skip
+    [
+        "",
+        "conv",
+        "conv()",
+        "conv(kernel=0)",
+        "conv(kernel=33)",
+        "conv(kernel=3, kernel=3)",
+        "conv(kernel=3, wide=1)",
+        "conv(kernel=3, ratio=0)",
+        "conv(kernel=3, ratio=1/0)",
+        "conv(kernel=3, ratio=-1)",
+        "conv(kernel=3, bias=1)",
+        "conv(kernel=3, groups=0)",
+        "conv(kernel=3",
+        "conv kernel=3",
+        "Conv(kernel=3)",
+        "gelu(p=1)",
+        "dropout(p=1)",
+        "dropout(p=nan)",
+        "slice(index=0)",
+        "matmul_qk(head_dim=0)",
+        "conv(kernel=((3)))",
+        "no_such_op",
+        "conv(kernel=٣)",
+    ],
+)
 def test_what_is_no_operation_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"expected|needs|unknown|no attribute"):
         parse_op(text)
@@ -159,15 +210,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no stages": (document(stages=[]), "stages"),
     "too many stages": (document(stages=stages() * 17), "stages"),
     "stages that are a mapping": (document(stages={}), "stages"),
-    "a stage that is a number": (document(stages=[3]), "stage 0"),
+    "a stage that is a number": (document(stages=[3]), "stage 1"),
     "a width of zero": (document(stages=stages(0)), "width"),
     "a width that is huge": (document(stages=stages(10**12)), "width"),
     "a width that is true": (document(stages=stages(True)), "width"),
     "a width of a half": (document(stages=stages(32.0)), "width"),
     "no blocks": (document(stages=stages(32, [])), "blocks"),
     "too many blocks": (document(stages=stages(32, [["g1", "g1"]] * 1001)), "blocks"),
-    "a block of one": (document(stages=stages(32, [["g1"]])), "block 0"),
-    "a block of three": (document(stages=stages(32, [["g1", "g1", "g1"]])), "block 0"),
+    "a block of one": (document(stages=stages(32, [["g1"]])), "block 1"),
+    "a block of three": (document(stages=stages(32, [["g1", "g1", "g1"]])), "block 1"),
     "a graph that does not exist": (document(stages=stages(32, [["g1", "g9"]])), "g9"),
     "classes missing": (document(classes=None), "classes"),
     "no classes": (document(classes=0), "classes"),
@@ -218,11 +269,17 @@ ILL_TYPED = {
     "full and pooled together": (["%1 = global_average_pool %0", "%2 = concat %0 %1", "return %2"], "%2"),
     "other channels returned": (["%1 = conv(kernel=1, ratio=2) %0", "return %1"], "%1"),
     "values of other heads": (
-        ["%1 = matmul_qk(head_dim=8) %0 %0", "%2 = slice(index=0, count=16) %0", "%3 = matmul_av %1 %2",
-         "%4 = conv(kernel=1, ratio=16) %3", "return %4"], "%3",
+        [
+            "%1 = matmul_qk(head_dim=8) %0 %0",
+            "%2 = slice(index=0, count=16) %0",
+            "%3 = matmul_av %1 %2",
+            "%4 = conv(kernel=1, ratio=16) %3",
+            "return %4",
+        ],
+        "%3",
     ),
     "channels without bound": ([*(f"%{i} = conv(kernel=1, ratio=65536) %{i - 1}" for i in range(1, 9)), "return %8"], "%2"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", ILL_TYPED)
@@ -235,7 +292,7 @@ def test_an_ill_typed_file_names_stage_block_and_node(case: str) -> None:
     )
     with pytest.raises(InputError) as caught:
         parse(json.dumps(content), "net.json")
-    assert str(caught.value).startswith(f"net.json: stage 1, block 1, sub-block 2, node {node}: ")
+    assert str(caught.value).startswith(f"net.json: stage 2, block 2, sub-block 2, node {node}: ")
 
 
 def test_an_empty_list_of_inputs_is_no_sum() -> None:
@@ -311,14 +368,22 @@ def test_the_nodes_of_all_graphs_together_are_bounded(part: str) -> None:
         parse(network(most + 1), "net.json")
     assert str(caught.value) == (
         f"net.json: expected at most {MAX_WRITTEN_NODES} nodes of all graphs together, each graph counted wherever it is named, "
-        f"came {MAX_WRITTEN_NODES + count}"
+        f"got {MAX_WRITTEN_NODES + count}"
     )
 
 
 def test_costs_of_the_largest_numbers_stay_exact_integers() -> None:
-    network = parse(json.dumps(document(
-        stages=stages(65536), input_size=[65536, 65535], classes=1_000_000, stem=[65536, 65536], in_channels=65536,
-    )))  # fmt: skip
+    network = parse(
+        json.dumps(
+            document(
+                stages=stages(65536),
+                input_size=[65536, 65535],
+                classes=1_000_000,
+                stem=[65536, 65536],
+                in_channels=65536,
+            )
+        )
+    )
     figures = cost(network)
     assert figures.macs > 10**19
     assert json.loads(json.dumps(figures.as_dict()))["macs"] == figures.macs
@@ -340,8 +405,33 @@ def test_slices_of_a_long_concatenation_are_sorted_out_at_once() -> None:
 _SOURCES = [to_text(small(name)) for name in sorted(PRESETS)] + [
     to_text(walked(small(), random.Random(seed), 10), {"note": "x"}) for seed in range(4)
 ]
-_SNIPPETS = ["%0", "%1", "%999999", "conv(kernel=3)", "return %0", "absent", "g1", "1", "-1", "1e999", "NaN", "null", "[]",
-             "{}", '"', "\\u0000", "\\ud800", ",", ":", "}", "]", "ratio=99999/7", "groups=depthwise", "é", "0"]  # fmt: skip
+_SNIPPETS = [
+    "%0",
+    "%1",
+    "%999999",
+    "conv(kernel=3)",
+    "return %0",
+    "absent",
+    "g1",
+    "1",
+    "-1",
+    "1e999",
+    "NaN",
+    "null",
+    "[]",
+    "{}",
+    '"',
+    "\\u0000",
+    "\\ud800",
+    ",",
+    ":",
+    "}",
+    "]",
+    "ratio=99999/7",
+    "groups=depthwise",
+    "é",
+    "0",
+]
 
 
 def damaged(text: str, rng: random.Random) -> str:
@@ -372,7 +462,7 @@ def damaged(text: str, rng: random.Random) -> str:
 
 
 @given(seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=4000)
+@examples(4000)
 def test_a_damaged_text_is_refused_or_is_a_network(seed: int) -> None:
     rng = random.Random(seed)
     text = damaged(rng.choice(_SOURCES), rng)
@@ -397,13 +487,14 @@ def parsed(text: str) -> Architecture | InputError:
 def _anything() -> st.SearchStrategy[Any]:
     scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8))
     return st.recursive(
-        scalars, lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
+        scalars,
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=4), inner, max_size=3)),
         max_leaves=6,
-    )  # fmt: skip
+    )
 
 
 @given(key=st.sampled_from(sorted(document())), value=_anything())
-@settings(max_examples=500)
+@examples(500)
 def test_any_value_under_any_key(key: str, value: Any) -> None:
     found = parsed(json.dumps(document() | {key: value}))
     if isinstance(found, Architecture):

@@ -1,11 +1,12 @@
 """Exact integer cost of an architecture, without torch.
 
 MACs are fused multiply-adds of convolutions, linear layers and attention products (papers often print 2 x MACs as "FLOPs").
-The stored form is counted as it was written; `live_params` counts, in the canonical form, what can receive a gradient.
+The stored form is counted as it was written; trainable parameters are those of the canonical form that can receive a gradient.
 """
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 from uninas.analysis.graph_cost import Counts, frame_cost, graph_cost
@@ -24,7 +25,7 @@ class Cost:
 
     params: int
     """All parameters of the stored form."""
-    live_params: int
+    trainable_params: int
     """Parameters that can receive a gradient."""
     macs: int
     """Multiply-adds of convolutions, linear layers and attention products."""
@@ -36,24 +37,40 @@ class Cost:
     """Side of the largest attention map; 0 without attention."""
 
     def as_dict(self) -> dict[str, int]:
-        """The figures by name, ready for JSON."""
-        return dict(vars(self))
+        """Return the figures by name, ready for JSON.
+
+        Trainable parameters are called `live_params` here, as in the journals that hold these figures since version 0.1.
+        """
+        return {"live_params" if name == "trainable_params" else name: value for name, value in vars(self).items()}
+
+    @property
+    def live_params(self) -> int:
+        """The trainable parameters, by the name they had in version 0.1."""
+        warnings.warn("`live_params` of a cost is now `trainable_params`", DeprecationWarning, stacklevel=2)
+        return self.trainable_params
 
 
 def cost(architecture: Architecture, size: tuple[int, int] | None = None, classes: int | None = None) -> Cost:
-    """Cost for an input of `size` = (height, width), default the reference size, and a head of `classes` outputs.
+    """Count what an architecture costs.
 
-    `classes=0` leaves the head out (LayerNorm or the head's graph, and the linear layer): the backbone alone.
-    Raises GraphError for an ill-typed graph.
+    Args:
+        architecture: in any form; it is counted as it was written.
+        size: (height, width) of the input in pixels; default: the reference size.
+        classes: outputs of the head; 0 leaves the head out (LayerNorm or the head's graph, and the linear layer): the backbone
+            alone. Default: the architecture's.
+
+    Raises:
+        GraphError: a graph is ill typed.
+        InputError: a side below 1 or above 65,536 pixels.
     """
     classes = architecture.classes if classes is None else classes
     if size is not None and not all(1 <= side <= _LARGEST_SIDE for side in size):
-        raise InputError(f"expected an input size from 1 to {_LARGEST_SIDE} pixels a side, came {size[0]}x{size[1]}")
+        raise InputError(f"expected an input size from 1 to {_LARGEST_SIDE} pixels per side, got {size[0]}x{size[1]}")
     params, macs, layers, activations, tokens = _network(architecture, size, classes)
     canonical = canonicalise(architecture)
-    live = params if canonical is architecture else _network(canonical, size, classes)[0]
-    live -= never_trained(canonical, classes)
-    return Cost(params, live, macs, layers, activations * _FLOAT_BYTES, tokens)
+    trainable = params if canonical is architecture else _network(canonical, size, classes)[0]
+    trainable -= never_trained(canonical, classes)
+    return Cost(params, trainable, macs, layers, activations * _FLOAT_BYTES, tokens)
 
 
 def _network(architecture: Architecture, size: tuple[int, int] | None, classes: int) -> Counts:
@@ -84,7 +101,7 @@ def _stem(architecture: Architecture, size: tuple[int, int] | None, made: Flow) 
 
 
 def _stage(stage: Stage, before: Flow, after: Flow) -> Counts:
-    """The entry, if there is one, and the blocks; `after` follows from `before`, but for how halves are rounded."""
+    """The transition, if there is one, and the blocks; `after` follows from `before`, but for how halves are rounded."""
     key = ("cost", before, after.place)
     found: Counts | None = stage.memo.get(key)
     if found is None:
@@ -93,9 +110,9 @@ def _stage(stage: Stage, before: Flow, after: Flow) -> Counts:
 
 
 def _stage_parts(stage: Stage, before: Flow, after: Flow) -> list[Counts]:
-    parts = [] if stage.entry is None else [frame_cost(stage.entry, before)]
+    parts = [] if stage.transition is None else [frame_cost(stage.transition, before)]
     for index, block in enumerate(stage.blocks):
-        halved = before if index == 0 and stage.entry is None else None
+        halved = before if index == 0 and stage.transition is None else None
         parts.append(_block(block, after, halved) if block.residual else _plain_block(block, after, halved))
     return parts
 
@@ -120,7 +137,7 @@ def _block(block: Block, at: Flow, halved: Flow | None) -> Counts:
     for index, graph in enumerate(block.subblocks):
         if graph is None:
             continue
-        if halved is not None and index == 0:  # norm1 at the incoming resolution and width, then the same road down
+        if halved is not None and index == 0:  # norm1 at the incoming resolution and width, then the same way down
             p, m, n, a, _ = _way_down(halved.channels, width, pixels)
             params, macs, layers, activations = params + p, macs + m, layers + n, activations + a
             params += 2 * halved.channels

@@ -1,4 +1,4 @@
-"""Operations that are well typed and mean nothing at the reference size. Edits refuse to make them; files only warn."""
+"""Degenerate operations: well typed, but without effect at the reference size. Edits never make one; files only warn."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from uninas.graph import Architecture, Flow, Graph
 from uninas.ops import Place, Type
 
 
-def meaningless(graph: Graph, at: Flow) -> str | None:
-    """Why a graph holds an operation without meaning in a block on that map, or None.
+def block_fault(graph: Graph, at: Flow) -> str | None:
+    """Say why a graph holds a degenerate operation in a block on that map, or None.
 
     Judged at the reference size, as if for training at batch 1.
     """
@@ -19,7 +19,7 @@ def meaningless(graph: Graph, at: Flow) -> str | None:
 
 
 def frame_fault(graph: Graph, given: Flow) -> str | None:
-    """Why a graph of the frame that reads that map holds an operation without meaning, or None."""
+    """Say why a graph of the frame that reads that map holds a degenerate operation, or None."""
     key = ("frame meaning", *given)
     if key not in graph.memo:
         graph.memo[key] = _first_fault(graph, given.types(graph), given.place)
@@ -38,18 +38,18 @@ def _first_fault(graph: Graph, types: tuple[Type, ...], place: Place) -> str | N
 
 
 def warnings_of(architecture: Architecture) -> list[str]:
-    """One line for each graph that holds an operation without meaning at the reference size."""
+    """Return one line for each graph that holds a degenerate operation at the reference size."""
     flows = architecture.flows()
     found: list[tuple[str, str | None]] = []
     if isinstance(architecture.stem, Graph):
         found.append(("stem", frame_fault(architecture.stem, Flow(architecture.in_channels, architecture.image()))))
-    for s, (stage, before, after) in enumerate(zip(architecture.stages, flows, flows[1:], strict=False)):
-        if stage.entry is not None:
-            found.append((f"stage {s}, entry", frame_fault(stage.entry, before)))
-        for b, block in enumerate(stage.blocks):
-            for k, graph in enumerate(block.subblocks):
+    for s, (stage, before, after) in enumerate(zip(architecture.stages, flows, flows[1:], strict=False), start=1):
+        if stage.transition is not None:
+            found.append((f"stage {s}, transition", frame_fault(stage.transition, before)))
+        for b, block in enumerate(stage.blocks, start=1):
+            for k, graph in enumerate(block.subblocks, start=1):
                 if graph is not None:
-                    found.append((f"stage {s}, block {b}, sub-block {k + 1}", meaningless(graph, after)))
+                    found.append((f"stage {s}, block {b}, sub-block {k}", block_fault(graph, after)))
     if architecture.head is not None:
         found.append(("head", frame_fault(architecture.head, flows[-1])))
     return [f"{where}, {fault}" for where, fault in found if fault]

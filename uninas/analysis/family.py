@@ -21,11 +21,11 @@ _SHARE = 0.25
 def family(architecture: Architecture) -> str:
     """The parts that at least a quarter of the blocks have, joined by " + "; "pointwise" where there is none.
 
-    A network without blocks is judged by the entries of its stages.
+    A network without blocks is judged by its transitions.
     """
     blocks = [_parts(block) for stage in architecture.stages for block in stage.blocks if any(block.subblocks)]
     if not blocks:
-        blocks = [_graph_parts(stage.entry) for stage in architecture.stages if stage.entry is not None]
+        blocks = [_graph_parts(stage.transition) for stage in architecture.stages if stage.transition is not None]
     counts = Counter(part for parts in blocks for part in parts)
     found = [part for part in PARTS if counts[part] >= max(1, ceil(_SHARE * len(blocks)))]
     return " + ".join(found) or "pointwise"

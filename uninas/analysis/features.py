@@ -182,9 +182,13 @@ def _paths(graph: Graph, bits: list[int], skips: list[tuple[bool, ...]], mask: i
         return (0.0,) * 6
     inside = within[end] < infinity
     return (
-        shortest[end], longest[end], total[end] / number[end],
-        float(inside), within[end] if inside else 0.0, math.log2(1 + allowed[end]),
-    )  # fmt: skip
+        shortest[end],
+        longest[end],
+        total[end] / number[end],
+        float(inside),
+        within[end] if inside else 0.0,
+        math.log2(1 + allowed[end]),
+    )
 
 
 def _leaving(graph: Graph, bits: list[int], skips: list[tuple[bool, ...]]) -> dict[str, float]:

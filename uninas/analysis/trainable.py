@@ -1,7 +1,24 @@
-"""Which parameters of a canonical architecture no gradient reaches: those that only ever see a zero, or lie before one.
+r"""Which parameters of a canonical architecture no gradient reaches: those that only ever see a zero, or lie before one.
 
 The map that passes through the network is followed from the stem to the head. A layer fed by a zero still learns its bias; a
 norm whose map only reaches zeros learns nothing; and where a plain part does not read its input at all, nothing before it learns.
+
+A network whose second block is a plain zero. Nothing before that block gets a gradient: neither the stem's 404 parameters nor the
+convolution's 584. Behind it the final LayerNorm reads zeros, so that of its 16 parameters only the 8 biases learn:
+
+    >>> from uninas.text import parse_graph
+    >>> conv, zero = parse_graph("%1 = conv(kernel=3) %0\nreturn %1"), parse_graph("%1 = zero %0\nreturn %1")
+    >>> blocks = (Block((conv,), residual=False), Block((zero,), residual=False))
+    >>> network = Architecture((Stage(8, blocks),), classes=3, input_size=(8, 8), stem=(4, 8))
+    >>> never_trained(network, classes=3) == 404 + 584 + 8
+    True
+
+Were the second block residual, it would add nothing and be absent, and all would learn:
+
+    >>> from uninas.canonical import canonicalise
+    >>> blocks = (Block((conv,), residual=False), Block((zero, None)))
+    >>> never_trained(canonicalise(network.replace(stages=(Stage(8, blocks),))), classes=3)
+    0
 """
 
 from __future__ import annotations
@@ -15,7 +32,7 @@ from uninas.ops import INPUT, Type, op
 
 
 def never_trained(canonical: Architecture, classes: int) -> int:
-    """How many parameters of a canonical architecture with a head of `classes` outputs (0: none) get no gradient."""
+    """Count the parameters of a canonical architecture with a head of `classes` outputs (0: none) that get no gradient."""
     walk = _Walk()
     flows = canonical.flows()
     if isinstance(canonical.stem, Graph):
@@ -42,7 +59,7 @@ class _Walk:
         self.zero = False
 
     def stage(self, stage: Stage, before: Flow, after: Flow) -> None:
-        """The entry, if there is one, and the blocks; `after` follows from `before`, but for how halves are rounded.
+        """The transition, if there is one, and the blocks; `after` follows from `before`, but for how halves are rounded.
 
         What is given no zero adds what it adds, whatever came before, where blocks are residual or no part is a zero: kept with
         the stage.
@@ -52,13 +69,13 @@ class _Walk:
             dead, met = stage.memo[key]
             self.dead, self.met = self.dead + dead, self.met + met
             return
-        residual = stage.entry is None and all(block.residual for block in stage.blocks)
+        residual = stage.transition is None and all(block.residual for block in stage.blocks)
         keep = not self.zero and (residual or not _holds_zero(stage))
         dead, met = self.dead, self.met
-        if stage.entry is not None:
-            self.frame(stage.entry, before)
+        if stage.transition is not None:
+            self.frame(stage.transition, before)
         for index, block in enumerate(stage.blocks):
-            halved = before.channels if index == 0 and stage.entry is None else None
+            halved = before.channels if index == 0 and stage.transition is None else None
             if block.residual:
                 self.residual(block, stage, after, halved)
             else:
@@ -146,7 +163,7 @@ class _Walk:
 
 
 def _holds_zero(stage: Stage) -> bool:
-    graphs = [stage.entry, *(graph for block in stage.blocks for graph in block.subblocks)]
+    graphs = [stage.transition, *(graph for block in stage.blocks for graph in block.subblocks)]
     return any(graph is not None and _has_zero(graph) for graph in graphs)
 
 

@@ -34,13 +34,13 @@ def command(arch: str, size: tuple[int, int] | None, classes: int | None, as_jso
     architecture = load(arch)
     figures = cost(architecture, size, classes)
     if as_json:
-        click.echo(json.dumps(figures.as_dict()))
+        click.echo(json.dumps({**figures.as_dict(), "trainable_params": figures.trainable_params}))
         return
     height, width = size or architecture.input_size
     outputs = architecture.classes if classes is None else classes
     rows = [
         ("params", f"{figures.params:,}", f"{figures.params / 1e6:.2f} M"),
-        ("live params", f"{figures.live_params:,}", "can receive a gradient"),
+        ("trainable params", f"{figures.trainable_params:,}", "can receive a gradient"),
         ("MACs", f"{figures.macs:,}", f"{figures.macs / 1e9:.3f} G, 2 x MACs {2 * figures.macs / 1e9:.2f} G"),
         ("layers", f"{figures.layers:,}", "convolutions and linear layers"),
         (

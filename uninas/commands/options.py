@@ -20,7 +20,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]
             return value
         match = re.fullmatch(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", str(value))
         if match is None or not int(match[1]) or not int(match[2] or match[1]):
-            self.fail(f"expected a size such as 224 or 800x1280 (height x width), came {str(value)[:40]!r}", param, ctx)
+            self.fail(f"expected a size such as 224 or 800x1280 (height x width), got {str(value)[:40]!r}", param, ctx)
         return int(match[1]), int(match[2] or match[1])
 
 
@@ -31,5 +31,5 @@ class Number(click.FloatRange):
         """The number; fails with what was expected and what came."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
-            self.fail(f"expected a finite number, came {str(value)[:40]!r}", param, ctx)
+            self.fail(f"expected a finite number, got {str(value)[:40]!r}", param, ctx)
         return number

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from uninas.errors import InputError
+from uninas.runtime.files import replacing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,16 +17,19 @@ if TYPE_CHECKING:
 
 
 class BlockNumber(click.ParamType):  # type: ignore[type-arg]
-    """A block's number from 1 on, or `entry`: 0."""
+    """A block's number from 1 on, or `transition`: 0."""
 
-    name = "N|entry"
+    name = "N|transition"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number; fails with what was expected and what came."""
-        if value == "entry":
+        """Return the number; fail with what was expected and what was given."""
+        if value == "entry":  # as version 0.1 called it; until version 0.3
+            click.echo("warning: --block entry is now --block transition", err=True)
+            return 0
+        if value == "transition":
             return 0
         if not str(value).isascii() or not str(value).isdigit() or not int(value):
-            self.fail(f"expected a block's number from 1 on, or 'entry', came {str(value)[:40]!r}", param, ctx)
+            self.fail(f"expected a block's number from 1 on, or 'transition', got {str(value)[:40]!r}", param, ctx)
         return int(value)
 
 
@@ -35,7 +37,10 @@ class BlockNumber(click.ParamType):  # type: ignore[type-arg]
 @click.argument("architecture", metavar="ARCH")
 @click.option("--stage", type=click.IntRange(1), metavar="N", help="The blocks of one stage; the first is 1.")
 @click.option(
-    "--block", type=BlockNumber(), metavar="N|entry", help="One block of the stage; the first is 1, 'entry' leads into the stage."
+    "--block",
+    type=BlockNumber(),
+    metavar="N|transition",
+    help="Show one block of the stage; the first is 1, and 'transition' is what leads into the stage.",
 )
 @click.option(
     "--expand/--fold",
@@ -64,7 +69,7 @@ def command(architecture: str, stage: int | None, block: int | None, expand: boo
     stride 2; what has no name is listed as it is. MACs are multiply-adds at the reference size.
     """
     if out is not None and out.suffix.lower() != ".svg":
-        raise InputError(f"--out expects a file name that ends in .svg, came {str(out)!r}")
+        raise InputError(f"--out expects a file name that ends in .svg, got {str(out)!r}")
     if block is not None and stage is None:
         raise InputError("--block expects a --stage beside it: which stage's block?")
     from uninas.source import load
@@ -119,14 +124,7 @@ def write_whole(path: Path, text: str) -> None:
     Raises InputError where the folder is missing or cannot be written to.
     """
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path, durable=False) as beside:
+            beside.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from None

@@ -47,11 +47,11 @@ def command(space: str | None, samples: int, size: tuple[int, int] | None, class
         _list(as_json)
         return
     if space not in SPACES and not space.endswith(".py"):
-        raise InputError(f"expected a space ({', '.join(SPACES)}) or a Python file that defines SPACE, came {space[:200]!r}")
+        raise InputError(f"expected a space ({', '.join(SPACES)}) or a Python file that defines SPACE, got {space[:200]!r}")
     chosen = SPACES[space] if space in SPACES else own.load(Path(space))
     height, width = size or chosen.input_size
     outputs = classes or chosen.classes
-    found = _draw(chosen, samples, random.Random(seed), (height, width), outputs)
+    found = _sample(chosen, samples, random.Random(seed), (height, width), outputs)
     if as_json:
         click.echo(json.dumps(found))
         return
@@ -80,7 +80,7 @@ def _list(as_json: bool) -> None:
         click.echo(f"{name:<18}{_count(space.size):<22}{height}x{width}, {space.classes} classes")
 
 
-def _draw(space: Any, samples: int, rng: random.Random, size: tuple[int, int], classes: int) -> dict[str, Any]:
+def _sample(space: Any, samples: int, rng: random.Random, size: tuple[int, int], classes: int) -> dict[str, Any]:
     """Costs of the start and of samples, how many networks differ, and how many legal genotypes are none.
 
     Raises InputError where the start cannot be built, or no sample.

@@ -118,9 +118,15 @@ def _batch_norm(norms: Sequence[nn.BatchNorm2d], x: Tensor) -> Tensor:
     variances = [norm.running_var for norm in norms if norm.running_var is not None]
     mean, variance = _cat(means), _cat(variances)
     made = F.batch_norm(
-        x, mean, variance, _cat([n.weight for n in norms]), _cat([n.bias for n in norms]), first.training,
-        first.momentum or 0.0, first.eps,
-    )  # fmt: skip
+        x,
+        mean,
+        variance,
+        _cat([n.weight for n in norms]),
+        _cat([n.bias for n in norms]),
+        first.training,
+        first.momentum or 0.0,
+        first.eps,
+    )
     if first.training:
         means, variances = (pieces(moved, len(norms), 0) for moved in (mean, variance))
         for norm, new_mean, new_variance in zip(norms, means, variances, strict=True):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from uninas.compile import fused
 from uninas.compile.layer_names import layer_names
 from uninas.compile.layers import LAYERS, NEEDS_SIZE, Downsample, Layer, LayerNorm2d, full_size, layer_size
-from uninas.compile.plan import Plan, Step, plan
+from uninas.compile.plan import ExecutionPlan, Step, plan
 from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, Stage, head_channels
 
 
@@ -38,7 +38,7 @@ class GraphModule(nn.Module):
         self.graph, self.width = graph, given.channels
         self.types = given.types(graph) if frame else graph.types(given.channels, given.tokens)
         self.names = layer_names(graph)
-        self.plan: Plan = plan(graph, self.types, fused=fused)
+        self.plan: ExecutionPlan = plan(graph, self.types, fused=fused)
         self.functions: list[Layer | None] = []
         for (op, inputs), made, name in zip(graph.nodes, self.types, self.names, strict=True):
             layer: Layer | None = None
@@ -120,7 +120,7 @@ class ResidualBlock(nn.Module):
 
 
 class PlainBlock(nn.Module):
-    """x = S1(x); x = S2(x); ... The first block of a stage without an entry halves the resolution before."""
+    """x = S1(x); x = S2(x); ... The first block of a stage without a transition halves the resolution before."""
 
     def __init__(self, block: Block, channels: int, at: Flow, *, first: bool, fused: bool, rounding: str) -> None:
         super().__init__()
@@ -156,24 +156,26 @@ class Stem(nn.Module):
 
 
 class StageModule(nn.Module):
-    """The entry, if there is one, and the blocks of one width and resolution."""
+    """The transition, if there is one, and the blocks of one width and resolution.
+
+    The transition is the child `entry`: names of parameters outlive words, and trained weights hold them.
+    """
 
     def __init__(self, stage: Stage, before: Flow, after: Flow, *, fused: bool, rounding: str) -> None:
         super().__init__()
-        has_entry = stage.entry is not None and stage.entry != IDENTITY
         self.entry: GraphModule | None = None
-        if stage.entry is not None and has_entry:
-            self.entry = GraphModule(stage.entry, before, fused=fused, frame=True)
+        if stage.transition is not None and stage.transition != IDENTITY:
+            self.entry = GraphModule(stage.transition, before, fused=fused, frame=True)
         blocks: list[ResidualBlock | PlainBlock] = []
         for number, block in enumerate(stage.blocks):
-            first = number == 0 and stage.entry is None
+            first = number == 0 and stage.transition is None
             kind = ResidualBlock if block.residual else PlainBlock
             channels = before.channels if first else stage.width
             blocks.append(kind(block, channels, after, first=first, fused=fused, rounding=rounding))
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> (B, width, H', W'): half of H and W, or what the entry makes of them."""
+        """(B, channels, H, W) -> (B, width, H', W'): half of H and W, or what the transition makes of them."""
         if self.entry is not None:
             x = self.entry(x)
         for block in self.blocks:
@@ -230,7 +232,7 @@ class Network(nn.Module):
         return [(n, m) for n, m in self.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
     def block_outputs(self) -> list[tuple[str, nn.Module]]:
-        """The blocks, and the entries that do anything, with their names in forward order; each maps a feature map to its own."""
+        """Give the blocks, and the transitions that do anything, with their names in forward order: each makes a feature map."""
         found: list[tuple[str, nn.Module]] = []
         for number, stage in enumerate(self.stages):
             assert isinstance(stage, StageModule)

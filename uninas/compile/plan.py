@@ -1,11 +1,31 @@
-"""How a graph is executed: a list of steps over values, either node by node or fused. Plain Python, no torch.
+r"""How a graph is executed: a list of steps over values, either node by node or fused. Plain Python, no torch.
 
-Fusions (all give the numbers of the unfused form):
-1. softmax(q^T k [+ bias]) v, whose intermediate maps nobody else reads, is one attention step.
+Fusions, all of which compute the same as the unfused form:
+1. softmax(q^T k [+ bias]) v, whose intermediate maps nothing else reads, is one attention step.
 2. A broadcast is postponed past elementwise operations, which then work on the pooled map.
 3. All slices of one map are cut in one step, whose gradient is one concatenation.
 4. Isomorphic branches that end in one concatenation run as one batch: their convolutions as one grouped convolution, their
    attention products as more heads. Branches are followed upwards in lockstep while their operations are equal.
+
+Attention takes nine steps node by node, and four fused: three slices are one split (fusion 3), product, bias, softmax and product
+one attention step (fusion 1):
+
+    >>> from uninas.networks.presets import attention_block
+    >>> graph = attention_block(head_dim=32)
+    >>> [step.op.name for step in plan(graph, graph.types(64), fused=False).steps]
+    ['conv', 'slice', 'slice', 'matmul_qk', 'relative_position_bias', 'softmax', 'slice', 'matmul_av', 'conv']
+    >>> [(step.kind, step.inputs, step.output) for step in plan(graph, graph.types(64), fused=True).steps]
+    [('node', (0,), 1), ('split', (1,), 2), ('attention', (2, 3, 4), 5), ('node', (5,), 6)]
+
+Two equal convolutions of the halves of a map, concatenated, are one grouped convolution of the whole map (fusion 4):
+
+    >>> from uninas.text import parse_graph
+    >>> halves = parse_graph(
+    ...     "%1 = slice(index=0, count=2) %0\n%2 = slice(index=1, count=2) %0\n"
+    ...     "%3 = conv(kernel=3) %1\n%4 = conv(kernel=3) %2\n%5 = concat %3 %4\nreturn %5"
+    ... )
+    >>> [(step.kind, step.nodes) for step in plan(halves, halves.types(8), fused=True).steps]
+    [('split', ()), ('stack', (1, 2)), ('batch', (3, 4))]
 """
 
 from __future__ import annotations
@@ -22,8 +42,7 @@ class Step(NamedTuple):
     Kinds: "node" (one node's layer), "batch" (one layer for each branch, run as one on stacked values), "wide" (convolutions of
     one input run as one), "stack" (concatenate values), "attention" (inputs q, k, v; nodes = the relative position biases, if
     any, in the order in which they apply), "expand" (broadcast a postponed pooled value to the full size at `stride` with so many
-    class tokens), "split"
-    (all slices of one map, which are the values from `output` on).
+    class tokens), "split" (all slices of one map, which are the values from `output` on).
     """
 
     kind: str
@@ -35,16 +54,16 @@ class Step(NamedTuple):
     tokens: int = 0
 
 
-class Plan(NamedTuple):
-    """Steps in order, the value to return, and after each step the values that nobody needs any more."""
+class ExecutionPlan(NamedTuple):
+    """Steps in order, the value to return, and after each step the values that no later step needs."""
 
     steps: tuple[Step, ...]
     output: int
     last_uses: tuple[tuple[int, ...], ...]
 
 
-def plan(graph: Graph, types: tuple[Type, ...], *, fused: bool) -> Plan:
-    """The steps that compute a graph's output."""
+def plan(graph: Graph, types: tuple[Type, ...], *, fused: bool) -> ExecutionPlan:
+    """Plan the steps that compute a graph's output."""
     maker = _Planner(graph, types, fused)
     output = maker.full(maker.value(graph.output))
     steps = tuple(maker.steps)
@@ -56,7 +75,7 @@ def plan(graph: Graph, types: tuple[Type, ...], *, fused: bool) -> Plan:
     uses: list[tuple[int, ...]] = [
         tuple([value for value in set(step.inputs) if last.get(value) == position]) for position, step in enumerate(steps)
     ]
-    return Plan(steps, output, tuple(uses))
+    return ExecutionPlan(steps, output, tuple(uses))
 
 
 _WORTH_BATCHING = frozenset({"conv", "matmul_qk", "matmul_av"})
@@ -70,16 +89,16 @@ class _Planner:
         self.made: list[Type] = [types[0]]
         self.postponed: dict[int, int | None] = {}  # pooled value that stands for a full one -> its expansion
         self.branch_memo: dict[int, _Branches] = {}
-        self.slices: dict[tuple[int, int], list[int]] = {}  # (source, count) -> the slices that somebody needs
+        self.slices: dict[tuple[int, int], list[int]] = {}  # (source, count) -> the slices that are needed
         self.readers = [0] * len(graph.nodes)
-        live = [False] * len(graph.nodes)
-        live[graph.output] = True
+        reached = [False] * len(graph.nodes)
+        reached[graph.output] = True
         self.readers[graph.output] += 1
         for i in range(len(graph.nodes) - 1, -1, -1):
-            if live[i]:
+            if reached[i]:
                 op, inputs = graph.nodes[i]
                 for j in inputs:
-                    live[j] = True
+                    reached[j] = True
                     self.readers[j] += 1
                 if op.name == "slice":
                     self.slices.setdefault((inputs[0], op.values["count"]), []).append(i)
@@ -133,8 +152,13 @@ class _Planner:
             found = self.attention(node)
             if found is not None:
                 (q, k, v), biases = found
-                return self.emit("attention", self.graph.nodes[self.score_node(node)].op, biases,
-                                 tuple([self.full(self.values[j]) for j in (q, k, v)]), made)  # fmt: skip
+                return self.emit(
+                    "attention",
+                    self.graph.nodes[self.score_node(node)].op,
+                    biases,
+                    tuple([self.full(self.values[j]) for j in (q, k, v)]),
+                    made,
+                )
             branches = self.branches(node)
             if branches is not None:
                 return branches.emit(self)
@@ -176,7 +200,7 @@ class _Planner:
         return i
 
     def attention(self, node: int) -> tuple[tuple[int, int, int], tuple[int, ...]] | None:
-        """((q, k, v), bias nodes) where `node` applies a softmax of scores that nobody else reads."""
+        """((q, k, v), bias nodes) where `node` applies a softmax of scores that nothing else reads."""
         op, inputs = self.graph.nodes[node]
         if op.name != "matmul_av":
             return None

@@ -38,21 +38,21 @@ class BlockDiff:
 class StageDiff:
     """A stage of A beside one of B: numbers from 1, or None; widths; (height, width) in pixels; its blocks in order.
 
-    `entry`: where it differs. Sizes may differ because an earlier stage does: they alone make no stage unequal.
+    `transition`: where it differs. Sizes may differ because an earlier stage does: they alone make no stage unequal.
     """
 
     before: int | None
     after: int | None
     widths: tuple[int | None, int | None]
     sizes: tuple[tuple[int, int] | None, tuple[int, int] | None]
-    entry: GraphDiff | None
+    transition: GraphDiff | None
     blocks: tuple[BlockDiff, ...]
 
     @property
     def equal(self) -> bool:
         """Whether nothing in it differs."""
         same_width = self.widths[0] == self.widths[1]
-        return same_width and self.entry is None and all(block.kind == "equal" for block in self.blocks)
+        return same_width and self.transition is None and all(block.kind == "equal" for block in self.blocks)
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Difference:
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain JSON data; node numbers are those of the canonical forms."""
-        sides = []
+        sides: list[dict[str, Any]] = []
         for arch, figures in zip((self.a, self.b), self.costs, strict=True):
             sides.append({"digest": arch.digest, "input_size": list(arch.input_size), "cost": figures.as_dict()})
         return {
             "equal": self.equal,
             "a": sides[0],
             "b": sides[1],
-            "difference": {name: getattr(self.costs[1], name) - value for name, value in self.costs[0].as_dict().items()},
+            "difference": {name: value - sides[0]["cost"][name] for name, value in sides[1]["cost"].items()},
             "settings": [{"name": name, "a": before, "b": after} for name, before, after in self.settings],
             "stem": _graph_dict(self.stem),
             "stages": [_stage_dict(stage) for stage in self.stages if not stage.equal],
@@ -102,9 +102,9 @@ def diff(a: Architecture, b: Architecture) -> Difference:
         before = None if i is None else a.stages[i]
         after = None if j is None else b.stages[j]
         given = None if i is None else flows_a[i], None if j is None else flows_b[j]
-        entry = _frame(before.entry if before else None, after.entry if after else None, *given)
+        transition = _frame(before.transition if before else None, after.transition if after else None, *given)
         sizes = _size(a, i), _size(b, j)
-        stages.append(_stage(before, after, i, j, sizes, entry))
+        stages.append(_stage(before, after, i, j, sizes, transition))
     stem = _frame(_graph(a.stem), _graph(b.stem), Flow(a.in_channels, a.image()), Flow(b.in_channels, b.image()))
     head = _frame(a.head, b.head, flows_a[-1], flows_b[-1])
     return Difference(a, b, costs, tuple(_settings(a, b)), stem, tuple(_with_moves(stages)), head)
@@ -146,7 +146,7 @@ def _stage_distance(one: Stage, other: Stage) -> float:
 
 
 def _stage_bag(stage: Stage) -> Any:
-    bag = bag_of([stage.entry])
+    bag = bag_of([stage.transition])
     for block in stage.blocks:
         bag.update(bag_of(block.subblocks))
     return bag
@@ -164,7 +164,7 @@ def _stage(
     i: int | None,
     j: int | None,
     sizes: tuple[tuple[int, int] | None, tuple[int, int] | None],
-    entry: GraphDiff | None,
+    transition: GraphDiff | None,
 ) -> StageDiff:
     blocks_a = () if before is None else before.blocks
     blocks_b = () if after is None else after.blocks
@@ -187,7 +187,7 @@ def _stage(
             if other is not None:
                 found.append(BlockDiff("added", None, place_b, other, reads_b))
     widths = (before.width if before else None, after.width if after else None)
-    return StageDiff(None if i is None else i + 1, None if j is None else j + 1, widths, sizes, entry, tuple(found))
+    return StageDiff(None if i is None else i + 1, None if j is None else j + 1, widths, sizes, transition, tuple(found))
 
 
 def _with_moves(stages: list[StageDiff]) -> list[StageDiff]:
@@ -229,7 +229,7 @@ def _stage_dict(stage: StageDiff) -> dict[str, Any]:
         "b": stage.after,
         "width": list(stage.widths),
         "size": [None if size is None else list(size) for size in stage.sizes],
-        "entry": _graph_dict(stage.entry),
+        "entry": _graph_dict(stage.transition),
         "blocks": blocks,
     }
 
@@ -258,9 +258,13 @@ def _edit_dict(graph: GraphDiff, edit: NodeEdit) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": edit.kind}
     beside = graph.a if edit.kind == "removed" else graph.b
     for name, of, numbers in (
-        ("a", graph.a, edit.before), ("b", graph.b, edit.after), ("reads", beside, edit.reads),
-        ("readers", beside, edit.readers), ("lost", graph.a, edit.lost), ("won", graph.b, edit.won),
-    ):  # fmt: skip
+        ("a", graph.a, edit.before),
+        ("b", graph.b, edit.after),
+        ("reads", beside, edit.reads),
+        ("readers", beside, edit.readers),
+        ("lost", graph.a, edit.lost),
+        ("won", graph.b, edit.won),
+    ):
         if numbers:
             found[name] = nodes(of, numbers)
     return found

@@ -78,10 +78,10 @@ def _draw_stage(canvas: Canvas, difference: Difference, stage: StageDiff, y: flo
         text = text.replace("width ", "").replace("became", "→") if changed else text
         canvas.text(MARGIN, y + 42 + 15 * line, text, style, size=11, bold=700 * changed)
     chips = []
-    if stage.entry is not None:
-        entry, gone = stage.entry, stage.entry.b is None
-        text = summarise_graph(entry.a, *entry.reads_a) if gone else summarise_graph(entry.b, *entry.reads_b)
-        chips.append((entry.kind, f"{SIGNS[entry.kind]} entry", text))
+    if stage.transition is not None:
+        made = stage.transition
+        text = summarise_graph(made.a, *made.reads_a) if made.b is None else summarise_graph(made.b, *made.reads_b)
+        chips.append((made.kind, f"{SIGNS[made.kind]} transition", text))
     for run in block_runs(stage):
         block = run[0]
         note = twin_note(difference, block)
@@ -114,8 +114,8 @@ def _changed_graphs(difference: Difference) -> Iterator[tuple[str, GraphDiff, bo
             yield "Stem", difference.stem, False
         for stage in difference.stages:
             number = f"Stage {stage.after}" if stage.after is not None else f"Stage {stage.before} of A"
-            if stage.entry is not None:
-                yield f"{number}, entry", stage.entry, False
+            if stage.transition is not None:
+                yield f"{number}, transition", stage.transition, False
             for run in block_runs(stage):
                 for sub, graph in enumerate(run[0].graphs, start=1):
                     name = f", S{sub}" if len(run[0].graphs) > 1 else ""

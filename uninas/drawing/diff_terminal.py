@@ -84,8 +84,8 @@ def _stage(difference: Difference, stage: StageDiff) -> Tree:
         moved = f" (stage {stage.before} of A)" if stage.before != stage.after else ""
         equal = f"  = {len(stage.blocks)} block{'s' * (len(stage.blocks) != 1)}" if stage.equal else ""
         tree = Tree(Text.assemble((f"Stage {number}{moved}", "bold"), facts, (equal, "bright_black")))
-    if stage.entry is not None:
-        _add_graph(tree, stage.entry, "entry  ", residual=False)
+    if stage.transition is not None:
+        _add_graph(tree, stage.transition, "transition  ", residual=False)
     for run in block_runs(stage):
         if run[0].kind != "equal":
             _add_blocks(tree, difference, run)

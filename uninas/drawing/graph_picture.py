@@ -21,9 +21,13 @@ LABEL, LABEL_RIGHT, LABEL_BELOW = 9.5, 6.0, 12.5  # a label's letters; where its
 MARKS = {"added": "+", "removed": "−", "changed": "~"}
 """What a comparison may say of a node, with its sign."""
 _REGION_FAMILY = {
-    "attention": "attention", "squeeze-excite": "pooling", "gate": "merge", "silu": "activation", "dense": "merge",
+    "attention": "attention",
+    "squeeze-excite": "pooling",
+    "gate": "merge",
+    "silu": "activation",
+    "dense": "merge",
     "mixer": "pooling",
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

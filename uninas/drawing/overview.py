@@ -15,7 +15,7 @@ from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, Stage
 class BlockKind:
     """A distinct block: the letter it is called by, its class tokens and widths, how often it occurs in each stage (from 1).
 
-    A graph of the frame is one too, as a plain block of it alone: `role` is Stem, Entry or Head, of a block it is Block.
+    A graph of the frame is one too, as a plain block of it alone: `role` is Stem, Transition or Head, of a block it is Block.
     """
 
     letter: str
@@ -37,9 +37,9 @@ class BlockKind:
 
     @property
     def occurrences(self) -> str:
-        """Where it occurs: "stage 1 ×2, stage 2"; of an entry: "into stage 2, stage 3"."""
+        """Where it occurs: "stage 1 ×2, stage 2"; of a transition: "into stage 2, stage 3"."""
         stages = ", ".join(f"stage {stage}" + f" ×{n}" * (n > 1) for stage, n in self.per_stage.items())
-        return f"into {stages}" if self.role == "Entry" else stages
+        return f"into {stages}" if self.role == "Transition" else stages
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Run:
 
 @dataclass(frozen=True)
 class StageView:
-    """A stage: number from 1, resolution (height, width), channels, its runs (an entry is the first), and what it costs."""
+    """A stage: number from 1, resolution (height, width), channels, its runs (a transition is the first), and what it costs."""
 
     number: int
     resolution: tuple[int, int]
@@ -75,8 +75,8 @@ class StageView:
 
     @property
     def content(self) -> str:
-        """An entry of its own and the number of blocks: "entry, 2 blocks"."""
-        parts = ["entry"] if any(run.kind.role == "Entry" for run in self.runs) else []
+        """A transition of its own and the number of blocks: "transition, 2 blocks"."""
+        parts = ["transition"] if any(run.kind.role == "Transition" for run in self.runs) else []
         if self.depth or not parts:
             parts.append(f"{self.depth} block{'s' * (self.depth != 1)}")
         return ", ".join(parts)
@@ -108,8 +108,8 @@ def overview(architecture: Architecture) -> Overview:
     kinds: dict[tuple[str, Block, int], BlockKind] = {}
 
     def kind_of(role: str, block: Block, width: int, tokens: int) -> BlockKind:
-        lettered = sum(kind.role in ("Block", "Entry") for kind in kinds.values())
-        letter = _letter(lettered) if role in ("Block", "Entry") else role
+        lettered = sum(kind.role in ("Block", "Transition") for kind in kinds.values())
+        letter = _letter(lettered) if role in ("Block", "Transition") else role
         kind = kinds.setdefault((role, block, tokens), BlockKind(letter, block, role, tokens))
         if width not in kind.widths:
             kind.widths.append(width)
@@ -136,8 +136,8 @@ def overview(architecture: Architecture) -> Overview:
             runs.append(Run(kind, count, reads, summarise_block(kind.block, reads, kind.tokens), *spent))  # noqa: B023
             before = after
 
-        if stage.entry is not None and stage.entry != IDENTITY:
-            add_run(frame("Entry", stage.entry, given.channels, given.tokens), 1, given.channels, ())
+        if stage.transition is not None and stage.transition != IDENTITY:
+            add_run(frame("Transition", stage.transition, given.channels, given.tokens), 1, given.channels, ())
         for block, first, stop in _runs(stage.blocks):
             add_run(kind_of("Block", block, width, stage.tokens), stop - first, width, stage.blocks[:stop])
         spent = before[0] - stage_start[0], before[1] - stage_start[1]
@@ -147,27 +147,25 @@ def overview(architecture: Architecture) -> Overview:
         if architecture.head != IDENTITY:
             frame("Head", architecture.head, flows[-1].channels, flows[-1].tokens)
     head = total.params - before[0], total.macs - before[1]
-    return Overview(
-        architecture, total, stem, head, flows[0], stem_text, head_text, tuple(stages), tuple(kinds.values())
-    )  # fmt: skip
+    return Overview(architecture, total, stem, head, flows[0], stem_text, head_text, tuple(stages), tuple(kinds.values()))
 
 
 def select(view: Overview, stage: int, block: int | None = None) -> list[BlockKind]:
-    """The kinds of blocks of one stage (from 1), or the one kind of its block (from 1; 0 is the entry), at its width alone.
+    """The kinds of blocks of one stage (from 1), or the one kind of its block (from 1; 0 is the transition), at its width alone.
 
     Raises InputError where there is no such stage or block.
     """
     if not 1 <= stage <= len(view.stages):
-        raise InputError(f"expected a stage from 1 to {len(view.stages)}, came {stage}")
+        raise InputError(f"expected a stage from 1 to {len(view.stages)}, got {stage}")
     chosen = view.stages[stage - 1]
     if block is not None:
         each = [run for run in chosen.runs if run.kind.role == "Block" for _ in range(run.count)]
         if not 0 <= block <= len(each):
-            raise InputError(f"expected a block of stage {stage} from 1 to {len(each)}, came {block}")
-        entries = [run for run in chosen.runs if run.kind.role == "Entry"]
-        if block == 0 and not entries:
-            raise InputError(f"expected a block of stage {stage} from 1 to {len(each)}: it has no entry of its own")
-        runs = [each[block - 1] if block else entries[0]]
+            raise InputError(f"expected a block of stage {stage} from 1 to {len(each)}, got {block}")
+        transitions = [run for run in chosen.runs if run.kind.role == "Transition"]
+        if block == 0 and not transitions:
+            raise InputError(f"expected a block of stage {stage} from 1 to {len(each)}: it has no transition of its own")
+        runs = [each[block - 1] if block else transitions[0]]
     else:
         runs = list(chosen.runs)
     found: dict[str, BlockKind] = {}

@@ -230,8 +230,6 @@ def _summary(graph: Graph, width: int, tokens: int, count_heads: bool, residual:
 
 def summarise_block(block: Block, width: int, tokens: int = 0, *, count_heads: bool = True) -> str:
     """One line for a block: "attention 6 heads of 32 + bias | MLP ×4". A Zero sub-block is left out beside another."""
-    texts = [
-        summarise_graph(graph, width, tokens, count_heads=count_heads, residual=block.residual) for graph in block.subblocks
-    ]  # fmt: skip
+    texts = [summarise_graph(graph, width, tokens, count_heads=count_heads, residual=block.residual) for graph in block.subblocks]
     working = [text for text in texts if text and text != "zero"]
     return " | ".join(working) or "no operation"

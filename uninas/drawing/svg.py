@@ -31,7 +31,7 @@ def draw_architecture(
         arch: the architecture.
         title: what the picture is called; default the architecture's digest.
         stage: draw the blocks of this stage alone (from 1), without the overview.
-        block: draw this block of the stage alone (from 1; 0 is the entry).
+        block: draw this block of the stage alone (from 1; 0 is the transition).
         shut: each pattern of a block is one box.
 
     Raises:
@@ -45,7 +45,9 @@ def draw_architecture(
         y = _draw_overview(canvas, view, y)
         width, y = _draw_blocks(canvas, view, y + 30, shut=shut)
     else:
-        heading = f"Stage {stage}" if block is None else f"Stage {stage}, block {block}" if block else f"Entry of stage {stage}"
+        heading = (
+            f"Stage {stage}" if block is None else f"Stage {stage}, block {block}" if block else f"Transition into stage {stage}"
+        )
         width, y = _draw_blocks(canvas, view, y + 10, select(view, stage, block), heading=heading, shut=shut)
     return canvas.to_svg(width, y + MARGIN, title or f"Architecture {arch.digest[:12]}")
 
@@ -226,7 +228,7 @@ class _Panel:
         self.widths = [picture.width for _, picture in self.parts]
         # Bold letters are wider than those that text_width knows.
         heading_width = max([self.indent + 2 + 1.15 * text_width(line, 12.5) for line in self.heading], default=0.0)
-        role = "Entry" if kind.role == "Entry" else ""
+        role = "Transition" if kind.role == "Transition" else ""
         facts = [role, kind.occurrences, f"C = {', '.join(map(str, kind.widths))}", *without]
         self.note = "  ·  ".join(fact for fact in facts if fact)
         heading_width = max(heading_width, 20 + text_width(self.note, 10.5))
@@ -295,9 +297,9 @@ def _forms(view: Overview, kinds: Sequence[BlockKind]) -> str:
     texts = [_TEMPLATE] if any(block.residual for block in blocks) else []
     if not all(block.residual for block in blocks):
         texts.append("A plain block is x ← S(x), one graph after the other.")
-    if any(stage.entry is not None and stage.entry != IDENTITY for stage in stages):
-        texts.append("An entry leads from the stage before into its own.")
-    if any(stage.entry is None for stage in stages):
+    if any(stage.transition is not None and stage.transition != IDENTITY for stage in stages):
+        texts.append("A transition leads from the previous stage into its own.")
+    if any(stage.transition is None for stage in stages):
         texts.append(_HALVING)
     return " ".join(texts)
 

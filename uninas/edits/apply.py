@@ -1,8 +1,8 @@
-"""Applying an edit: the new canonical architecture, or a typed rejection. No torch object exists at this point."""
+"""Apply an edit: the new canonical architecture, or a typed rejection. No torch object exists at this point."""
 
 from __future__ import annotations
 
-from uninas.analysis.degenerate import frame_fault, meaningless
+from uninas.analysis.degenerate import block_fault, frame_fault
 from uninas.canonical import TooSymmetric, canonicalise
 from uninas.edits.blocks import BLOCK_EDITS
 from uninas.edits.edit import Edit, Limits, Rejection
@@ -12,28 +12,29 @@ from uninas.edits.stages import STAGE_EDITS
 from uninas.errors import InputError
 from uninas.graph import Architecture, Flow, Graph, Stage
 from uninas.ops import IllTyped
+from uninas.rejections import Reason
 
 _DEFAULT = Limits()
 _WHOLE = {**BLOCK_EDITS, **STAGE_EDITS}
 
 
 def apply(architecture: Architecture, edit: Edit, limits: Limits = _DEFAULT) -> Architecture | Rejection:
-    """The canonical form of the edited canonical form of `architecture`, or why there is none.
+    """Edit the canonical form of `architecture`; return the canonical form of the result, or why there is none.
 
     The same parent and edit always give the same child. Raises InputError for an edit that does not fit the architecture at all
-    (an unknown kind, a node that does not exist), which a drawn edit never is.
+    (an unknown kind, a node that does not exist), which a proposed edit never is.
     """
     parent = canonicalise(architecture)
     try:
         child = canonicalise(_edited(parent, edit))
         flows = child.flows()
     except TooSymmetric as error:
-        return Rejection("too_symmetric", str(error))
+        return Rejection(Reason.TOO_SYMMETRIC, str(error))
     except IllTyped as error:
-        return Rejection("ill_typed", str(error))
+        return Rejection(Reason.ILL_TYPED, str(error))
     if child == parent:
-        return Rejection("no_change", f"{edit.kind} leaves the canonical form as it was")
-    return _too_large(parent, child, limits) or _meaningless(parent, child, flows) or child
+        return Rejection(Reason.NO_CHANGE, f"{edit.kind} leaves the canonical form as it was")
+    return _too_large(parent, child, limits) or _degenerate(parent, child, flows) or child
 
 
 def _edited(parent: Architecture, edit: Edit) -> Architecture:
@@ -45,33 +46,33 @@ def _edited(parent: Architecture, edit: Edit) -> Architecture:
     if edit.kind in GRAPH_EDITS:
         return with_graph(parent, edit, GRAPH_EDITS[edit.kind](site(parent, edit).graph, edit.arguments))
     known = ", ".join([*GRAPH_EDITS, *TYPED_EDITS, *_WHOLE])
-    raise InputError(f"expected a kind of edit ({known}), came {edit.kind[:40]!r}")
+    raise InputError(f"expected a kind of edit ({known}), got {edit.kind[:40]!r}")
 
 
 def _too_large(parent: Architecture, child: Architecture, limits: Limits) -> Rejection | None:
-    """Limits, judged where the child differs from its parent: an imported network may exceed them, and may shrink."""
+    """Check the limits where the child differs from its parent: an imported network may exceed them, and may shrink."""
     if len(child.stages) > max(limits.stages, len(parent.stages)):
-        return Rejection("too_large", f"the network would have {len(child.stages)} stages")
+        return Rejection(Reason.TOO_LARGE, f"the network would have {len(child.stages)} stages")
     for what, graph, before in ((x, getattr(child, x), getattr(parent, x)) for x in ("stem", "head")):
         if graph is not before and isinstance(graph, Graph) and len(graph.nodes) > _most_nodes(before, limits):
-            return Rejection("too_large", f"the {what} would have {len(graph.nodes)} nodes")
+            return Rejection(Reason.TOO_LARGE, f"the {what} would have {len(graph.nodes)} nodes")
     if child.stem is not parent.stem and not _wide(child.flows()[0].channels, parent.flows()[0].channels, limits):
-        return Rejection("too_large", f"the stem would be {child.flows()[0].channels} wide")
+        return Rejection(Reason.TOO_LARGE, f"the stem would be {child.flows()[0].channels} wide")
     for s, stage in enumerate(child.stages):
         before = parent.stages[s] if s < len(parent.stages) else parent.stages[-1]
         fault = None if stage is before else _stage_too_large(s, stage, before, limits)
         if fault is not None and not any(stage is other for other in parent.stages):
-            return Rejection("too_large", fault)
+            return Rejection(Reason.TOO_LARGE, fault)
     return None
 
 
 def _stage_too_large(s: int, stage: Stage, before: Stage, limits: Limits) -> str | None:
     if len(stage.blocks) > max(limits.blocks_per_stage, len(before.blocks)):
-        return f"stage {s} would have {len(stage.blocks)} blocks"
+        return f"stage {s + 1} would have {len(stage.blocks)} blocks"
     if not _wide(stage.width, before.width, limits):
-        return f"stage {s} would be {stage.width} wide"
-    if stage.entry is not None and len(stage.entry.nodes) > _most_nodes(before.entry, limits):
-        return f"stage {s} would have {len(stage.entry.nodes)} nodes in its entry"
+        return f"stage {s + 1} would be {stage.width} wide"
+    if stage.transition is not None and len(stage.transition.nodes) > _most_nodes(before.transition, limits):
+        return f"stage {s + 1} would have {len(stage.transition.nodes)} nodes in its transition"
     for b, block in enumerate(stage.blocks):
         for k, graph in enumerate(block.subblocks):
             if graph is None or len(graph.nodes) <= limits.nodes_per_subblock:
@@ -79,7 +80,7 @@ def _stage_too_large(s: int, stage: Stage, before: Stage, limits: Limits) -> str
             subblocks = before.blocks[b].subblocks if b < len(before.blocks) else ()
             known = any(graph is g for other in before.blocks for g in other.subblocks)
             if not known and len(graph.nodes) > _most_nodes(subblocks[k] if k < len(subblocks) else None, limits):
-                return f"stage {s}, block {b} would have {len(graph.nodes)} nodes in a sub-block"
+                return f"stage {s + 1}, block {b + 1} would have {len(graph.nodes)} nodes in sub-block {k + 1}"
     return None
 
 
@@ -91,13 +92,13 @@ def _wide(width: int, before: int, limits: Limits) -> bool:
     return width == before or limits.smallest_width <= width <= limits.largest_width
 
 
-def _meaningless(parent: Architecture, child: Architecture, flows: tuple[Flow, ...]) -> Rejection | None:
-    """Operations without meaning, judged where the child differs from its parent, or runs at another place."""
+def _degenerate(parent: Architecture, child: Architecture, flows: tuple[Flow, ...]) -> Rejection | None:
+    """Reject degenerate operations, judged where the child differs from its parent, or runs at another place."""
     before = parent.flows()
     if isinstance(child.stem, Graph) and child.stem is not parent.stem:
         fault = frame_fault(child.stem, Flow(child.in_channels, child.image()))
         if fault:
-            return Rejection("meaningless", f"stem, {fault}")
+            return Rejection(Reason.DEGENERATE, f"stem, {fault}")
     same = {(id(stage), *before[s : s + 2]) for s, stage in enumerate(parent.stages)}
     for s, stage in enumerate(child.stages):
         given, at = flows[s], flows[s + 1]
@@ -105,19 +106,21 @@ def _meaningless(parent: Architecture, child: Architecture, flows: tuple[Flow, .
             continue
         old = parent.stages[s] if s < len(parent.stages) and before[s + 1] == at else None
         known = {id(graph) for block in old.blocks for graph in block.subblocks} if old else set[int]()
-        if stage.entry is not None and not (old and stage.entry is old.entry and before[s] == given):
-            fault = frame_fault(stage.entry, given)
+        if stage.transition is not None and not (old and stage.transition is old.transition and before[s] == given):
+            fault = frame_fault(stage.transition, given)
             if fault:
-                return Rejection("meaningless", f"stage {s}, entry, {fault}")
-        elif stage.entry is None and given.place[2:] == (1, 1) and not (old and old.entry is None and before[s] == given):
-            return Rejection("meaningless", f"stage {s} would halve a map of one pixel")
+                return Rejection(Reason.DEGENERATE, f"stage {s + 1}, transition, {fault}")
+        elif (
+            stage.transition is None and given.place[2:] == (1, 1) and not (old and old.transition is None and before[s] == given)
+        ):
+            return Rejection(Reason.DEGENERATE, f"stage {s + 1} would halve a map of one pixel")
         for b, block in enumerate(stage.blocks):
             for graph in block.subblocks:
-                fault = None if graph is None or id(graph) in known else meaningless(graph, at)
+                fault = None if graph is None or id(graph) in known else block_fault(graph, at)
                 if fault:
-                    return Rejection("meaningless", f"stage {s}, block {b}, {fault}")
+                    return Rejection(Reason.DEGENERATE, f"stage {s + 1}, block {b + 1}, {fault}")
     if child.head is not None and (child.head is not parent.head or flows[-1] != before[-1]):
         fault = frame_fault(child.head, flows[-1])
         if fault:
-            return Rejection("meaningless", f"head, {fault}")
+            return Rejection(Reason.DEGENERATE, f"head, {fault}")
     return None

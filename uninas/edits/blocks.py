@@ -19,13 +19,13 @@ def bounded(edit: Edit, name: str, low: int, high: int) -> int:
     """An edit's argument that is an integer within bounds. Raises InputError."""
     value = edit.arguments.get(name)
     if type(value) is not int or not low <= value <= high:
-        raise InputError(f"expected an edit's {name!r} to be an integer from {low} to {high}, came {value!r}")
+        raise InputError(f"expected an edit's {name!r} to be an integer from {low} to {high}, got {value!r}")
     return value
 
 
 def _blocks(architecture: Architecture, stage: int, block: int) -> list[Block]:
     if not 0 <= stage < len(architecture.stages) or not 0 <= block < len(architecture.stages[stage].blocks):
-        raise InputError(f"expected a block of the architecture, came stage {stage}, block {block}")
+        raise InputError(f"expected a block of the architecture, got stage {stage + 1}, block {block + 1}")
     return list(architecture.stages[stage].blocks)
 
 
@@ -90,7 +90,7 @@ def crossover(architecture: Architecture, edit: Edit) -> Architecture:
     for number in range(sum(name.startswith("sub") for name in edit.arguments) if plain else 2):
         text = edit.arguments.get(f"sub{number + 1}")
         if not isinstance(text, str):
-            raise InputError(f"expected a crossover to carry 'sub{number + 1}' as text, came {text!r}")
+            raise InputError(f"expected a crossover to carry 'sub{number + 1}' as text, got {text!r}")
         subblocks.append(None if text == "absent" else parse_graph(text, "crossover"))
     return architecture.with_block(edit.stage, edit.block, Block(tuple(subblocks), residual=not plain))
 

@@ -1,8 +1,30 @@
-"""Which values of a graph have equally many channels, and how a graph is fitted to other numbers of them.
+r"""Which values of a graph have equally many channels, and how a graph is fitted to other numbers of them.
 
 A class is a set of nodes whose channels stand in fixed proportions: what an elementwise operation reads and makes, a map and its
 slices, all that a sum adds up. A convolution that is not depthwise begins a class of its own, so its width is free: the inner
 width of a bottleneck or an MLP, the reduced one of a gate, queries, keys and values together.
+
+A bottleneck beside a skip connection has two classes. Its second convolution would begin a third, but the sum unites that with
+the input's:
+
+    >>> from uninas.text import parse_graph
+    >>> bottleneck = parse_graph(
+    ...     "%1 = conv(kernel=1, ratio=1/4) %0\n%2 = gelu %1\n%3 = conv(kernel=1, ratio=4) %2\n%4 = add %3 %0\nreturn %4"
+    ... )
+    >>> classes(bottleneck, bottleneck.types(64)).of
+    [0, 1, 1, 0, 0]
+
+At 96 channels its ratios still give whole numbers. A quarter of 66 is none, so the inner class becomes the nearest width that
+is one, 16 for 66:
+
+    >>> at_width(bottleneck, 64, 96) is bottleneck
+    True
+    >>> print(at_width(bottleneck, 64, 66).text)
+    %1 = conv(kernel=1, ratio=8/33) %0
+    %2 = gelu %1
+    %3 = conv(kernel=1, ratio=33/8) %2
+    %4 = add %3 %0
+    return %4
 """
 
 from __future__ import annotations

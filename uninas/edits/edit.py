@@ -1,4 +1,4 @@
-"""What an edit is: plain data that says how a neighbour differs, and the typed answer when it is refused."""
+"""What an edit is: plain data that says how a neighbour differs, and the typed answer when it is rejected."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from uninas.errors import InputError
+from uninas.rejections import Reason
 
 PARTS = ("block", "stem", "entry", "head")
-"""Parts of a network that hold graphs: a block of a stage, and the frame around the blocks."""
+"""Parts of a network that hold graphs: a block of a stage, and the frame around the blocks ("entry": a stage's transition)."""
+
+NAMES = {part: "transition" if part == "entry" else part for part in PARTS}
+"""Part -> its name in a message. Journals and architecture files keep the older word."""
 
 
 @dataclass(frozen=True)
@@ -38,29 +42,33 @@ class Edit:
         kind, part = rest.pop("kind", None), rest.pop("part", "block")
         place = [rest.pop(name, 0) for name in ("stage", "block", "sub")]
         if not isinstance(kind, str) or part not in PARTS or not all(type(p) is int and p >= 0 for p in place):
-            raise InputError(f"expected an edit with a kind and a place, came {str(data)[:100]}")
+            raise InputError(f"expected an edit with a kind and a place, got {str(data)[:100]}")
         if not all(isinstance(k, str) and type(v) in (int, str) for k, v in rest.items()):
-            raise InputError(f"expected integers and texts as an edit's arguments, came {str(data)[:100]}")
+            raise InputError(f"expected integers and texts as an edit's arguments, got {str(data)[:100]}")
         stage, block, sub = place
         return cls(kind, stage, block, sub, rest, part)
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why an edit gave no new architecture; `reason` is one of REASONS, `detail` a sentence."""
+    """Why an edit gave no new architecture; `reason` is one of REASONS, `detail` says where, in words."""
 
-    reason: str
+    reason: Reason
     detail: str
 
 
-REASONS: dict[str, str] = {
-    "no_site": "the architecture has no place for this kind of edit",
-    "ill_typed": "shapes would not fit",
-    "no_change": "the canonical form stays the same",
-    "meaningless": "an operation would mean nothing at the reference size",
-    "too_large": "more nodes, blocks, stages or channels than the limits allow",
-    "too_symmetric": "the graph's symmetries would take too long to sort out",
+REASONS: dict[Reason, str] = {
+    reason: reason.sentence
+    for reason in (
+        Reason.NO_SITE,
+        Reason.ILL_TYPED,
+        Reason.NO_CHANGE,
+        Reason.DEGENERATE,
+        Reason.TOO_LARGE,
+        Reason.TOO_SYMMETRIC,
+    )
 }
+"""What an edit may be rejected for, in words."""
 
 
 @dataclass(frozen=True)

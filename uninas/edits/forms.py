@@ -1,4 +1,4 @@
-"""Ready-made stems, entries of a stage and heads, by name: what edits and random architectures build the frame of.
+"""Ready-made stems, transitions between stages and heads, by name: what edits and random architectures build the frame of.
 
 A form is given its activation, so that a network has one. "template" is the network template's own part (`uninas.graph`).
 """
@@ -27,7 +27,7 @@ STEMS: dict[str, Callable[[int, int, Op], Graph | tuple[int, int]]] = {
 }
 """Name -> a stem that reads so many channels and makes so many, at stride 2 or 4."""
 
-ENTRIES: dict[str, Callable[[int, int, Op], Graph | None]] = {
+TRANSITIONS: dict[str, Callable[[int, int, Op], Graph | None]] = {
     "template": lambda given, width, act: None,
     "conv": lambda given, width, act: chain(*normed(given, width, 3, None, stride=2)),
     "patches": lambda given, width, act: chain(_LAYER_NORM, conv(given, width, 2, stride=2, bias=True)),
@@ -36,7 +36,7 @@ ENTRIES: dict[str, Callable[[int, int, Op], Graph | None]] = {
     "fold": lambda given, width, act: chain(op("space_to_depth"), *normed(4 * given, width, 1, None)),
     "project": lambda given, width, act: chain(*normed(given, width, 1, act)),
 }
-"""Name -> an entry from so many channels to so many; all halve the resolution but "project", which keeps it."""
+"""Name -> a transition from so many channels to so many; all halve the resolution but "project", which keeps it."""
 
 HEADS: dict[str, Callable[[int, Op], Graph | None]] = {
     "template": lambda given, act: None,

@@ -117,15 +117,16 @@ SAME_TYPE: dict[str, tuple[Op, ...]] = {
 
 # --- vocabularies ---------------------------------------------------------------------------------------------------------
 
+_PAPER = (  # operations of arXiv 2510.06035 and what its networks are made of
+    "conv1x1 conv3x3 depthwise3x3 depthwise5x5 batch_norm layer_norm gelu sigmoid max_pool softmax mask dropout "
+    "relative_position_bias conv3x3_norm_act resnet_block mbconv mlp expand_act_reduce reduce_act_expand "
+    "squeeze_excitation pool_broadcast attention attention_core"
+)
+
 VOCABULARIES: dict[str, tuple[str, ...]] = {
     "universal": tuple(FRAGMENTS),
-    # Operations of arXiv 2510.06035 and what its networks are made of.
-    "uninas": (
-        "conv1x1", "conv3x3", "depthwise3x3", "depthwise5x5", "batch_norm", "layer_norm", "gelu", "sigmoid", "max_pool",
-        "softmax", "mask", "dropout", "relative_position_bias", "conv3x3_norm_act", "resnet_block", "mbconv", "mlp",
-        "expand_act_reduce", "reduce_act_expand", "squeeze_excitation", "pool_broadcast", "attention", "attention_core",
-    ),
-}  # fmt: skip
+    "uninas": tuple(_PAPER.split()),
+}
 """Named sets of fragments that edits may insert."""
 
 
@@ -146,11 +147,11 @@ def vocabulary(names: Iterable[str]) -> Vocabulary:
         if name not in VOCABULARIES and name not in FRAGMENTS:
             near = difflib.get_close_matches(name, [*VOCABULARIES, *FRAGMENTS], 1, cutoff=0.0)[0]
             raise InputError(
-                f"expected a vocabulary ({', '.join(VOCABULARIES)}) or a fragment, came {name[:60]!r}, nearest is {near!r}"
+                f"expected a vocabulary ({', '.join(VOCABULARIES)}) or a fragment, got {name[:60]!r}, nearest is {near!r}"
             )
         chosen.update(VOCABULARIES.get(name, (name,)))
     if not chosen:
-        raise InputError(f"expected a vocabulary ({', '.join(VOCABULARIES)}) or fragments ({', '.join(FRAGMENTS)}), came none")
+        raise InputError(f"expected a vocabulary ({', '.join(VOCABULARIES)}) or fragments ({', '.join(FRAGMENTS)}), got none")
     fitting = {kind: tuple(name for name in fitting if name in chosen) for kind, fitting in FITTING.items()}
     operations = [operation for name, (operation, _) in SINGLE.items() if name in chosen]
     return Vocabulary(fitting, {kind: tuple(o for o in same if o in operations) for kind, same in SAME_TYPE.items()})

@@ -58,14 +58,14 @@ class _Growth:
 def _integer(arguments: Arguments, name: str, high: int) -> int:
     value = arguments.get(name)
     if type(value) is not int or not 0 <= value < high:
-        raise InputError(f"expected an edit's {name!r} to be an integer from 0 to {high - 1}, came {value!r}")
+        raise InputError(f"expected an edit's {name!r} to be an integer from 0 to {high - 1}, got {value!r}")
     return value
 
 
 def _word(arguments: Arguments, name: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
     value = arguments.get(name)
     if not isinstance(value, str) or value not in known:
-        raise InputError(f"expected an edit's {name!r} to be one of {', '.join(known)}, came {str(value)[:60]!r}")
+        raise InputError(f"expected an edit's {name!r} to be one of {', '.join(known)}, got {str(value)[:60]!r}")
     return value
 
 
@@ -139,7 +139,7 @@ def unfork(graph: Graph, arguments: Arguments) -> Graph:
     operation, inputs = graph.nodes[node]
     slot = _integer(arguments, "slot", len(inputs))
     if len(inputs) < 2 or not operation.spec.commutative:
-        raise InputError(f"expected a sum or product of several inputs at node %{node}, came {operation.text}")
+        raise InputError(f"expected a sum or product of several inputs at node %{node}, got {operation.text}")
     return _with_node(graph, node, Node(operation, inputs[:slot] + inputs[slot + 1 :]))
 
 
@@ -148,7 +148,7 @@ def replace(graph: Graph, arguments: Arguments) -> Graph:
     node = _integer(arguments, "node", len(graph.nodes))
     text = arguments.get("op")
     if not node or not isinstance(text, str):
-        raise InputError(f"expected an edit's 'node' past the input and an 'op', came {node} and {text!r}")
+        raise InputError(f"expected an edit's 'node' past the input and an 'op', got {node} and {text!r}")
     return _with_node(graph, node, Node(parse_op(text), graph.nodes[node].inputs))
 
 
@@ -158,9 +158,7 @@ def expansion(graph: Graph, arguments: Arguments, types: tuple[Type, ...]) -> Gr
     channels = _integer(arguments, "channels", MOST_CHANNELS)
     found = classes(graph, types)
     if graph.nodes[node].op.name != "conv" or found.of[node] == 0 or not channels:
-        raise InputError(
-            f"expected a convolution that makes a width of its own at node %{node}, came {graph.nodes[node].op.text}"
-        )
+        raise InputError(f"expected a convolution that makes a width of its own at node %{node}, got {graph.nodes[node].op.text}")
     return fit(graph, types, types[0][0], {found.of[node]: channels / found.factor[node]})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from uninas.edits.edit import Edit
+from uninas.edits.edit import NAMES, Edit
 from uninas.errors import InputError
 from uninas.graph import IDENTITY, Architecture, Graph
 from uninas.ops import Type
@@ -35,7 +35,8 @@ def site(architecture: Architecture, edit: Edit) -> Site:
             and 0 <= edit.sub < len(architecture.stages[edit.stage].blocks[edit.block].subblocks)
         ):
             raise InputError(
-                f"expected a sub-block of the architecture, came stage {edit.stage}, block {edit.block}, sub-block {edit.sub}"
+                f"expected a sub-block of the architecture, got stage {edit.stage + 1}, block {edit.block + 1}, "
+                f"sub-block {edit.sub + 1}"
             )
         stage = architecture.stages[edit.stage]
         graph = stage.blocks[edit.block].subblocks[edit.sub]
@@ -46,11 +47,11 @@ def site(architecture: Architecture, edit: Edit) -> Site:
         last = architecture.flows()[-1]
         return Site(architecture.head, last.channels, True, last.tokens)
     if edit.part == "entry" and 0 <= edit.stage < len(architecture.stages):
-        entry = architecture.stages[edit.stage].entry
-        if entry is not None:
+        transition = architecture.stages[edit.stage].transition
+        if transition is not None:
             given = architecture.flows()[edit.stage]
-            return Site(entry, given.channels, True, given.tokens)
-    raise InputError(f"expected a graph as the network's {edit.part}, came the template's (stage {edit.stage})")
+            return Site(transition, given.channels, True, given.tokens)
+    raise InputError(f"expected a graph as the network's {NAMES[edit.part]}, got the template's (stage {edit.stage + 1})")
 
 
 def with_graph(architecture: Architecture, edit: Edit, graph: Graph) -> Architecture:
@@ -61,6 +62,6 @@ def with_graph(architecture: Architecture, edit: Edit, graph: Graph) -> Architec
         return architecture.replace(head=graph)
     if edit.part == "entry":
         stages = list(architecture.stages)
-        stages[edit.stage] = replace(stages[edit.stage], entry=graph)
+        stages[edit.stage] = replace(stages[edit.stage], transition=graph)
         return architecture.replace(stages=tuple(stages))
     return architecture.with_subblock(edit.stage, edit.block, edit.sub, graph)

@@ -1,4 +1,4 @@
-"""Drawing edits: the kind by a prior, then where, then what happens there."""
+"""Sample edits: the kind by a prior, then where, then what happens there."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from collections.abc import Iterable, Mapping
 from uninas.canonical import canonicalise
 from uninas.edits.apply import apply
 from uninas.edits.blocks import block_at_width, crossover_edit
-from uninas.edits.draw_graph import GRAPH_DRAWS, Where
-from uninas.edits.draw_parts import PART_DRAWS, blocks_of
-from uninas.edits.edit import Edit, Limits, Rejection
+from uninas.edits.edit import NAMES, Edit, Limits, Rejection
 from uninas.edits.fragments import UNIVERSAL, Vocabulary
 from uninas.edits.parts import site
+from uninas.edits.sample_graph_edits import GRAPH_SAMPLERS, Where
+from uninas.edits.sample_part_edits import PART_SAMPLERS, blocks_of
 from uninas.edits.stages import crossover_stage_edit
 from uninas.errors import InputError
 from uninas.graph import Architecture, Graph
 from uninas.ops import IllTyped
+from uninas.rejections import Reason
 
 PRIOR: dict[str, float] = {
-    # inside a graph: of a block, or of a stem, entry or head that is a graph
+    # inside a graph: of a block, or of a stem, transition or head that is a graph
     "insert": 4.0,
     "remove": 4.0,
     "replace": 3.0,
@@ -65,14 +66,14 @@ def prior_of(changes: Mapping[str, float]) -> dict[str, float]:
     for kind, weight in changes.items():
         if kind not in PRIOR:
             near = difflib.get_close_matches(kind, PRIOR, 1, cutoff=0.0)[0]
-            raise InputError(f"expected kinds of edit ({', '.join(PRIOR)}), came {kind[:40]!r}, nearest is {near!r}")
+            raise InputError(f"expected kinds of edit ({', '.join(PRIOR)}), got {kind[:40]!r}, nearest is {near!r}")
         if not 0 <= weight < float("inf"):
-            raise InputError(f"expected a weight of at least 0 for {kind}, came {weight}")
+            raise InputError(f"expected a weight of at least 0 for {kind}, got {weight}")
     made = {kind: float(changes.get(kind, weight)) for kind, weight in PRIOR.items()}
     if not sum(made.values()) < float("inf"):
         raise InputError("expected weights of edits with a finite sum")
     if not any(_weights(made, set(PRIOR) - set(CROSSOVERS)).values()):
-        raise InputError("expected a kind of edit of one parent with a weight above 0, came none")
+        raise InputError("expected a kind of edit of one parent with a weight above 0, got none")
     return made
 
 
@@ -115,15 +116,15 @@ def propose(
     prior: Mapping[str, float] | None = None,
     words: Vocabulary = UNIVERSAL,
 ) -> Edit | Rejection:
-    """Draw an edit of the architecture's canonical form; Rejection("no_site") where the drawn kind has no place to act."""
+    """Draw an edit of the architecture's canonical form; `Reason.NO_SITE` where the drawn kind has no place to act."""
     parent = canonicalise(architecture)
     weights = dict(PRIOR if prior is None else prior)
     for kind in CROSSOVERS:
         weights.pop(kind, None)
     kind = rng.choices(list(weights), weights=list(weights.values()))[0]
-    if kind in PART_DRAWS:
-        edit = PART_DRAWS[kind](kind, parent, rng)
-        return edit or Rejection("no_site", f"no place for {kind} where it was drawn")
+    if kind in PART_SAMPLERS:
+        edit = PART_SAMPLERS[kind](kind, parent, rng)
+        return edit or Rejection(Reason.NO_SITE, f"no place for {kind} where it was drawn")
     return _inside(kind, parent, rng, words)
 
 
@@ -132,20 +133,20 @@ def _inside(kind: str, parent: Architecture, rng: random.Random, words: Vocabula
     places = [("block", s, b) for s, b in blocks_of(parent)]
     if isinstance(parent.stem, Graph):
         places.append(("stem", 0, 0))
-    places += [("entry", s, 0) for s, stage in enumerate(parent.stages) if stage.entry is not None]
+    places += [("entry", s, 0) for s, stage in enumerate(parent.stages) if stage.transition is not None]
     if parent.head is not None:
         places.append(("head", 0, 0))
     if not places:
-        return Rejection("no_site", "the network has no block, and no graph as its stem, an entry or its head")
+        return Rejection(Reason.NO_SITE, "the network has no block, and no graph as its stem, a transition or its head")
     part, stage, block = places[rng.randrange(len(places))]
     sub = rng.randrange(len(parent.stages[stage].blocks[block].subblocks)) if part == "block" else 0
     at = site(parent, Edit(kind, stage, block, sub, part=part))
     arguments = None
     if len(at.graph.nodes) > 1 or kind in ("insert", "fork"):
-        arguments = GRAPH_DRAWS[kind](Where(at.graph, at.types, words, part == "head"), rng)
+        arguments = GRAPH_SAMPLERS[kind](Where(at.graph, at.types, words, part == "head"), rng)
     if arguments is None:
-        where = f"stage {stage}, block {block}" if part == "block" else f"the {part}"
-        return Rejection("no_site", f"no place for {kind} in {where}")
+        where = f"stage {stage + 1}, block {block + 1}" if part == "block" else f"the {NAMES[part]}"
+        return Rejection(Reason.NO_SITE, f"no place for {kind} in {where}")
     return Edit(kind, stage, block, sub, arguments, part)
 
 
@@ -156,7 +157,7 @@ def propose_crossover(
     parent, other = canonicalise(architecture), canonicalise(donor)
     weights = _weights(PRIOR if prior is None else prior, CROSSOVERS)
     if not weights:
-        return Rejection("no_site", "the prior has no weight for a crossover")
+        return Rejection(Reason.NO_SITE, "the prior has no weight for a crossover")
     kind = rng.choices(list(weights), weights=list(weights.values()))[0]
     try:
         if kind == "crossover_stage":
@@ -171,8 +172,8 @@ def propose_crossover(
                 taken = choices[rng.randrange(len(choices))]
                 return crossover_edit(stage, block, block_at_width(taken, source.width, mine.width))
     except IllTyped as error:
-        return Rejection("ill_typed", str(error))
-    return Rejection("no_site", "the other parent has no other block there")
+        return Rejection(Reason.ILL_TYPED, str(error))
+    return Rejection(Reason.NO_SITE, "the other parent has no other block there")
 
 
 def _alike(stage: int, parent: Architecture, other: Architecture) -> int:

@@ -1,6 +1,6 @@
 """Edits of stages and of the frame: widths, downsampling, stem, head, stages that come and go, crossover of a stage.
 
-What reads a map whose channels change (the next stage's entry, or the head) is fitted to them.
+What reads a map whose channels change (the next stage's transition, or the head) is fitted to them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from uninas.canonical import EMPTY
 from uninas.edits.blocks import block_at_width, bounded
 from uninas.edits.channels import leading, reading
 from uninas.edits.edit import Edit
-from uninas.edits.forms import ACTIVATIONS, ENTRIES, HEADS, STEMS
+from uninas.edits.forms import ACTIVATIONS, HEADS, STEMS, TRANSITIONS
 from uninas.edits.macros import chain
 from uninas.errors import InputError
 from uninas.graph import Architecture, Block, Graph, Node, Stage
@@ -26,7 +26,7 @@ _WIDEST = 1 << 16
 def _word(edit: Edit, name: str, known: Iterable[str]) -> str:
     value = edit.arguments.get(name)
     if not isinstance(value, str) or value not in known:
-        raise InputError(f"expected an edit's {name!r} to be one of {', '.join(known)}, came {str(value)[:60]!r}")
+        raise InputError(f"expected an edit's {name!r} to be one of {', '.join(known)}, got {str(value)[:60]!r}")
     return value
 
 
@@ -36,7 +36,9 @@ def _act(edit: Edit) -> Op:
 
 def _stage(architecture: Architecture, edit: Edit) -> Stage:
     if not 0 <= edit.stage < len(architecture.stages):
-        raise InputError(f"expected a stage of the architecture, which has {len(architecture.stages)}, came stage {edit.stage}")
+        raise InputError(
+            f"expected a stage of the architecture, which has {len(architecture.stages)}, got stage {edit.stage + 1}"
+        )
     return architecture.stages[edit.stage]
 
 
@@ -45,8 +47,8 @@ def _joined(architecture: Architecture, stages: list[Stage], at: int, before: in
     head, tokens = architecture.head, stages[at - 1].tokens if at else 0
     if at == len(stages):
         head = None if head is None else reading(head, before, after, tokens)
-    elif (entry := stages[at].entry) is not None:
-        stages[at] = replace(stages[at], entry=reading(entry, before, after, tokens))
+    elif (transition := stages[at].transition) is not None:
+        stages[at] = replace(stages[at], transition=reading(transition, before, after, tokens))
     return architecture.replace(stages=tuple(stages), head=head)
 
 
@@ -63,9 +65,9 @@ def width(architecture: Architecture, edit: Edit) -> Architecture:
     stage = _stage(architecture, edit)
     blocks = tuple([block_at_width(block, stage.width, wanted) for block in stage.blocks])
     given = architecture.flows()[edit.stage]
-    entry = None if stage.entry is None else leading(stage.entry, given.channels, wanted, given.tokens)
+    new = None if stage.transition is None else leading(stage.transition, given.channels, wanted, given.tokens)
     stages = list(architecture.stages)
-    stages[edit.stage] = Stage(wanted, blocks, entry, stage.tokens)
+    stages[edit.stage] = Stage(wanted, blocks, new, stage.tokens)
     return _joined(architecture, stages, edit.stage + 1, stage.width, wanted)
 
 
@@ -87,10 +89,10 @@ def stem(architecture: Architecture, edit: Edit) -> Architecture:
     return _joined(architecture.replace(stem=new), list(architecture.stages), 0, before, made)
 
 
-def entry(architecture: Architecture, edit: Edit) -> Architecture:
-    """Let a stage begin otherwise: another way down, or none; what its entry held goes."""
+def transition(architecture: Architecture, edit: Edit) -> Architecture:
+    """Put a ready-made transition in the place of a stage's, or the template's."""
     stage = _stage(architecture, edit)
-    new = ENTRIES[_word(edit, "form", ENTRIES)](_given(architecture, edit.stage), stage.width, _act(edit))
+    new = TRANSITIONS[_word(edit, "form", TRANSITIONS)](_given(architecture, edit.stage), stage.width, _act(edit))
     blocks = stage.blocks or (() if new is not None else (EMPTY,))
     stages = list(architecture.stages)
     stages[edit.stage] = Stage(stage.width, blocks, new)
@@ -104,9 +106,9 @@ def head(architecture: Architecture, edit: Edit) -> Architecture:
 
 
 def add_stage(architecture: Architecture, edit: Edit) -> Architecture:
-    """A new stage after a stage: a ready-made entry to some width, and the stage's last block again."""
+    """Add a stage after a stage: a ready-made transition to some width, and the stage's last block again."""
     stage, wanted = _stage(architecture, edit), bounded(edit, "width", 1, _WIDEST)
-    new = ENTRIES[_word(edit, "form", ENTRIES)](stage.width, wanted, _act(edit))
+    new = TRANSITIONS[_word(edit, "form", TRANSITIONS)](stage.width, wanted, _act(edit))
     last = stage.blocks[-1] if stage.blocks else EMPTY
     added = Stage(wanted, (block_at_width(last, stage.width, wanted),), new)
     stages = [*architecture.stages[: edit.stage + 1], added, *architecture.stages[edit.stage + 1 :]]
@@ -117,7 +119,7 @@ def remove_stage(architecture: Architecture, edit: Edit) -> Architecture:
     """Leave out a stage with its way down; a network keeps at least one."""
     stage = _stage(architecture, edit)
     if len(architecture.stages) == 1:
-        raise InputError("expected a network of several stages to remove one of, came one stage")
+        raise InputError("expected a network of several stages to remove one of, got one stage")
     stages = [*architecture.stages[: edit.stage], *architecture.stages[edit.stage + 1 :]]
     return _joined(architecture, stages, edit.stage, stage.width, _given(architecture, edit.stage))
 
@@ -125,18 +127,18 @@ def remove_stage(architecture: Architecture, edit: Edit) -> Architecture:
 def class_token(architecture: Architecture, edit: Edit) -> Architecture:
     """Put a class token in front of the last stage's pixels, which the head reads in place of their mean; or take it away."""
     stage, head = architecture.stages[-1], architecture.head or chain(op("layer_norm"))
-    if stage.entry is None:
-        raise InputError("expected a last stage with an entry, to put a class token at its end, came none")
-    entry, token, take, mean = stage.entry, op("class_token"), op("take_class_token"), op("global_average_pool")
+    if stage.transition is None:
+        raise InputError("expected a last stage with a transition of its own, to end it in a class token, got none")
+    into, token, take, mean = stage.transition, op("class_token"), op("take_class_token"), op("global_average_pool")
     if stage.tokens:
-        operation, inputs = entry.nodes[entry.output]
+        operation, inputs = into.nodes[into.output]
         if operation.name != token.name:
             raise IllTyped("the class token was put in before the last stage")
-        entry, head = Graph(entry.nodes, inputs[0]), _with_op(head, take, mean)
+        into, head = Graph(into.nodes, inputs[0]), _with_op(head, take, mean)
     else:
-        entry, pooled = _followed(entry, token), any(node.op is mean for node in head.nodes)
+        into, pooled = _followed(into, token), any(node.op is mean for node in head.nodes)
         head = _with_op(head, mean, take) if pooled else _followed(head, take)
-    stages = (*architecture.stages[:-1], replace(stage, entry=entry, tokens=1 - stage.tokens))
+    stages = (*architecture.stages[:-1], replace(stage, transition=into, tokens=1 - stage.tokens))
     return architecture.replace(stages=stages, head=head)
 
 
@@ -154,13 +156,14 @@ def _with_op(graph: Graph, old: Op, new: Op) -> Graph:
 def crossover_stage(architecture: Architecture, edit: Edit) -> Architecture:
     """Put a stage of another parent in a stage's place; the edit carries it, so it replays alone.
 
-    `blocks` names the graphs of one block after the other, "g1 absent; plain g2"; `g1`, ... are their texts; `entry` names one.
+    `blocks` names the graphs of one block after the other, "g1 absent; plain g2"; `g1`, ... are their texts; `entry` names the
+    transition.
     """
     stage = _stage(architecture, edit)
     graphs = {name: parse_graph(str(text), name) for name, text in edit.arguments.items() if re.fullmatch(r"g[0-9]+", name)}
     written, wanted = edit.arguments.get("blocks"), bounded(edit, "width", 1, _WIDEST)
     if not isinstance(written, str):
-        raise InputError(f"expected a crossover of a stage to carry its 'blocks' as text, came {written!r}")
+        raise InputError(f"expected a crossover of a stage to carry its 'blocks' as text, got {written!r}")
     blocks = tuple([_read_block(row.split(), graphs) for row in written.split(";") if row.strip()])
     new = _named(str(edit.arguments["entry"]), graphs) if "entry" in edit.arguments else None
     stages = list(architecture.stages)
@@ -172,13 +175,13 @@ def _read_block(names: list[str], graphs: Mapping[str, Graph]) -> Block:
     plain = bool(names) and names[0] == "plain"
     subblocks = tuple([None if name == "absent" else _named(name, graphs) for name in names[plain:]])
     if not plain and len(subblocks) != 2:
-        raise InputError(f"expected two graphs of a residual block, came {len(subblocks)}")
+        raise InputError(f"expected two graphs of a residual block, got {len(subblocks)}")
     return Block(subblocks, residual=not plain)
 
 
 def _named(name: str, graphs: Mapping[str, Graph]) -> Graph:
     if name not in graphs:
-        raise InputError(f"expected one of the graphs that the crossover carries ({', '.join(graphs)}), came {name[:40]!r}")
+        raise InputError(f"expected one of the graphs that the crossover carries ({', '.join(graphs)}), got {name[:40]!r}")
     return graphs[name]
 
 
@@ -190,21 +193,21 @@ def crossover_stage_edit(architecture: Architecture, stage: int, donor: Architec
     def name(graph: Graph | None) -> str:
         return "absent" if graph is None else names.setdefault(graph, f"g{len(names) + 1}")
 
-    entry: dict[str, int | str] = {}
-    if taken.entry is not None:
+    more: dict[str, int | str] = {}
+    if taken.transition is not None:
         read = donor.flows()[donor_stage]
-        entry["entry"] = name(reading(taken.entry, read.channels, given, read.tokens))
+        more["entry"] = name(reading(taken.transition, read.channels, given, read.tokens))
     if taken.tokens:
-        entry["tokens"] = taken.tokens
+        more["tokens"] = taken.tokens
     rows = [" ".join([*([] if b.residual else ["plain"]), *map(name, b.subblocks)]) for b in taken.blocks]
     graphs = {called: graph.text for graph, called in names.items()}
-    return Edit("crossover_stage", stage, arguments={"width": taken.width, "blocks": "; ".join(rows), **entry, **graphs})
+    return Edit("crossover_stage", stage, arguments={"width": taken.width, "blocks": "; ".join(rows), **more, **graphs})
 
 
 STAGE_EDITS: dict[str, Callable[[Architecture, Edit], Architecture]] = {
     "width": width,
     "stem": stem,
-    "entry": entry,
+    "entry": transition,
     "head": head,
     "add_stage": add_stage,
     "remove_stage": remove_stage,

@@ -28,8 +28,12 @@ class Recipe(NamedTuple):
 
 
 _MIXERS = {
-    "pool_mixer": 8, "window_attention": 32, "channel_attention": 32, "coarse_attention": 32, "shared_key_attention": 32,
-}  # fmt: skip
+    "pool_mixer": 8,
+    "window_attention": 32,
+    "channel_attention": 32,
+    "coarse_attention": 32,
+    "shared_key_attention": 32,
+}
 """Fragments that mix pixels, and what a width must be a multiple of for each."""
 
 
@@ -98,9 +102,14 @@ def _convnext(rng: random.Random, act: Op, words: Vocabulary) -> Recipe:
     kernel, expansion = rng.choice((5, 7, 9)), rng.choice((2, 3, 4))
     builder = GraphBuilder()
     x = builder.chain(
-        0, op("conv", kernel=kernel, groups="depthwise"), _LAYER_NORM, op("conv", kernel=1, ratio=expansion), act,
-        op("conv", kernel=1, ratio=f"1/{expansion}"), op("layer_scale"),
-    )  # fmt: skip
+        0,
+        op("conv", kernel=kernel, groups="depthwise"),
+        _LAYER_NORM,
+        op("conv", kernel=1, ratio=expansion),
+        act,
+        op("conv", kernel=1, ratio=f"1/{expansion}"),
+        op("layer_scale"),
+    )
     block = _plain(_beside(builder, x))
     return Recipe("convnext", 8, lambda width: block)
 

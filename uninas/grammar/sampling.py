@@ -1,7 +1,7 @@
 """Whole random architectures, drawn from a grammar of networks and not by a walk from one.
 
     network  := stem stage+ head                        3 to 5 stages, stem and head of `uninas.edits.forms`
-    stage    := entry block+                            entries of `uninas.edits.forms`; 1 to 24 blocks in the network
+    stage    := transition block+                       transitions of `uninas.edits.forms`; 1 to 24 blocks in the network
     block    := recipe                                  one of `uninas.grammar.recipes` a stage; half have one or two
 
 Widths are settled last: they grow along the network by drawn factors, and are scaled together until the costliest of the bounded
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from uninas.analysis.cost import Cost, cost
-from uninas.edits.forms import ACTIVATIONS, ENTRIES, HEADS, STEMS
+from uninas.edits.forms import ACTIVATIONS, HEADS, STEMS, TRANSITIONS
 from uninas.edits.fragments import UNIVERSAL, Vocabulary
 from uninas.grammar.recipes import RECIPES, Recipe, attends
 from uninas.graph import Architecture, Stage
@@ -28,7 +28,7 @@ MOST_TOKENS = 1024
 """Of an attention map where no bound says otherwise."""
 
 _STAGES, _HOW_OFTEN = (3, 4, 5), (1, 3, 1)
-_KEEPS = "project"  # the entry that does not halve the resolution
+_KEEPS = "project"  # the transition that does not halve the resolution
 _LEAST_SHARE, _TOO_LARGE, _TOO_SMALL = 0.2, 0.9, 1.25  # of a bound; of the share, to be scaled once more
 _ROUNDS = 6
 _STEM_STEP = 8
@@ -36,12 +36,12 @@ _WIDEST = 4096
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Outline:
     """All of a network but its widths: those are relative here."""
 
     stem: str
     stem_width: float
-    entries: tuple[str, ...]
+    transitions: tuple[str, ...]
     recipes: tuple[Recipe, ...]
     widths: tuple[float, ...]
     depths: tuple[int, ...]
@@ -54,10 +54,10 @@ class _Plan:
         given = _multiple(self.stem_width * scale, _STEM_STEP)
         stem = STEMS[self.stem](in_channels, given, act)
         stages = []
-        for form, recipe, relative, depth in zip(self.entries, self.recipes, self.widths, self.depths, strict=True):
+        for form, recipe, relative, depth in zip(self.transitions, self.recipes, self.widths, self.depths, strict=True):
             width = _multiple(relative * scale, recipe.step)
-            entry = ENTRIES[form](given, width, act)
-            stages.append(Stage(width, (recipe.make(width),) * depth, entry))
+            transition = TRANSITIONS[form](given, width, act)
+            stages.append(Stage(width, (recipe.make(width),) * depth, transition))
             given = width
         return Architecture(tuple(stages), classes, input_size, stem, in_channels, HEADS[self.head](given, act))
 
@@ -66,7 +66,7 @@ def _multiple(wanted: float, step: int) -> int:
     return min(max(round(wanted / step), 1) * step, _WIDEST)
 
 
-def draw(
+def sample_network(
     rng: random.Random,
     *,
     input_size: tuple[int, int],
@@ -75,7 +75,7 @@ def draw(
     bounds: Mapping[str, int] | None = None,
     words: Vocabulary = UNIVERSAL,
 ) -> Architecture:
-    """Draw one architecture whose costs at the reference size are within the bounds as far as that can be arranged.
+    """Sample one architecture whose costs at the reference size are within the bounds as far as that can be arranged.
 
     Args:
         rng: decides everything.
@@ -88,20 +88,20 @@ def draw(
     Raises IllTyped where a fragment does not fit a width.
     """
     bounds = bounds or {}
-    plan = _plan(rng, input_size, bounds, words)
+    outline = _outline(rng, input_size, bounds, words)
     share = math.exp(rng.uniform(math.log(_LEAST_SHARE), math.log(_TOO_LARGE)))
     wanted = {name: share * bounds[name] for name in ("params", "macs") if name in bounds}
     layers = bounds.get("layers")
-    scale, architecture = 1.0, plan.build(1.0, classes, input_size, in_channels)
+    scale, architecture = 1.0, outline.build(1.0, classes, input_size, in_channels)
     for _ in range(_ROUNDS):
         made = cost(architecture)
-        if layers is not None and made.layers > layers and max(plan.depths) > 1:
-            plan = replace(plan, depths=tuple(max(1, depth * layers // made.layers) for depth in plan.depths))
+        if layers is not None and made.layers > layers and max(outline.depths) > 1:
+            outline = replace(outline, depths=tuple(max(1, depth * layers // made.layers) for depth in outline.depths))
         elif not wanted or _TOO_LARGE <= (factor := _room(made, wanted)) <= _TOO_SMALL:
             break
         else:
             scale *= math.sqrt(factor)
-        architecture = plan.build(scale, classes, input_size, in_channels)
+        architecture = outline.build(scale, classes, input_size, in_channels)
     return architecture
 
 
@@ -111,17 +111,17 @@ def _room(made: Cost, wanted: Mapping[str, float]) -> float:
     return min(bound / costs[name] for name, bound in wanted.items())
 
 
-def _plan(rng: random.Random, input_size: tuple[int, int], bounds: Mapping[str, int], words: Vocabulary) -> _Plan:
+def _outline(rng: random.Random, input_size: tuple[int, int], bounds: Mapping[str, int], words: Vocabulary) -> _Outline:
     count = rng.choices(_STAGES, _HOW_OFTEN)[0]
     act, stem = rng.choice(ACTIVATIONS), rng.choice(list(STEMS))
     stride = 2 if stem in ("template", "conv") else 4
-    entries, strides = [], []
-    halving = [form for form in ENTRIES if form != _KEEPS]
+    transitions, strides = [], []
+    halving = [form for form in TRANSITIONS if form != _KEEPS]
     one = rng.choice(halving) if rng.random() < 0.5 else None  # one way down for all stages
     for number in range(count):
         room = min(input_size) >= 4 * stride  # two pixels are left
         halves = room and (stride == 2 if number == 0 else rng.random() < 0.9)
-        entries.append((one or rng.choice(halving)) if halves else _KEEPS)
+        transitions.append((one or rng.choice(halving)) if halves else _KEEPS)
         stride *= 2 if halves else 1
         strides.append(stride)
     tokens = [math.prod(-(-side // stride) for side in input_size) for stride in strides]
@@ -131,10 +131,10 @@ def _plan(rng: random.Random, input_size: tuple[int, int], bounds: Mapping[str, 
     widths = [math.exp(rng.uniform(math.log(16), math.log(96)))]
     for _ in range(count - 1):
         widths.append(widths[-1] * rng.uniform(1.0, 2.5))
-    return _Plan(
+    return _Outline(
         stem=stem,
         stem_width=widths[0] * rng.uniform(0.5, 1.0),
-        entries=tuple(entries),
+        transitions=tuple(transitions),
         recipes=_recipes(rng, act, tokens, bounds.get("attention_tokens", MOST_TOKENS), words),
         widths=tuple(widths),
         depths=tuple(1 + extra.count(number) for number in range(count)),

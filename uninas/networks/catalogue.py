@@ -33,17 +33,17 @@ def preset(
         check(published, f"preset {name}")
         return published
     if name not in PRESETS:
-        raise InputError(f"expected a preset ({', '.join([*PRESETS, *ZOO])}), came {name!r}")
+        raise InputError(f"expected a preset ({', '.join([*PRESETS, *ZOO])}), got {name!r}")
     usual, letters = PRESETS[name]
     widths, depths = tuple(widths or usual), tuple(depths or DEPTHS)
     if len(widths) != len(letters) or len(depths) != len(letters):
         raise InputError(
-            f"preset {name}: expected {len(letters)} widths and {len(letters)} depths, came {len(widths)} and {len(depths)}"
+            f"preset {name}: expected {len(letters)} widths and {len(letters)} depths, got {len(widths)} and {len(depths)}"
         )
     if min(depths) < 1 or min(widths) < 1:
-        raise InputError(f"preset {name}: expected widths and depths of at least 1, came {list(widths)} and {list(depths)}")
+        raise InputError(f"preset {name}: expected widths and depths of at least 1, got {list(widths)} and {list(depths)}")
     if len(stem) != 2 or min(stem) < 1:
-        raise InputError(f"preset {name}: expected two stem widths of at least 1, came {list(stem)}")
+        raise InputError(f"preset {name}: expected two stem widths of at least 1, got {list(stem)}")
     stages = tuple(
         Stage(width, (letter_block(letter),) * depth) for width, depth, letter in zip(widths, depths, letters, strict=True)
     )

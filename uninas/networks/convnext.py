@@ -34,7 +34,12 @@ def _block() -> Graph:
     """Depthwise 7x7, LayerNorm, an MLP of 4, LayerScale; beside the input."""
     builder = GraphBuilder()
     deep = builder.chain(
-        0, op("conv", kernel=7, groups="depthwise"), _NORM, op("conv", kernel=1, ratio=4), op("gelu"),
-        op("conv", kernel=1, ratio="1/4"), op("layer_scale"),
-    )  # fmt: skip
+        0,
+        op("conv", kernel=7, groups="depthwise"),
+        _NORM,
+        op("conv", kernel=1, ratio=4),
+        op("gelu"),
+        op("conv", kernel=1, ratio="1/4"),
+        op("layer_scale"),
+    )
     return builder.build(builder.add(op("add"), deep, 0))

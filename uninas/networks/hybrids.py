@@ -16,8 +16,8 @@ def poolformer_s12(*, classes: int = 1000, input_size: tuple[int, int] = (224, 2
     """Average pooling in the place of attention."""
     stages, channels = [], 64
     for width, depth in zip((64, 128, 320, 512), (2, 2, 6, 2), strict=True):
-        entry = IDENTITY if width == channels else chain(conv(channels, width, 3, stride=2, bias=True))
-        stages.append(stage(width, entry, [_pooling()] * depth))
+        transition = IDENTITY if width == channels else chain(conv(channels, width, 3, stride=2, bias=True))
+        stages.append(stage(width, transition, [_pooling()] * depth))
         channels = width
     stem = chain(op("conv", kernel=7, ratio="64/3", stride=4, padding=2))
     return network(stem, stages, chain(op("global_average_pool"), _NORM), classes, input_size)

@@ -58,8 +58,14 @@ def efficientnet_b0(*, classes: int = 1000, input_size: tuple[int, int] = (224, 
     act, before = op("silu"), 32
     rows = []
     for width, depth, kernel, stride in (
-        (16, 1, 3, 1), (24, 2, 3, 2), (40, 2, 5, 2), (80, 3, 3, 2), (112, 3, 5, 1), (192, 4, 5, 2), (320, 1, 3, 1),
-    ):  # fmt: skip
+        (16, 1, 3, 1),
+        (24, 2, 3, 2),
+        (40, 2, 5, 2),
+        (80, 3, 3, 2),
+        (112, 3, 5, 1),
+        (192, 4, 5, 2),
+        (320, 1, 3, 1),
+    ):
         factor = 1 if width == 16 else 6
         reads = [before, *[width] * (depth - 1)]
         inner, reduced = [factor * read for read in reads], [read // 4 for read in reads]

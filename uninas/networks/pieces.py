@@ -34,9 +34,9 @@ def chain(*ops: Op) -> Graph:
     return builder.build(builder.chain(0, *ops))
 
 
-def stage(width: int, entry: Graph, blocks: Iterable[Graph]) -> Stage:
-    """A stage whose first block is its entry."""
-    return Stage(width, tuple([Block((graph,), residual=False) for graph in blocks]), entry)
+def stage(width: int, transition: Graph, blocks: Iterable[Graph]) -> Stage:
+    """Make a stage of plain blocks; the first block of the published network is its transition."""
+    return Stage(width, tuple([Block((graph,), residual=False) for graph in blocks]), transition)
 
 
 def network(stem: Graph, stages: Iterable[Stage], head: Graph | None, classes: int, input_size: tuple[int, int]) -> Architecture:

@@ -82,7 +82,7 @@ def letter_block(letter: str) -> Block:
         return Block((mbconv(), zero()))
     if letter == "T":
         return Block((attention_block(), mlp_block()))
-    raise InputError(f"expected a block letter R, E or T, came {letter[:40]!r}")
+    raise InputError(f"expected a block letter R, E or T, got {letter[:40]!r}")
 
 
 PRESETS: dict[str, tuple[tuple[int, ...], str]] = {

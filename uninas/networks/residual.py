@@ -16,8 +16,8 @@ def resnet(
     stages, channels = [], 64
     for depth, out, stride in zip((3, 4, 6, 3), (256, 512, 1024, 2048), (1, 2, 2, 2), strict=True):
         inner = out // 4 * groups * group_width // 64
-        entry = _bottleneck(channels, inner, out, stride, groups)
-        stages.append(stage(out, entry, [_bottleneck(out, inner, out, 1, groups)] * (depth - 1)))
+        transition = _bottleneck(channels, inner, out, stride, groups)
+        stages.append(stage(out, transition, [_bottleneck(out, inner, out, 1, groups)] * (depth - 1)))
         channels = out
     stem = chain(*normed(3, 64, 7, stride=2), op("max_pool", stride=2))
     return network(stem, stages, IDENTITY, classes, input_size)
@@ -35,9 +35,9 @@ def regnety(
     stages, channels = [], 32
     for width, depth in zip(widths, depths, strict=True):
         groups = width // group_width
-        entry = _bottleneck(channels, width, width, 2, groups, reduced=round(channels / 4))
+        transition = _bottleneck(channels, width, width, 2, groups, reduced=round(channels / 4))
         block = _bottleneck(width, width, width, 1, groups, reduced=round(width / 4))
-        stages.append(stage(width, entry, [block] * (depth - 1)))
+        stages.append(stage(width, transition, [block] * (depth - 1)))
         channels = width
     return network(chain(*normed(3, 32, 3, stride=2)), stages, IDENTITY, classes, input_size)
 

@@ -37,9 +37,9 @@ def pvt_v2_b1(*, classes: int = 1000, input_size: tuple[int, int] = (224, 224)) 
     widths, stages, channels = (64, 128, 320, 512), [], 64
     end = Block((chain(_NORM),), residual=False)
     for width, stride, expansion in zip(widths, (8, 4, 2, 1), (8, 8, 4, 4), strict=True):
-        entry = IDENTITY if width == widths[0] else chain(conv(channels, width, 3, stride=2, bias=True), _NORM)
+        transition = IDENTITY if width == widths[0] else chain(conv(channels, width, 3, stride=2, bias=True), _NORM)
         blocks = (Block((_coarse_keys(stride), _mlp(expansion, depthwise=True))),) * 2
-        stages.append(Stage(width, (*blocks, end), entry))
+        stages.append(Stage(width, (*blocks, end), transition))
         channels = width
     return network(chain(conv(3, 64, 7, stride=4, bias=True), _NORM), stages, IDENTITY, classes, input_size)
 

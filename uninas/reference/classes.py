@@ -46,9 +46,23 @@ CLASS_OF: dict[Op, str] = {operation: kind for kind, (operation, _) in LEAVES.it
 """Our operation -> class."""
 
 EACH_CHANNEL = frozenset(
-    {"SequentialModule", "AvgAndUpsample", "ConvDepth3", "ConvDepth5", "BatchNorm", "GELU", "Sigmoid", "MaxPool", "Dropout",
-     "Identity", "Zero", "Softmax", "Mask", "RelPosBias"}
-)  # fmt: skip
+    {
+        "SequentialModule",
+        "AvgAndUpsample",
+        "ConvDepth3",
+        "ConvDepth5",
+        "BatchNorm",
+        "GELU",
+        "Sigmoid",
+        "MaxPool",
+        "Dropout",
+        "Identity",
+        "Zero",
+        "Softmax",
+        "Mask",
+        "RelPosBias",
+    }
+)
 """Classes that treat each channel (each map of an attention) by itself: on all heads at once they do what they do on each."""
 
 FUSED = "fused"

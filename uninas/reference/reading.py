@@ -44,19 +44,23 @@ def read_reference(document: Mapping[str, Any], source: str) -> tuple[Architectu
 
 
 def _read(document: Mapping[str, Any], source: str) -> _Reader:
+    reader = _Reader(document, source)
     try:
-        return _Reader(document, source)
+        reader.architecture = reader.read()
     except RecursionError:
         raise InputError(f"{source}: nested too deeply") from None
+    return reader
 
 
-def _fail(where: str, expected: str, came: object) -> InputError:
+def _fail(where: str, expected: str, got: object) -> InputError:
     if len(where) > _MOST_SHOWN:
         where = f"{where[: _MOST_SHOWN // 2]} ... {where[-_MOST_SHOWN // 2 :]}"
-    return InputError(f"{where}: expected {expected}, came {str(came)[:60]!r}")
+    return InputError(f"{where}: expected {expected}, got {str(got)[:60]!r}")
 
 
 class _Reader:
+    architecture: Architecture  # what was read
+
     def __init__(self, document: Mapping[str, Any], source: str) -> None:
         self.document, self.source = document, source
         self.trees: dict[tuple[int, int, int], Part] = {}  # (stage, block, sub-block) -> its tree, where it is no letter's
@@ -70,7 +74,6 @@ class _Reader:
             "ForkMerge": self.fork_merge,
             "ForkMergeAttention": self.attention,
         }
-        self.architecture = self.read()
 
     def layers(self) -> list[Layer]:
         """The reference's layers."""
@@ -112,8 +115,10 @@ class _Reader:
         stages = []
         for s, (row, width) in enumerate(zip(rows, widths, strict=True)):
             if not isinstance(row, list) or not 1 <= len(row) <= MAX_BLOCKS:
-                raise _fail(f"{where}, stage {s}", f"a list of 1 to {MAX_BLOCKS} blocks", row)
-            blocks = tuple([self.block(block, width, s, b, f"{where}, stage {s}, block {b}") for b, block in enumerate(row)])
+                raise _fail(f"{where}, stage {s + 1}", f"a list of 1 to {MAX_BLOCKS} blocks", row)
+            blocks = tuple(
+                [self.block(block, width, s, b, f"{where}, stage {s + 1}, block {b + 1}") for b, block in enumerate(row)]
+            )
             stages.append(Stage(width, blocks))
         depths = self.document.get("depths", [len(row) for row in rows])
         if depths != [len(row) for row in rows]:
@@ -170,8 +175,8 @@ class _Reader:
 
     def sequence(self, kind: str, params: Mapping[str, Any], x: int, type_: Type, where: str) -> tuple[int, Part]:
         parts = []
-        for i, node in enumerate(self.many(params, "modules", where)):
-            x, part = self.node(node, x, type_, f"{where}, {i}")
+        for number, node in enumerate(self.many(params, "modules", where), start=1):
+            x, part = self.node(node, x, type_, f"{where}, {number}")
             parts.append(part)
         return x, Part(kind, type_, tuple(parts))
 
@@ -195,8 +200,9 @@ class _Reader:
         if type_.pooled:  # one pixel's mean, made one pixel again
             x, part = self.node(params.get("sequential"), x, type_, where)
             return x, Part(kind, type_, (part,))
-        x, part = self.node(params.get("sequential"), self.builder.add(op("global_average_pool"), x),
-                            type_._replace(pooled=True), where)  # fmt: skip
+        x, part = self.node(
+            params.get("sequential"), self.builder.add(op("global_average_pool"), x), type_._replace(pooled=True), where
+        )
         return self.builder.add(op("broadcast"), x), Part(kind, type_, (part,))
 
     def fork_merge(self, kind: str, params: Mapping[str, Any], x: int, type_: Type, where: str) -> tuple[int, Part]:
@@ -223,8 +229,8 @@ class _Reader:
     def each(self, nodes: list[Any], starts: list[int], type_: Type, where: str, called: str) -> tuple[list[int], list[Part]]:
         """Read nodes side by side."""
         found = [
-            self.node(node, start, type_, f"{where}, {called} {i}")
-            for i, (node, start) in enumerate(zip(nodes, starts, strict=True))
+            self.node(node, start, type_, f"{where}, {called} {number}")
+            for number, (node, start) in enumerate(zip(nodes, starts, strict=True), start=1)
         ]
         return [end for end, _ in found], [part for _, part in found]
 

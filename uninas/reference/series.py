@@ -282,7 +282,7 @@ class _Parser:
         for head, end in enumerate(inputs):
             product = next((d for d in self.dominators.upwards(end, start) if self.nodes[d].op.name == "matmul_av"), None)
             if product is None and not self.dominators.constant(end):
-                raise Unsayable(f"what is concatenated as head {head} is no attention", node)
+                raise Unsayable(f"what is concatenated as head {head + 1} is no attention", node)
             if product is None:
                 piece = sequence(self.types[end])
                 pieces, maps = [*pieces, piece, piece, piece], [*maps, sequence(AttentionMap(1, made.pooled))]
@@ -354,7 +354,7 @@ class _Parser:
                 continue
             read = -1 if at is None else self.nodes[at].inputs[0]
             if at is None or self.nodes[read].op is not _QKV or source not in (-1, read):
-                raise Unsayable(f"its {role} is not made of piece {number} of {count} of the one {_QKV.text} before it", node)
+                raise Unsayable(f"its {role} is not made of piece {number + 1} of {count} of the one {_QKV.text} before it", node)
             source = read
             found.append(self.series(end, at))
         return found, source
@@ -369,8 +369,12 @@ class _Parser:
             self.check_each_channel(inner, node)
 
     RULES: ClassVar[dict[str, Callable[[_Parser, int, int], tuple[Part, int]]]] = {
-        "broadcast": average, "add": add, "multiply": multiply, "concat": concat, "matmul_av": fused,
-    }  # fmt: skip
+        "broadcast": average,
+        "add": add,
+        "multiply": multiply,
+        "concat": concat,
+        "matmul_av": fused,
+    }
     """What ends a part with series inside -> what reads it."""
 
 

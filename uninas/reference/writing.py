@@ -27,6 +27,7 @@ def to_reference(architecture: Architecture) -> dict[str, Any]:
 
     Raises InputError that names stage, block, sub-block and operation where the reference has no way to say it.
     """
+    _check_frame(architecture)
     return _Writer(architecture).document()
 
 
@@ -37,6 +38,7 @@ def to_reference_text(architecture: Architecture) -> str:
 
 def reference_layers(architecture: Architecture) -> list[Layer]:
     """The layers of what `to_reference` writes, template included, each with the layer of ours that it is. Raises InputError."""
+    _check_frame(architecture)
     return _Writer(architecture).layers()
 
 
@@ -49,9 +51,9 @@ def inexact(architecture: Architecture) -> list[str]:
     if architecture.rounding == "down":
         return []
     found, flows = [], architecture.flows()
-    for number, (before, after) in enumerate(pairwise(flows)):
+    for number, (before, after) in enumerate(pairwise(flows), start=1):
         height, width = before.place.reference_height, before.place.reference_width
-        if architecture.stages[number].entry is None and (height % 2 or width % 2):
+        if architecture.stages[number - 1].transition is None and (height % 2 or width % 2):
             made = after.place
             found.append(
                 f"stage {number} halves {height}x{width} to {made.reference_height}x{made.reference_width}, "
@@ -60,31 +62,32 @@ def inexact(architecture: Architecture) -> list[str]:
     return found
 
 
+def _check_frame(network: Architecture) -> None:
+    """Raise InputError for what only the frame around the blocks can have."""
+    height, width = network.input_size
+    faults = [
+        (isinstance(network.stem, Graph), "stem", "two 3x3 convolutions", "a graph"),
+        (network.head is not None, "head", "a LayerNorm", "a graph"),
+        (network.in_channels != 3, "stem", "images of 3 channels", f"{network.in_channels}"),
+        (height != width, "input size", "a square", f"{height}x{width}"),
+    ]
+    for s, stage in enumerate(network.stages, start=1):
+        faults.append(
+            (stage.transition is not None, f"stage {s}", "the template's halving of the resolution", "a transition of its own")
+        )
+        faults.append((not stage.blocks, f"stage {s}", "at least one block", "none"))
+        for b, block in enumerate(stage.blocks, start=1):
+            wrong = not (block.residual and len(block.subblocks) == 2)
+            found = f"{len(block.subblocks)} {'residual' if block.residual else 'plain'}"
+            faults.append((wrong, f"stage {s}, block {b}", "two residual sub-blocks", found))
+    for wrong, where, expected, got in faults:
+        if wrong:
+            raise InputError(f"{where}: the reference implementation expects {expected}, got {got}")
+
+
 class _Writer:
     def __init__(self, architecture: Architecture) -> None:
         self.architecture = architecture
-        self.check_frame()
-
-    def check_frame(self) -> None:
-        """Raise InputError for what only the frame around the blocks can have."""
-        network = self.architecture
-        height, width = network.input_size
-        faults = [
-            (isinstance(network.stem, Graph), "stem", "two 3x3 convolutions", "a graph"),
-            (network.head is not None, "head", "a LayerNorm", "a graph"),
-            (network.in_channels != 3, "stem", "pictures of 3 channels", f"{network.in_channels}"),
-            (height != width, "input size", "a square", f"{height}x{width}"),
-        ]
-        for s, stage in enumerate(network.stages):
-            faults.append((stage.entry is not None, f"stage {s}", "the template's entry, which halves the resolution", "a graph"))
-            faults.append((not stage.blocks, f"stage {s}", "at least one block", "none"))
-            faults += [
-                (not (block.residual and len(block.subblocks) == 2), f"stage {s}, block {b}", "two residual sub-blocks",
-                 f"{len(block.subblocks)} {'residual' if block.residual else 'plain'}") for b, block in enumerate(stage.blocks)
-            ]  # fmt: skip
-        for wrong, where, expected, came in faults:
-            if wrong:
-                raise InputError(f"{where}: the reference expects {expected}, came {came}")
 
     def document(self) -> dict[str, Any]:
         network = self.architecture
@@ -126,7 +129,9 @@ class _Writer:
             found = graph.memo[key] = tree_of(graph, graph.types(width))
         except Unsayable as error:
             node = "" if error.node is None else f", %{error.node} {graph.nodes[error.node].op.text}"
-            raise InputError(f"stage {s}, block {b}, sub-block {k + 1}{node}: the reference cannot say this: {error}") from None
+            raise InputError(
+                f"stage {s + 1}, block {b + 1}, sub-block {k + 1}{node}: the reference implementation has no such graph: {error}"
+            ) from None
         return found
 
     def layers(self) -> list[Layer]:

@@ -12,7 +12,7 @@ from uninas.shapes import MOST_CHANNELS, MOST_STRIDE, AttentionMap, FeatureMap, 
 def feature(op: Op, given: Type) -> FeatureMap:
     """The input as a feature map, class tokens or not; IllTyped for any other."""
     if type(given) is not FeatureMap:
-        raise IllTyped(f"{op.text} expects a feature map, came {given}")
+        raise IllTyped(f"{op.text} expects a feature map, got {given}")
     return given
 
 
@@ -20,7 +20,7 @@ def grid(op: Op, given: Type) -> FeatureMap:
     """The input as a feature map whose pixels have neighbours; IllTyped for any other."""
     found = feature(op, given)
     if found.tokens and not found.pooled:
-        raise IllTyped(f"{op.text} expects a map without class tokens, came {given}")
+        raise IllTyped(f"{op.text} expects a map without class tokens, got {given}")
     return found
 
 
@@ -28,7 +28,7 @@ def full_grid(op: Op, given: Type) -> FeatureMap:
     """The input as such a map that is not pooled either."""
     found = grid(op, given)
     if found.pooled:
-        raise IllTyped(f"{op.text} expects a full map, came {given}")
+        raise IllTyped(f"{op.text} expects a full map, got {given}")
     return found
 
 
@@ -60,7 +60,7 @@ def same_tensor(op: Op, inputs: tuple[Type, ...]) -> Type:
 def same_map(op: Op, inputs: tuple[Type, ...]) -> Type:
     """The attention map that came."""
     if type(inputs[0]) is not AttentionMap:
-        raise IllTyped(f"{op.text} expects an attention map, came {inputs[0]}")
+        raise IllTyped(f"{op.text} expects an attention map, got {inputs[0]}")
     return inputs[0]
 
 
@@ -69,7 +69,7 @@ def all_equal(op: Op, inputs: tuple[Type, ...]) -> Type:
     first = inputs[0]
     for other in inputs:
         if other != first or type(other) is not type(first):
-            raise IllTyped(f"{op.text} expects inputs of one shape, came {first} and {other}")
+            raise IllTyped(f"{op.text} expects inputs of one shape, got {first} and {other}")
     return first
 
 
@@ -98,7 +98,7 @@ def coarser(op: Op, given: FeatureMap, stride: int) -> int:
     if stride == 1:
         return given.stride
     if given.pooled:
-        raise IllTyped(f"{op.text} expects a full map to take every {stride}th pixel of, came {given}")
+        raise IllTyped(f"{op.text} expects a full map to take every {stride}th pixel of, got {given}")
     if given.stride * stride > MOST_STRIDE:
         raise IllTyped(f"{op.text} would make a map of stride {given.stride * stride}, expected at most {MOST_STRIDE}")
     return given.stride * stride
@@ -153,7 +153,7 @@ def infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
 def whole(op: Op, given: AttentionMap) -> AttentionMap:
     """An attention map under a window that keeps its sides; IllTyped for any other window."""
     if op.values["stride"] != 1:
-        raise IllTyped(f"{op.text} expects a feature map to stride over, came {given}")
+        raise IllTyped(f"{op.text} expects a feature map to stride over, got {given}")
     return given
 
 
@@ -171,7 +171,7 @@ def infer_take_class_token(op: Op, inputs: tuple[Type, ...]) -> Type:
     """The first class token of a sequence, as a pooled map."""
     given = feature(op, inputs[0])
     if given.pooled or not given.tokens:
-        raise IllTyped(f"{op.text} expects a map with a class token, came {given}")
+        raise IllTyped(f"{op.text} expects a map with a class token, got {given}")
     return given._replace(pooled=True)
 
 
@@ -209,14 +209,14 @@ def infer_zero(op: Op, inputs: tuple[Type, ...]) -> Type:
     given = tensor(op, inputs[0])
     if type(given) is AttentionMap:
         if op.values["pooled"] or op.values["stride"] > 1 or op.values["tokens"] or op.values["map"]:
-            raise IllTyped(f"{op.text} expects a feature map, came {given}")
+            raise IllTyped(f"{op.text} expects a feature map, got {given}")
         return given._replace(heads=scaled(op, given.heads, op.values["ratio"]))
     assert type(given) is FeatureMap
     stride = given.stride * op.values["stride"]
     if stride > MOST_STRIDE:
         raise IllTyped(f"{op.text} would make a map of stride {stride}, expected at most {MOST_STRIDE}")
     if given.tokens and (op.values["stride"] > 1 or op.values["tokens"]):
-        raise IllTyped(f"{op.text} cannot stride over class tokens, nor add more, came {given}")
+        raise IllTyped(f"{op.text} cannot stride over class tokens, nor add more, got {given}")
     pooled = given.pooled or op.values["pooled"]
     made = FeatureMap(scaled(op, given.channels, op.values["ratio"]), pooled, stride, given.tokens + op.values["tokens"])
     return AttentionMap(*made) if op.values["map"] else made
@@ -236,16 +236,16 @@ def infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
     if type(inputs[0]) is AttentionMap:
         maps = [given for given in inputs if type(given) is AttentionMap and tensor(op, given)[1:] == inputs[0][1:]]
         if len(maps) < len(inputs):
-            raise IllTyped(f"{op.text} expects attention maps of one size, or feature maps, came both or others")
+            raise IllTyped(f"{op.text} expects attention maps of one size, or feature maps, got both or others")
         return inputs[0]._replace(heads=bounded(op, sum(given.heads for given in maps)))
     features = [feature(op, given) for given in inputs]
     first = features[0]
     if any(f.pooled != first.pooled for f in features):
-        raise IllTyped(f"{op.text} expects maps of one size, came full and pooled ones")
+        raise IllTyped(f"{op.text} expects maps of one size, got full and pooled ones")
     if any(f.stride != first.stride for f in features):
-        raise IllTyped(f"{op.text} expects maps of one size, came strides {sorted({f.stride for f in features})}")
+        raise IllTyped(f"{op.text} expects maps of one size, got strides {sorted({f.stride for f in features})}")
     if any(f.tokens != first.tokens for f in features):
-        raise IllTyped(f"{op.text} expects maps of one size, came some with class tokens")
+        raise IllTyped(f"{op.text} expects maps of one size, got some with class tokens")
     return FeatureMap(bounded(op, sum(f.channels for f in features)), first.pooled, first.stride, first.tokens)
 
 
@@ -259,7 +259,7 @@ def infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
     """A pooled map on all pixels again, or on all entries of an attention map."""
     given = tensor(op, inputs[0])
     if not given.pooled:
-        raise IllTyped(f"{op.text} expects a pooled map, came {given}")
+        raise IllTyped(f"{op.text} expects a pooled map, got {given}")
     return type(given)(given[0], False, *given[2:])
 
 
@@ -279,12 +279,12 @@ def infer_matmul_qk(op: Op, inputs: tuple[Type, ...]) -> Type:
         raise IllTyped(f"{op.text} expects a shift below its window")
     if op.values["over"] == "channels":
         if key != query or window:
-            raise IllTyped(f"{op.text} expects queries and keys of one shape, without windows, came {query} and {key}")
+            raise IllTyped(f"{op.text} expects queries and keys of one shape, without windows, got {query} and {key}")
         return AttentionMap(heads, query.pooled, query.stride, query.tokens, channels=size)
     if window:
         full_grid(op, query)
         if key[1:] != query[1:]:
-            raise IllTyped(f"{op.text} expects queries and keys of one size in windows, came {query} and {key}")
+            raise IllTyped(f"{op.text} expects queries and keys of one size in windows, got {query} and {key}")
     return AttentionMap(
         heads, *query[1:], None if key[1:] == query[1:] else key[1:], 0 if key_heads == heads else key_heads, window, shift
     )
@@ -294,7 +294,7 @@ def infer_matmul_av(op: Op, inputs: tuple[Type, ...]) -> Type:
     """The values, weighted."""
     attention, value = inputs[0], feature(op, inputs[1])
     if type(attention) is not AttentionMap:
-        raise IllTyped(f"{op.text} expects an attention map, came {attention}")
+        raise IllTyped(f"{op.text} expects an attention map, got {attention}")
     if attention.channels:
         if value.channels != attention.heads * attention.channels:
             raise IllTyped(f"{op.text} cannot apply an {attention} to {value}")
@@ -310,7 +310,7 @@ def infer_table(op: Op, inputs: tuple[Type, ...]) -> Type:
     attention = same_map(op, inputs)
     assert type(attention) is AttentionMap
     if attention.keys is not None or attention.tokens or attention.channels:
-        raise IllTyped(f"{op.text} expects a map from each pixel of a grid to each, came {attention}")
+        raise IllTyped(f"{op.text} expects a map from each pixel of a grid to each, got {attention}")
     if op.values["shared"] and attention.heads == 1:
         raise IllTyped(f"{op.text} expects several heads: one shares its table with none")
     return attention

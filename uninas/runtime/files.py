@@ -2,30 +2,85 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from uninas.errors import InputError
 
+__all__ = ["csv_text", "read_numbers", "read_run_json", "replacing", "write_csv", "write_json", "write_text"]
+
+
+@contextmanager
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
+    """Give a place beside `path` to write a file to, which takes its name at the end. What was there before stays until then.
+
+    Args:
+        path: of the file.
+        durable: wait until the system has it on disk; else a crash of the machine may leave half of it under the final name.
+
+    Raises:
+        OSError: as writing does; like after any other error nothing is left beside.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        yield beside
+        if durable:
+            with beside.open("rb") as file:
+                os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file at once: beside its place first, then moved there. What was there before stays until then.
+    """Write a file at once, see `replacing`.
 
     Raises:
         InputError: the disk is full or refuses; nothing is left behind.
     """
-    beside = path.with_name(f".{path.name}.part")
     try:
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        with replacing(path) as beside:
+            beside.write_text(text, encoding="utf-8")
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise InputError(f"{path}: cannot write: {error.strerror or error}") from None
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> str:
+    """Give rows as CSV with a line of headings; what a row has not is an empty cell.
+
+    Args:
+        rows: value by column.
+        columns: to write, in order; None for all, in the order in which the rows name them.
+    """
+    stream = io.StringIO()
+    names = list(dict.fromkeys(name for row in rows for name in row) if columns is None else columns)
+    table = csv.DictWriter(stream, names, restval="", extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    return stream.getvalue()
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> None:
+    """Write rows as CSV at once, see `csv_text`. Raises InputError as `write_text`."""
+    write_text(path, csv_text(rows, columns))
+
+
+def read_numbers(path: Path) -> list[dict[str, float]]:
+    """Read a CSV of numbers: of each row those that it has.
+
+    Raises:
+        ValueError: a cell that is no number.
+        OSError: the file cannot be read.
+    """
+    with path.open(encoding="utf-8", newline="") as stream:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
 
 
 def write_json(path: Path, data: Any) -> None:

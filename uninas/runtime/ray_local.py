@@ -52,9 +52,7 @@ def silence_tune() -> None:
     Its newer output writes to stdout however silent it is asked to be, and its check of metrics refuses a trial that reports a
     failure in place of a score.
     """
-    os.environ.update(
-        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_STRICT_METRIC_CHECKING="1", RAY_AIR_NEW_OUTPUT="0"
-    )  # fmt: skip
+    os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_STRICT_METRIC_CHECKING="1", RAY_AIR_NEW_OUTPUT="0")
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a traceback for each process that dies
 
 

@@ -87,7 +87,7 @@ class ChoiceSpace(Protocol):
         ...
 
     def parse(self, text: str) -> Genotype:
-        """Read what `text` wrote. Raises InputError that says what was expected, what came and where."""
+        """Read what `text` wrote. Raises InputError that says what was expected, what was found and where."""
         ...
 
 

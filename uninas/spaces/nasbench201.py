@@ -54,13 +54,13 @@ def parse_cell(text: str) -> tuple[str, ...]:
 
 def _fail(text: str, expected: str, came: str) -> InputError:
     form = "a cell is written |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
-    return InputError(f"NAS-Bench-201 cell {text[:160]!r}: expected {expected}, came {came} ({form})")
+    return InputError(f"NAS-Bench-201 cell {text[:160]!r}: expected {expected}, got {came} ({form})")
 
 
 def cell_text(operations: Sequence[str]) -> str:
     """The text of a cell, given its six operations in the order of `EDGES`. Raises InputError."""
     if len(operations) != len(EDGES) or not set(operations) <= set(OPERATIONS):
-        raise InputError(f"expected {len(EDGES)} of {', '.join(OPERATIONS)}, came {', '.join(map(str, operations))[:200]!r}")
+        raise InputError(f"expected {len(EDGES)} of {', '.join(OPERATIONS)}, got {', '.join(map(str, operations))[:200]!r}")
     nodes = []
     for node in range(1, _NODES):
         edges = [f"{name}~{source}" for name, (source, target) in zip(operations, EDGES, strict=True) if target == node]
@@ -148,7 +148,7 @@ def architecture(
     """
     if min(classes, *input_size, channels, cells, in_channels) < 1:
         raise InputError(
-            "NAS-Bench-201: expected classes, input size, channels, cells and input channels of at least 1, came "
+            "NAS-Bench-201: expected classes, input size, channels, cells and input channels of at least 1, got "
             f"{classes}, {input_size[0]}x{input_size[1]}, {channels}, {cells}, {in_channels}"
         )
     blocks = (Block((cell(text),), residual=False),) * cells

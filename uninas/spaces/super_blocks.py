@@ -118,7 +118,7 @@ class SuperBlocks:
             return f"expected a list of {STEM}, super-blocks and {END}"
         for place, given in enumerate(genotype):
             known = (STEM,) if place == 0 else (END,) if place == len(genotype) - 1 else tuple(self.kinds)
-            where, length = f"super-block {place}", 3 if place in (0, len(genotype) - 1) else 5
+            where, length = f"super-block {place + 1}", 3 if place in (0, len(genotype) - 1) else 5
             if not isinstance(given, list) or not given or given[0] not in known:
                 return f"{where}: expected one of {', '.join(known)}; got {shown(given)}"
             if len(given) != length or not all(type(number) is int for number in given[1:]):
@@ -137,13 +137,13 @@ class SuperBlocks:
         return None
 
     def build(self, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
-        """A super-block becomes a stage, its first layer the entry of that stage."""
+        """A super-block becomes a stage, its first layer the transition of that stage."""
         first, *middle, last = [_Block(*given) for given in genotype]
         stages, channels = [], first.out
         for block in middle:
-            entry = _layer(block.kind, channels, block.bottleneck, block.out, block.stride, True)
+            transition = _layer(block.kind, channels, block.bottleneck, block.out, block.stride, True)
             others = [_layer(block.kind, block.out, block.bottleneck, block.out, 1, False)] * (block.layers - 1)
-            stages.append(stage(block.out, entry, others))
+            stages.append(stage(block.out, transition, others))
             channels = block.out
         stem, head = normed(3, first.out, 3, stride=first.stride), normed(channels, last.out, stride=last.stride)
         return network(chain(*stem), stages, chain(*head), classes, input_size)

@@ -1,1 +1,1 @@
-"""Referees: networks whose trained accuracies are known, one file each."""
+"""Networks whose trained accuracies are known, one benchmark per module; `table.BENCHMARKS` lists them."""

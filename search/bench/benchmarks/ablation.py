@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import pandas
 
-from search.bench.benchmarks import accuracy_table, nasbench201
+from search.bench.benchmarks import nasbench201
+from search.bench.benchmarks.accuracy_table import Population, read_csv
+from search.bench.benchmarks.conduct import Note, conduct
+from search.bench.benchmarks.request import BenchRequest, request_for
 from search.bench.judging import finish, judge
 from search.bench.judging.papers import ABLATIONS, Ablation
 from search.bench.scoring import settings as settings_files
 from search.bench.scoring.job import Request
-from search.bench.scoring.plan import STANDARD, Plan
-from search.bench.scoring.run import PoolMaker, Scores, begin, make_pool
-from search.bench.scoring.run import resume as take_up
+from search.bench.scoring.plan import STANDARD, ScoringPlan
+from search.bench.scoring.run import Scores
 from search.bench.scoring.settings import Settings
-from search.config.schema import PoolConfig
+from search.engine.session import PoolMaker
 from search.monitor.progress import View
 from search.ranking import correlation
 from search.ranking.objective import OBJECTIVES, Objective
@@ -70,77 +73,13 @@ FROM_RUN = ("subsets", "aleph", "ssnr_log")
 """The ablations that a finished run's scores suffice for."""
 
 
-def bench(
-    name: str,
-    folder: Path,
-    resume: Path | None = None,
-    *,
-    pool: PoolConfig,
-    view: View,
-    dataset: str = "imagenet16_120",
-    sample: int | None = None,
-    seed: int = 0,
-    images: Path | None = None,
-    batch: int = 64,
-    probes: int | None = None,
-    top: int | None = None,
-    resamples: int | None = None,
-    out: Path | None = None,
-    pool_maker: PoolMaker = make_pool,
-) -> tuple[Path, dict[str, Any]]:
-    """Score the variants of an ablation of `VARIANTS`, judge, write. Gives the run folder and what its results.json holds.
-
-    Args:
-        name: a key of `VARIANTS`.
-        folder: with nb201_accuracies.csv.
-        resume: a run folder; of the arguments below only `sample`, `top` and `resamples` then count.
-        batch: of the ablations that do not vary it.
-        images: pictures for batch_input; without them its rows of real input are left out, and it is said.
-        pool, view, dataset, sample, seed, probes, top, resamples, out, pool_maker: as in
-            `search.bench.benchmarks.nasbench201.bench`.
-
-    Raises:
-        InputError, KeyboardInterrupt: as there.
-    """
-    known = _known(name, VARIANTS)
-    if images is not None and name != "batch_input":
-        raise InputError(f"--images: expected not to be given with {name}, which scores random input alone")
-    if resume is None:
-        run = out or Path("runs") / f"ablation-{name}-{dataset}-{seed}"
-        population = nasbench201.population_for("reachable", dataset, folder)
-        labels = tuple(label for label in known.rows if images is not None or not label.startswith("real"))
-        settings = nasbench201.settings_for(
-            population, dataset=dataset, all_forms=False, proxies=("aleph", *labels), sample=sample, seed=seed,
-            batch=_LARGEST_BATCH if name == "batch_input" else batch, repeats=1, probes=probes, images=images, top=top,
-            resamples=resamples or 300, note=view.note,
-        )  # fmt: skip
-        settings = dataclasses.replace(settings, benchmark=f"ablation {name}")
-        if len(labels) < len(known.rows):
-            view.note("no real input: --images FOLDER was not given; those rows of the paper are left out")
-    else:
-        run, before = resume, settings_files.read(resume)
-        if before.benchmark != f"ablation {name}":
-            raise InputError(f"{resume}: expected a run of ablation {name}; got one of {before.benchmark}")
-        settings = before.extended(sample=sample, proxies=(), top=top, resamples=resamples)
-        population = nasbench201.population_for("reachable", settings.dataset, folder)
-        if population.digest != settings.population_digest:
-            raise InputError(f"{folder}: expected the table with the networks that began {resume}; these are other networks")
-        nasbench201.check_pictures(settings)
-    for warning in population.warnings:
-        view.note(f"warning: {warning}")
-    networks = accuracy_table.sample(population, settings.sample, settings.seed)
-    plan = plan_for(name, settings, networks)
-    scores = (begin if resume is None else take_up)(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker)
-    return run, conclude(name, run, settings, networks, scores)
-
-
 def _known(name: str, among: Mapping[str, Any] | tuple[str, ...]) -> Ablation:
     if name not in among:
         raise InputError(f"ablation: expected one of {', '.join(among)}; got '{name}'")
     return ABLATIONS[name]
 
 
-def plan_for(name: str, settings: Settings, networks: pandas.DataFrame) -> Plan:
+def plan_for(name: str, settings: Settings, networks: pandas.DataFrame) -> ScoringPlan:
     """Say what is scored: aleph, and every variant under its label."""
     plan = nasbench201.plan_for(dataclasses.replace(settings, proxies=("aleph",)), networks)
     labels = [label for label in settings.proxies if label != "aleph"]
@@ -190,6 +129,73 @@ def _source(name: str) -> str:
     return f"{ABLATIONS[name].paper}, {ABLATIONS[name].table}"
 
 
+@final
+@dataclass(frozen=True)
+class _Variants:
+    """An ablation of `VARIANTS` as a benchmark (`search.bench.benchmarks.conduct.Benchmark`): cells of NAS-Bench-201."""
+
+    ablation: str
+
+    @property
+    def name(self) -> str:
+        return f"ablation {self.ablation}"
+
+    def folder(self, request: BenchRequest) -> str:
+        return f"ablation-{self.ablation}-{request.dataset}-{request.seed}"
+
+    def population(self, request: BenchRequest, settings: Settings | None, note: Note) -> Population:
+        if request.images is not None and self.ablation != "batch_input":
+            raise InputError(f"--images: expected not to be given with {self.ablation}, which scores random input alone")
+        return nasbench201.population_for(request, settings)
+
+    def settings(self, request: BenchRequest, population: Population, note: Note) -> Settings:
+        known = ABLATIONS[self.ablation].rows
+        labels = tuple(label for label in known if request.images is not None or not label.startswith("real"))
+        if len(labels) < len(known):
+            note("no real input: --images FOLDER was not given; those rows of the paper are left out")
+        if self.ablation == "batch_input":
+            request = dataclasses.replace(request, batch=_LARGEST_BATCH)
+        settings = nasbench201.settings_for(request, population, ("aleph", *labels), note)
+        return dataclasses.replace(settings, benchmark=self.name)
+
+    def plan(self, settings: Settings, networks: pandas.DataFrame) -> ScoringPlan:
+        return plan_for(self.ablation, settings, networks)
+
+    def conclude(
+        self, run: Path, settings: Settings, population: Population, networks: pandas.DataFrame, scores: Scores, note: Note
+    ) -> dict[str, Any]:
+        return conclude(self.ablation, run, settings, networks, scores)
+
+
+def bench(
+    name: str,
+    folder: Path,
+    resume: Path | None = None,
+    *,
+    view: View,
+    pool_maker: PoolMaker | None = None,
+    dataset: str = _PAPER_DATASET,
+    **asked: Any,
+) -> tuple[Path, dict[str, Any]]:
+    """Score the variants of an ablation, judge, write. Gives the run folder and what its results.json holds.
+
+    Args:
+        name: a key of `VARIANTS`.
+        folder: with nb201_accuracies.csv.
+        resume: a run folder.
+        dataset: whose accuracies judge.
+        asked: pool and other fields of `search.bench.benchmarks.request.BenchRequest`; `batch` is of the ablations that do not
+            vary it, and without `images` batch_input leaves out its rows of real input, and says so.
+        view, pool_maker: as of `conduct`.
+
+    Raises:
+        InputError, KeyboardInterrupt: as `conduct`.
+    """
+    _known(name, VARIANTS)
+    request = request_for("nasbench201", folder, resume, dataset=dataset, **asked)
+    return conduct(_Variants(name), request, view=view, pool_maker=pool_maker)
+
+
 def from_run(
     name: str, run: Path, *, out: Path | None = None, resamples: int | None = None, top: int | None = None
 ) -> tuple[Path, dict[str, Any]]:
@@ -209,7 +215,7 @@ def from_run(
     settings = settings_files.read(run)
     if settings.benchmark != "nasbench201":
         raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
-    table = accuracy_table.read_csv(run / finish.SCORES, ("network", "index", "accuracy"), "a table of scores")
+    table = read_csv(run / finish.SCORES, ("network", "index", "accuracy"), "a table of scores")
     settings = dataclasses.replace(
         settings, benchmark=f"ablation {name}", resamples=resamples or settings.resamples, top=top or settings.top
     )

@@ -1,21 +1,24 @@
-"""The accuracies of NAS-Bench-201 as a person brings them: read, checked, never repaired."""
+"""Tables of trained accuracies as a person brings them: read, checked, never repaired."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy
 import pandas
 
 from uninas.errors import InputError
-from uninas.spaces import nasbench201
 
-TABLE = "nb201_accuracies.csv"
-PUBLISHED = "nb201_zero_cost_scores_9445.csv"
-DATASETS = ("cifar10", "cifar100", "imagenet16_120")
-_COLUMNS = ("index", "arch_str", *DATASETS)
+
+@dataclass(frozen=True)
+class Published:
+    """Scores that others published: a table with a column `index`, and our label -> its column there."""
+
+    table: pandas.DataFrame
+    columns: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -23,73 +26,52 @@ class Population:
     """The networks of a benchmark that a run may score, sorted by index.
 
     Attributes:
-        table: columns index, network, accuracy (percent).
+        table: columns index, network, accuracy (percent), and what else the benchmark knows of a network.
+        source: file that they were read from.
         digest: SHA-256 of indices and networks; the accuracies are not in it, no score depends on them.
         warnings: what a person should know about the table.
+        published: scores of the same networks to compare ours with; None where there are none.
+        drawn: whether a run scores a sample that its seed draws; else all, in the order of the table.
+        keep: files that a run folder has from the start, by name: what a resume could not read again.
     """
 
     table: pandas.DataFrame
+    source: Path
     digest: str
     warnings: tuple[str, ...] = ()
+    published: Published | None = None
+    drawn: bool = True
+    keep: Mapping[str, str] = field(default_factory=dict)
+
+    def draw(self, count: int | None, seed: int) -> pandas.DataFrame:
+        """Draw `count` networks, or all (None), in the order of one permutation that `seed` decides.
+
+        A larger sample begins with every smaller one; so does a run that is cut off, whose networks are then still a sample.
+
+        Raises:
+            InputError: fewer networks than `count`.
+        """
+        if not self.drawn:
+            return self.table
+        if count is not None and count > len(self.table):
+            raise InputError(f"--sample: expected at most the {len(self.table)} networks of the population; got {count}")
+        return self.table.iloc[numpy.random.default_rng(seed).permutation(len(self.table))[:count]].reset_index(drop=True)
 
 
-def population_of(table: pandas.DataFrame, warnings: tuple[str, ...] = ()) -> Population:
-    """Make a population of a table with columns index, network, accuracy."""
-    ordered = table[["index", "network", "accuracy"]].sort_values("index").reset_index(drop=True)
+def population_of(
+    table: pandas.DataFrame,
+    source: Path,
+    *,
+    warnings: tuple[str, ...] = (),
+    published: Published | None = None,
+    drawn: bool = True,
+    keep: Mapping[str, str] | None = None,
+) -> Population:
+    """Make a population of a table with the columns index, network, accuracy; the other arguments are `Population`'s."""
+    ordered = table.sort_values("index").reset_index(drop=True)
     names = "\n".join(f"{index} {name}" for index, name in zip(ordered["index"], ordered["network"], strict=True))
-    return Population(ordered, hashlib.sha256(names.encode()).hexdigest(), warnings)
-
-
-def read_nasbench201(folder: Path, dataset: str, *, all_forms: bool = False) -> Population:
-    """Read FOLDER/nb201_accuracies.csv.
-
-    Args:
-        folder: the folder, or the file itself.
-        dataset: one of `DATASETS`.
-        all_forms: every architecture, in stored form, instead of the reachable ones (`nasbench201.is_reachable`).
-
-    Raises:
-        InputError: no such file, no table, missing columns, an empty table, names that are no cell, an index or architecture
-            that occurs twice, accuracies that are missing, no number or outside 0 .. 100: the count, and the first line.
-    """
-    if dataset not in DATASETS:
-        raise InputError(f"--dataset: expected one of {', '.join(DATASETS)}; got '{dataset}'")
-    path = folder / TABLE if folder.is_dir() else folder
-    table = read_csv(path, _COLUMNS)
-    _refuse(path, table, ~table["arch_str"].map(_is_cell), "arch_str", "a cell such as |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
-    index = pandas.to_numeric(table["index"], errors="coerce")
-    _refuse(path, table, index.isna() | (index % 1 != 0) | (index < 0), "index", "a whole number")
-    _refuse(path, table, index.duplicated(), "index", "each index once")
-    _refuse(path, table, table["arch_str"].duplicated(), "arch_str", "each architecture once")
-    accuracy = pandas.to_numeric(table[dataset], errors="coerce")
-    _refuse(path, table, ~accuracy.between(0, 100), dataset, "an accuracy in percent, 0 to 100")
-    warnings = []
-    if accuracy.max() <= 1:
-        warnings.append(f"{path}: the largest {dataset} accuracy is {accuracy.max():g}: are these fractions? Percent is expected")
-    networks = pandas.DataFrame({"index": index.astype("int64"), "network": table["arch_str"], "accuracy": accuracy})
-    if not all_forms:
-        reachable = networks["network"].map(nasbench201.is_reachable)
-        warnings += _doubts(path, table, reachable)
-        networks = networks[reachable]
-    if networks.empty:
-        raise InputError(f"{path}: expected at least one reachable architecture among {len(table)}; got none")
-    return population_of(networks, tuple(warnings))
-
-
-def _is_cell(text: object) -> bool:
-    try:
-        nasbench201.parse_cell(str(text))
-    except InputError:
-        return False
-    return True
-
-
-def _doubts(path: Path, table: pandas.DataFrame, reachable: pandas.Series) -> list[str]:
-    """Compare with a column `reachable`, where the table has one: the rule decides, a difference is said."""
-    if "reachable" not in table.columns:
-        return []
-    different = int((pandas.to_numeric(table["reachable"], errors="coerce").fillna(-1) != reachable.astype(int)).sum())
-    return [f"{path}: {different} values of column reachable differ from the rule, which decides"] if different else []
+    digest = hashlib.sha256(names.encode()).hexdigest()
+    return Population(ordered, source, digest, warnings, published, drawn, keep or {})
 
 
 def read_csv(path: Path, columns: tuple[str, ...], what: str = "a table of accuracies") -> pandas.DataFrame:
@@ -112,24 +94,15 @@ def read_csv(path: Path, columns: tuple[str, ...], what: str = "a table of accur
     return table
 
 
-def _refuse(path: Path, table: pandas.DataFrame, wrong: pandas.Series, column: str, expected: str) -> None:
+def check_rows(path: Path, table: pandas.DataFrame, wrong: pandas.Series, column: str, expected: str) -> None:
+    """Reject a table with rows that are wrong.
+
+    Raises:
+        InputError: says how many, with the first one's line and its value of `column`.
+    """
     if wrong.any():
         first = int(wrong.to_numpy().argmax())
         raise InputError(
             f"{path}: {column}: expected {expected}; {int(wrong.sum())} of {len(table)} rows are otherwise, the first is line "
             f"{first + 2}: '{table[column].iloc[first]}'"
         )
-
-
-def sample(population: Population, count: int | None, seed: int) -> pandas.DataFrame:
-    """Draw `count` networks, or all (None), in the order of one permutation that `seed` decides.
-
-    A larger sample begins with every smaller one; so does a run that is cut off, whose networks are then still a sample.
-
-    Raises:
-        InputError: fewer networks than `count`.
-    """
-    table = population.table
-    if count is not None and count > len(table):
-        raise InputError(f"--sample: expected at most the {len(table)} networks of the population; got {count}")
-    return table.iloc[numpy.random.default_rng(seed).permutation(len(table))[:count]].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""NAS-Bench-201: which of its networks a run scores, how, and what its results are held against.
+"""NAS-Bench-201: its networks and accuracies, what a run scores of them, and what its results are compared with.
 
 bench(folder, pool=PoolConfig(kind="serial"), view=view, dataset="cifar10", sample=1500, out=Path("runs/c10"))
 bench(folder, Path("runs/c10"), pool=..., view=view, sample=3000)
@@ -7,30 +7,34 @@ bench(folder, Path("runs/c10"), pool=..., view=view, sample=3000)
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import pandas
 
 from proxies.table import TABLE
-from search.bench.benchmarks import accuracy_table
-from search.bench.benchmarks.accuracy_table import PUBLISHED, Population
+from search.bench.benchmarks.accuracy_table import Population, Published, check_rows, population_of, read_csv
+from search.bench.benchmarks.conduct import Benchmark, Note, conduct
+from search.bench.benchmarks.request import BenchRequest, request_for
 from search.bench.judging import finish, judge
 from search.bench.scoring import pictures
 from search.bench.scoring import settings as settings_files
 from search.bench.scoring.job import Request, Setup
-from search.bench.scoring.plan import STANDARD, Network, Plan, chosen_proxies
-from search.bench.scoring.run import PoolMaker, Scores, begin, make_pool, stored
-from search.bench.scoring.run import resume as take_up
+from search.bench.scoring.plan import STANDARD, Network, ScoringPlan, chosen_proxies
+from search.bench.scoring.run import Scores
 from search.bench.scoring.settings import Settings
-from search.config.schema import PoolConfig
+from search.engine.session import PoolMaker
 from search.monitor.progress import View
 from search.ranking import correlation
 from search.ranking.objective import SPECTRA
 from uninas.analysis.features import graph_features
 from uninas.errors import InputError
 from uninas.spaces import nasbench201 as space
+
+ACCURACIES = "nb201_accuracies.csv"
+PUBLISHED = "nb201_zero_cost_scores_9445.csv"
 
 SHAPES: dict[str, tuple[int, int]] = {"cifar10": (32, 10), "cifar100": (32, 100), "imagenet16_120": (16, 120)}
 """Dataset -> (side of its square pictures in pixels, classes)."""
@@ -48,63 +52,125 @@ SAMPLES = {name: spec.samples for name, spec in TABLE.items() if spec.samples is
 
 _PUBLISHED_PREFIX = {"cifar10": "c10", "imagenet16_120": "in16"}  # nothing was published for CIFAR-100
 _PUBLISHED_NAMES = {
-    "synflow": "synflow", "snip": "snip", "grad_norm": "grad_norm", "naswot": "nwot", "jacov": "jacov", "zen": "zen",
-    "grasp": "grasp", "flops": "flops", "params": "params",
-}  # fmt: skip
+    name: {"naswot": "nwot"}.get(name, name)
+    for name in ("synflow", "snip", "grad_norm", "naswot", "jacov", "zen", "grasp", "flops", "params")
+}
 
-Note = Callable[[str], None]
+_COLUMNS = ("index", "arch_str", *SHAPES)
 
 
-def settings_for(
-    population: Population,
-    *,
-    dataset: str,
-    all_forms: bool,
-    proxies: tuple[str, ...],
-    sample: int | None,
-    seed: int,
-    batch: int,
-    repeats: int,
-    probes: int | None,
-    images: Path | None,
-    top: int | None,
-    resamples: int,
-    note: Note,
-) -> Settings:
-    """Make the settings of a new run; reads the pictures, where there is a folder of them, once: two batches, as ZiCo takes."""
+def read_accuracies(folder: Path, dataset: str, *, all_forms: bool = False) -> Population:
+    """Read FOLDER/nb201_accuracies.csv.
+
+    Args:
+        folder: the folder, or the file itself.
+        dataset: a key of `SHAPES`.
+        all_forms: every architecture, in stored form, instead of the reachable ones (`space.is_reachable`).
+
+    Raises:
+        InputError: no such file, no table, missing columns, an empty table, names that are no cell, an index or architecture
+            that occurs twice, accuracies that are missing, no number or outside 0 .. 100: the count, and the first line.
+    """
+    if dataset not in SHAPES:
+        raise InputError(f"--dataset: expected one of {', '.join(SHAPES)}; got '{dataset}'")
+    path = folder / ACCURACIES if folder.is_dir() else folder
+    table = read_csv(path, _COLUMNS)
+    check_rows(path, table, ~table["arch_str"].map(_is_cell), "arch_str", "a cell such as |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
+    index = pandas.to_numeric(table["index"], errors="coerce")
+    check_rows(path, table, index.isna() | (index % 1 != 0) | (index < 0), "index", "a whole number")
+    check_rows(path, table, index.duplicated(), "index", "each index once")
+    check_rows(path, table, table["arch_str"].duplicated(), "arch_str", "each architecture once")
+    accuracy = pandas.to_numeric(table[dataset], errors="coerce")
+    check_rows(path, table, ~accuracy.between(0, 100), dataset, "an accuracy in percent, 0 to 100")
+    warnings = []
+    if accuracy.max() <= 1:
+        warnings.append(f"{path}: the largest {dataset} accuracy is {accuracy.max():g}: are these fractions? Percent is expected")
+    networks = pandas.DataFrame({"index": index.astype("int64"), "network": table["arch_str"], "accuracy": accuracy})
+    if not all_forms:
+        reachable = networks["network"].map(space.is_reachable)
+        warnings += _doubts(path, table, reachable)
+        networks = networks[reachable]
+    if networks.empty:
+        raise InputError(f"{path}: expected at least one reachable architecture among {len(table)}; got none")
+    return population_of(networks, path, warnings=tuple(warnings))
+
+
+def _is_cell(text: object) -> bool:
+    try:
+        space.parse_cell(str(text))
+    except InputError:
+        return False
+    return True
+
+
+def _doubts(path: Path, table: pandas.DataFrame, reachable: pandas.Series) -> list[str]:
+    """Compare with a column `reachable`, where the table has one: the rule decides, a difference is said."""
+    if "reachable" not in table.columns:
+        return []
+    different = int((pandas.to_numeric(table["reachable"], errors="coerce").fillna(-1) != reachable.astype(int)).sum())
+    return [f"{path}: {different} values of column reachable differ from the rule, which decides"] if different else []
+
+
+def published_scores(folder: Path, dataset: str) -> Published | None:
+    """Read FOLDER/nb201_zero_cost_scores_9445.csv, if it exists.
+
+    Raises:
+        InputError: it is there and is no such table.
+    """
+    path = (folder if folder.is_dir() else folder.parent) / PUBLISHED
+    prefix = _PUBLISHED_PREFIX.get(dataset)
+    if prefix is None or not path.is_file():
+        return None
+    columns = {ours: f"{prefix}_{theirs}" for ours, theirs in _PUBLISHED_NAMES.items()}
+    return Published(read_csv(path, ("index",), "a table of scores"), columns)
+
+
+def settings_for(request: BenchRequest, population: Population, proxies: tuple[str, ...], note: Note) -> Settings:
+    """Make the settings of a new run; reads the pictures, if there is a folder of them, once: two batches, as ZiCo takes.
+
+    Raises:
+        InputError: of the pictures.
+    """
     batch_of_pictures = None
-    side, classes = SHAPES[dataset]
-    if images is not None:
+    side, classes = SHAPES[request.dataset]
+    if request.images is not None:
         drawn, warnings = pictures.draw(
-            images, count=2 * batch, classes=classes, size=(side, side), seed=seed, statistics=pictures.STATISTICS[dataset]
+            request.images,
+            count=2 * request.batch,
+            classes=classes,
+            size=(side, side),
+            seed=request.seed,
+            statistics=pictures.STATISTICS[request.dataset],
         )
         batch_of_pictures = dataclasses.asdict(drawn)
         for warning in warnings:
             note(f"warning: {warning}")
     return Settings(
         benchmark="nasbench201",
-        dataset=dataset,
-        population="all_forms" if all_forms else "reachable",
+        dataset=request.dataset,
+        population="all_forms" if request.own["all_forms"] else "reachable",
         population_digest=population.digest,
         proxies=proxies,
-        sample=sample,
-        seed=seed,
-        batch=batch,
-        repeats=repeats,
-        probes=probes,
+        sample=request.sample,
+        seed=request.seed,
+        batch=request.batch,
+        repeats=request.repeats,
+        probes=request.probes,
         pictures=batch_of_pictures,
-        top=top,
-        resamples=resamples,
+        top=request.top,
+        resamples=request.resamples or 300,
         extra={"samples": SAMPLES},
     )
 
 
-def population_for(settings_population: str, dataset: str, folder: Path) -> Population:
-    """Read the networks that a run may score."""
-    return accuracy_table.read_nasbench201(folder, dataset, all_forms=settings_population == "all_forms")
+def population_for(request: BenchRequest, settings: Settings | None) -> Population:
+    """Read the networks of a new run, or by its settings those of one that there is. Raises as `read_accuracies`."""
+    if settings is None:
+        return read_accuracies(request.data, request.dataset, all_forms=request.own["all_forms"])
+    return read_accuracies(request.data, settings.dataset, all_forms=settings.population == "all_forms")
 
 
-def plan_for(settings: Settings, networks: pandas.DataFrame) -> Plan:
+def plan_for(settings: Settings, networks: pandas.DataFrame) -> ScoringPlan:
     """Say what is scored: `networks` in their order, each proxy under its own name.
 
     Raises:
@@ -120,7 +186,7 @@ def plan_for(settings: Settings, networks: pandas.DataFrame) -> Plan:
     if settings.probes is not None:
         options = {name: {"probes": settings.probes} for name in SPECTRA}
     samples = (settings.extra or {}).get("samples", SAMPLES)
-    return Plan(
+    return ScoringPlan(
         source="nasbench201",
         classes=classes,
         networks=[Network(int(row.index_), row.network, (3, side, side)) for row in _rows(networks)],
@@ -143,125 +209,8 @@ def graph_table(networks: Iterable[str], dataset: str) -> dict[str, list[float]]
     return {name: [features[name] for features in described] for name in described[0]}
 
 
-def published_scores(folder: Path, dataset: str) -> tuple[pandas.DataFrame, dict[str, str]] | None:
-    """Read FOLDER/nb201_zero_cost_scores_9445.csv, where it is: the table, and our labels' columns in it.
-
-    Raises:
-        InputError: it is there and is no such table.
-    """
-    path = (folder if folder.is_dir() else folder.parent) / PUBLISHED
-    prefix = _PUBLISHED_PREFIX.get(dataset)
-    if prefix is None or not path.is_file():
-        return None
-    return accuracy_table.read_csv(path, ("index",), "a table of scores"), {
-        ours: f"{prefix}_{theirs}" for ours, theirs in _PUBLISHED_NAMES.items()
-    }
-
-
-def bench(
-    folder: Path,
-    resume: Path | None = None,
-    *,
-    pool: PoolConfig,
-    view: View,
-    dataset: str = "cifar10",
-    proxies: str | None = None,
-    sample: int | None = None,
-    all_forms: bool = False,
-    seed: int = 0,
-    images: Path | None = None,
-    batch: int = 64,
-    repeats: int = 1,
-    probes: int | None = None,
-    top: int | None = None,
-    resamples: int | None = None,
-    out: Path | None = None,
-    retry: bool = False,
-    again: str | None = None,
-    as_is: bool = False,
-    pool_maker: PoolMaker = make_pool,
-) -> tuple[Path, dict[str, Any]]:
-    """Do the whole benchmark, or take one up: score, judge, write. Gives the run folder and what its results.json holds.
-
-    Args:
-        folder: with nb201_accuracies.csv.
-        resume: a run folder; of the arguments below only `proxies`, `sample`, `top` and `resamples` then count.
-        pool, view, pool_maker: who scores, and what a person sees of it.
-        dataset, sample, all_forms, seed, batch, repeats, probes, top: see `search.bench.scoring.settings.Settings`.
-        proxies: names separated by commas, None for all (on a resume: none more).
-        images: a folder of pictures for a real batch.
-        resamples: of the bootstrap, default 300.
-        out: run folder to create.
-        retry: with `resume`: score again what failed.
-        again: with `resume`: names of raw scores to compute anew, separated by commas, after their definition changed.
-        as_is: with `resume`: score nothing, judge what there is, also of a run that is still going.
-
-    Raises:
-        InputError: of the table, the pictures, the options, the pool or the disk.
-        KeyboardInterrupt: see `search.bench.scoring.run.begin`.
-    """
-    if resume is None:
-        population = population_for("all_forms" if all_forms else "reachable", dataset, folder)
-        settings = settings_for(
-            population, dataset=dataset, all_forms=all_forms, proxies=chosen_proxies(proxies), sample=sample, seed=seed,
-            batch=batch, repeats=repeats, probes=probes, images=images, top=top, resamples=resamples or 300, note=view.note,
-        )  # fmt: skip
-        run = out or Path("runs") / f"nasbench201-{dataset}-{seed}"
-    else:
-        before = settings_files.read(resume)
-        if before.benchmark != "nasbench201":
-            raise InputError(f"{resume}: expected a run of nasbench201; got one of {before.benchmark}")
-        redone = () if again is None else chosen_proxies(again, "--again")
-        more = (*redone, *(() if proxies is None else chosen_proxies(proxies)))
-        settings = before.extended(sample=sample, proxies=more, top=top, resamples=resamples)
-        population, run = population_for(settings.population, settings.dataset, folder), resume
-        if population.digest != settings.population_digest:
-            raise InputError(f"{folder}: expected the table with the networks that began {resume}; these are other networks")
-    if resume is None and (retry or as_is or again):
-        raise InputError("--again, --retry-failed, --as-is: expected --resume RUN beside them; got none")
-    for warning in population.warnings:
-        view.note(f"warning: {warning}")
-    networks = accuracy_table.sample(population, settings.sample, settings.seed)
-    plan = plan_for(settings, networks)
-    published = published_scores(folder, settings.dataset)  # read now: a fault in it is not to be found after hours of scoring
-    if resume is None:
-        scores = begin(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker)
-    elif as_is:
-        scores = stored(run, view)
-    else:
-        check_pictures(settings)
-        scores = take_up(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, retry=retry, again=redone)
-    return run, conclude(run, settings, networks, scores, published, note=view.note)
-
-
-def check_pictures(settings: Settings) -> None:
-    """Read the pictures of a run that is to go on. Raises InputError where they are not there, or are others."""
-    if settings.pictures is not None:
-        pictures.read(pictures.PictureBatch.from_dict(settings.pictures))
-
-
-def heaviest(run: Path) -> tuple[Plan, Network]:
-    """Give the plan of a run, and the cell with the most MACs of the space: 3x3 convolutions on all edges.
-
-    Raises:
-        InputError: no run of nasbench201.
-    """
-    settings = settings_files.read(run)
-    if settings.benchmark != "nasbench201":
-        raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
-    cell = space.cell_text(["nor_conv_3x3"] * len(space.EDGES))
-    plan = plan_for(dataclasses.replace(settings, top=None), pandas.DataFrame({"index": [0], "network": [cell]}))
-    return plan, plan.networks[0]
-
-
 def conclude(
-    run: Path,
-    settings: Settings,
-    networks: pandas.DataFrame,
-    scores: Scores,
-    published: tuple[pandas.DataFrame, dict[str, str]] | None,
-    *,
-    note: Note,
+    run: Path, settings: Settings, networks: pandas.DataFrame, scores: Scores, published: Published | None, *, note: Note
 ) -> dict[str, Any]:
     """Judge the scores, and write scores.csv and results.json."""
     labels = settings.proxies
@@ -275,7 +224,64 @@ def conclude(
     graphs = graph_table(table["network"], settings.dataset) if len(table) >= judge.MODEL_NETWORKS else {}
     models = judge.judge_models(table, labels, graphs, resamples=resamples, seed=seed, note=note)
     rows = judge.by_kendall([*rows, *models])
-    agreement = judge.agreement(table, *published, resamples=resamples, seed=seed) if published else []
+    agreement = []
+    if published is not None:
+        agreement = judge.agreement(table, published.table, published.columns, resamples=resamples, seed=seed)
     data = finish.results(settings, table, rows, scores, partial=judge.partial(table, names), agreement=agreement)
     finish.write(run, data, table)
     return data
+
+
+def heaviest(run: Path) -> tuple[ScoringPlan, Network]:
+    """Give the plan of a run, and the cell with the most MACs of the space: 3x3 convolutions on all edges.
+
+    Raises:
+        InputError: no run of nasbench201.
+    """
+    settings = settings_files.read(run)
+    if settings.benchmark != "nasbench201":
+        raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
+    cell = space.cell_text(["nor_conv_3x3"] * len(space.EDGES))
+    plan = plan_for(dataclasses.replace(settings, top=None), pandas.DataFrame({"index": [0], "network": [cell]}))
+    return plan, plan.networks[0]
+
+
+@final
+@dataclass(frozen=True)
+class _NASBench201:
+    """See `search.bench.benchmarks.conduct.Benchmark`."""
+
+    name: str = "nasbench201"
+
+    def folder(self, request: BenchRequest) -> str:
+        return f"nasbench201-{request.dataset}-{request.seed}"
+
+    def population(self, request: BenchRequest, settings: Settings | None, note: Note) -> Population:
+        dataset = request.dataset if settings is None else settings.dataset
+        population = population_for(request, settings)
+        # Read now: a fault in the published scores is not to be found after hours of scoring.
+        return dataclasses.replace(population, published=published_scores(request.data, dataset))
+
+    def settings(self, request: BenchRequest, population: Population, note: Note) -> Settings:
+        return settings_for(request, population, chosen_proxies(request.proxies), note)
+
+    def plan(self, settings: Settings, networks: pandas.DataFrame) -> ScoringPlan:
+        return plan_for(settings, networks)
+
+    def conclude(
+        self, run: Path, settings: Settings, population: Population, networks: pandas.DataFrame, scores: Scores, note: Note
+    ) -> dict[str, Any]:
+        return conclude(run, settings, networks, scores, population.published, note=note)
+
+
+BENCHMARK: Benchmark = _NASBench201()
+
+
+def bench(
+    folder: Path, resume: Path | None = None, *, view: View, pool_maker: PoolMaker | None = None, **asked: Any
+) -> tuple[Path, dict[str, Any]]:
+    """Run this benchmark on the tables in `folder`, or resume a run. Gives the run folder and what its results.json holds.
+
+    `asked`: pool and other fields of `search.bench.benchmarks.request.BenchRequest`, and all_forms. Raises as `conduct`.
+    """
+    return conduct(BENCHMARK, request_for("nasbench201", folder, resume, **asked), view=view, pool_maker=pool_maker)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas
 
-from search.bench.benchmarks.accuracy_table import read_csv
+from search.bench.benchmarks.accuracy_table import check_rows, read_csv
 from uninas.errors import InputError
 
 MIN_MEMBERS = 10
@@ -38,13 +38,7 @@ def read_results(path: Path, note: Note) -> pandas.DataFrame:
     table["model"] = table["model"].astype(str)
     for column, expected, low, high in (("top1", "an accuracy in percent", 0, 100), ("img_size", "pixels", 1, 10_000)):
         numbers = pandas.to_numeric(table[column], errors="coerce")
-        wrong = ~numbers.between(low, high)
-        if wrong.any():
-            line = int(wrong.to_numpy().argmax())
-            raise InputError(
-                f"{path}: {column}: expected {expected}, {low} to {high}; {int(wrong.sum())} of {len(table)} rows are otherwise, "
-                f"the first is line {line + 2}: '{table[column].iloc[line]}'"
-            )
+        check_rows(path, table, ~numbers.between(low, high), column, f"{expected}, {low} to {high}")
         table[column] = numbers
     twice = table.duplicated(["model", "img_size"])
     if twice.any():

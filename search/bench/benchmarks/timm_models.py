@@ -7,29 +7,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial as bound
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy
 import pandas
 
 from proxies.table import TABLE
 from search.bench.benchmarks import timm_families
-from search.bench.benchmarks.accuracy_table import population_of, read_csv
+from search.bench.benchmarks.accuracy_table import Population, population_of, read_csv
+from search.bench.benchmarks.conduct import Benchmark, Note, conduct
+from search.bench.benchmarks.request import BenchRequest, request_for
 from search.bench.judging import finish, judge
-from search.bench.scoring import settings as settings_files
 from search.bench.scoring.job import Request, Setup
-from search.bench.scoring.plan import STANDARD, Network, Plan, chosen_proxies
-from search.bench.scoring.run import PoolMaker, Scores, begin, check_new, make_pool, stored
-from search.bench.scoring.run import resume as take_up
+from search.bench.scoring.plan import STANDARD, Network, ScoringPlan, chosen_proxies
+from search.bench.scoring.run import Scores
 from search.bench.scoring.settings import Settings
-from search.config.schema import PoolConfig
+from search.engine.session import PoolMaker
 from search.monitor.progress import View
 from search.ranking import correlation
 from search.ranking.objective import SPECTRA
 from uninas.errors import InputError
-from uninas.runtime.files import write_text
 
 NETWORKS = "networks.csv"
 LEFT_OUT = tuple(name for name, spec in TABLE.items() if "timm" in spec.left_out)
@@ -37,105 +36,41 @@ LEFT_OUT = tuple(name for name, spec in TABLE.items() if "timm" in spec.left_out
 
 _COLUMNS = ("index", "network", "accuracy", "size", "family", "tag")
 
-
-def bench(
-    table: Path,
-    resume: Path | None = None,
-    *,
-    pool: PoolConfig,
-    view: View,
-    proxies: str | None = None,
-    families: str | None = None,
-    max_macs: float = 8e9,
-    batch: int = 8,
-    size: int | None = None,
-    seed: int = 0,
-    repeats: int = 1,
-    probes: int | None = None,
-    resamples: int | None = None,
-    out: Path | None = None,
-    retry: bool = False,
-    again: str | None = None,
-    as_is: bool = False,
-    pool_maker: PoolMaker = make_pool,
-    count: Callable[..., int] | None = None,
-) -> tuple[Path, dict[str, Any]]:
-    """Do the whole benchmark, or take one up: score, judge, write. Gives the run folder and what its results.json holds.
-
-    Args:
-        table: a CSV with columns model, img_size, top1.
-        resume: a run folder; of the arguments below only `proxies` and `resamples` then count.
-        pool, view, pool_maker: who scores, and what a person sees of it.
-        proxies: names separated by commas, None for all but `LEFT_OUT` (on a resume: none more).
-        families, max_macs, size, count: see `search.bench.benchmarks.timm_families.choose`.
-        batch, seed, repeats, probes: see `search.bench.scoring.settings.Settings`.
-        resamples: of the bootstrap, default 300.
-        out: run folder to create.
-        retry, again, as_is: with `resume`, as `search.bench.benchmarks.nasbench201.bench`.
-
-    Raises:
-        InputError: of the table, the options, the pool or the disk.
-        KeyboardInterrupt: see `search.bench.scoring.run.begin`.
-    """
-    if resume is None and (retry or as_is or again):
-        raise InputError("--again, --retry-failed, --as-is: expected --resume RUN beside them; got none")
-    if resume is None:
-        run = out or Path("runs") / f"timm-{seed}"
-        check_new(run)  # before the networks are counted, which takes minutes
-        names = tuple(name for name in chosen_proxies(proxies) if proxies is not None or name not in LEFT_OUT)
-        networks = _chosen(table, families, max_macs, size, view, count)
-        settings = Settings(
-            benchmark="timm", dataset="imagenet", population=families or "all", population_digest=population_of(networks).digest,
-            proxies=names, seed=seed, batch=batch, repeats=repeats, probes=probes, size=None if size is None else (size, size),
-            resamples=resamples or 300, extra={"max_macs": max_macs, "min_members": timm_families.MIN_MEMBERS},
-        )  # fmt: skip
-    else:
-        run, before = resume, settings_files.read(resume)
-        if before.benchmark != "timm":
-            raise InputError(f"{resume}: expected a run of timm; got one of {before.benchmark}")
-        redone = () if again is None else chosen_proxies(again, "--again")
-        more = (*redone, *(() if proxies is None else chosen_proxies(proxies)))
-        settings = before.extended(sample=None, proxies=more, top=None, resamples=resamples)
-        networks = _networks_of(run, table, view)
-        if population_of(networks).digest != settings.population_digest:
-            raise InputError(f"{run / NETWORKS}: expected the networks that began the run; they were changed since")
-    plan = plan_for(settings, networks)
-    if resume is None:
-        keep = bound(write_text, run / NETWORKS, networks.to_csv(index=False))
-        scores = begin(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, also=keep)
-    elif as_is:
-        scores = stored(run, view)
-    else:
-        scores = take_up(run, settings, plan, pool=pool, view=view, pool_maker=pool_maker, retry=retry, again=redone)
-    return run, conclude(run, settings, networks, scores, note=view.note)
+Count = Callable[..., int]
 
 
-def _chosen(
-    table: Path, families: str | None, max_macs: float, size: int | None, view: View, count: Callable[..., int] | None
-) -> pandas.DataFrame:
+def choose_networks(request: BenchRequest, note: Note, count: Count | None = None) -> pandas.DataFrame:
+    """Choose the networks of a new run. `count`: see `search.bench.benchmarks.timm_families.choose`; None for timm's."""
     if count is None:
         from search.bench.scoring import timm_networks  # timm: only where nobody else counts
 
         count = timm_networks.macs
-    found = timm_families.read_results(table, view.note)
-    return timm_families.choose(found, families=families, max_macs=max_macs, size=size, note=view.note, count=count)
+    found = timm_families.read_results(request.data, note)
+    own = request.own
+    return timm_families.choose(
+        found, families=own["families"], max_macs=own["max_macs"], size=own["size"], note=note, count=count
+    )
 
 
-def _networks_of(run: Path, table: Path, view: View) -> pandas.DataFrame:
-    """Read the networks that a run began with, with the accuracies of `table`."""
+def networks_of(run: Path, table: Path, note: Note) -> pandas.DataFrame:
+    """Read the networks that a run began with, with the accuracies of `table`.
+
+    Raises:
+        InputError: a file is missing or wrong, or `table` lacks a network of the run.
+    """
     networks = read_csv(run / NETWORKS, _COLUMNS, "the networks of a run")
     networks["tag"] = networks["tag"].fillna("")  # a name without a tag
-    found = timm_families.read_results(table, view.note).set_index("network")["accuracy"]
+    found = timm_families.read_results(table, note).set_index("network")["accuracy"]
     missing = [name for name in networks["network"] if name not in found.index]
     if missing:
         raise InputError(f"{table}: expected accuracies of the run's {len(networks)} networks; {len(missing)} lack: {missing[0]}")
     return networks.assign(accuracy=networks["network"].map(found))
 
 
-def plan_for(settings: Settings, networks: pandas.DataFrame) -> Plan:
+def plan_for(settings: Settings, networks: pandas.DataFrame) -> ScoringPlan:
     """Say what is scored: every network at its own size, or all at one, each proxy under its own name."""
     options = {} if settings.probes is None else {"probes": settings.probes}
-    return Plan(
+    return ScoringPlan(
         source="timm",
         classes=timm_families.CLASSES,
         networks=[
@@ -221,3 +156,70 @@ def over_families(
         "failed": failed,
         "seconds": math.fsum(seconds * number for seconds, number in timed) / weight if weight else None,
     }
+
+
+@final
+@dataclass(frozen=True)
+class _Timm:
+    """See `search.bench.benchmarks.conduct.Benchmark`."""
+
+    count: Count | None = None
+    name: str = "timm"
+
+    def folder(self, request: BenchRequest) -> str:
+        return f"timm-{request.seed}"
+
+    def population(self, request: BenchRequest, settings: Settings | None, note: Note) -> Population:
+        if request.top is not None:
+            raise InputError("--top: expected not to be given: families have different sizes, each has its own P")
+        if request.resume is not None:
+            return population_of(networks_of(request.resume, request.data, note), request.resume / NETWORKS, drawn=False)
+        networks = choose_networks(request, note, self.count)
+        return population_of(networks, request.data, drawn=False, keep={NETWORKS: networks.to_csv(index=False)})
+
+    def settings(self, request: BenchRequest, population: Population, note: Note) -> Settings:
+        own, names = request.own, chosen_proxies(request.proxies)
+        if request.proxies is None:
+            names = tuple(name for name in names if name not in LEFT_OUT)
+        return Settings(
+            benchmark="timm",
+            dataset=request.dataset,
+            population=own["families"] or "all",
+            population_digest=population.digest,
+            proxies=names,
+            seed=request.seed,
+            batch=request.batch,
+            repeats=request.repeats,
+            probes=request.probes,
+            size=None if own["size"] is None else (own["size"], own["size"]),
+            resamples=request.resamples or 300,
+            extra={"max_macs": own["max_macs"], "min_members": timm_families.MIN_MEMBERS},
+        )
+
+    def plan(self, settings: Settings, networks: pandas.DataFrame) -> ScoringPlan:
+        return plan_for(settings, networks)
+
+    def conclude(
+        self, run: Path, settings: Settings, population: Population, networks: pandas.DataFrame, scores: Scores, note: Note
+    ) -> dict[str, Any]:
+        return conclude(run, settings, networks, scores, note=note)
+
+
+BENCHMARK: Benchmark = _Timm()
+
+
+def bench(
+    table: Path,
+    resume: Path | None = None,
+    *,
+    view: View,
+    pool_maker: PoolMaker | None = None,
+    count: Count | None = None,
+    **asked: Any,
+) -> tuple[Path, dict[str, Any]]:
+    """Run this benchmark on the results in `table`, or resume a run. Gives the run folder and what its results.json holds.
+
+    `asked`: pool and other fields of `search.bench.benchmarks.request.BenchRequest`, and families, max_macs, size; `count`: see
+    `search.bench.benchmarks.timm_families.choose`. Raises as `conduct`.
+    """
+    return conduct(_Timm(count), request_for("timm", table, resume, **asked), view=view, pool_maker=pool_maker)

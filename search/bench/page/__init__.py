@@ -1,10 +1,8 @@
-"""The pages of benches: made from the files of run folders alone.
+"""The HTML page of a bench, made from the files of its run folder alone.
 
 write_page(folder)             writes report.html into a bench run's folder
-results_pages(folders, out)    writes Markdown pages with pictures: our figures beside the papers'
 """
 
-from benchmarks.results.pages import results_pages
 from search.bench.page.write import write_page
 
-__all__ = ["results_pages", "write_page"]
+__all__ = ["write_page"]

@@ -6,22 +6,19 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from search.bench.judging.papers import ABLATIONS, METRICS, SETTINGS
 from search.bench.page import charts, words
 from search.bench.page.data import KINDS, Bench, Row
 from search.bench.page.derived import TOY_PERMUTATIONS, ToyRanking, combinations, defined, order_by_likeness, toy
-from search.bench.page.template import PAGE, STYLE
-from search.report.theme import STYLE as BASE_STYLE
+from search.report.html import render_html
 
 _CELL_WIDTH = 250.0  # of the small drawings, in their own units
 
 
 def render(bench: Bench) -> str:
     """The page of a run."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     names = bench.score_columns
     ablation = ABLATIONS.get(bench.ablation)
     rankings = toy()
@@ -29,7 +26,6 @@ def render(bench: Bench) -> str:
     compared = any(row.papers for row in bench.rows)
     context: dict[str, Any] = {
         "name": bench.name,
-        "style": Markup(BASE_STYLE + STYLE),
         "title": _title(bench),
         "lead": _lead(bench),
         "cards": _cards(bench),
@@ -67,7 +63,7 @@ def render(bench: Bench) -> str:
         "environment": list(words.flat(bench.environment)),
         "papers": [(name, text) for name, text in SETTINGS.items() if compared and (not ablation or ablation.paper == name)],
     }  # fmt: skip
-    return environment.from_string(PAGE).render(context)
+    return render_html("bench.html.j2", context, package="search.bench.page")
 
 
 def _toy_row(ranking: ToyRanking) -> list[str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from search.bench.scoring.job import Job
-from search.bench.scoring.plan import Network, Plan
+from search.bench.scoring.plan import Network, ScoringPlan
 from search.workers import own_proxies
 from uninas.errors import InputError
 from uninas.runtime.files import write_json
@@ -26,7 +26,7 @@ FILE = "costs.json"
 Note = Callable[[str], None]
 
 
-def measure(folder: Path, plan: Plan, network: Network, *, note: Note = lambda text: None) -> dict[str, Any]:
+def measure(folder: Path, plan: ScoringPlan, network: Network, *, note: Note = lambda text: None) -> dict[str, Any]:
     """Measure a plan's proxies one by one and together, and write RUN/costs.json.
 
     Args:

@@ -27,7 +27,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ScoringPlan:
     """What a run scores.
 
     Attributes:

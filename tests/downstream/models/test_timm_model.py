@@ -78,7 +78,7 @@ def test_backward_reaches_every_live_parameter(name: str) -> None:
     assert bool(torch.isfinite(outputs).all())
     outputs.square().mean().backward()
     reached = sum(p.numel() for p in model.parameters() if p.grad is not None)
-    assert reached >= cost(NETWORKS[name].replace(classes=42)).live_params
+    assert reached >= cost(NETWORKS[name].replace(classes=42)).trainable_params
 
 
 @every_network

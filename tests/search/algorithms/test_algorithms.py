@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.algorithms import ALGORITHMS, AskTell, OrderError, SpaceExhaustedError, Told, make
+from search.algorithms import ALGORITHMS, AskTell, OrderError, Reported, SpaceExhaustedError, make
 from search.algorithms.candidate import Candidate, Rejected
 from search.algorithms.evolution import Evolution
 from search.ranking.objective import OBJECTIVES, Objective
@@ -73,7 +73,7 @@ def test_the_window_bounds_what_is_under_way(name: str) -> None:
     for _ in range(3):
         run.ask()
     assert not run.ready()
-    with pytest.raises(OrderError, match=r"ask 3: expected the tells 0 \.\. 0 first \(window 3\)"):
+    with pytest.raises(OrderError, match=r"ask 3: expected the results of asks 0 \.\. 0 first \(window 3\)"):
         run.ask()
     run.tell(1, {})
     run.tell(2, {})
@@ -87,7 +87,7 @@ def test_order_completion_counts_what_is_under_way(name: str) -> None:
     run = engine(name, window=3, order="completion")
     for _ in range(3):
         run.ask()
-    with pytest.raises(OrderError, match="fewer than 3 candidates under way; 3 are"):
+    with pytest.raises(OrderError, match="fewer than 3 candidates in flight; 3 are"):
         run.ask()
     run.tell(2, {})
     assert run.ask().index == 3
@@ -100,7 +100,7 @@ def test_misuse_is_named(name: str) -> None:
         run.tell(0, {})
     run.ask()
     run.tell(0, {})
-    with pytest.raises(OrderError, match="told before"):
+    with pytest.raises(OrderError, match="reported already"):
         run.tell(0, {})
 
 
@@ -249,10 +249,10 @@ def test_without_crossover_no_random_number_is_drawn_for_it(name: str) -> None:
 # --- niches ---------------------------------------------------------------------------------------------------------------
 
 
-def told(index: int, family: int, params: int, score: float) -> Told:
+def reported(index: int, family: int, params: int, score: float) -> Reported:
     candidate = ToySpace().candidate([family, 0, 0, 0, 0, 0])
     candidate = dataclasses.replace(candidate, cost={"params": params, "macs": 1}, digest=f"{index:064x}")
-    return Told(index, candidate, (key(score),), candidate.cost)
+    return Reported(index, candidate, (key(score),), candidate.cost)
 
 
 def test_the_worst_of_a_full_niche_leaves_and_no_better_niche_pays_for_it() -> None:
@@ -262,13 +262,13 @@ def test_the_worst_of_a_full_niche_leaves_and_no_better_niche_pays_for_it() -> N
         return {int(candidate.digest, 16) for candidate in strategy.survivors}
 
     for index, (family, params, score) in enumerate([(0, 100, 5.0), (0, 101, 6.0), (1, 100, 1.0), (0, 102, 5.5)]):
-        strategy.learn(told(index, family, params, score))
+        strategy.learn(reported(index, family, params, score))
     assert survivors() == {1, 2, 3}, "candidate 0 was one too many of its kind, though better than candidate 2"
-    strategy.learn(told(4, 0, 103, 5.5))
+    strategy.learn(reported(4, 0, 103, 5.5))
     assert survivors() == {1, 2, 3}, "of equals the older stays"
-    strategy.learn(told(5, 0, 300, 0.5))
+    strategy.learn(reported(5, 0, 300, 0.5))
     assert survivors() == {1, 2, 3, 5}, "another size is another niche"
-    strategy.learn(told(6, 1, 900, 0.7))
+    strategy.learn(reported(6, 1, 900, 0.7))
     assert survivors() == {1, 2, 3, 6}, "the population is the bound of all niches together"
 
 
@@ -278,7 +278,7 @@ def test_niches_are_never_too_full_and_each_keeps_its_best(rows: list[tuple[int,
     strategy = Evolution(ToySpace(), ONE, population=50, niche=most)
     kinds: dict[tuple[int, int], list[tuple[float, int]]] = {}
     for index, (family, params, score) in enumerate(rows):
-        strategy.learn(told(index, family, params, score))
+        strategy.learn(reported(index, family, params, score))
         kinds.setdefault((family % 2, params), []).append((-score, index))
     expected = {index for members in kinds.values() for _, index in sorted(members)[:most]}
     assert {int(candidate.digest, 16) for candidate in strategy.survivors} == expected

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.algorithms import make
-from search.algorithms.asktell import Told
+from search.algorithms.asktell import Reported
 from search.algorithms.candidate import Candidate
 from search.algorithms.pareto import Pareto
 from search.config import loading
@@ -49,7 +49,7 @@ def test_the_survivors_are_those_of_sorting_all_anew(rows: list[tuple[float, ...
     for index, (a, b, params, latency) in enumerate(rows):
         candidate = Candidate(f"{index:064x}", index, {"params": int(params)})
         costs = {**candidate.cost, "latency_ms": latency}
-        strategy.learn(Told(index, candidate, objective.keys({"a": a, "b": b}), costs))
+        strategy.learn(Reported(index, candidate, objective.keys({"a": a, "b": b}), costs))
         members.append(index)
         if len(members) > limit:
             values = objective.rank([{"a": rows[m][0], "b": rows[m][1]} for m in members])
@@ -69,7 +69,7 @@ def test_a_parent_wins_a_tournament_by_front_then_crowding_then_age() -> None:
 
     def learn(index: int, score: float, params: int) -> None:
         candidate = ToySpace().candidate([index] * 6)
-        strategy.learn(Told(index, candidate, (key(score),), {"params": params}))
+        strategy.learn(Reported(index, candidate, (key(score),), {"params": params}))
 
     for index, (score, params) in enumerate([(1.0, 1), (2.0, 2), (3.0, 3), (0.5, 9)]):
         learn(index, score, params)
@@ -87,7 +87,7 @@ def test_a_parent_wins_a_tournament_by_front_then_crowding_then_age() -> None:
 def test_a_score_without_a_cost_that_is_an_objective_is_refused() -> None:
     run = make("pareto", ToySpace(), ONE, seed=0, window=1, objectives=("score", "latency_ms"))
     run.tell(run.ask().index, {"aleph": 1.0})
-    with pytest.raises(ValueError, match="tell 0: expected latency_ms beside the score, as objectives; not told"):
+    with pytest.raises(ValueError, match="tell 0: expected latency_ms beside the score; got none"):
         run.ask()
     with pytest.raises(ValueError, match="expected none beside walk, which has one objective; got score, params"):
         make("walk", ToySpace(), ONE, seed=0, objectives=("score", "params"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from search.bench.benchmarks import accuracy_table
+from search.bench.benchmarks.nasbench201 import SHAPES, read_accuracies
 from tests.search.bench.fakes import cells, write_table
 from uninas.errors import InputError
 from uninas.spaces import nasbench201
@@ -42,7 +42,7 @@ def changed(column: str, place: int, value: object) -> dict[str, list[object]]:
 def test_a_bad_value_is_refused_with_its_line(tmp_path: Path, changes: dict[str, list[object]], message: str) -> None:
     write_table(tmp_path, COUNT, **changes)
     with pytest.raises(InputError, match=message):
-        accuracy_table.read_nasbench201(tmp_path, "cifar10")
+        read_accuracies(tmp_path, "cifar10")
 
 
 @pytest.mark.parametrize(
@@ -58,17 +58,17 @@ def test_a_file_that_is_no_table(tmp_path: Path, text: str, message: str) -> Non
     path = tmp_path / "nb201_accuracies.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
-        accuracy_table.read_nasbench201(tmp_path, "cifar10")
+        read_accuracies(tmp_path, "cifar10")
     path.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe\x00")
     with pytest.raises(InputError, match="expected a table of accuracies"):
-        accuracy_table.read_nasbench201(path, "cifar10")
+        read_accuracies(path, "cifar10")
     with pytest.raises(InputError, match="no such file"):
-        accuracy_table.read_nasbench201(tmp_path / "nowhere", "cifar10")
+        read_accuracies(tmp_path / "nowhere", "cifar10")
 
 
 def test_fractions_are_suspected(tmp_path: Path) -> None:
     write_table(tmp_path, COUNT, cifar10=[number / 20 for number in range(COUNT)])
-    population = accuracy_table.read_nasbench201(tmp_path, "cifar10")
+    population = read_accuracies(tmp_path, "cifar10")
     assert "are these fractions" in population.warnings[0]
 
 
@@ -77,10 +77,10 @@ def test_the_rule_decides_who_is_reachable(tmp_path: Path) -> None:
     dead = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
     assert not nasbench201.is_reachable(dead)
     write_table(tmp_path, COUNT, **changed("arch_str", 0, dead), reachable=[1] * COUNT)
-    reachable = accuracy_table.read_nasbench201(tmp_path, "cifar10")
+    reachable = read_accuracies(tmp_path, "cifar10")
     assert len(reachable.table) == COUNT - 1
     assert "1 values of column reachable differ from the rule" in reachable.warnings[0]
-    every = accuracy_table.read_nasbench201(tmp_path, "cifar10", all_forms=True)
+    every = read_accuracies(tmp_path, "cifar10", all_forms=True)
     assert len(every.table) == COUNT
     assert every.warnings == ()
     assert every.digest != reachable.digest
@@ -88,29 +88,29 @@ def test_the_rule_decides_who_is_reachable(tmp_path: Path) -> None:
 
 def test_the_accuracies_are_those_of_the_dataset(tmp_path: Path) -> None:
     table = write_table(tmp_path, COUNT)
-    for dataset in accuracy_table.DATASETS:
-        population = accuracy_table.read_nasbench201(tmp_path, dataset)
+    for dataset in SHAPES:
+        population = read_accuracies(tmp_path, dataset)
         assert numpy.allclose(population.table["accuracy"], table[dataset])
     with pytest.raises(InputError, match="expected one of cifar10"):
-        accuracy_table.read_nasbench201(tmp_path, "mnist")
+        read_accuracies(tmp_path, "mnist")
 
 
 def test_samples_are_the_beginnings_of_one_order(tmp_path: Path) -> None:
     write_table(tmp_path, COUNT)
-    population = accuracy_table.read_nasbench201(tmp_path, "cifar10")
-    whole = list(accuracy_table.sample(population, None, 7)["index"])
+    population = read_accuracies(tmp_path, "cifar10")
+    whole = list(population.draw(None, 7)["index"])
     assert sorted(whole) == list(population.table["index"])
     assert whole != sorted(whole)
     for count in (2, 5, COUNT):
-        assert list(accuracy_table.sample(population, count, 7)["index"]) == whole[:count]
-    assert list(accuracy_table.sample(population, None, 8)["index"]) != whole
+        assert list(population.draw(count, 7)["index"]) == whole[:count]
+    assert list(population.draw(None, 8)["index"]) != whole
 
 
 def test_the_real_table(data_folder: Path) -> None:
     """9,445 reachable cells by rule, as the column has it; 15,625 in all."""
     folder = data_folder / "nasbench201"
-    population = accuracy_table.read_nasbench201(folder, "cifar10")
+    population = read_accuracies(folder, "cifar10")
     assert len(population.table) == 9445
     assert population.warnings == ()
     assert population.table["accuracy"].max() == pytest.approx(94.37, abs=0.005)
-    assert len(accuracy_table.read_nasbench201(folder, "cifar10", all_forms=True).table) == 15625
+    assert len(read_accuracies(folder, "cifar10", all_forms=True).table) == 15625

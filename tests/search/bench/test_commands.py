@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 import proxies
-from search.bench.benchmarks import nasbench201
+from search.bench.benchmarks import conduct, nasbench201
+from search.commands import bench as bench_command
 from search.config.schema import PoolConfig
 from tests.search.bench.fakes import fake_pool, write_table
+from tests.search.bench.page_runs import make_ablation
 from tests.search.bench.test_pictures import paint
 from tests.search.conftest import Notes
 from uninas import InputError, cli
@@ -80,15 +82,27 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"uninas bench {name}" in out
 
 
+def test_the_results_pages_are_made_by_their_own_command_which_the_old_one_names_and_runs(
+    capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, err = run(capfd, "results", str(make_ablation(tmp_path / "fim")), "--out", str(tmp_path / "docs"))
+    assert code == 0
+    assert err == "warning: uninas bench results has moved; from a checkout, run python -m benchmarks.results\n"
+    assert out.split() == [str(tmp_path / "docs" / name) for name in ("README.md", "ablations.md")]
+    assert "Made by `python -m benchmarks.results fim --out docs`" in (tmp_path / "docs" / "ablations.md").read_text()
+    code, _, err = run(capfd, "results", str(tmp_path / "nowhere"))
+    assert (code, err.count("\n")) == (2, 2)
+    assert "nowhere: expected the folder of a bench run" in err
+    monkeypatch.setattr(bench_command, "__file__", str(tmp_path / "search" / "commands" / "bench.py"))
+    code, _, err = run(capfd, "results", str(tmp_path / "fim"))
+    assert (code, err.count("\n")) == (2, 1)
+    assert "expected a checkout" in err
+
+
 def test_json_and_the_table_and_the_page(
     capsys: pytest.CaptureFixture[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = nasbench201.bench
-
-    def faked(*arguments: Any, **options: Any) -> Any:
-        return made(*arguments, **options, pool_maker=fake_pool)
-
-    monkeypatch.setattr(nasbench201, "bench", faked)
+    monkeypatch.setattr(conduct, "make_pool", fake_pool)
     folder = tmp_path / "run"
     options = ["--data", str(data), "--pool", "serial"]
     code, out, err = run(capsys, "nasbench201", *options, "--out", str(folder), "--proxies", "flops,zico", "--json")

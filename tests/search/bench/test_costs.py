@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.results.pages import results_pages
 from search.bench.benchmarks import nasbench201
-from search.bench.page import results_pages, write_page
+from search.bench.page import write_page
 from search.bench.page.data import read_bench
 from search.bench.scoring import settings
 from search.bench.scoring.costs import slowest

@@ -124,7 +124,7 @@ def test_a_resume_keeps_its_settings(data: Path, tmp_path: Path) -> None:
     bench(data, run, sample=20, proxies="flops", batch=16)
     with pytest.raises(InputError, match="at least what the run has, 20 networks; got 10"):
         resume(data, run, sample=10)
-    with pytest.raises(InputError, match="it exists: go on with --resume"):
+    with pytest.raises(InputError, match="it exists: continue with --resume"):
         bench(data, run)
     write_table(tmp_path / "other", 41)
     with pytest.raises(InputError, match="these are other networks"):
@@ -226,7 +226,7 @@ def test_a_killed_bench_goes_on(data: Path, tmp_path: Path) -> None:
     stopped.send_signal(signal.SIGINT)
     out, err = stopped.communicate()
     assert stopped.returncode == 130
-    assert f"go on with --resume {run}" in out
+    assert f"continue with --resume {run}" in out
     assert "Traceback" not in err
     interrupted = json.loads((run / "run.json").read_text())
     assert interrupted["status"] == "interrupted"

@@ -46,7 +46,7 @@ def test_a_folder_that_a_crash_left_empty_is_begun_again(tmp_path: Path) -> None
     (run / ".settings.json.part").write_text("{")
     bench(table, run)
     assert (run / "results.json").is_file()
-    with pytest.raises(InputError, match="expected a new run folder; it exists: go on with --resume"):
+    with pytest.raises(InputError, match="expected a new run folder; it exists: continue with --resume"):
         bench(table, run, count=lambda *_, **__: pytest.fail("counted"))
 
 

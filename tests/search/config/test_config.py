@@ -167,7 +167,15 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ("space: vit\nalgorithm_options: {population: 3}", "algorithm_options.population: walk knows no options"),
         ("space: vit\nobjectives: [score, params]", "objectives: expected none beside algorithm walk (pareto has several)"),
         ("space: vit\nalgorithm: pareto\nobjectives: score", "objectives: expected a list of names; got text 'score'"),
-        ("space: vit\nalgorithm: pareto\nobjectives: [score, 3]", "objectives: expected a list of names; got a list of 2"),
+        ("space: vit\nalgorithm: pareto\nobjectives: [score, 3]", "objectives[1]: expected text; got int '3': put it in quotes"),
+        ("space: {preset: vit, widths: [16, true]}", "space.widths[1]: expected a whole number; got bool 'True'"),
+        ("space: {preset: 5}", "space.preset: expected text; got int '5': put it in quotes"),
+        ("space: {preset: [vit]}", "space.preset: expected text; got a list of 1"),
+        ("space: vit\nbaseline: 1", "baseline: expected true or false; got int '1'"),
+        ("space: vit\nbudget:", "budget: expected a mapping; got nothing"),
+        ("space: vit\nproxies: {smoothing: .inf}", "proxies.smoothing: expected a number; got float 'inf'"),
+        ("space: {preset: vit, prior: {3: 1}}", "space.prior: expected a mapping of names to numbers; got a mapping"),
+        ("space: vit\npool: {deadline_s: true}", "pool.deadline_s: expected a number; got bool 'True'"),
         ("space: vit\nalgorithm: pareto\nobjectives: [score]", "objectives: expected score (the objective) and at least one of"),
         ("space: vit\nalgorithm: pareto\nobjectives: []", "objectives: expected score (the objective) and at least one of"),
         ("space: vit\nalgorithm: pareto\nobjectives: [params, macs]", "expected score (the objective) and at least one of"),
@@ -178,11 +186,11 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ("space: {preset: vit, random_edits: 0}", "space.random_edits: expected at least 1; got 0"),
         ("space: {preset: vit, sampler: grammar, random_edits: -1}", "space.random_edits: expected at least 0; got -1"),
         ("space: {preset: vit, vocabulary: uninass}", "space.vocabulary: expected a vocabulary (universal, uninas) or a"),
-        ("space: {preset: vit, vocabulary: [uninas, gleu]}", "came 'gleu', nearest is 'gelu'"),
+        ("space: {preset: vit, vocabulary: [uninas, gleu]}", "got 'gleu', nearest is 'gelu'"),
         ("space: {preset: vit, vocabulary: []}", "space.vocabulary: expected a vocabulary"),
         ("space: {preset: vit, vocabulary: 3}", "space.vocabulary: expected a list of names; got int '3'"),
-        ("space: {preset: vit, prior: {isnert: 1}}", "came 'isnert', nearest is 'insert'"),
-        ("space: {preset: vit, prior: {insert: -1}}", "space.prior: expected a weight of at least 0 for insert, came -1"),
+        ("space: {preset: vit, prior: {isnert: 1}}", "got 'isnert', nearest is 'insert'"),
+        ("space: {preset: vit, prior: {insert: -1}}", "space.prior: expected a weight of at least 0 for insert, got -1"),
         ("space: {preset: vit, prior: {insert: often}}", "space.prior.insert: expected a number; got text 'often'"),
         ("space: {preset: vit, prior: insert}", "space.prior: expected a mapping of names to numbers; got text 'insert'"),
         (
@@ -211,7 +219,7 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ),
     ],
 )  # fmt: skip
-def test_refusals_say_what_was_expected_what_came_and_where(text: str, words: str) -> None:
+def test_messages_say_what_was_expected_what_was_got_and_where(text: str, words: str) -> None:
     message = refuse(text)
     assert message.startswith("it.yaml")
     assert words in message

@@ -7,7 +7,8 @@ import random
 import pytest
 
 import uninas
-from search.config import loading, warnings
+from search.config import loading
+from search.config.plan import SearchPlan
 from search.spaces.from_config import from_config
 from tests.search.conftest import ROOT
 
@@ -35,7 +36,7 @@ SHIPPED = sorted((ROOT / "configs" / "search").glob("*.yaml"))
     ],
 )
 def test_what_has_no_effect_is_told(given: list[str], said: str | None) -> None:
-    found = warnings.warnings(loading.load(ROOT / "configs" / "search" / "demo.yaml", ["baseline=false", *given]))
+    found = SearchPlan.resolve(loading.load(ROOT / "configs" / "search" / "demo.yaml", ["baseline=false", *given])).warnings
     assert (
         [warning for warning in found if "no effect" in warning] == []
         if said is None
@@ -46,7 +47,7 @@ def test_what_has_no_effect_is_told(given: list[str], said: str | None) -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_all_that_the_shipped_configurations_say_has_an_effect(path: object) -> None:
-    assert [warning for warning in warnings.warnings(loading.load(path)) if "no effect" in warning] == []  # type: ignore[arg-type]
+    assert [warning for warning in SearchPlan.resolve(loading.load(path)).warnings if "no effect" in warning] == []  # type: ignore[arg-type]
 
 
 def test_the_papers_search_keeps_what_the_papers_space_holds_fixed() -> None:
@@ -60,7 +61,8 @@ def test_the_papers_search_keeps_what_the_papers_space_holds_fixed() -> None:
     assert current.digest != start.digest
     one, other = start.body, current.body
     assert (other.stem, other.head) == (one.stem, one.head)
-    assert [(s.width, len(s.blocks), s.entry) for s in other.stages] == [(s.width, len(s.blocks), s.entry) for s in one.stages]
+    for here, there in zip(one.stages, other.stages, strict=True):
+        assert (there.width, len(there.blocks), there.transition) == (here.width, len(here.blocks), here.transition)
     made = {node.op.text for stage in other.stages for block in stage.blocks for graph in block.subblocks if graph is not None
             for node in graph.nodes if node.op.name in ("conv", "matmul_qk")}  # fmt: skip
     known = {"conv(kernel=1)", "conv(kernel=3)", "conv(kernel=3, groups=depthwise, bias=false)",

@@ -22,14 +22,15 @@ import torch
 
 from search.distributed import ray_metrics
 from search.distributed.ray_metrics import COUNTERS, GAUGES, HISTOGRAMS, RayMetrics
-from search.engine.phase import memory
+from search.journal.records import Rescore
 from search.monitor.observer import NOBODY
 from search.monitor.progress import State
 from search.workers import evaluate
 from search.workers.job import Outcome
+from search.workers.pool import Done
 from tests.search.conftest import ROOT, records
 from tests.search.flaky import DEATH
-from tests.search.monitor.test_watch import candidate, failed
+from tests.search.monitor.test_watch import candidate, failed, rescore
 
 DASHBOARD = ROOT / "configs" / "cluster" / "grafana_dashboard.json"
 EXPORTED = {
@@ -80,9 +81,7 @@ def test_records_are_counted(told: dict[str, Told]) -> None:
     metrics = RayMetrics("mine", pytest.fail)
     metrics.recorded(candidate(0, attempts=3, peak_bytes=5))
     metrics.recorded(failed(1, "out of memory", duplicates=0))
-    rescore = {"kind": "rescore", "digest": "0", "repeat": 0, "seed": 5, "status": "ok", "reason": None, "scores": {},
-               "seconds": {"build": 0.1}, "worker": "scorer-7", "attempts": 1}  # fmt: skip
-    metrics.recorded(rescore)
+    metrics.recorded(rescore())
     here = {"run": "mine", "phase": "search"}
     assert told["uninas_evaluations"].calls == [
         (1, {**here, "status": "ok", "cause": "none"}),
@@ -172,8 +171,8 @@ def test_the_memory_of_a_gpu_is_in_the_outcome_and_in_the_journal(monkeypatch: p
     outcomes = [evaluate.guarded(score, size, "cuda:0") for size in (7, 5, 11)]
     assert [(outcome.status, outcome.peak_bytes) for outcome in outcomes] == [("ok", 7), ("ok", 5), ("failed", 11)]
     assert Outcome(**outcomes[0].as_dict()) == outcomes[0]
-    assert memory(outcomes[0]) == {"peak_bytes": 7}
-    assert memory(evaluate.guarded(score, 3, "cpu")) == {}
+    assert Rescore.of("0", 0, 5, Done(0, outcomes[0], "one")).as_dict()["peak_bytes"] == 7
+    assert "peak_bytes" not in Rescore.of("0", 0, 5, Done(0, evaluate.guarded(score, 3, "cpu"), "one")).as_dict()
 
 
 def targets() -> list[tuple[str, str]]:

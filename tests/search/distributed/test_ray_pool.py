@@ -15,7 +15,7 @@ from search.config.schema import PoolConfig
 from search.distributed.ray_cluster import check_resources
 from search.distributed.ray_pool import LARGEST_BATCH, RayPool, _Worker
 from search.monitor.progress import State
-from search.workers.job import Job, Outcome
+from search.workers.job import Cause, Job, Outcome
 from search.workers.pool import Done
 from tests.search.conftest import ROOT, Notes, records, resume_toy, run_toy, stable
 from tests.search.drive import FAKES
@@ -129,6 +129,8 @@ def test_every_vice_at_once(tmp_path: Path) -> None:
     assert str(reasons[1]).startswith("deadline: took longer than 1 s")
     assert reasons[3] == "ValueError: this network cannot be scored"
     assert reasons[5] == "quarantined: killed 3 fresh workers while running alone"
+    causes = {ticket: item.outcome.cause for ticket, item in done.items() if item.outcome.cause is not None}
+    assert causes == {1: Cause.DEADLINE, 3: Cause.ERROR, 5: Cause.QUARANTINED}
     assert done[5].attempts == 5  # two beside others, three alone
     assert done[7].attempts == 2
     scored = set(range(10)) - {1, 3, 5}

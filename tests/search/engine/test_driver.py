@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from search.config import loading
-from search.config.schema import SearchConfig
+from search.config.schema import PoolConfig
 from search.engine import driver
-from search.engine.finalists import fresh_seeds, rebuild
+from search.engine.finalists import held_out_seeds, rebuild
 from search.journal.journal import JournalError
 from search.monitor.progress import View
 from search.ranking.objective import OBJECTIVES
@@ -58,14 +58,14 @@ def test_one_seed_one_journal(tmp_path: Path, algorithm: str) -> None:
     assert stable(tmp_path / "a")[1:] != stable(tmp_path / "c")[1:]
 
 
-def test_finalists_are_ranked_by_fresh_seeds_in_the_final_population(tmp_path: Path) -> None:
+def test_finalists_are_ranked_by_held_out_seeds_in_the_final_population(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run = run_toy(folder, *SMALL)
     objective, lines = OBJECTIVES["vkdnw_agg"], candidates(folder)
     values = objective.rank([line["scores"] for line in lines])
     chosen = sorted(range(60), key=lambda place: -values[place])[:3]
     assert {row["index"] for row in run["finalists"]} == set(chosen)
-    seeds = fresh_seeds(0, 2)
+    seeds = held_out_seeds(0, 2)
     assert 0 not in seeds
     assert len(set(seeds)) == 2
     architectures = rebuild(folder / "journal.jsonl", ToySpace(), [row["digest"] for row in run["finalists"]])
@@ -107,7 +107,7 @@ def test_a_finished_run_is_resumed_without_a_pool(tmp_path: Path) -> None:
     run_toy(tmp_path / "run", *SMALL)
     before = (tmp_path / "run" / "journal.jsonl").read_bytes()
 
-    def no_pool(settings: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
+    def no_pool(config: PoolConfig, view: View, interrupts: Interrupts) -> Pool:
         raise AssertionError("there is nothing to score")
 
     driver.resume(tmp_path / "run", view=Notes().view, space=ToySpace(), pool_maker=no_pool)
@@ -191,7 +191,7 @@ def test_a_run_without_any_score_says_so(tmp_path: Path) -> None:
 
 
 def test_a_pool_that_cannot_start_leaves_no_folder(tmp_path: Path) -> None:
-    def broken(settings: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
+    def broken(config: PoolConfig, view: View, interrupts: Interrupts) -> Pool:
         return SerialPool(evaluator="no_such_module_at_all")
 
     with pytest.raises(ModuleNotFoundError):

@@ -97,7 +97,7 @@ def test_one_signal_stops_in_good_order(tmp_path: Path, python: list[str], undis
     process.send_signal(number)
     code, out, err = finish(process)
     assert code == 130, err
-    assert f"go on with: uninas search --resume {folder}" in out
+    assert f"continue with: uninas search --resume {folder}" in out
     assert "Traceback" not in err
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
     assert (folder / "journal.jsonl").read_bytes().endswith(b"\n")

@@ -11,6 +11,7 @@ import pytest
 from search.algorithms import make
 from search.engine.phase import ASKS_AT_ONCE, LINES_AT_ONCE, Phase
 from search.journal.journal import Journal, create, read
+from search.journal.records import Header
 from search.monitor.progress import State
 from search.ranking.objective import Objective
 from search.workers.interrupts import Interrupts
@@ -78,7 +79,7 @@ class Quiet:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[Journal]:
-    with create(tmp_path / "journal.jsonl", {}) as made:
+    with create(tmp_path / "journal.jsonl", Header("")) as made:
         yield made
 
 
@@ -137,7 +138,7 @@ def test_nothing_follows_a_line_that_could_not_be_written(tmp_path: Path) -> Non
             return self._file.write(data)  # type: ignore[attr-defined,no-any-return]
 
     path = tmp_path / "journal.jsonl"
-    with create(path, {}) as journal:
+    with create(path, Header("")) as journal:
         journal._file = Full(journal._file)
         with pytest.raises(Exception, match="No space left"):
             run(Straggler(path), journal)

@@ -12,21 +12,23 @@ import pytest
 
 from search.journal import journal
 from search.journal.journal import Journal, JournalError
+from search.journal.records import KINDS, Ask, Header, Record
 
-RECORDS = [{"kind": "candidate", "index": place, "text": "ä" * place} for place in range(4)]
+HEADER = Header("d")
+RECORDS = [Ask("search", place, "ä" * place, 0) for place in range(4)]
 
 
 def written(path: Path) -> bytes:
-    book = journal.create(path, {"config_digest": "d"})
+    book = journal.create(path, HEADER)
     for record in RECORDS:
         book.append(record)
     book.close()
     return path.read_bytes()
 
 
-def visited(path: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    journal.resume(path, found.append).close()
+def visited(path: Path) -> list[Record]:
+    found: list[Record] = []
+    journal.resume(path, KINDS, found.append).close()
     return found
 
 
@@ -34,7 +36,8 @@ def test_what_is_appended_is_read(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     written(path)
     header = {"kind": "header", "version": 1, "config_digest": "d"}
-    assert list(journal.read(path)) == visited(path) == [header, *RECORDS]
+    assert list(journal.read(path)) == [header, *(record.as_dict() for record in RECORDS)]
+    assert visited(path) == list(journal.records(path, KINDS)) == [HEADER, *RECORDS]
 
 
 def test_a_tail_torn_at_any_byte_is_dropped_and_writing_goes_on_behind_the_last_whole_line(tmp_path: Path) -> None:
@@ -43,9 +46,9 @@ def test_a_tail_torn_at_any_byte_is_dropped_and_writing_goes_on_behind_the_last_
     last = whole.rindex(b"\n", 0, -1) + 1
     for end in range(last, len(whole)):
         path.write_bytes(whole[:end])
-        assert list(journal.read(path))[1:] == RECORDS[:-1]  # reading alone changes nothing
+        assert list(journal.records(path, KINDS))[1:] == RECORDS[:-1]  # reading alone changes nothing
         assert path.read_bytes() == whole[:end]
-        book = journal.resume(path, lambda record: None)
+        book = journal.resume(path, KINDS, lambda record: None)
         book.append(RECORDS[-1])
         book.close()
         assert path.read_bytes() == whole
@@ -88,20 +91,20 @@ def test_a_file_that_is_no_journal_or_of_a_newer_version(tmp_path: Path) -> None
 
 
 def test_nan_is_never_written(tmp_path: Path) -> None:
-    book = journal.create(tmp_path / "journal.jsonl", {})
+    book = journal.create(tmp_path / "journal.jsonl", HEADER)
     with pytest.raises(ValueError, match="not JSON compliant"):
-        book.append({"kind": "candidate", "score": float("nan")})
+        book.append(Header("d", {"score": float("nan")}))
     book.close()
     assert len(visited(tmp_path / "journal.jsonl")) == 1
 
 
 def test_a_second_writer_is_refused_a_reader_is_not(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    book = journal.create(path, {})
+    book = journal.create(path, HEADER)
     book.append(RECORDS[0])
     with pytest.raises(JournalError, match="another process is writing it"):
         visited(path)
-    other = "import sys; from search.journal import journal; journal.resume(__import__('pathlib').Path(sys.argv[1]), print)"
+    other = "import sys; from search.journal import journal; journal.resume(__import__('pathlib').Path(sys.argv[1]), {}, print)"
     done = subprocess.run([sys.executable, "-c", other, str(path)], capture_output=True, text=True, check=False)
     assert "another process is writing it" in done.stderr
     assert len(list(journal.read(path))) == 2
@@ -110,9 +113,9 @@ def test_a_second_writer_is_refused_a_reader_is_not(tmp_path: Path) -> None:
 
 
 def test_two_creations_of_one_journal(tmp_path: Path) -> None:
-    journal.create(tmp_path / "journal.jsonl", {}).close()
+    journal.create(tmp_path / "journal.jsonl", HEADER).close()
     with pytest.raises(JournalError, match="there is one"):
-        journal.create(tmp_path / "journal.jsonl", {})
+        journal.create(tmp_path / "journal.jsonl", HEADER)
 
 
 class SmallDisk(io.FileIO):
@@ -130,10 +133,10 @@ class SmallDisk(io.FileIO):
 
 def test_a_full_disk_leaves_whole_records_only(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    line = len(json.dumps(RECORDS[0], separators=(",", ":"))) + 1
+    line = len(json.dumps(RECORDS[0].as_dict(), separators=(",", ":"))) + 1
     for room in range(line):
         path.unlink(missing_ok=True)
-        journal.create(path, {}).close()
+        journal.create(path, HEADER).close()
         size = path.stat().st_size
         disk = SmallDisk(path, "r+b")
         disk.seek(size)

@@ -370,4 +370,4 @@ def test_a_search_that_was_taken_over_stops(tmp_path: Path, python: list[str]) -
     assert code == 2
     assert "expected to be the only search on this run; another process took it over" in err
     assert "Traceback" not in err
-    assert f"go on with: uninas search --resume {url}" in out
+    assert f"continue with: uninas search --resume {url}" in out

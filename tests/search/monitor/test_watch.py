@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from search.config import loading
 from search.engine import driver
 from search.journal import journal
 from search.journal.journal import JournalError
+from search.journal.records import Ask, Candidate, Header, Record, Rescore, Unknown
 from search.monitor.follow import Follower, RunFollower
-from search.monitor.observer import CAUSES, cause
 from search.monitor.screen import screen
 from search.monitor.snapshot import RECENT, Figures, duration, session_rate
+from search.workers.job import Cause
 from tests.search.commands.test_commands import TINY, refused, uninas_command
 from tests.search.conftest import ROOT, Notes, records, resume_toy, run_toy
 from tests.search.drive import TOY
@@ -28,26 +29,30 @@ from tests.search.fakes import ToySpace
 from tests.search.report.report_runs import make_run
 from uninas.errors import InputError
 
-HEADER = {"kind": "header", "version": 1, "config_digest": "", "seed": 0, "objective": "vkdnw_agg"}
+HEADER = Header("", {"seed": 0, "objective": "vkdnw_agg"})
 PROXIES = ("aleph", "vkdnw", "jacov", "expressivity", "trainability", "flops")
 
 
-def candidate(index: int, **changes: Any) -> dict[str, Any]:
-    """A journal record whose scores grow with its index."""
+def candidate(index: int, **changes: Any) -> Candidate:
+    """A journal record whose scores grow with its index; `changes` by the journal's keys."""
     plain = {
         "kind": "candidate", "phase": "search", "index": index, "digest": f"{index:012x}" + "0" * 9, "parent": None, "edit": None,
         "cost": {"params": 1000 + index, "macs": 2_000_000, "layers": 9, "attention_tokens": 16}, "status": "ok", "reason": None,
         "scores": dict.fromkeys(PROXIES, float(index)), "rejected": {"no_site": 1, "over budget: macs": 2}, "duplicates": 1,
         "seconds": {"build": 0.01, "score": 0.5}, "worker": f"scorer-{index % 2}", "attempts": 1,
     }  # fmt: skip
-    return {**plain, **changes}
+    return Candidate.parse({**plain, **changes})
 
 
-def failed(index: int, reason: str, **changes: Any) -> dict[str, Any]:
+def failed(index: int, reason: str, **changes: Any) -> Candidate:
     return candidate(index, status="failed", reason=reason, scores={}, seconds={"build": 0.01}, **changes)
 
 
-def figures(*overrides: str, of: list[dict[str, Any]]) -> Figures:
+def rescore() -> Rescore:
+    return Rescore("0", 0, 5, "ok", None, {}, {"build": 0.1}, "scorer-7", 1)
+
+
+def figures(*overrides: str, of: Sequence[Record]) -> Figures:
     made = Figures(loading.parse(TOY, overrides))
     for record in of:
         made.add(record)
@@ -123,7 +128,7 @@ def test_the_picture_as_data() -> None:
 
 
 def test_a_network_over_the_latency_budget_is_no_failure() -> None:
-    slow = candidate(0) | {"status": "over_budget", "reason": "latency 12.3 ms > 10 ms on a toy", "scores": {}}
+    slow = candidate(0, status="over_budget", reason="latency 12.3 ms > 10 ms on a toy", scores={})
     picture = figures(of=[HEADER, slow, candidate(1)]).picture("x", {}, None, 0.0)
     assert (picture.state.done, picture.state.failed, picture.state.over_budget) == (2, 0, 1)
     assert picture.as_dict()["phases"]["search"]["failures"] == {}
@@ -134,7 +139,7 @@ def test_a_network_over_the_latency_budget_is_no_failure() -> None:
 def test_only_the_last_candidates_and_workers_are_shown() -> None:
     many = [HEADER, *(candidate(index, worker=f"scorer-{index}") for index in range(50))]
     picture = figures(of=many).picture("x", {}, None, 0.0)
-    assert [row["index"] for row in picture.recent] == list(range(50 - RECENT, 50))
+    assert [row.index for row in picture.recent] == list(range(50 - RECENT, 50))
     (workers,) = [text for kind, text in picture.details() if kind == "workers"]
     assert workers.endswith("scorer-48 1, scorer-49 1, and 38 earlier ones")
     assert (picture.status, picture.as_dict()["rate"], picture.state.left()) == ("starting", None, "-:--:--")
@@ -153,11 +158,9 @@ def test_the_phases_follow_each_other() -> None:
     seen.add(candidate(0, phase="random", worker="reused", attempts=0))
     seen.add(candidate(1, phase="random"))
     assert now() == ("finalists", 0, 4)
-    rescore = {"kind": "rescore", "digest": "0", "repeat": 0, "seed": 5, "status": "ok", "reason": None, "scores": {},
-               "seconds": {"build": 0.1}, "worker": "scorer-7", "attempts": 1}  # fmt: skip
     for _ in range(4):
-        seen.add(rescore)
-    seen.add({"kind": "something of a later version"})
+        seen.add(rescore())
+    seen.add(Unknown("something of a later version"))
     assert now() == ("finalists", 4, 4)
     picture = seen.picture("x", {"status": "complete"}, 1.0, 1e6)
     assert picture.heading == "x: complete, evolution by vkdnw_agg, seed 0"
@@ -166,7 +169,7 @@ def test_the_phases_follow_each_other() -> None:
 
 
 def test_in_flight_is_known_in_completion_order_alone() -> None:
-    asks = [{"kind": "ask", "phase": "search", "index": index, "digest": "", "told": 0} for index in range(4)]
+    asks = [Ask("search", index, "", 0) for index in range(4)]
     picture = figures("order=completion", of=[HEADER, *asks, candidate(1)]).picture("x", {}, None, 0.0)
     assert picture.as_dict()["in_flight"] == 3
     assert "in flight 3" in picture.lines()[1]
@@ -191,24 +194,27 @@ def test_durations_in_words() -> None:
 @pytest.mark.parametrize(
     ("reason", "expected"),
     [
-        ("out of memory", "out of memory"),
-        ("deadline: took longer than 60 s (wall clock, not reproducible)", "deadline"),
-        ("quarantined: killed 3 fresh workers while running alone", "quarantined"),
-        ("vkdnw: non-finite value nan; jacov: non-finite value inf", "not finite"),
-        ("ZeroDivisionError: by nothing", "error"),
-        ("vkdnw: no layer has a weight", "no score"),
+        ("out of memory", Cause.OUT_OF_MEMORY),
+        ("deadline: took longer than 60 s (wall clock, not reproducible)", Cause.DEADLINE),
+        ("quarantined: killed 3 fresh workers while running alone", Cause.QUARANTINED),
+        ("vkdnw: non-finite value nan; jacov: non-finite value inf", Cause.NOT_FINITE),
+        ("ZeroDivisionError: by nothing", Cause.ERROR),
+        ("IllTyped: expected (8, 8); got (4, 4)", Cause.ERROR),
+        ("TooSymmetric: 5,000 leaves", Cause.ERROR),
+        ("AssertionError:", Cause.ERROR),
+        ("vkdnw: no layer has a weight", Cause.NO_SCORE),
     ],
 )
-def test_every_failure_has_one_of_few_causes(reason: str, expected: str) -> None:
-    assert cause(reason) == expected
-    assert expected in CAUSES
+def test_a_failure_of_a_journal_without_causes_is_sorted_by_its_words(reason: str, expected: Cause) -> None:
+    assert failed(0, reason).cause is expected
+    assert failed(0, reason, cause="quarantined").cause is Cause.QUARANTINED  # what is written counts
 
 
 def test_a_journal_that_grows_with_a_torn_tail(tmp_path: Path) -> None:
     """Byte by byte: a record appears with its newline, never before, and never twice."""
     path = tmp_path / "journal.jsonl"
-    whole = b"".join(json.dumps(record).encode() + b"\n" for record in SEEN[:3])
-    follower, seen = Follower(path), []
+    whole = b"".join(json.dumps(record.as_dict()).encode() + b"\n" for record in SEEN[:3])
+    follower, seen = Follower(path), list[Record]()
     with pytest.raises(JournalError, match="expected the journal of a run"):
         list(follower.gained())
     path.touch()
@@ -232,7 +238,7 @@ def test_a_journal_that_grows_with_a_torn_tail(tmp_path: Path) -> None:
         (b"nonsense\n", "line 1: expected a journal record"),
         (b'{"kind": "candidate"}\n', "line 1: expected a header; got 'candidate'"),
         (b'{"kind": "header", "version": 99}\n', "expected journal version 1; got 99"),
-        (json.dumps(HEADER).encode() + b"\n[]\n", "line 2: expected a journal record"),
+        (json.dumps(HEADER.as_dict()).encode() + b"\n[]\n", "line 2: expected a journal record"),
     ],
 )
 def test_what_is_no_journal_is_said_with_its_line(tmp_path: Path, text: bytes, message: str) -> None:
@@ -408,6 +414,6 @@ def test_an_unknown_phase_is_an_error_of_the_journal(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run_toy(folder, "evaluations=3")
     with (folder / "journal.jsonl").open("a") as file:
-        file.write(json.dumps(candidate(3, phase="another")) + "\n")
-    with pytest.raises(InputError, match="candidate 3: expected a record of this version; KeyError: 'another'"):
+        file.write(json.dumps({**candidate(3).as_dict(), "phase": "another"}) + "\n")
+    with pytest.raises(InputError, match=r"line 11, candidate 3: expected a record .*: expected search or random; got 'another'"):
         RunFollower(folder).look()

@@ -89,7 +89,7 @@ def test_bounded_ranks_agree_with_a_population_ranked_anew(
 
 
 def test_an_unknown_combination_is_named() -> None:
-    with pytest.raises(ValueError, match="expected product or mean, got 'median'"):
+    with pytest.raises(ValueError, match="expected product, mean or weights, got 'median'"):
         combined([[1.0]], "median")
 
 

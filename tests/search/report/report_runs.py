@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 
 from search.config import loading
-from search.config.schema import SearchConfig
+from search.config.schema import PoolConfig
 from search.engine import driver
 from search.monitor.progress import PlainView, View
 from search.workers.interrupts import Interrupts
@@ -105,7 +105,7 @@ def make_run(
 ) -> Path:
     """Make a run folder; with `stop_after` an interrupted one."""
 
-    def pool_maker(settings: SearchConfig, view: View, interrupts: Interrupts) -> Pool:
+    def pool_maker(config: PoolConfig, view: View, interrupts: Interrupts) -> Pool:
         return FakePool(fail_every, stop_after, reason, devices)
 
     view = PlainView(lambda text: None, clock=lambda: 0.0)

@@ -122,12 +122,12 @@ class Faulty:
 
 
 def test_a_space_that_breaks_its_word_is_told_so() -> None:
-    space = GenotypeSpace(Faulty(), loading.parse(TINY).budget, classes=10, size=(32, 32))
+    space = GenotypeSpace.of(Faulty(), loading.parse(TINY).budget, classes=10, size=(32, 32))
     assert space.mutate(space.starts()[0], random.Random(0)) == Rejected("illegal genotype")
     assert space.sample(random.Random(0)) == Rejected("cannot be built")
     told = "faulty: expected to build 16:8:8:8:8, which it calls legal; no such network"
     with pytest.raises(InputError, match=told):
-        GenotypeSpace(Faulty(), loading.parse(TINY).budget, classes=10, size=(32, 32), start="16:8:8:8:8")
+        GenotypeSpace.of(Faulty(), loading.parse(TINY).budget, classes=10, size=(32, 32), start="16:8:8:8:8")
     with pytest.raises(ValueError, match="expected to be legal in faulty as it once was; channels1: expected one of"):
         space.replay(space.starts()[0], {"genotype": {**SPACES["nats_bench_size"].start(), "channels1": 12}})
 
@@ -171,8 +171,11 @@ def test_shipped_configurations_run_at_a_reduced_size(tmp_path: Path, path: Path
     settings = loading.load(path)
     small = ["evaluations=20", "batch=2", "classes=10", "pool.kind=serial", "pool.workers=1", "pool.gpus_per_worker=0"]
     small += ["size=32" if settings.size[0] > 32 else "size=16", "finalists={count: 1, seeds: 1}", "window=4"]
-    small += [f"algorithm_options.{name}={value}" for name, value in (("population", 8), ("tournament", 3))
-              if name in settings.algorithm_options]  # fmt: skip
+    small += [
+        f"algorithm_options.{name}={value}"
+        for name, value in (("population", 8), ("tournament", 3))
+        if name in settings.algorithm_options
+    ]
     reduced = loading.load(path, small)
     told = driver.begin(reduced, tmp_path / "run", view=Notes().view, pool_maker=counted_pool)
     assert told["counts"]["search"]["ok"] == 20

@@ -14,6 +14,7 @@ from search.config import loading
 from search.spaces.budget import BUDGETED
 from search.spaces.from_config import from_config
 from search.spaces.graph_space import GraphSpace
+from tests.amounts import amount
 from uninas.errors import InputError
 
 SMALL = """
@@ -104,7 +105,7 @@ def test_a_child_of_two_parents_is_within_the_budget_and_replayed_of_one(space: 
         sample = others.sample(rng)
         parents += [sample] if isinstance(sample, Candidate) else []
     kinds, reasons = set(), set()
-    for _ in range(120):
+    for _ in range(amount(120)):
         one, other = rng.sample(parents, 2)
         child = space.cross(one, other, rng)
         if isinstance(child, Rejected):

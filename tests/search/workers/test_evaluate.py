@@ -1,6 +1,7 @@
 """Real scoring of real networks in this process."""
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,8 @@ import proxies
 import uninas
 from search.config.validation import PRECISIONS
 from search.workers import evaluate
-from search.workers.job import Job, Outcome, Timing, numbers, outcome_of
+from search.workers.job import Cause, Job, Outcome, Timing, numbers, outcome_of
+from uninas.shapes import IllTyped
 
 NAMES = ("aleph", "vkdnw", "jacov", "expressivity", "trainability", "flops")
 
@@ -100,6 +102,7 @@ def test_what_cannot_be_built_or_scored_fails_with_its_reason(monkeypatch: pytes
     assert broken.status == "failed"
     assert broken.reason is not None
     assert broken.reason.startswith("InputError: candidate ")
+    assert broken.cause is Cause.ERROR
     assert "ProxyUsageError: unknown proxies none" in str(evaluate.evaluate(job(proxies=("none",))).reason)
 
     def raising(error: BaseException) -> Any:
@@ -114,9 +117,14 @@ def test_what_cannot_be_built_or_scored_fails_with_its_reason(monkeypatch: pytes
         RuntimeError("[enforce fail at alloc_cpu.cpp:119] . DefaultCPUAllocator: can't allocate memory: you tried"),
     ):
         monkeypatch.setattr(proxies, "score", raising(error))
-        assert evaluate.evaluate(job()).reason == "out of memory"
+        failed = evaluate.evaluate(job())
+        assert (failed.reason, failed.cause) == ("out of memory", Cause.OUT_OF_MEMORY)
     monkeypatch.setattr(proxies, "score", raising(ZeroDivisionError("by\nnothing")))
     assert evaluate.evaluate(job()).reason == "ZeroDivisionError: by nothing"
+    monkeypatch.setattr(proxies, "score", raising(IllTyped("expected a map; got tokens")))
+    failed = evaluate.evaluate(job())
+    assert (failed.reason, failed.cause) == ("IllTyped: expected a map; got tokens", Cause.ERROR)
+    assert Outcome.from_dict(json.loads(json.dumps(failed.as_dict()))) == failed
 
 
 def test_a_proxy_that_fails_is_named_and_the_others_count() -> None:
@@ -131,7 +139,10 @@ def test_a_proxy_that_fails_is_named_and_the_others_count() -> None:
 def test_no_number_is_invented() -> None:
     outcome = outcome_of({"a": float("inf"), "b": {"failed": "why"}}, {})
     assert outcome == Outcome(
-        {"a": {"failed": "non-finite value inf"}, "b": {"failed": "why"}}, "a: non-finite value inf; b: why", {}
+        {"a": {"failed": "non-finite value inf"}, "b": {"failed": "why"}},
+        "a: non-finite value inf; b: why",
+        {},
+        cause=Cause.NOT_FINITE,
     )
     assert outcome_of({"a": 1.0, "b": {"failed": "why"}}, {}).status == "ok"
     assert outcome_of({}, {}).reason == "no score was asked for"

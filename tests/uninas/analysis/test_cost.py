@@ -7,10 +7,11 @@ import warnings
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from tests.amounts import examples
 from tests.uninas.examples import around, disguised_network, graph_of, graphs_of, headed, small, tiny, walked
 from tests.uninas.oracle import LETTERS, preset_macs, preset_params
 from tests.uninas.running import executed_macs, noise, scramble
@@ -56,7 +57,7 @@ _SIDES = st.integers(1, 1400)
     reference=st.tuples(_SIDES, _SIDES),
     size=st.tuples(_SIDES, _SIDES),
 )
-@settings(max_examples=300)
+@examples(300)
 def test_presets_follow_the_closed_forms_at_any_width_depth_and_size(
     name: str,
     scale: list[int],
@@ -246,7 +247,7 @@ def test_activation_bytes_of_walks() -> None:
             assert cost(network, (37, 52)).activation_bytes == really_made(module, (37, 52))
 
 
-# --- live parameters -----------------------------------------------------------------------------------------------------------
+# --- trainable parameters -----------------------------------------------------------------------------------------------------
 
 
 def trained(architecture: Architecture) -> int:
@@ -262,21 +263,21 @@ def trained(architecture: Architecture) -> int:
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_live_params_of_presets(name: str) -> None:
+def test_trainable_params_of_presets(name: str) -> None:
     network = small(name)
     figures = cost(network)
-    assert figures.live_params == trained(network)
+    assert figures.trainable_params == trained(network)
     dead = sum(2 * s.width * len(s.blocks) for s, letter in zip(network.stages, LETTERS[name], strict=True) if letter in "RE")
-    assert figures.params - figures.live_params == dead, "norm2 in front of Zero"
+    assert figures.params - figures.trainable_params == dead, "norm2 in front of Zero"
 
 
-def test_live_params_of_walks_and_their_disguises() -> None:
+def test_trainable_params_of_walks_and_their_disguises() -> None:
     rng = random.Random(11)
     for _ in range(20):
         network = walked(tiny(rng.choice(["ET", "TE", "RT"])), rng, 8)
-        assert cost(network).live_params == trained(network)
+        assert cost(network).trainable_params == trained(network)
         other, _ = disguised_network(network, rng)
-        assert cost(other).live_params == cost(network).live_params == trained(other)
+        assert cost(other).trainable_params == cost(network).trainable_params == trained(other)
 
 
 _FRONT = 2 * 16 + 16 * 32 + 32
@@ -295,15 +296,26 @@ ZEROS = {
     "a norm of zero": (["%1 = zero %0", "%2 = layer_norm %1", "return %2"], lambda c: c + _FRONT),
     "attention to zero values": (
         [
-            "%1 = conv(kernel=1) %0", "%2 = zero %0", "%3 = matmul_qk(head_dim=16) %1 %0", "%4 = softmax %3",
-            "%5 = matmul_av %4 %2", "%6 = conv(kernel=1) %0", "%7 = add %5 %6", "return %7",
+            "%1 = conv(kernel=1) %0",
+            "%2 = zero %0",
+            "%3 = matmul_qk(head_dim=16) %1 %0",
+            "%4 = softmax %3",
+            "%5 = matmul_av %4 %2",
+            "%6 = conv(kernel=1) %0",
+            "%7 = add %5 %6",
+            "return %7",
         ],
         lambda c: c * c + c,
     ),
     "scores of zero queries": (
         [
-            "%1 = conv(kernel=1) %0", "%2 = zero %0", "%3 = matmul_qk(head_dim=16) %2 %1", "%4 = relative_position_bias %3",
-            "%5 = softmax %4", "%6 = matmul_av %5 %0", "return %6",
+            "%1 = conv(kernel=1) %0",
+            "%2 = zero %0",
+            "%3 = matmul_qk(head_dim=16) %2 %1",
+            "%4 = relative_position_bias %3",
+            "%5 = softmax %4",
+            "%6 = matmul_av %5 %0",
+            "return %6",
         ],
         lambda c: c * c + c,
     ),
@@ -316,17 +328,17 @@ ZEROS = {
         ["%1 = zero %0", "%2 = concat %0 %1", "%3 = slice(index=1, count=2) %2", "%4 = conv(kernel=1) %3", "return %4"],
         lambda c: c * c + _FRONT,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", ZEROS)
-def test_live_params_around_zeros(case: str) -> None:
+def test_trainable_params_around_zeros(case: str) -> None:
     lines, dead = ZEROS[case]
     network = around(graph_of(*lines))
     figures = cost(network)
     assert figures.params == module_params(build(network))
-    assert figures.live_params == trained(network)
-    assert figures.params - figures.live_params == dead(32)
+    assert figures.trainable_params == trained(network)
+    assert figures.params - figures.trainable_params == dead(32)
 
 
 def test_a_dead_first_block_still_halves_the_resolution() -> None:
@@ -334,7 +346,7 @@ def test_a_dead_first_block_still_halves_the_resolution() -> None:
     assert canonicalise(network).stages[0].blocks[0].subblocks == (None, None)
     figures = cost(network)
     projected = 16 * 32 + 32
-    assert figures.params - figures.live_params == 2 * 16 + projected == figures.params - trained(network)
+    assert figures.params - figures.trainable_params == 2 * 16 + projected == figures.params - trained(network)
 
 
 # --- sharing --------------------------------------------------------------------------------------------------------------
@@ -360,11 +372,18 @@ def test_equal_operations_without_parameters_are_one() -> None:
 def test_heads_cost_the_same_as_one_operation() -> None:
     """Written head by head or as one attention, the products cost the same."""
     by_heads = around(headed(4))
-    whole = around(graph_of(
-        "%1 = conv(kernel=1, ratio=3) %0", "%2 = slice(index=0, count=3) %1", "%3 = slice(index=1, count=3) %1",
-        "%4 = matmul_qk(head_dim=8) %2 %3", "%5 = softmax %4", "%6 = slice(index=2, count=3) %1", "%7 = matmul_av %5 %6",
-        "return %7",
-    ))  # fmt: skip
+    whole = around(
+        graph_of(
+            "%1 = conv(kernel=1, ratio=3) %0",
+            "%2 = slice(index=0, count=3) %1",
+            "%3 = slice(index=1, count=3) %1",
+            "%4 = matmul_qk(head_dim=8) %2 %3",
+            "%5 = softmax %4",
+            "%6 = slice(index=2, count=3) %1",
+            "%7 = matmul_av %5 %6",
+            "return %7",
+        )
+    )
     assert cost(by_heads).macs == cost(whole).macs
     assert cost(by_heads).params == cost(whole).params
     assert executed_macs(build(by_heads), (40, 40)) == cost(by_heads).macs

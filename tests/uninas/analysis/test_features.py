@@ -79,10 +79,20 @@ def test_counts_and_degrees_of_a_cell_by_hand() -> None:
     found = {name: value for name, value in block_features(cell_graph(cell), 16).items() if value}
     counts = {name: found[name] for name in found if name.startswith(("count.", "leaving.", "reaching."))}
     assert counts == {
-        "count.spatial": 2, "count.pointwise": 1, "count.pooling": 1, "count.skip": 2, "count.normalisation": 3,
-        "count.activation": 2, "count.sum": 2, "leaving.spatial": 1, "leaving.pointwise": 1, "leaving.skip": 1,
-        "reaching.skip": 1, "reaching.pooling": 1, "reaching.spatial": 1,
-    }  # fmt: skip
+        "count.spatial": 2,
+        "count.pointwise": 1,
+        "count.pooling": 1,
+        "count.skip": 2,
+        "count.normalisation": 3,
+        "count.activation": 2,
+        "count.sum": 2,
+        "leaving.spatial": 1,
+        "leaving.pointwise": 1,
+        "leaving.skip": 1,
+        "reaching.skip": 1,
+        "reaching.pooling": 1,
+        "reaching.spatial": 1,
+    }
     assert (found["shortest.any"], found["longest.any"], found["mean.any"]) == (1, 3, (1 + 2 + 2 + 3) / 4)
     assert found["through.spatial+skip"] == 1
     assert found["paths.spatial+skip"] == math.log2(1 + 2)  # the skip, and spatial - skip - spatial
@@ -108,9 +118,18 @@ def test_the_blocks_of_the_template_by_hand() -> None:
     """A transformer block and an MBConv of the presets: what is on their paths, and what leaves no trace on them."""
     total = graph_features(tiny("ET"))
     assert {kind: total[f"count.{kind}"] for kind in KINDS} == {
-        "spatial": 0, "pointwise": 4 + 4, "depthwise": 1, "pooling": 0, "attention": 1, "skip": 1,
-        "global_pool": 1, "gate": 1, "normalisation": 3 + 1, "activation": 4 + 1, "sum": 0,
-    }  # fmt: skip
+        "spatial": 0,
+        "pointwise": 4 + 4,
+        "depthwise": 1,
+        "pooling": 0,
+        "attention": 1,
+        "skip": 1,
+        "global_pool": 1,
+        "gate": 1,
+        "normalisation": 3 + 1,
+        "activation": 4 + 1,
+        "sum": 0,
+    }
     assert total["stage0.count.depthwise"] == total["stage1.count.attention"] == 1
     assert total["longest.attention"] == total["shortest.attention"] == 1  # every path through attention is one of it
     assert (total["depth"], total["stage0.width"], total["stage1.depth"]) == (2, 32, 1)
@@ -118,11 +137,19 @@ def test_the_blocks_of_the_template_by_hand() -> None:
 
 def test_kinds_of_operations() -> None:
     kinds = {
-        "conv(kernel=3)": "spatial", "conv(kernel=1)": "pointwise", "conv(kernel=5, groups=depthwise)": "depthwise",
-        "conv(kernel=3, groups=2)": "spatial", "max_pool": "pooling", "global_average_pool": "global_pool",
-        "layer_norm": "normalisation", "gelu": "activation", "dropout": None, "softmax": None, "identity": None,
+        "conv(kernel=3)": "spatial",
+        "conv(kernel=1)": "pointwise",
+        "conv(kernel=5, groups=depthwise)": "depthwise",
+        "conv(kernel=3, groups=2)": "spatial",
+        "max_pool": "pooling",
+        "global_average_pool": "global_pool",
+        "layer_norm": "normalisation",
+        "gelu": "activation",
+        "dropout": None,
+        "softmax": None,
+        "identity": None,
         "broadcast": None,
-    }  # fmt: skip
+    }
     assert {text: kind_of(parse_op(text)) for text in kinds} == kinds
 
 

@@ -69,10 +69,19 @@ def seen_in_windows(size: tuple[int, int], window: int, shift: int) -> Tensor:
 
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("size", "window", "shift"), [
-    ((6, 8), 2, 0), ((6, 8), 2, 1), ((7, 5), 3, 0), ((7, 5), 3, 2), ((3, 8), 3, 1), ((3, 3), 3, 1),
-    ((2, 9), 4, 3), ((1, 1), 2, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("size", "window", "shift"),
+    [
+        ((6, 8), 2, 0),
+        ((6, 8), 2, 1),
+        ((7, 5), 3, 0),
+        ((7, 5), 3, 2),
+        ((3, 8), 3, 1),
+        ((3, 3), 3, 1),
+        ((2, 9), 4, 3),
+        ((1, 1), 2, 1),
+    ],
+)
 def test_windows(size: tuple[int, int], window: int, shift: int, bias: bool, fused: bool) -> None:
     """Sizes that the window divides or not, sides that are smaller than it, shifts that bring rows from the other end."""
     module = module_of(attention(op("matmul_qk", head_dim=HEAD_DIM, window=window, shift=shift), bias=bias), size, fused=fused)
@@ -85,20 +94,27 @@ def test_windows(size: tuple[int, int], window: int, shift: int, bias: bool, fus
         places = [(y, x) for y in range(size[0]) for x in range(size[1])]
         offsets = [[(a - c, b - d) for c, d in places] for a, b in places]
         within = [[(abs(a) < tall and abs(b) < wide) for a, b in row] for row in offsets]
-        index = [[((a + tall - 1) * (2 * wide - 1) + b + wide - 1) if ok else 0 for (a, b), ok in zip(row, oks, strict=True)]
-                 for row, oks in zip(offsets, within, strict=True)]  # fmt: skip
+        index = [
+            [((a + tall - 1) * (2 * wide - 1) + b + wide - 1) if ok else 0 for (a, b), ok in zip(row, oks, strict=True)]
+            for row, oks in zip(offsets, within, strict=True)
+        ]
         table = learned.detach().flatten(1)[:, torch.tensor(index)]
     expected = dense(x, x, x, HEAD_DIM, seen_in_windows(size, window, shift), table)
     assert torch.allclose(module(x), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("fused", [True, False])
-@pytest.mark.parametrize(("keys", "made"), [
-    (op("average_pool", kernel=2, stride=2), (4, 3)), (op("conv", kernel=3, stride=3), (3, 2)),
-    (op("global_average_pool"), (1, 1)),
-    (op("conv", kernel=1, ratio="1/4"), (7, 5)), (op("conv", kernel=1, ratio="1/2"), (7, 5)),
-    (op("conv", kernel=2, stride=2, ratio="1/4"), (4, 3)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("keys", "made"),
+    [
+        (op("average_pool", kernel=2, stride=2), (4, 3)),
+        (op("conv", kernel=3, stride=3), (3, 2)),
+        (op("global_average_pool"), (1, 1)),
+        (op("conv", kernel=1, ratio="1/4"), (7, 5)),
+        (op("conv", kernel=1, ratio="1/2"), (7, 5)),
+        (op("conv", kernel=2, stride=2, ratio="1/4"), (4, 3)),
+    ],
+)
 def test_coarser_and_shared_keys(keys: Op, made: tuple[int, int], fused: bool) -> None:
     """Keys at another stride, pooled keys, and fewer heads of keys than of queries."""
     graph = attention(op("matmul_qk", head_dim=HEAD_DIM), keys)
@@ -124,14 +140,17 @@ def test_between_channels(softmax: bool, fused: bool) -> None:
     assert torch.allclose(module(x), expected.reshape(x.shape), atol=1e-12)
 
 
-@pytest.mark.parametrize(("scores", "keys", "macs", "tokens"), [
-    (op("matmul_qk", head_dim=3), None, 2 * 12 * 35 * 35, 35),
-    (op("matmul_qk", head_dim=3, window=3, shift=1), None, 2 * 12 * 6 * 9 * 9, 9),  # 3 x 2 windows, the last filled up
-    (op("matmul_qk", head_dim=3, window=6), None, 2 * 12 * 2 * 30 * 30, 30),  # 2 windows of 6 x 5
-    (op("matmul_qk", head_dim=3, over="channels"), None, 2 * 12 * 3 * 35, 3),
-    (op("matmul_qk", head_dim=3), op("average_pool", kernel=2, stride=2), 2 * 12 * 35 * 12, 35),
-    (op("matmul_qk", head_dim=3), op("global_average_pool"), 2 * 12 * 35, 35),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("scores", "keys", "macs", "tokens"),
+    [
+        (op("matmul_qk", head_dim=3), None, 2 * 12 * 35 * 35, 35),
+        (op("matmul_qk", head_dim=3, window=3, shift=1), None, 2 * 12 * 6 * 9 * 9, 9),  # 3 x 2 windows, the last filled up
+        (op("matmul_qk", head_dim=3, window=6), None, 2 * 12 * 2 * 30 * 30, 30),  # 2 windows of 6 x 5
+        (op("matmul_qk", head_dim=3, over="channels"), None, 2 * 12 * 3 * 35, 3),
+        (op("matmul_qk", head_dim=3), op("average_pool", kernel=2, stride=2), 2 * 12 * 35 * 12, 35),
+        (op("matmul_qk", head_dim=3), op("global_average_pool"), 2 * 12 * 35, 35),
+    ],
+)
 def test_costs(scores: Op, keys: Op | None, macs: int, tokens: int) -> None:
     """By hand, and as torch executes it."""
     graph = attention(scores, keys)
@@ -154,17 +173,20 @@ def test_types() -> None:
     assert str(types[scores]) == "attention map of 4 heads, 1 of keys, keys, stride 2"
 
 
-@pytest.mark.parametrize(("graph", "message"), [
-    (attention(op("matmul_qk", head_dim=3, shift=1)), "shift below its window"),
-    (attention(op("matmul_qk", head_dim=3, window=2, shift=2)), "shift below its window"),
-    (attention(op("matmul_qk", head_dim=3, window=2), op("average_pool", kernel=2, stride=2)), "of one size in windows"),
-    (attention(op("matmul_qk", head_dim=3, window=2, over="channels")), "without windows"),
-    (attention(op("matmul_qk", head_dim=3), op("conv", kernel=1, ratio=2)), "cannot share 8 heads"),
-    (attention(op("matmul_qk", head_dim=3, over="channels"), op("global_average_pool")), "one shape"),
-    (attention(op("matmul_qk", head_dim=3), op("average_pool", stride=2), bias=True), "from each pixel of a grid to each"),
-    (attention(op("matmul_qk", head_dim=3, over="channels"), bias=True), "from each pixel of a grid to each"),
-    (attention(op("matmul_qk", head_dim=5)), "heads of 5"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("graph", "message"),
+    [
+        (attention(op("matmul_qk", head_dim=3, shift=1)), "shift below its window"),
+        (attention(op("matmul_qk", head_dim=3, window=2, shift=2)), "shift below its window"),
+        (attention(op("matmul_qk", head_dim=3, window=2), op("average_pool", kernel=2, stride=2)), "of one size in windows"),
+        (attention(op("matmul_qk", head_dim=3, window=2, over="channels")), "without windows"),
+        (attention(op("matmul_qk", head_dim=3), op("conv", kernel=1, ratio=2)), "cannot share 8 heads"),
+        (attention(op("matmul_qk", head_dim=3, over="channels"), op("global_average_pool")), "one shape"),
+        (attention(op("matmul_qk", head_dim=3), op("average_pool", stride=2), bias=True), "from each pixel of a grid to each"),
+        (attention(op("matmul_qk", head_dim=3, over="channels"), bias=True), "from each pixel of a grid to each"),
+        (attention(op("matmul_qk", head_dim=5)), "heads of 5"),
+    ],
+)
 def test_what_does_not_fit_is_said(graph: Graph, message: str) -> None:
     with pytest.raises(GraphError, match=message):
         graph.frame_types(12)

@@ -8,15 +8,16 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.amounts import examples
 from tests.uninas.examples import around, graph_of, headed, small, tiny, walked
 from tests.uninas.running import distance, noise, scramble
 from uninas import PRESETS, Architecture, Graph, GraphBuilder, canonicalise, op
 from uninas.compile.module import GraphModule, Network, build
-from uninas.compile.plan import Plan, plan
+from uninas.compile.plan import ExecutionPlan, plan
 
 TOLERANCE = 1e-5  # of the largest output; float64 leaves far less
 
@@ -83,7 +84,7 @@ def test_presets_agree(name: str, training: bool, form: Callable[[Architecture],
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=200)
+@examples(200)
 def test_walks_agree(seed: int) -> None:
     rng = random.Random(seed)
     network = canonicalise(walked(tiny(rng.choice(["ET", "TE", "TT", "RE"])), rng, rng.randrange(1, 12)))
@@ -172,45 +173,67 @@ def pooled_attention() -> Graph:
 _TABLE, _GELU = op("relative_position_bias"), op("gelu")
 
 STEPS: dict[str, tuple[Graph, set[str]]] = {
-    "whole attention": (graph_of(
-        "%1 = conv(kernel=1, ratio=3) %0", "%2 = slice(index=0, count=3) %1", "%3 = slice(index=1, count=3) %1",
-        "%4 = matmul_qk(head_dim=8) %2 %3", "%5 = relative_position_bias %4", "%6 = relative_position_bias %5",
-        "%7 = softmax %6", "%8 = slice(index=2, count=3) %1", "%9 = matmul_av %7 %8", "return %9",
-    ), {"attention"}),
-    "attention whose scores somebody reads": (graph_of(
-        "%1 = matmul_qk(head_dim=8) %0 %0", "%2 = softmax %1", "%3 = matmul_av %2 %0", "%4 = sigmoid %1", "%5 = matmul_av %4 %3",
-        "return %5",
-    ), {"node"}),
+    "whole attention": (
+        graph_of(
+            "%1 = conv(kernel=1, ratio=3) %0",
+            "%2 = slice(index=0, count=3) %1",
+            "%3 = slice(index=1, count=3) %1",
+            "%4 = matmul_qk(head_dim=8) %2 %3",
+            "%5 = relative_position_bias %4",
+            "%6 = relative_position_bias %5",
+            "%7 = softmax %6",
+            "%8 = slice(index=2, count=3) %1",
+            "%9 = matmul_av %7 %8",
+            "return %9",
+        ),
+        {"attention"},
+    ),
+    "attention whose scores somebody reads": (
+        graph_of(
+            "%1 = matmul_qk(head_dim=8) %0 %0",
+            "%2 = softmax %1",
+            "%3 = matmul_av %2 %0",
+            "%4 = sigmoid %1",
+            "%5 = matmul_av %4 %3",
+            "return %5",
+        ),
+        {"node"},
+    ),
     "plain heads": (headed(4), {"batch", "stack"}),
     "one head of one channel": (headed(32), {"batch", "stack"}),
     "heads with tables": (headed(4, on_map=(_TABLE,)), {"batch", "stack"}),
     "heads with masks and gates": (
-        headed(4, on_map=(_TABLE, op("mask"), _GELU, op("sigmoid"), op("dropout"))), {"batch", "stack"}
+        headed(4, on_map=(_TABLE, op("mask"), _GELU, op("sigmoid"), op("dropout"))),
+        {"batch", "stack"},
     ),
-    "heads with convolutions": (headed(
-        2, piece=(op("conv", kernel=3), op("batch_norm"), _GELU), on_map=(_TABLE,),
-        post=(op("conv", kernel=3, groups="depthwise", bias=False), op("layer_norm")),
-    ), {"batch", "stack"}),
+    "heads with convolutions": (
+        headed(
+            2,
+            piece=(op("conv", kernel=3), op("batch_norm"), _GELU),
+            on_map=(_TABLE,),
+            post=(op("conv", kernel=3, groups="depthwise", bias=False), op("layer_norm")),
+        ),
+        {"batch", "stack"},
+    ),
     "grouped branches": (grouped_branches(op("conv", kernel=3), op("batch_norm"), _GELU, op("max_pool")), {"batch", "stack"}),
     "depthwise branches": (
-        grouped_branches(op("conv", kernel=5, groups="depthwise", bias=False), op("layer_norm")), {"batch", "stack"}
+        grouped_branches(op("conv", kernel=5, groups="depthwise", bias=False), op("layer_norm")),
+        {"batch", "stack"},
     ),
     "dilated grouped branches": (
         grouped_branches(op("conv", kernel=3, groups=2, dilation=2, ratio=2), op("conv", kernel=1, ratio="1/2")),
         {"batch", "stack"},
     ),
-    "pooled branches": (
-        grouped_branches(op("global_average_pool"), op("conv", kernel=1), _GELU, op("broadcast")), {"node"}
-    ),
+    "pooled branches": (grouped_branches(op("global_average_pool"), op("conv", kernel=1), _GELU, op("broadcast")), {"node"}),
     "wide branches": (wide_branches(), {"wide", "batch"}),
     "two-step branches": (two_step_branches(), {"batch", "stack"}),
     "unlike branches": (unlike_branches(), {"batch", "stack", "node"}),
     "postponed broadcasts": (broadcast_sums(), {"expand"}),
     "pooled attention": (pooled_attention(), {"batch", "stack", "node"}),
-}  # fmt: skip
+}
 
 
-def plan_of(graph: Graph, width: int = 32, *, fused: bool = True) -> Plan:
+def plan_of(graph: Graph, width: int = 32, *, fused: bool = True) -> ExecutionPlan:
     return plan(graph, graph.types(width), fused=fused)
 
 

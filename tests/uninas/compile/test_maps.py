@@ -56,10 +56,12 @@ def test_everything_that_fits_works_on_a_map(size: tuple[int, int], fused: bool)
     module = module_of(graph, size, fused=fused)
     x = noise(2, WIDTH, *size, seed=9, dtype=torch.float64)
     tables = [value for name, value in module.named_parameters() if name.endswith("table")]
-    norm, over_channels = (next(layer for layer in module.children() if type(layer).__name__ == kind)
-                           for kind in ("BatchNorm2d", "LayerNorm2d"))  # fmt: skip
-    convolutions = {layer.kernel_size[0] * 10 + layer.groups: layer for layer in module.children()
-                    if isinstance(layer, torch.nn.Conv2d)}  # fmt: skip
+    norm, over_channels = (
+        next(layer for layer in module.children() if type(layer).__name__ == kind) for kind in ("BatchNorm2d", "LayerNorm2d")
+    )
+    convolutions = {
+        layer.kernel_size[0] * 10 + layer.groups: layer for layer in module.children() if isinstance(layer, torch.nn.Conv2d)
+    }
     first, gate, last = convolutions[31], convolutions[11], convolutions[13]
     (table,) = tables
     assert table.shape == (1, 2 * size[0] - 1, 2 * size[1] - 1)
@@ -150,11 +152,26 @@ ZEROS = [
     # a map that is zero before its softmax: every pixel is the mean of all values
     ("%1 = matmul_qk(head_dim=8) %0 %0", "%2 = zero %1", "%3 = softmax %2", "%4 = matmul_av %3 %0", "return %4"),
     ("%1 = zero(ratio=1/8, map=true) %0", "%2 = softmax %1", "%3 = matmul_av %2 %0", "return %3"),
-    ("%1 = matmul_qk(head_dim=8) %0 %0", "%2 = zero %1", "%3 = mask %2", "%4 = add %3 %2", "%5 = softmax %4",
-     "%6 = matmul_av %5 %0", "return %6"),
-    ("%1 = matmul_qk(head_dim=8) %0 %0", "%2 = gelu %1", "%3 = global_average_pool %2", "%4 = zero %3", "%5 = broadcast %4",
-     "%6 = softmax %5", "%7 = matmul_av %6 %0", "return %7"),
-]  # fmt: skip
+    (
+        "%1 = matmul_qk(head_dim=8) %0 %0",
+        "%2 = zero %1",
+        "%3 = mask %2",
+        "%4 = add %3 %2",
+        "%5 = softmax %4",
+        "%6 = matmul_av %5 %0",
+        "return %6",
+    ),
+    (
+        "%1 = matmul_qk(head_dim=8) %0 %0",
+        "%2 = gelu %1",
+        "%3 = global_average_pool %2",
+        "%4 = zero %3",
+        "%5 = broadcast %4",
+        "%6 = softmax %5",
+        "%7 = matmul_av %6 %0",
+        "return %7",
+    ),
+]
 
 
 def test_maps_of_zeros_are_one_whatever_came_before() -> None:
@@ -175,15 +192,26 @@ def test_attention_by_a_map_of_zeros_is_zero() -> None:
 @pytest.mark.parametrize(
     "lines",
     [
-        ("%1 = class_token %0", "%2 = zero(pooled=true) %1", "%3 = conv(kernel=1) %2", "%4 = broadcast %3", "%5 = add %1 %4",
-         "return %5"),
+        (
+            "%1 = class_token %0",
+            "%2 = zero(pooled=true) %1",
+            "%3 = conv(kernel=1) %2",
+            "%4 = broadcast %3",
+            "%5 = add %1 %4",
+            "return %5",
+        ),
         ("%1 = zero(tokens=1) %0", "%2 = conv(kernel=1) %1", "%3 = class_token %0", "%4 = add %3 %2", "return %4"),
-        ("%1 = global_average_pool %0", "%2 = zero(tokens=1) %1", "%3 = conv(kernel=1) %2", "%4 = broadcast %3",
-         "return %4"),
-        ("%1 = class_token %0", "%2 = matmul_qk(head_dim=4) %1 %1", "%3 = zero %2", "%4 = softmax %3", "%5 = matmul_av %4 %1",
-         "return %5"),
+        ("%1 = global_average_pool %0", "%2 = zero(tokens=1) %1", "%3 = conv(kernel=1) %2", "%4 = broadcast %3", "return %4"),
+        (
+            "%1 = class_token %0",
+            "%2 = matmul_qk(head_dim=4) %1 %1",
+            "%3 = zero %2",
+            "%4 = softmax %3",
+            "%5 = matmul_av %4 %1",
+            "return %5",
+        ),
     ],
-)  # fmt: skip
+)
 def test_zeros_beside_class_tokens_have_their_shape(lines: tuple[str, ...]) -> None:
     """A pooled one is one pixel, whatever it is broadcast to later; of the canonical form as of the stored one."""
     graph = graph_of(*lines)

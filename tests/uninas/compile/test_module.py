@@ -6,10 +6,11 @@ import random
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.amounts import examples
 from tests.uninas.compile.test_compile import pair
 from tests.uninas.examples import around, graph_of, graphs_of, small, tiny, walk
 from tests.uninas.running import distance, noise, scramble
@@ -89,9 +90,11 @@ def resized_by_hand(table: Tensor, rows: int, columns: int) -> Tensor:
             below, right = min(top + 1, height - 1), min(left + 1, width - 1)
             dy, dx = y - top, x - left
             made[:, r, c] = (
-                (1 - dy) * (1 - dx) * table[:, top, left] + (1 - dy) * dx * table[:, top, right]
-                + dy * (1 - dx) * table[:, below, left] + dy * dx * table[:, below, right]
-            )  # fmt: skip
+                (1 - dy) * (1 - dx) * table[:, top, left]
+                + (1 - dy) * dx * table[:, top, right]
+                + dy * (1 - dx) * table[:, below, left]
+                + dy * dx * table[:, below, right]
+            )
     return made
 
 
@@ -114,11 +117,19 @@ def test_half_precision_tables_are_resized() -> None:
 
 def test_attention_is_what_its_formula_says() -> None:
     """softmax(q^T k / sqrt(d) + bias) v, written with loops over heads."""
-    network = around(graph_of(
-        "%1 = conv(kernel=1, ratio=3) %0", "%2 = slice(index=0, count=3) %1", "%3 = slice(index=1, count=3) %1",
-        "%4 = matmul_qk(head_dim=8) %2 %3", "%5 = relative_position_bias %4", "%6 = softmax %5",
-        "%7 = slice(index=2, count=3) %1", "%8 = matmul_av %6 %7", "return %8",
-    ))  # fmt: skip
+    network = around(
+        graph_of(
+            "%1 = conv(kernel=1, ratio=3) %0",
+            "%2 = slice(index=0, count=3) %1",
+            "%3 = slice(index=1, count=3) %1",
+            "%4 = matmul_qk(head_dim=8) %2 %3",
+            "%5 = relative_position_bias %4",
+            "%6 = softmax %5",
+            "%7 = slice(index=2, count=3) %1",
+            "%8 = matmul_av %6 %7",
+            "return %8",
+        )
+    )
     for module in pair(network):
         graph = next(part for part in module.modules() if isinstance(part, GraphModule))
         x = noise(2, 32, 10, 10, dtype=torch.float64)
@@ -188,7 +199,7 @@ def test_forward_derivatives_and_vmap_run(fused: bool) -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(max_examples=15)
+@examples(15)
 def test_names_are_the_same_fused_and_not_and_shared_with_neighbours(seed: int) -> None:
     rng = random.Random(seed)
     for step in walk(tiny("ET"), rng, 4):
@@ -212,8 +223,14 @@ def test_names_are_the_same_fused_and_not_and_shared_with_neighbours(seed: int) 
 
 def test_an_edit_elsewhere_leaves_a_convolutions_name() -> None:
     chain = graph_of("%1 = conv(kernel=3) %0", "%2 = batch_norm %1", "%3 = conv(kernel=3) %2", "return %3")
-    longer = graph_of("%1 = conv(kernel=3) %0", "%2 = batch_norm %1", "%3 = gelu %2", "%4 = conv(kernel=3) %3",
-                      "%5 = conv(kernel=1) %4", "return %5")  # fmt: skip
+    longer = graph_of(
+        "%1 = conv(kernel=3) %0",
+        "%2 = batch_norm %1",
+        "%3 = gelu %2",
+        "%4 = conv(kernel=3) %3",
+        "%5 = conv(kernel=1) %4",
+        "return %5",
+    )
     one, two = build(around(chain)).state_dict(), build(around(longer)).state_dict()
     assert set(one) < set(two)
     assert set(two) - set(one) == {f"stages.0.blocks.0.sub1.conv_kernel_1_0.{leaf}" for leaf in ("weight", "bias")}

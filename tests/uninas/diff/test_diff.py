@@ -9,14 +9,15 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from search.commands.diff import command
 from search.engine.lineage import lineage
+from tests.amounts import examples
 from tests.uninas.drawing.pictures import faults
 from tests.uninas.examples import around, disguised_network, framed, graph_of, headed, small, walked
-from uninas import Architecture, Graph, InputError, canonicalise, op, preset, to_text
+from uninas import Architecture, Graph, InputError, canonicalise, op, preset, to_document, to_text
 from uninas.diff import Difference, GraphDiff, align, diff, diff_graphs
 from uninas.diff.matching import pairing_cost
 from uninas.diff.sequences import align_sequences
@@ -67,7 +68,7 @@ OF_FRAMES = {"add_stage", "remove_stage", "stem", "entry", "head", "class_token"
 """Kinds of edit whose difference is not told edit by edit, beyond that there is one."""
 
 
-@settings(max_examples=120, deadline=None)
+@examples(120)
 @given(SEEDS, st.sampled_from(sorted(set(PRIOR) - set(CROSSOVERS))))
 def test_a_comparison_says_what_an_edit_did(seed, kind):
     made = edited(random.Random(seed), kind)
@@ -117,7 +118,7 @@ def test_a_comparison_says_what_an_edit_did(seed, kind):
         assert len(change.after) == len(graphs[0].b.nodes) - len(graphs[0].a.nodes)
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(SEEDS)
 def test_nothing_is_said_of_equal_networks_however_they_are_written(seed):
     rng = random.Random(seed)
@@ -130,7 +131,7 @@ def test_nothing_is_said_of_equal_networks_however_they_are_written(seed):
         assert all(stage.equal for stage in difference.stages)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(SEEDS)
 def test_unrelated_networks_are_compared_and_all_of_both_is_accounted_for(seed):
     rng = random.Random(seed)
@@ -179,7 +180,7 @@ def told(a: tuple[str, ...], b: tuple[str, ...], width: int = 32) -> list[str]:
             ["+ conv3-BN-GELU between GELU %3 and the output"],
         ),
     ],
-)  # fmt: skip
+)
 def test_edits_are_told_with_their_places(changed, expected):
     assert told((*CHAIN, "return %3"), changed) == expected
 
@@ -432,10 +433,13 @@ def test_a_sample_that_was_drawn_whole_is_where_its_run_begins(tmp_path):
     """Its parent in the journal is the run's start in name only."""
     folder, _ = run_folder(tmp_path)
     sample = canonicalise(preset("resnet"))
-    edit = next(edit for seed in range(99) if isinstance(edit := propose(sample, random.Random(seed)), Edit)
-                and isinstance(apply(sample, edit), Architecture))  # fmt: skip
+    edit = next(
+        edit
+        for seed in range(99)
+        if isinstance(edit := propose(sample, random.Random(seed)), Edit) and isinstance(apply(sample, edit), Architecture)
+    )
     child = apply(sample, edit)
-    drawn = {"architecture": json.loads(to_text(sample))}
+    drawn = {"architecture": to_document(sample)}
     with (folder / "journal.jsonl").open("w", encoding="utf-8") as stream:
         for reached, edits in ((sample, []), (child, [edit.as_dict()])):
             record = {"kind": "candidate", "digest": reached.digest, "parent": "0" * 64, "edit": {**drawn, "edits": edits}}

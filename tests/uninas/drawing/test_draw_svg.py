@@ -99,7 +99,7 @@ def test_one_stage_or_block_is_drawn_alone():
     empty = preset("mobilenetv2_100")
     empty = empty.replace(stages=(Stage(32, (), IDENTITY), *empty.stages))
     assert "MBConv ×6 dw3/2" not in texts(draw_architecture(empty, stage=1))  # a stage without blocks has none to draw
-    assert "Entry of stage 2" in texts(draw_architecture(preset("resnet50"), stage=2, block=0))
+    assert "Transition into stage 2" in texts(draw_architecture(preset("resnet50"), stage=2, block=0))
 
 
 def test_every_operation_is_drawn_with_its_familys_colour():

@@ -29,9 +29,9 @@ Head     1×1                   LayerNorm, global average, linear   771 k   768 
 Total                          64 layers                          26.9 M  4.21 G
 """
 
-ENTRY = """\
-Stage 2  56×56, 24 ch, entry, 1 block  16.7 k params (0.3 %), 54.9 M MACs (14 %)
-Entry B  MBConv ×6 dw3/2 + SE  into stage 2
+TRANSITION = """\
+Stage 2  56×56, 24 ch, transition, 1 block  16.7 k params (0.3 %), 54.9 M MACs (14 %)
+Transition B  MBConv ×6 dw3/2 + SE  into stage 2
 └── S  S(x), S = MBConv ×6 dw3/2 + SE
     ├──  0 x  16 ch
     ├──  1 conv 1×1  96 ch
@@ -53,8 +53,8 @@ Entry B  MBConv ×6 dw3/2 + SE  into stage 2
 """
 
 FOLDED = """\
-Stage 2  28×28, 512 ch, entry, 3 blocks  1.22 M params (4.8 %), 1.03 G MACs (25 %)
-Entry C  bottleneck ÷4 conv3/2 + conv1/2 skip  into stage 2
+Stage 2  28×28, 512 ch, transition, 3 blocks  1.22 M params (4.8 %), 1.03 G MACs (25 %)
+Transition C  bottleneck ÷4 conv3/2 + conv1/2 skip  into stage 2
 └── S  S(x), S = bottleneck ÷4 conv3/2 + conv1/2 skip
     ├──  0 x  256 ch
     └── 12 bottleneck ÷4 conv3/2 + conv1/2 skip  512 ch, stride 2
@@ -92,7 +92,7 @@ def test_the_overview_fits_any_terminal_and_keeps_its_figures(name, columns):
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
-    [(("efficientnet_b0", "--stage", "2", "--block", "entry"), ENTRY), (("resnet50", "--stage", "2"), FOLDED)],
+    [(("efficientnet_b0", "--stage", "2", "--block", "transition"), TRANSITION), (("resnet50", "--stage", "2"), FOLDED)],
 )
 def test_a_block_and_a_stage(arguments, expected):
     assert show(*arguments).output == expected
@@ -111,9 +111,9 @@ def test_patterns_open_and_shut():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--stage", "5"), "a stage from 1 to 4, came 5"),
-        (("--stage", "1", "--block", "3"), "a block of stage 1 from 1 to 2, came 3"),
-        (("--stage", "1", "--block", "entry"), "it has no entry of its own"),
+        (("--stage", "5"), "a stage from 1 to 4, got 5"),
+        (("--stage", "1", "--block", "3"), "a block of stage 1 from 1 to 2, got 3"),
+        (("--stage", "1", "--block", "transition"), "it has no transition of its own"),
         (("--block", "1"), "--stage"),
     ],
 )
@@ -124,10 +124,10 @@ def test_what_is_not_there_is_refused(arguments, message):
 
 
 @pytest.mark.parametrize("block", ["0", "-1", "first", "²"])
-def test_a_block_is_a_number_or_the_entry(block):
+def test_a_block_is_a_number_or_the_transition(block):
     result = show("vit", "--stage", "1", "--block", block)
     assert result.exit_code == 2
-    assert "expected a block's number from 1 on, or 'entry'" in result.output
+    assert "expected a block's number from 1 on, or 'transition'" in result.output
 
 
 def test_show_writes_a_picture_of_a_file(tmp_path):

@@ -81,7 +81,7 @@ def test_meaningless_operations_are_not_made(case: str) -> None:
     assert isinstance(result, Rejection)
     assert result.reason == "meaningless"
     assert why in result.detail
-    assert "stage 2, block 0" in result.detail
+    assert "stage 3, block 1" in result.detail
     larger = apply(network.replace(input_size=(224, 224)), edit)
     assert isinstance(larger, Architecture), "the same edit means something at another size"
 
@@ -106,7 +106,7 @@ def test_presets_only_warn() -> None:
     network = preset("vit", input_size=(32, 32))
     warned = warnings_of(network)
     assert len(warned) == 2
-    assert all("stage 3" in line and "attention map of one entry" in line for line in warned)
+    assert all("stage 4" in line and "attention map of one entry" in line for line in warned)
     assert isinstance(mutate(network, random.Random(0)), tuple | Rejection)
 
 
@@ -167,11 +167,19 @@ def test_an_edit_that_does_not_fit_says_what_was_expected(data: dict[str, object
 
 @pytest.mark.parametrize(
     "data",
-    [{}, {"kind": 3}, {"kind": "a", "part": "roof"},
-     {"kind": "a", "stage": -1}, {"kind": "insert", "stage": True}, {"kind": "insert", "x": [1]},
-     {"kind": "insert", "x": 1.5}, {"kind": "insert", "x": None}, {"kind": "insert", "x": True}],
+    [
+        {},
+        {"kind": 3},
+        {"kind": "a", "part": "roof"},
+        {"kind": "a", "stage": -1},
+        {"kind": "insert", "stage": True},
+        {"kind": "insert", "x": [1]},
+        {"kind": "insert", "x": 1.5},
+        {"kind": "insert", "x": None},
+        {"kind": "insert", "x": True},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_is_no_edit_is_refused(data: dict[str, object]) -> None:
     with pytest.raises(InputError, match="expected"):
         Edit.from_dict(data)

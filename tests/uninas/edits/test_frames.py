@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.amounts import examples
 from tests.uninas.analysis.test_cost import module_params, really_made, trained
 from tests.uninas.examples import disguised_network, framed, graph_of, random_frame, tiny
 from tests.uninas.running import carried, distance, executed_macs, noise, scramble
@@ -61,7 +62,7 @@ def network(*blocks: Block, entry: Graph | None = IDENTITY, stem: Graph = STEM, 
 
 
 @given(SEEDS, st.integers(1, 23), st.integers(1, 23))
-@settings(max_examples=100)
+@examples(100)
 def test_inferred_shapes_are_those_that_torch_makes_at_any_size(seed: int, height: int, width: int) -> None:
     rng = random.Random(seed)
     graph = random_frame(rng, 16, rng.randrange(7), zeros=0.5)
@@ -95,9 +96,14 @@ def test_pools_take_the_mean_and_the_largest_of_what_is_there() -> None:
 def test_a_postponed_broadcast_takes_its_own_stride() -> None:
     """A map pooled from stride 2 is made full at stride 2, where a convolution needs it full."""
     graph = graph_of(
-        "%1 = max_pool(stride=2) %0", "%2 = global_average_pool %1", "%3 = broadcast %2", "%4 = relu %3",
-        "%5 = conv(kernel=3) %4", "%6 = add %1 %5", "return %6",
-    )  # fmt: skip
+        "%1 = max_pool(stride=2) %0",
+        "%2 = global_average_pool %1",
+        "%3 = broadcast %2",
+        "%4 = relu %3",
+        "%5 = conv(kernel=3) %4",
+        "%6 = add %1 %5",
+        "return %6",
+    )
     place = Place(9, 7, 9, 7)
     fused, unfused = (GraphModule(graph, Flow(4, place), fused=flag, frame=True).double() for flag in (True, False))
     unfused.load_state_dict(fused.state_dict())
@@ -117,15 +123,18 @@ ILL_TYPED = {
     "a sum of two strides": (["%1 = max_pool(stride=2) %0", "%2 = add %0 %1", "return %2"], 2),
     "a concatenation of two strides": (["%1 = max_pool(stride=2) %0", "%2 = concat %0 %1", "return %2"], 2),
     "a gate from another stride": (
-        ["%1 = max_pool(stride=2) %0", "%2 = global_average_pool %1", "%3 = broadcast %2", "%4 = multiply %0 %3", "return %4"], 4,
+        ["%1 = max_pool(stride=2) %0", "%2 = global_average_pool %1", "%3 = broadcast %2", "%4 = multiply %0 %3", "return %4"],
+        4,
     ),
     "values of another stride": (
-        ["%1 = max_pool(stride=2) %0", "%2 = matmul_qk(head_dim=4) %1 %1", "%3 = matmul_av %2 %0", "return %3"], 3,
+        ["%1 = max_pool(stride=2) %0", "%2 = matmul_qk(head_dim=4) %1 %1", "%3 = matmul_av %2 %0", "return %3"],
+        3,
     ),
     "an even window that does not tile": (["%1 = average_pool(kernel=2) %0", "return %1"], 1),
     "an even window with gaps": (["%1 = average_pool(kernel=2, stride=4) %0", "return %1"], 1),
     "a stride over a pooled map": (
-        ["%1 = global_average_pool %0", "%2 = conv(kernel=1, stride=2) %1", "%3 = broadcast %2", "return %3"], 2,
+        ["%1 = global_average_pool %0", "%2 = conv(kernel=1, stride=2) %1", "%3 = broadcast %2", "return %3"],
+        2,
     ),
     "an even window that overlaps": (["%1 = conv(kernel=4, stride=2) %0", "return %1"], 1),
     "an even window that is dilated": (["%1 = conv(kernel=2, stride=2, dilation=2) %0", "return %1"], 1),
@@ -136,7 +145,7 @@ ILL_TYPED = {
     "an attention map returned": (["%1 = matmul_qk(head_dim=4) %0 %0", "return %1"], 1),
     "strides without bound": ([*(f"%{i} = max_pool(stride=64) %{i - 1}" for i in range(1, 9)), "return %8"], 3),
     "zeros without bound": ([*(f"%{i} = zero(stride=65536) %{i - 1}" for i in range(1, 9)), "return %8"], 2),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", ILL_TYPED)
@@ -155,7 +164,7 @@ def test_a_block_may_not_change_the_size() -> None:
 def test_an_entry_leads_to_its_stage() -> None:
     wrong = network(plain(CONV), entry=DOWN).replace(stages=(Stage(48, (plain(IDENTITY),), DOWN),))
     for derive in (cost, canonicalise, build, Architecture.places):
-        with pytest.raises(GraphError, match="48 channels, came 32 channels, stride 2"):
+        with pytest.raises(GraphError, match="48 channels, got 32 channels, stride 2"):
             derive(wrong)
 
 
@@ -170,7 +179,7 @@ def test_places_follow_the_strides_of_the_frame() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=40)
+@examples(40)
 def test_fused_and_unfused_agree_and_cost_what_is_counted(seed: int) -> None:
     rng = random.Random(seed)
     architecture = framed(rng, zeros=0.3)
@@ -191,7 +200,7 @@ def test_fused_and_unfused_agree_and_cost_what_is_counted(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=25)
+@examples(25)
 def test_activation_bytes_are_those_of_all_node_outputs(seed: int) -> None:
     architecture = canonicalise(framed(random.Random(seed)))
     with torch.no_grad():
@@ -199,19 +208,19 @@ def test_activation_bytes_are_those_of_all_node_outputs(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=30)
-def test_live_params_are_those_that_a_gradient_reaches(seed: int) -> None:
+@examples(30)
+def test_trainable_params_are_those_that_a_gradient_reaches(seed: int) -> None:
     architecture = framed(random.Random(seed), zeros=1.0)
-    assert cost(architecture).live_params == trained(architecture)
+    assert cost(architecture).trainable_params == trained(architecture)
 
 
 def test_a_plain_zero_cuts_off_all_before_it() -> None:
     architecture = network(plain(CONV), plain(ZERO), plain(CONV), head=graph_of("%1 = batch_norm %0", "return %1"))
     figures = cost(architecture)
     # The convolution behind the zero learns its bias; what reads that bias learns all.
-    assert figures.live_params == 16 + 2 * 16 + 16 * 3 + 3 == trained(architecture)
+    assert figures.trainable_params == 16 + 2 * 16 + 16 * 3 + 3 == trained(architecture)
     through = network(plain(CONV), Block((ZERO, None)), plain(CONV))
-    assert cost(through).live_params == cost(network(plain(CONV), plain(CONV))).params == trained(through)
+    assert cost(through).trainable_params == cost(network(plain(CONV), plain(CONV))).params == trained(through)
 
 
 def test_the_door_to_scores_counts_entries_and_blocks() -> None:
@@ -221,8 +230,11 @@ def test_the_door_to_scores_counts_entries_and_blocks() -> None:
             Stage(32, (plain(CONV), Block((CONV, None))), DOWN),
             Stage(8, (plain(CONV),)),
         ),
-        stem=STEM, head=CONV, input_size=(20, 20), classes=3,
-    )  # fmt: skip
+        stem=STEM,
+        head=CONV,
+        input_size=(20, 20),
+        classes=3,
+    )
     module = build(architecture)
     order: list[str] = []
     for name, part in [*module.scoring_layers(), *module.block_outputs()]:
@@ -251,7 +263,7 @@ def test_a_plain_block_without_an_entry_halves_the_resolution_first() -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=300)
+@examples(300)
 def test_disguises_share_form_and_digest(seed: int) -> None:
     rng = random.Random(seed)
     architecture = canonicalise(framed(rng, zeros=0.3))
@@ -262,7 +274,7 @@ def test_disguises_share_form_and_digest(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=30)
+@examples(30)
 def test_the_canonical_form_computes_the_same(seed: int) -> None:
     rng = random.Random(seed)
     architecture = canonicalise(framed(rng, zeros=0.3))
@@ -319,7 +331,7 @@ GOLDEN = "6dfa9099b64810efb314e57435223d2db9c1a2f9171f9031eaa3b32fda0cb849"
 
 
 @given(SEEDS)
-@settings(max_examples=150)
+@examples(150)
 def test_text_round_trip(seed: int) -> None:
     architecture = framed(random.Random(seed), zeros=0.5)
     text = to_text(architecture, {"note": 1})
@@ -365,32 +377,35 @@ WRONG = {
     "a stem that is a number": (document(stem=3), '"stem" to be two integers'),
     "a head that is a list": (document(head=["g1"]), "head: expected a graph's name"),
     "a head that is no graph": (document(head="gelu"), "head: no graph"),
-    "an entry that is no graph": (document(stages=one_stage(entry="g9")), "stage 0, entry: no graph"),
-    "an entry that is true": (document(stages=one_stage(entry=True)), "stage 0, entry: expected a graph's name"),
-    "an entry to another width": (document(stages=one_stage(width=33)), "stage 0: expected its entry to lead to 33 channels"),
-    "an unknown key of a stage": (document(stages=one_stage(exit="g1")), "stage 0: unknown key 'exit'"),
+    "a transition that is no graph": (document(stages=one_stage(entry="g9")), "stage 1, transition: no graph"),
+    "a transition that is true": (document(stages=one_stage(entry=True)), "stage 1, transition: expected a graph's name"),
+    "a transition to another width": (
+        document(stages=one_stage(width=33)),
+        "stage 1: expected its transition to lead to 33 channels",
+    ),
+    "an unknown key of a stage": (document(stages=one_stage(exit="g1")), "stage 1: unknown key 'exit'"),
     "a plain block of none": (document(stages=one_stage(blocks=[{"plain": []}])), "1 to 16 graph names"),
     "a plain block of too many": (document(stages=one_stage(blocks=[{"plain": ["g3"] * 17}])), "1 to 16 graph names"),
     "a plain block that is a text": (document(stages=one_stage(blocks=[{"plain": "g3"}])), "1 to 16 graph names"),
-    "a plain block of nowhere": (document(stages=one_stage(blocks=[{"plain": ["g9"]}])), "block 0: no graph is called 'g9'"),
-    "a block of another kind": (document(stages=one_stage(blocks=[{"dense": ["g3"]}])), "block 0: expected two graph names"),
-    "a block of two kinds": (document(stages=one_stage(blocks=[{"plain": ["g3"], "x": 1}])), "block 0: expected two graph names"),
+    "a plain block of nowhere": (document(stages=one_stage(blocks=[{"plain": ["g9"]}])), "block 1: no graph is called 'g9'"),
+    "a block of another kind": (document(stages=one_stage(blocks=[{"dense": ["g3"]}])), "block 1: expected two graph names"),
+    "a block of two kinds": (document(stages=one_stage(blocks=[{"plain": ["g3"], "x": 1}])), "block 1: expected two graph names"),
     "a stem of a wrong ratio": (document(in_channels=4), "stem, node %1"),
-    "an entry that pools": (
+    "a transition that pools": (
         document(
             graphs={**json.loads(document())["graphs"], "p": ["%1 = global_average_pool %0", "return %1"]},
             stages=one_stage(entry="p"),
         ),
-        "stage 0, entry: expected it to return a full feature map, came 16 channels, pooled",
+        "stage 1, transition: expected it to return a full feature map, got 16 channels, pooled",
     ),
     "a head that is an attention map": (
         document(head="p", graphs={**json.loads(document())["graphs"], "p": ["%1 = matmul_qk(head_dim=4) %0 %0", "return %1"]}),
-        "head, node %1: a graph of the frame returns a feature map, came attention map of 8 heads",
+        "head, node %1: a graph of the frame returns a feature map, got attention map of 8 heads",
     ),
     "a stride of zero": (document(graphs={"g1": ["%1 = conv(kernel=3, stride=0) %0", "return %1"]}), "from 1 to 64"),
     "a stride of a half": (document(graphs={"g1": ["%1 = max_pool(stride=1/2) %0", "return %1"]}), "from 1 to 64"),
     "an endless stride": (document(graphs={"g1": ["%1 = zero(stride=99999999999) %0", "return %1"]}), "from 1 to 65536"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WRONG)
@@ -403,7 +418,7 @@ def test_a_wrong_file_is_refused_where_it_is_wrong(case: str) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=200)
+@examples(200)
 def test_damaged_files_give_clear_errors_only(seed: int) -> None:
     """One value or key of a valid file replaced by another from anywhere in it."""
     rng = random.Random(seed)
@@ -437,7 +452,7 @@ def test_damaged_files_give_clear_errors_only(seed: int) -> None:
 
 
 @given(SEEDS)
-@settings(max_examples=30)
+@examples(30)
 def test_walks_stay_well_typed(seed: int) -> None:
     rng = random.Random(seed)
     parent = canonicalise(framed(rng))
@@ -474,8 +489,8 @@ def test_edits_change_plain_blocks_and_keep_their_kind() -> None:
 def test_what_has_no_meaning_is_warned_of() -> None:
     small = graph_of("%1 = conv(kernel=3, stride=32) %0", "%2 = batch_norm %1", "%3 = max_pool %2", "return %3")
     assert warnings_of(network(plain(CONV), entry=small)) == [
-        "stage 0, entry, %2 batch_norm: BatchNorm on a 1x1 map cannot train at batch 1",
-        "stage 0, block 0, sub-block 1, %1 conv(kernel=3): only the centre of the kernel sees a 1x1 map",
+        "stage 1, transition, %2 batch_norm: BatchNorm on a 1x1 map cannot train at batch 1",
+        "stage 1, block 1, sub-block 1, %1 conv(kernel=3): only the centre of the kernel sees a 1x1 map",
     ]
     strided = graph_of("%1 = max_pool(stride=32) %0", "%2 = conv(kernel=1, stride=2) %1", "return %2")
     assert warnings_of(network(plain(IDENTITY), stem=STEM, head=strided)) == [
@@ -487,8 +502,14 @@ def test_what_has_no_meaning_is_warned_of() -> None:
 
 
 def test_relative_position_tables_have_their_strides_size() -> None:
-    lines = ["%1 = max_pool(stride=4) %0", "%2 = matmul_qk(head_dim=4) %1 %1", "%3 = relative_position_bias %2",
-             "%4 = softmax %3", "%5 = matmul_av %4 %1", "return %5"]  # fmt: skip
+    lines = [
+        "%1 = max_pool(stride=4) %0",
+        "%2 = matmul_qk(head_dim=4) %1 %1",
+        "%3 = relative_position_bias %2",
+        "%4 = softmax %3",
+        "%5 = matmul_av %4 %1",
+        "return %5",
+    ]
     architecture = network(plain(IDENTITY), entry=graph_of(*lines))
     table = build(architecture).get_parameter("stages.0.entry.relative_position_bias_0.table")
     assert table.shape == (4, 2 * 6 - 1, 2 * 7 - 1)  # 21 x 26 at stride 4: 6 x 7

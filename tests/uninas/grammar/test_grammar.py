@@ -10,13 +10,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.amounts import examples
 from tests.uninas.running import executed_macs, noise
 from uninas import PRESETS, ZOO, canonicalise, cost, op, parse, preset, to_text, warnings_of
 from uninas.analysis.family import family
 from uninas.compile.module import build
 from uninas.edits import UNIVERSAL, vocabulary
 from uninas.grammar.recipes import RECIPES, attends
-from uninas.grammar.sampling import draw
+from uninas.grammar.sampling import sample_network
 from uninas.graph import Architecture, Stage
 from uninas.ops import IllTyped
 
@@ -25,9 +26,9 @@ BOUNDS = {"params": 600_000, "macs": 13_000_000, "layers": 40, "attention_tokens
 
 
 @given(SEEDS)
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_what_is_drawn_runs_and_costs_what_is_counted(seed: int) -> None:
-    network = canonicalise(draw(random.Random(seed), input_size=(64, 48), classes=5, bounds=BOUNDS))
+    network = canonicalise(sample_network(random.Random(seed), input_size=(64, 48), classes=5, bounds=BOUNDS))
     figures = cost(network)
     assert figures.attention_tokens <= BOUNDS["attention_tokens"]
     assert parse(to_text(network)) == network
@@ -41,7 +42,7 @@ def test_what_is_drawn_runs_and_costs_what_is_counted(seed: int) -> None:
 @given(SEEDS)
 @settings(max_examples=8, deadline=None)
 def test_what_is_drawn_trains(seed: int) -> None:
-    network = canonicalise(draw(random.Random(seed), input_size=(64, 64), classes=5, bounds=BOUNDS))
+    network = canonicalise(sample_network(random.Random(seed), input_size=(64, 64), classes=5, bounds=BOUNDS))
     logits = build(network)(noise(2, 3, 64, 64, seed=seed))
     assert bool(logits.isfinite().all())
     logits.square().sum().backward()
@@ -50,7 +51,10 @@ def test_what_is_drawn_trains(seed: int) -> None:
 @pytest.mark.parametrize("bounds", [BOUNDS, {"params": 30_000_000, "macs": 4_500_000_000}, {"macs": 300_000_000}, {}], ids=str)
 def test_nearly_all_are_within_their_bounds_and_none_is_far_below(bounds: dict[str, int]) -> None:
     size = (64, 64) if bounds is BOUNDS else (224, 224)
-    drawn = [cost(canonicalise(draw(random.Random(i), input_size=size, classes=10, bounds=bounds))).as_dict() for i in range(100)]
+    drawn = [
+        cost(canonicalise(sample_network(random.Random(i), input_size=size, classes=10, bounds=bounds))).as_dict()
+        for i in range(100)
+    ]
     within = [all(figures[name] <= bound for name, bound in bounds.items()) for figures in drawn]
     assert sum(within) >= 90
     sized = [name for name in ("params", "macs") if name in bounds]
@@ -59,7 +63,7 @@ def test_nearly_all_are_within_their_bounds_and_none_is_far_below(bounds: dict[s
 
 
 def test_families_depths_and_forms_are_many() -> None:
-    drawn = [draw(random.Random(i), input_size=(224, 224), classes=10, bounds={"macs": 10**9}) for i in range(300)]
+    drawn = [sample_network(random.Random(i), input_size=(224, 224), classes=10, bounds={"macs": 10**9}) for i in range(300)]
     assert len({family(network) for network in drawn}) > 12
     assert max(Counter(family(network) for network in drawn).values()) < 100
     assert {len(network.stages) for network in drawn} == {3, 4, 5}
@@ -70,7 +74,7 @@ def test_families_depths_and_forms_are_many() -> None:
 
 
 def test_one_seed_is_one_network() -> None:
-    one, other = (draw(random.Random(7), input_size=(64, 64), classes=10, bounds=BOUNDS) for _ in range(2))
+    one, other = (sample_network(random.Random(7), input_size=(64, 64), classes=10, bounds=BOUNDS) for _ in range(2))
     assert one == other
 
 

@@ -16,11 +16,19 @@ from uninas.text import parse, to_text
 timm = pytest.importorskip("timm")
 
 PARAMS = {
-    "resnet50": 25_557_032, "resnext50_32x4d": 25_028_904, "regnety_004": 4_344_144, "mobilenetv2_100": 3_504_872,
-    "mobilenetv3_large_100": 5_483_032, "efficientnet_b0": 5_288_548, "convnext_tiny": 28_589_128,
-    "swin_tiny_patch4_window7_224": 28_288_354, "pvt_v2_b1": 14_009_000, "deit_small_patch16_224": 22_050_664,
-    "poolformer_s12": 11_915_176, "coatnet_0_224": 25_036_820,
-}  # fmt: skip
+    "resnet50": 25_557_032,
+    "resnext50_32x4d": 25_028_904,
+    "regnety_004": 4_344_144,
+    "mobilenetv2_100": 3_504_872,
+    "mobilenetv3_large_100": 5_483_032,
+    "efficientnet_b0": 5_288_548,
+    "convnext_tiny": 28_589_128,
+    "swin_tiny_patch4_window7_224": 28_288_354,
+    "pvt_v2_b1": 14_009_000,
+    "deit_small_patch16_224": 22_050_664,
+    "poolformer_s12": 11_915_176,
+    "coatnet_0_224": 25_036_820,
+}
 """Of timm 1.0, counted by torch."""
 
 

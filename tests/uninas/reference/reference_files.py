@@ -10,15 +10,34 @@ from typing import Any
 from uninas.reference.classes import HEADS
 
 _LEAVES = (
-    "Conv1", "Conv3", "ConvDepth3", "ConvDepth5", "BatchNorm", "LayerNorm", "GELU", "Sigmoid", "MaxPool", "Dropout", "Identity",
-    "Zero", "Softmax", "Mask",
-)  # fmt: skip
+    "Conv1",
+    "Conv3",
+    "ConvDepth3",
+    "ConvDepth5",
+    "BatchNorm",
+    "LayerNorm",
+    "GELU",
+    "Sigmoid",
+    "MaxPool",
+    "Dropout",
+    "Identity",
+    "Zero",
+    "Softmax",
+    "Mask",
+)
 _ON_MAPS = (*_LEAVES, "RelPosBias", "RelPosBias", "Softmax", "Softmax", "Mask")
 """An attention map is a tensor of one channel to the reference: whatever fits may work on it."""
 
 _COMPOUNDS = (
-    "SequentialModule", "ExpandAndReduce", "ReduceAndExpand", "AvgAndUpsample", "chunk", "add", "multiply", "ForkMergeAttention",
-)  # fmt: skip
+    "SequentialModule",
+    "ExpandAndReduce",
+    "ReduceAndExpand",
+    "AvgAndUpsample",
+    "chunk",
+    "add",
+    "multiply",
+    "ForkMergeAttention",
+)
 
 
 def node(kind: str, **params: Any) -> dict[str, Any]:
@@ -90,10 +109,13 @@ def _compound(rng: random.Random, kind: str, channels: int, depth: int, on_map: 
         if equal:
             each = each[:1] * heads
         return node(
-            kind, branches=[piece for head in each for piece in head[:3]], connections=[head[3] for head in each],
-            post_branches=[head[4] for head in each], matmullefts=[node("MatmulLeft")] * heads,
+            kind,
+            branches=[piece for head in each for piece in head[:3]],
+            connections=[head[3] for head in each],
+            post_branches=[head[4] for head in each],
+            matmullefts=[node("MatmulLeft")] * heads,
             matmulrights=[node("MatmulRight")] * heads,
-        )  # fmt: skip
+        )
     return None
 
 

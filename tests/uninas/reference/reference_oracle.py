@@ -212,9 +212,11 @@ def letter(name: str, channels: int) -> dict[str, Any]:
         return {"subblock1": sequence(convolved, of("BatchNorm")), "subblock2": zero}
     heads = channels // HEAD_DIM
     attention = of(
-        "ForkMergeAttention", branches=[sequence()] * 3 * heads, post_branches=[sequence()] * heads,
+        "ForkMergeAttention",
+        branches=[sequence()] * 3 * heads,
+        post_branches=[sequence()] * heads,
         connections=[sequence(of("RelPosBias"), of("Softmax"))] * heads,
-    )  # fmt: skip
+    )
     mixed, expanded = sequence(attention, of("Conv1")), sequence(around(of("LayerNorm"), of("GELU")))
     return {"subblock1": mixed, "subblock2": expanded}
 

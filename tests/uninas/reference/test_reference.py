@@ -41,10 +41,10 @@ def test_counts_are_exact(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_live_params_are_those_that_learn(name: str, folder: Path) -> None:
+def test_trainable_params_are_those_that_learn(name: str, folder: Path) -> None:
     architecture = read(folder, name)
-    assert cost(architecture).live_params == trained(architecture)
-    assert cost(canonicalise(architecture)).live_params == cost(architecture).live_params
+    assert cost(architecture).trainable_params == trained(architecture)
+    assert cost(canonicalise(architecture)).trainable_params == cost(architecture).trainable_params
 
 
 @pytest.mark.parametrize("name", NAMES)

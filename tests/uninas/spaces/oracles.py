@@ -204,7 +204,13 @@ class SizeReduction(nn.Module):
 def sizes(widths: Sequence[int], classes: int = 10) -> nn.Module:
     a, b, c, d, e = widths
     body = nn.Sequential(
-        conv_bn(3, a, 3, relu=False), SizeCell(a, a), SizeReduction(a, b), SizeCell(b, c), SizeReduction(c, d), SizeCell(d, e),
-        nn.BatchNorm2d(e), nn.ReLU(),
-    )  # fmt: skip
+        conv_bn(3, a, 3, relu=False),
+        SizeCell(a, a),
+        SizeReduction(a, b),
+        SizeCell(b, c),
+        SizeReduction(c, d),
+        SizeCell(d, e),
+        nn.BatchNorm2d(e),
+        nn.ReLU(),
+    )
     return Classifier(body, e, classes)

@@ -30,17 +30,14 @@ NONE, SKIP, CONV1, CONV3, POOL = OPERATIONS
 DENSE = cell_text([CONV3] * 6)
 
 # Dead edges of every kind, and the cells where nothing or everything is alike; then others by a seed.
-SAMPLE = [
-    cell_text([name] * 6)
-    for name in OPERATIONS
-] + [
+SAMPLE = [cell_text([name] * 6) for name in OPERATIONS] + [
     cell_text([CONV3, NONE, NONE, CONV1, NONE, NONE]),  # node 1 is read by nobody
     cell_text([NONE, CONV1, CONV3, SKIP, CONV3, POOL]),  # node 1 is zero, and is read
     cell_text([CONV1, POOL, NONE, NONE, NONE, NONE]),  # the output is zero
     cell_text([NONE, NONE, NONE, NONE, CONV3, NONE]),  # the output is a BatchNorm of zeros
     cell_text([CONV1, NONE, SKIP, NONE, NONE, CONV3]),
     *random.Random(0).sample(CELLS, 40),
-]  # fmt: skip
+]
 
 
 def pair(text: str, seed: int = 0, **sizes: int) -> tuple[TinyNetwork, Network]:
@@ -163,8 +160,8 @@ WRONG = {
     "|none~0|+|none~0|+|none~0|none~1|none~2|": "node 2 to name 2 edge(s)",
     "|none~0|+|none~0|none~1|none~2|+|none~0|none~1|none~2|": "node 2 to name 2 edge(s)",
     "none~0+|none~0|none~1|+|none~0|none~1|none~2|": "node 1 to name 1 edge(s) between bars",
-    "|none~0|+|none~0|none~1|+|none~0|dil_conv~1|none~2|": "on the edge from 1 to 3, came 'dil_conv'",
-    "|none~0|+|none~1|none~0|+|none~0|none~1|none~2|": "edge 0 of node 2 to come from node 0, came 'none~1'",
+    "|none~0|+|none~0|none~1|+|none~0|dil_conv~1|none~2|": "on the edge from 1 to 3, got 'dil_conv'",
+    "|none~0|+|none~1|none~0|+|none~0|none~1|none~2|": "edge 0 of node 2 to come from node 0, got 'none~1'",
     "|none|+|none~0|none~1|+|none~0|none~1|none~2|": "edge 0 of node 1 to come from node 0",
     "|none~0|+|none~0|none~1|+|none~0|none~1|none~٢|": "edge 2 of node 3",
     "|" * 100_000: "3 nodes",
@@ -217,7 +214,7 @@ def test_isomorphic_cells_share_a_digest_and_others_do_not() -> None:
     dead = cell_text([CONV3, NONE, NONE, CONV1, NONE, NONE])
     alive = cell_text([NONE, NONE, NONE, CONV1, NONE, NONE])
     assert architecture(dead).digest == architecture(alive).digest
-    assert cost(architecture(dead)).live_params == cost(architecture(alive)).params < cost(architecture(dead)).params
+    assert cost(architecture(dead)).trainable_params == cost(architecture(alive)).params < cost(architecture(dead)).params
     # A convolution of nothing still ends in a BatchNorm, which shifts.
     assert architecture(cell_text([NONE, NONE, NONE, CONV1, CONV3, NONE])).digest != architecture(alive).digest
     alike = [cell_text([name] * 6) for name in OPERATIONS]
@@ -237,10 +234,10 @@ def test_files_drawings_warnings_and_edits(text: str) -> None:
     network = architecture(text)
     assert parse(to_text(network)) == network
     drawn = draw_architecture(network)
-    assert "Entry  ·  into stage 2, stage 3  ·  C = 16, 32" in drawn
+    assert "Transition  ·  into stage 2, stage 3  ·  C = 16, 32" in drawn
     assert "A plain block is x ← S(x)" in drawn
     kinds = [(kind.role, kind.letter) for kind in overview(network).kinds]
-    assert kinds == [("Stem", "Stem"), ("Block", "A"), ("Entry", "B"), ("Head", "Head")]
+    assert kinds == [("Stem", "Stem"), ("Block", "A"), ("Transition", "B"), ("Head", "Head")]
     assert warnings_of(network) == []
     child = mutate(network, random.Random(3))
     assert child is not None

@@ -138,16 +138,14 @@ def alike(architecture: Architecture, oracle: nn.Module, size: int = 32) -> None
 
 
 CELLS = [
-    space.start()
-    if seed is None
-    else space.sample(random.Random(seed))
+    space.start() if seed is None else space.sample(random.Random(seed))
     for space in (nasbench101.SPACE,)
     for seed in (None, *range(12))
 ] + [
     {"ops": [], "edges": [[0, 1]]},
     # Three vertices share the output unevenly, and the first, which has a channel more, leads to the last: it is cut.
     {"ops": ["conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3"], "edges": [[0, 1], [0, 2], [1, 3], [1, 4], [2, 4], [3, 4]]},
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("genotype", CELLS, ids=range(len(CELLS)))

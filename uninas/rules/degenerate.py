@@ -1,4 +1,4 @@
-"""Rules of meaning: why an operation means nothing on such an input at the reference size, or None."""
+"""Rules of degeneracy: why an operation is degenerate on such an input at the reference size, or None."""
 
 from __future__ import annotations
 
@@ -16,38 +16,38 @@ def sides(given: Type, place: Place) -> tuple[int, int]:
 
 
 def softmax_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
+    """Say why the operation is degenerate on such an input, or None."""
     return "softmax over one entry is constant" if sides(given, place)[1] == 1 else None
 
 
 def layer_norm_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
+    """Say why the operation is degenerate on such an input, or None."""
     return "LayerNorm over one channel is always zero" if given[0] == 1 else None
 
 
 def group_norm_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
+    """Say why the operation is degenerate on such an input, or None."""
     alone = given[0] == op.values["groups"] and sides(given, place) == (1, 1)
     return "GroupNorm over one entry is always zero" if alone else None
 
 
 def batch_norm_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
+    """Say why the operation is degenerate on such an input, or None."""
     return "BatchNorm on a 1x1 map cannot train at batch 1" if sides(given, place) == (1, 1) else None
 
 
 def window_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
+    """Say why the operation is degenerate on such an input, or None."""
     return "pooling a 1x1 map changes nothing" if sides(given, place) == (1, 1) else None
 
 
 def mask_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
+    """Say why the operation is degenerate on such an input, or None."""
     return "the band covers the whole map" if max(sides(given, place)) - 1 <= op.values["band"] else None
 
 
 def conv_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
+    """Say why the operation is degenerate on such an input, or None."""
     if sides(given, place) == (1, 1):
         if op.values["kernel"] > 1:
             return "only the centre of the kernel sees a 1x1 map"
@@ -57,10 +57,10 @@ def conv_fault(op: Op, given: Type, place: Place) -> str | None:
 
 
 def mixing_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
+    """Say why the operation is degenerate on such an input, or None."""
     return "a linear layer over one pixel" if sides(given, place) == (1, 1) else None
 
 
 def table_fault(op: Op, given: Type, place: Place) -> str | None:
-    """Why it means nothing on such an input, or None."""
+    """Say why the operation is degenerate on such an input, or None."""
     return "an attention map of one entry" if sides(given, place)[1] == 1 else None

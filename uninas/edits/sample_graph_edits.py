@@ -1,6 +1,6 @@
-"""Draws of edits inside a graph: first a region, then an edge or node of it, then what happens there.
+"""Sample edits inside a graph: first a region, then an edge or node of it, then what happens there.
 
-A region is a set of edges or nodes of one type, so that twelve heads do not draw twelve times the edits of one.
+A region is a set of edges or nodes of one type, so that twelve heads do not get twelve times the edits of one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SUM_OR_PRODUCT = (op("add"), op("multiply"))
 
 
 class Where(NamedTuple):
-    """A graph to draw an edit of, the types of its nodes, what may be inserted, and whether its end may change its width."""
+    """A graph to sample an edit of, the types of its nodes, what may be inserted, and whether its end may change its width."""
 
     graph: Graph
     types: tuple[Type, ...]
@@ -53,13 +53,13 @@ def _regions(at: Where) -> list[list[tuple[int, int, int]]]:
     return found
 
 
-def _draw_edge(at: Where, rng: random.Random) -> tuple[int, int, int]:
+def _sample_edge(at: Where, rng: random.Random) -> tuple[int, int, int]:
     regions = _regions(at)
     region = regions[rng.randrange(len(regions))]
     return region[rng.randrange(len(region))]
 
 
-def _draw_node(nodes: Sequence[int], at: Where, rng: random.Random) -> int:
+def _sample_node(nodes: Sequence[int], at: Where, rng: random.Random) -> int:
     """One of some nodes: first the type, then the node."""
     regions: dict[tuple[str, Type], list[int]] = {}
     for node in nodes:
@@ -70,7 +70,7 @@ def _draw_node(nodes: Sequence[int], at: Where, rng: random.Random) -> int:
 
 
 def _insert(at: Where, rng: random.Random) -> Arguments:
-    consumer, slot, source = _draw_edge(at, rng)
+    consumer, slot, source = _sample_edge(at, rng)
     fitting = at.words.fitting[kind_of(at.types[source])]
     if not fitting:
         return None
@@ -78,7 +78,7 @@ def _insert(at: Where, rng: random.Random) -> Arguments:
 
 
 def _fork(at: Where, rng: random.Random) -> Arguments:
-    consumer, slot, source = _draw_edge(at, rng)
+    consumer, slot, source = _sample_edge(at, rng)
     kind = kind_of(at.types[source])
     fitting, merges = at.words.fitting[kind], MERGES if kind != "attention" else MERGES[:3]
     if not fitting:
@@ -92,7 +92,7 @@ def _same(types: tuple[Type, ...], one: int, other: int) -> bool:
 
 
 def _connect(at: Where, rng: random.Random) -> Arguments:
-    consumer, slot, source = _draw_edge(at, rng)
+    consumer, slot, source = _sample_edge(at, rng)
     end = consumer or len(at.graph.nodes)
     others = [i for i in range(end) if i != source and _same(at.types, i, source)]
     if not others:
@@ -106,7 +106,7 @@ def _remove(at: Where, rng: random.Random) -> Arguments:
     nodes = at.graph.nodes
     if len(nodes) == 1:
         return None
-    node = _draw_node(range(1, len(nodes)), at, rng)
+    node = _sample_node(range(1, len(nodes)), at, rng)
     above: set[int] = set(nodes[node].inputs)
     ancestors = []
     for i in range(node - 1, -1, -1):
@@ -124,7 +124,7 @@ def _unfork(at: Where, rng: random.Random) -> Arguments:
     merges = [i for i, node in enumerate(at.graph.nodes) if node.op.spec.commutative and len(node.inputs) > 1]
     if not merges:
         return None
-    node = _draw_node(merges, at, rng)
+    node = _sample_node(merges, at, rng)
     return {"node": node, "slot": rng.randrange(len(at.graph.nodes[node].inputs))}
 
 
@@ -133,7 +133,7 @@ def _replace(at: Where, rng: random.Random) -> Arguments:
     sites = [(i, others) for i in range(1, len(at.graph.nodes)) if (others := _alternatives(at, i))]
     if not sites:
         return None
-    node = _draw_node([i for i, _ in sites], at, rng)
+    node = _sample_node([i for i, _ in sites], at, rng)
     others = dict(sites)[node]
     return {"node": node, "op": others[rng.randrange(len(others))].text}
 
@@ -166,7 +166,7 @@ def _kernel(at: Where, rng: random.Random) -> Arguments:
     sites = [i for i in _convolutions(at) if not at.types[i].pooled]
     if not sites:
         return None
-    node = _draw_node(sites, at, rng)
+    node = _sample_node(sites, at, rng)
     values = at.graph.nodes[node].op.values
     kernels = _DENSE_KERNELS if values["groups"] == 1 else _DEPTHWISE_KERNELS
     stride = values["stride"]
@@ -183,7 +183,7 @@ def _dilation(at: Where, rng: random.Random) -> Arguments:
     sites = [i for i in _convolutions(at) if at.graph.nodes[i].op.values["kernel"] in (3, 5, 7, 9) and not at.types[i].pooled]
     if not sites:
         return None
-    node = _draw_node(sites, at, rng)
+    node = _sample_node(sites, at, rng)
     return _changed(at, node, dilation=1 if at.graph.nodes[node].op.values["dilation"] > 1 else 2)
 
 
@@ -192,7 +192,7 @@ def _groups(at: Where, rng: random.Random) -> Arguments:
     sites = _convolutions(at)
     if not sites:
         return None
-    node = _draw_node(sites, at, rng)
+    node = _sample_node(sites, at, rng)
     operation, inputs = at.graph.nodes[node]
     given, made = at.types[inputs[0]][0], at.types[node][0]
     common = set(divisors(gcd(given, made)))
@@ -208,7 +208,7 @@ def _head_dim(at: Where, rng: random.Random) -> Arguments:
     sites = [i for i, node in enumerate(at.graph.nodes) if node.op.name == "matmul_qk"]
     if not sites:
         return None
-    node = _draw_node(sites, at, rng)
+    node = _sample_node(sites, at, rng)
     operation, inputs = at.graph.nodes[node]
     channels = at.types[inputs[0]][0]
     choices = [d for d in HEAD_DIMS if d != operation.values["head_dim"] and channels % d == 0]
@@ -227,7 +227,7 @@ def _window(at: Where, rng: random.Random) -> Arguments:
                 sites.append(i)
     if not sites:
         return None
-    node = _draw_node(sites, at, rng)
+    node = _sample_node(sites, at, rng)
     values = at.graph.nodes[node].op.values
     forms = [(0, 0), *[(window, shift) for window in _WINDOWS for shift in (0, window // 2)]]
     forms = [form for form in forms if form != (values["window"], values["shift"])]
@@ -242,7 +242,7 @@ def _expansion(at: Where, rng: random.Random) -> Arguments:
     sites = [i for i in _convolutions(at) if found.of[i] not in closed and at.graph.nodes[i].op.values["groups"] != "depthwise"]
     if not sites:
         return None
-    node = _draw_node(sites, at, rng)
+    node = _sample_node(sites, at, rng)
     now = at.types[node][0]
     wanted = float(at.types[0][0] * rng.choice(_RATIOS)) if rng.random() < 0.5 else now * 2 ** rng.uniform(-1, 1)
     unit = found.unit(found.of[node]) * found.factor[node]
@@ -251,7 +251,7 @@ def _expansion(at: Where, rng: random.Random) -> Arguments:
     return None if channels == now else {"node": node, "channels": channels}
 
 
-GRAPH_DRAWS: dict[str, Callable[[Where, random.Random], Arguments]] = {
+GRAPH_SAMPLERS: dict[str, Callable[[Where, random.Random], Arguments]] = {
     "insert": _insert,
     "fork": _fork,
     "connect": _connect,
@@ -265,4 +265,4 @@ GRAPH_DRAWS: dict[str, Callable[[Where, random.Random], Arguments]] = {
     "window": _window,
     "expansion": _expansion,
 }
-"""Kind of edit -> what draws its arguments."""
+"""Kind of edit -> what samples its arguments."""

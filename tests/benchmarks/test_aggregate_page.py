@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.results.pages import results_pages
 from search.bench.choosing.choice import Choice, Split, Tried
 from search.bench.judging.aggregates import Comparison
-from search.bench.page import results_pages
 from search.ranking.correlation import METRICS, Estimate
 from tests.search.bench.page_runs import make_timm
 from uninas import InputError

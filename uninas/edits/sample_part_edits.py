@@ -1,13 +1,13 @@
-"""Draws of edits of blocks, stages and the frame: where, and the arguments."""
+"""Sample edits of blocks, stages and the frame: where they act, and their arguments."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 
-from uninas.edits.draw_graph import Arguments
 from uninas.edits.edit import Edit
-from uninas.edits.forms import ACTIVATIONS, ENTRIES, HEADS, STEMS
+from uninas.edits.forms import ACTIVATIONS, HEADS, STEMS, TRANSITIONS
+from uninas.edits.sample_graph_edits import Arguments
 from uninas.graph import Architecture, Graph
 
 _WIDTH_STEP, _STEM_STEP = 16, 8
@@ -18,16 +18,16 @@ def blocks_of(architecture: Architecture) -> list[tuple[int, int]]:
     return [(s, b) for s, stage in enumerate(architecture.stages) for b in range(len(stage.blocks))]
 
 
-def _at_block(draw: Callable[[Architecture, int, random.Random], Arguments]) -> Callable[..., Edit | None]:
-    def drawn(kind: str, parent: Architecture, rng: random.Random) -> Edit | None:
+def _at_block(arguments_of: Callable[[Architecture, int, random.Random], Arguments]) -> Callable[..., Edit | None]:
+    def sampled(kind: str, parent: Architecture, rng: random.Random) -> Edit | None:
         sites = blocks_of(parent)
         if not sites:
             return None
         stage, block = sites[rng.randrange(len(sites))]
-        arguments = draw(parent, stage, rng)
+        arguments = arguments_of(parent, stage, rng)
         return None if arguments is None else Edit(kind, stage, block, arguments=arguments)
 
-    return drawn
+    return sampled
 
 
 def _anywhere(parent: Architecture, stage: int, rng: random.Random) -> Arguments:
@@ -83,9 +83,9 @@ def _stem(kind: str, parent: Architecture, rng: random.Random) -> Edit | None:
     return Edit(kind, arguments={"form": rng.choice(list(STEMS)), "width": wanted, "act": rng.choice(ACTIVATIONS)}, part="stem")
 
 
-def _entry(kind: str, parent: Architecture, rng: random.Random) -> Edit | None:
+def _transition(kind: str, parent: Architecture, rng: random.Random) -> Edit | None:
     stage = rng.randrange(len(parent.stages))
-    arguments = {"form": rng.choice(list(ENTRIES)), "act": rng.choice(ACTIVATIONS)}
+    arguments = {"form": rng.choice(list(TRANSITIONS)), "act": rng.choice(ACTIVATIONS)}
     return Edit(kind, stage, arguments=arguments, part="entry")
 
 
@@ -98,7 +98,7 @@ def _add_stage(kind: str, parent: Architecture, rng: random.Random) -> Edit | No
     stage = rng.randrange(len(parent.stages))
     now = parent.stages[stage].width
     wanted = max(round(now * rng.uniform(1, 2) / _WIDTH_STEP), 1) * _WIDTH_STEP
-    arguments: dict[str, int | str] = {"form": rng.choice(list(ENTRIES)), "width": wanted, "act": rng.choice(ACTIVATIONS)}
+    arguments: dict[str, int | str] = {"form": rng.choice(list(TRANSITIONS)), "width": wanted, "act": rng.choice(ACTIVATIONS)}
     return Edit(kind, stage, arguments=arguments)
 
 
@@ -108,10 +108,10 @@ def _remove_stage(kind: str, parent: Architecture, rng: random.Random) -> Edit |
 
 def _class_token(kind: str, parent: Architecture, rng: random.Random) -> Edit | None:
     last = len(parent.stages) - 1
-    return None if parent.stages[last].entry is None else Edit(kind, last)
+    return None if parent.stages[last].transition is None else Edit(kind, last)
 
 
-PART_DRAWS: dict[str, Callable[[str, Architecture, random.Random], Edit | None]] = {
+PART_SAMPLERS: dict[str, Callable[[str, Architecture, random.Random], Edit | None]] = {
     "deepen": _at_block(_anywhere),
     "shorten": _at_block(_anywhere),
     "copy_block": _at_block(_copy),
@@ -119,10 +119,10 @@ PART_DRAWS: dict[str, Callable[[str, Architecture, random.Random], Edit | None]]
     "drop_subblock": _drop_subblock,
     "width": _width,
     "stem": _stem,
-    "entry": _entry,
+    "entry": _transition,
     "head": _head,
     "add_stage": _add_stage,
     "remove_stage": _remove_stage,
     "class_token": _class_token,
 }
-"""Kind of edit -> what draws it; None where there is no place for it."""
+"""Kind of edit -> what samples it; None where there is no place for it."""

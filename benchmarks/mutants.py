@@ -1,0 +1,128 @@
+"""Faults put into the code, one at a time: does the quick suite catch each, does the whole one?
+
+    python -m benchmarks.mutants --write
+
+A fault (benchmarks/mutants.toml) makes one place of the code wrong, in a copy of the checkout. The tests of that place are run as
+`make test` runs them (without those marked slow), then, where none failed, all of them. `--before FOLDER` puts the same
+faults into a checkout of version 0.1.0, whose tests have no tiers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.page import command, publish, setting, table
+
+ROOT = Path(__file__).parents[1]
+LEFT_OUT = shutil.ignore_patterns(".venv", ".git", "runs", ".*_cache", "__pycache__")
+FAULTS = Path(__file__).with_suffix(".toml")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault.
+
+    Attributes:
+        what: the fault in words.
+        file: where it is put; `before` where that file was in version 0.1.0.
+        right, wrong: text that stands there once, and what it becomes.
+        tests: folders or files with the tests of that place; `tests_before` in version 0.1.0.
+    """
+
+    what: str
+    file: str
+    before: str
+    right: str
+    wrong: str
+    tests: str
+    tests_before: str
+
+
+def caught(tree: Path, tests: str, *, quick: bool) -> bool:
+    """Run tests in `tree`; whether one failed. Raises RuntimeError where they could not be run."""
+    chosen = ["-m", "not slow"] if quick else []
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *chosen, *tests.split()]
+    done = subprocess.run(command, cwd=tree, env=environment(tree), capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 1, 5):
+        raise RuntimeError(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.returncode == 1
+
+
+def environment(tree: Path) -> dict[str, str]:
+    """The environment in which the packages of `tree` are imported."""
+    return {**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": "1"}
+
+
+def judged(mutant: Mutant, tree: Path, *, before: bool) -> tuple[str, float]:
+    """Put a fault into `tree`, run its tests, take it out again: what caught it, and after how many seconds."""
+    path = tree / (mutant.before if before else mutant.file)
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.right) != 1:
+        raise RuntimeError(f"{path}: expected '{mutant.right}' once, got it {text.count(mutant.right)} times")
+    path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
+    clock = time.monotonic()
+    try:
+        if before:
+            found = "the suite" if caught(tree, mutant.tests_before, quick=False) else "nothing"
+        elif caught(tree, mutant.tests, quick=True):
+            found = "make test"
+        else:
+            found = "make test-all" if caught(tree, mutant.tests, quick=False) else "nothing"
+    finally:
+        path.write_text(text, encoding="utf-8")
+    return found, time.monotonic() - clock
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Judge every mutant; exit 1 where one got through."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--before", type=Path, metavar="FOLDER", help="a checkout of version 0.1.0 that gets the same faults")
+    parser.add_argument("--only", metavar="WORDS", default="", help="only the faults whose description has these words")
+    parser.add_argument("--write", action="store_true", help="keep the page as docs/benchmarks/mutants.md")
+    options = parser.parse_args(words)
+    mutants = [Mutant(**entry) for entry in tomllib.loads(FAULTS.read_text(encoding="utf-8"))["mutant"]]
+    chosen = [mutant for mutant in mutants if options.only in mutant.what]
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        trees = {}
+        for name, source in (("before", options.before), ("now", ROOT)):
+            if source is not None:
+                trees[name] = Path(folder) / name
+                shutil.copytree(
+                    source, trees[name], ignore=shutil.ignore_patterns(".venv", ".git", "runs", ".*_cache", "__pycache__")
+                )
+        for mutant in chosen:
+            found = {name: judged(mutant, tree, before=name == "before") for name, tree in trees.items()}
+            rows.append([mutant.what, f"`{mutant.file}`", *(by for by, _ in found.values())])
+            print(
+                mutant.what, *(f"{name}: {by} ({seconds:.0f} s)" for name, (by, seconds) in found.items()), sep="; ", flush=True
+            )
+    missed = [row[0] for row in rows if row[-1] == "nothing"]
+    print(f"{len(rows) - len(missed)} of {len(rows)} caught")
+    titles = ["fault", "file", *(["version 0.1.0: caught by"] if options.before else []), "caught by"]
+    text = [
+        "# Faults put into the code",
+        "",
+        f"`{command()}`. {setting()}",
+        "",
+        "Each fault makes one place of the code wrong, in a copy of the checkout; the tests of that place are then run as",
+        "`make test` runs them and, where none fails, as `make test-all` does.",
+        "",
+        table(titles, rows),
+    ]
+    publish("\n".join(text), "mutants", write=options.write)
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""The model's entry in timm's registry: as light as `import downstream` has to be, which registers it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["register", "uninas"]
+
+default_cfgs: dict[str, Any] = {}
+"""Read by timm's `register_model`, of the module of the function that it registers."""
+
+
+def register() -> None:
+    """Make the model known to timm."""
+    from timm.models import generate_default_cfgs, register_model
+
+    default_cfgs.update(generate_default_cfgs({uninas.__name__: {"classifier": "head", "first_conv": "stem.conv1"}}))
+    register_model(uninas)
+
+
+def uninas(pretrained: bool = False, **options: Any) -> Any:
+    """Build any architecture as a model of timm, see `downstream.models.timm_model.uninas`."""
+    from downstream.models import timm_model
+
+    return timm_model.uninas(pretrained, **options)

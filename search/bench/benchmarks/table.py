@@ -1,0 +1,100 @@
+"""Which benchmarks there are, and what `uninas bench NAME` asks of a person for each: read without importing any of them.
+
+To add one: a module that holds a `BENCHMARK` (see `search.bench.benchmarks.conduct.Benchmark`), and an entry in `BENCHMARKS`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option that one benchmark alone has.
+
+    Attributes:
+        name: as a Python name; on the command line --max-macs for max_macs.
+        kind: a flag, a text, a whole number from 1, or a number above 0.
+        default: what is asked where the option is not given.
+        help: for a person.
+    """
+
+    name: str
+    kind: Literal["flag", "text", "count", "number"]
+    default: Any
+    help: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A benchmark as the command line sees it.
+
+    Attributes:
+        module: holds `BENCHMARK`.
+        help: of the command: a sentence, then what else there is to know, with examples.
+        data: help of --data.
+        datasets: whose accuracies can judge, the first by default; a benchmark of one data set has no option for it.
+        batch: samples that a score is computed on, by default.
+        options: which of --sample and --images it has.
+        own: options that it alone has.
+    """
+
+    module: str
+    help: str
+    data: str
+    datasets: tuple[str, ...]
+    batch: int = 64
+    options: tuple[Literal["sample", "images"], ...] = ()
+    own: tuple[Option, ...] = ()
+
+
+BENCHMARKS: dict[str, Entry] = {
+    "nasbench201": Entry(
+        module="search.bench.benchmarks.nasbench201",
+        help="""Rank the cells of NAS-Bench-201 by every proxy, and compare the rankings with trained accuracies.
+
+        DIR/nb201_accuracies.csv has the columns index, arch_str, cifar10, cifar100, imagenet16_120 (percent). If
+        DIR/nb201_zero_cost_scores_9445.csv exists, our scores are also compared with the published ones that it holds.
+
+        \b
+        uninas bench nasbench201 --data DIR --sample 1500 --out runs/c10
+        uninas bench nasbench201 --data DIR --dataset imagenet16_120 --proxies vkdnw_agg,az_nas --sample 1500
+        uninas bench nasbench201 --data DIR --resume runs/c10 --sample 3000 --proxies zico
+
+        The run folder holds settings.json, journal.jsonl (every score), scores.csv, results.json and report.html. Ctrl-C stops
+        a run cleanly. A run can be resumed after that, and after a crash.""",
+        data="Folder with nb201_accuracies.csv.",
+        datasets=("cifar10", "cifar100", "imagenet16_120"),
+        options=("sample", "images"),
+        own=(
+            Option("all_forms", "flag", False, "Score all 15,625 cells as stored, dead edges included, not the 9,445 reachable."),
+        ),
+    ),
+    "timm": Entry(
+        module="search.bench.benchmarks.timm_models",
+        help="""Rank ImageNet networks of timm by every proxy, within families trained by one recipe.
+
+        A family is a module of timm and a tag, such as regnet.pycls_in1k, with ten or more members. Networks are built without
+        weights, and nothing is downloaded. The CSV is timm's results-imagenet.csv, or one like it.
+
+        \b
+        uninas bench timm --data results-imagenet.csv --families ^regnet.pycls --proxies vkdnw_agg,synflow --probes 8
+        uninas bench timm --data results-imagenet.csv --max-macs 2e9 --out runs/timm
+        uninas bench timm --data results-imagenet.csv --resume runs/timm --proxies zico""",
+        data="CSV with the columns model, img_size, top1.",
+        datasets=("imagenet",),
+        batch=8,
+        own=(
+            Option(
+                "families", "text", None, "Regular expression that a family's name must match: ^regnet, fb_in1k. Default: all."
+            ),
+            Option("max_macs", "number", 8e9, "Largest number of MACs of one sample; costlier networks are left out."),
+            Option("size", "count", None, "Pixels of every input. Default: the size that each network was trained at."),
+        ),
+    ),
+}
+"""Name -> entry; `uninas bench NAME` runs it."""
+
+FIXED = ("dataset", "batch", "seed", "images", "repeats", "probes", "out")
+"""What a resumed run keeps as it was, beside the benchmark's own options."""

@@ -1,0 +1,124 @@
+"""A configuration, resolved once: the values that a search runs by, defaults filled in and names looked up.
+
+From here on who needs one value is given that value; nobody is handed the configuration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+from search.algorithms import ALGORITHMS, described
+from search.config import loading
+from search.config.schema import PoolConfig, SearchConfig
+from search.config.score_options import options_of
+from search.config.warnings import warnings
+from search.ranking.objective import LATENCY, SCORE, Objective, find
+from search.workers.job import Job, Timing
+
+
+@final
+@dataclass(frozen=True)
+class SearchPlan:
+    """What a search does.
+
+    Attributes:
+        text: the whole configuration as YAML, defaults included.
+        digest: SHA-256 of all in it that decides what the search finds.
+        warnings: what its user may not expect, one line each.
+        seed: of the run.
+        algorithm: name of the algorithm.
+        options: of the algorithm, those that were given.
+        window: of the algorithm.
+        random_window: of the random search beside it.
+        order: "ask" or "completion".
+        evaluations: candidates of each phase.
+        baseline: whether a random search of equal budget follows.
+        objective: what is maximised.
+        objectives: of a multi-objective search, "score" among them; empty for any other.
+        costs: names of the costs that the end of the run needs of each candidate.
+        timing: how each candidate is timed; None where latency is neither an objective nor has a budget.
+        limit_ms: the budget of latency; None for no bound.
+        finalists: how many candidates are scored again.
+        repeats: on how many held-out seeds.
+        pool: who scores.
+    """
+
+    text: str
+    digest: str
+    warnings: tuple[str, ...]
+    seed: int
+    algorithm: str
+    options: Mapping[str, Any]
+    window: int
+    random_window: int
+    order: str
+    evaluations: int
+    baseline: bool
+    objective: Objective
+    objectives: tuple[str, ...]
+    costs: tuple[str, ...]
+    timing: Timing | None
+    limit_ms: float | None
+    finalists: int
+    repeats: int
+    pool: PoolConfig
+    _job: Job
+
+    @staticmethod
+    def resolve(config: SearchConfig) -> SearchPlan:
+        """Resolve a checked configuration.
+
+        Raises:
+            InputError: it names no objective that there is.
+        """
+        algorithm, objective = described(config.algorithm), find(config.objective)
+        given, own = config.objectives, config.algorithm_file is not None  # a run states those of its own algorithm
+        objectives = tuple(given or ()) if given is not None or own else algorithm.objectives
+        limit, timing = config.budget.latency_ms, None
+        if LATENCY in objectives or limit is not None:
+            timing = Timing(**dataclasses.asdict(config.latency), limit_ms=limit)
+        costs = dict.fromkeys(name for name in objectives if name != SCORE)
+        height, width = config.size
+        return SearchPlan(
+            text=loading.to_yaml(config),
+            digest=loading.digest(config),
+            warnings=tuple(warnings(config, timed=timing is not None)),
+            seed=config.seed,
+            algorithm=config.algorithm,
+            options=config.algorithm_options,
+            window=algorithm.window if config.window is None else config.window,
+            random_window=ALGORITHMS["random"].window if config.window is None else config.window,
+            order=config.order,
+            evaluations=config.evaluations,
+            baseline=config.baseline,
+            objective=objective,
+            objectives=objectives,
+            costs=tuple(costs if timing is None else {**costs, LATENCY: None}),
+            timing=timing,
+            limit_ms=limit,
+            finalists=config.finalists.count,
+            repeats=config.finalists.seeds,
+            pool=config.pool,
+            _job=Job(
+                digest="",
+                architecture="",
+                size=(height, width),
+                classes=config.classes,
+                batch=config.batch,
+                repeats=config.repeats,
+                seed=config.seed,
+                proxies=objective.proxies,
+                options=options_of(config.proxies, objective),
+            ),
+        )
+
+    def search_job(self, digest: str, architecture: str) -> Job:
+        """Make the job of a candidate: the run's seed, timed where latency counts."""
+        return dataclasses.replace(self._job, digest=digest, architecture=architecture, timing=self.timing)
+
+    def rescore_job(self, digest: str, architecture: str, seed: int) -> Job:
+        """Make the job of a finalist on a held-out seed; its latency is known and not measured again."""
+        return dataclasses.replace(self._job, digest=digest, architecture=architecture, seed=seed)

@@ -1,0 +1,63 @@
+"""The configurations that come with the project, by name: in the sources, or where an installation puts them.
+
+find("demo")                             .../configs/search/demo.yaml
+find("search/demo"), find("cluster/aws") with the folder, where two might have the same name
+find("upernet_uninas_ade20k", ("mmseg",))
+"""
+
+from __future__ import annotations
+
+import difflib
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from uninas.errors import InputError
+
+__all__ = ["FOLDERS", "find"]
+
+FOLDERS = ("search", "cluster", "mmdet", "mmseg")
+"""Of configs/: searches, Ray clusters, MMDetection's and MMSegmentation's own."""
+
+_ENDINGS = (".yaml", ".py")
+_INSTALLED = Path("share", "uninas", "configs")
+
+
+def find(name: str, folders: Sequence[str] = FOLDERS, *, roots: Sequence[Path] | None = None) -> Path:
+    """Give the file of a configuration.
+
+    Args:
+        name: of the file without its ending, or FOLDER/NAME; the first of `folders` that has it counts.
+        folders: some of `FOLDERS`.
+        roots: where these may lie; None for the sources and the places of an installation.
+
+    Raises:
+        InputError: there is none of that name, with the names that there are; or no configurations at all.
+    """
+    places = _roots() if roots is None else roots
+    root = next((root for root in places if any((root / folder).is_dir() for folder in folders)), None)
+    if root is None:
+        raise InputError(
+            f"expected the configurations of the project in {' or '.join(map(str, places))}; there are none: install it again"
+        )
+    known = {
+        f"{folder}/{file.stem}": file
+        for folder in folders
+        for file in sorted((root / folder).glob("*"))
+        if file.suffix in _ENDINGS
+    }
+    for key, file in known.items():
+        if name in (key, file.stem):
+            return file
+    names = list(dict.fromkeys(file.stem for file in known.values()))
+    near = difflib.get_close_matches(name, [*names, *known], 1, cutoff=0.4)
+    hint = f", nearest is '{near[0]}'" if near else ""
+    raise InputError(f"expected a file, or the name of a configuration ({', '.join(names)}); got '{name}'{hint}")
+
+
+def _roots() -> list[Path]:
+    """Give where configurations may lie, in order: beside the sources; of this environment, of this user, of `pip --target`."""
+    sources = Path(__file__).resolve().parents[2]
+    data = [Path(sysconfig.get_path("data")), Path(sysconfig.get_path("data", sysconfig.get_preferred_scheme("user"))), sources]
+    own = [sources / "configs"] if (sources / "pyproject.toml").is_file() else []
+    return [*own, *dict.fromkeys(place / _INSTALLED for place in data)]
