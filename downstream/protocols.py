@@ -11,7 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["PROTOCOLS", "Protocol", "Rates"]
+__all__ = ["PRECISIONS", "PROTOCOLS", "TASKS", "Protocol", "Rates"]
+
+TASKS = ("classify", "detect", "segment")
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+"""Of the forward pass of a training, an evaluation or a measurement."""
 
 
 @dataclass(frozen=True)

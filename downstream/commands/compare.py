@@ -11,13 +11,14 @@ from typing import Any
 
 import click
 
+from downstream.protocols import PRECISIONS, TASKS
 from uninas.commands.options import Size
 from uninas.errors import InputError
 
 
 @click.command("compare")
 @click.argument("archs", nargs=-1, required=True)
-@click.option("--tasks", default="classify,detect,segment", show_default=True, help="Tasks to compare for, separated by commas.")
+@click.option("--tasks", default=",".join(TASKS), show_default=True, help="Tasks to compare for, separated by commas.")
 @click.option(
     "--sizes", help="One image size per task, separated by commas, such as 224,800x1280,512; by default the protocol's."
 )
@@ -25,7 +26,7 @@ from uninas.errors import InputError
 @click.option("--device", help="Device to measure on; cuda by default where there is one, else cpu; none only counts.")
 @click.option(
     "--precision",
-    type=click.Choice(["float32", "bfloat16", "float16"]),
+    type=click.Choice(PRECISIONS),
     default="float32",
     show_default=True,
     help="Precision of the measured passes.",

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from downstream.protocols import TASKS
 from uninas.commands.options import Size
 from uninas.errors import InputError
 
@@ -21,7 +22,7 @@ from uninas.errors import InputError
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights file; by default the best weights of a training's run.")
 @click.option(
     "--task",
-    type=click.Choice(["classify", "detect", "segment"]),
+    type=click.Choice(TASKS),
     help="What the weights are for; by default the task of the training's run, else classify. For detect and segment the weights "
     "are those of the whole model.",
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from downstream.protocols import PRECISIONS
 from uninas.commands.options import Number, Size
 from uninas.errors import InputError
 
@@ -59,7 +60,7 @@ _RATE, _RATE_BATCH = 2e-3, 128
 )
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    type=click.Choice(["auto", *PRECISIONS]),
     default="auto",
     show_default=True,
     help="Precision of the forward pass; auto is bfloat16 on a GPU that supports it, else float32.",

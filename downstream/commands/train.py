@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from downstream.protocols import PRECISIONS, TASKS
 from uninas.commands.options import Number, Size
 from uninas.errors import InputError
 
@@ -26,7 +27,7 @@ _KEPT = ("task", "epochs", "batch", "size", "lr", "drop_path", "precision", "see
 @click.argument("arch", required=False)
 @click.option(
     "--task",
-    type=click.Choice(["classify", "detect", "segment"]),
+    type=click.Choice(TASKS),
     default="classify",
     show_default=True,
     help="What to train for; detect is Mask R-CNN in MMDetection, segment is UperNet in MMSegmentation.",
@@ -71,7 +72,7 @@ _KEPT = ("task", "epochs", "batch", "size", "lr", "drop_path", "precision", "see
 )
 @click.option(
     "--precision",
-    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    type=click.Choice(["auto", *PRECISIONS]),
     default="auto",
     show_default=True,
     help="Precision of the forward pass; auto is bfloat16 on a GPU that supports it, else float32.",

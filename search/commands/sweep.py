@@ -27,7 +27,7 @@ def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume:
     uninas sweep configs/search/demo.yaml --seeds 0,1 budget.params=400000,600000 evaluations=100 --out runs/budgets
     uninas sweep --resume runs/budgets
 
-    CONFIG.yaml may also be the name of a configuration that comes with the project, such as demo.
+    CONFIG.yaml may also be the name of a shipped configuration, such as demo.
 
     Searches run side by side as trials of Ray Tune, each in a process and a run folder of its own, on one processor core (the
     serial pool). Several GPUs serve one search better: uninas search with pool.kind ray.

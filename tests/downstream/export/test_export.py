@@ -215,3 +215,10 @@ def test_onnx_runs_on_any_batch_and_says_so(tmp_path: Path) -> None:
     assert given.name == "pictures"
     assert not isinstance(given.shape[0], int)
     assert given.shape[1:] == [3, 32, 32]
+
+
+def test_the_command_offers_every_format() -> None:
+    from downstream.commands.export import command
+
+    choice = next(option for option in command.params if option.name == "to").type
+    assert list(choice.choices) == list(exporting.FORMATS)  # type: ignore[attr-defined]
