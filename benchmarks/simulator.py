@@ -1,4 +1,4 @@
-"""How busy 1,000 and 10,000 scorers are kept, and what bounds it: the real driver on virtual time (benchmarks/simulated/virtual.py).
+"""How busy 1,000 and 10,000 scorers are kept, and what bounds it: the real driver on virtual time.
 
     python -m benchmarks.simulator
     python -m benchmarks.simulator --scale 0.2

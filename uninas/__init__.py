@@ -30,7 +30,9 @@ from typing import TYPE_CHECKING, Any
 from uninas.runtime import moved
 
 if TYPE_CHECKING:
-    from uninas import edits, reference, spaces
+    from uninas import edits as edits
+    from uninas import reference as reference
+    from uninas import spaces as spaces
     from uninas.analysis.cost import Cost, cost
     from uninas.analysis.degenerate import warnings_of
     from uninas.canonical import canonical_text, canonicalise
