@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from uninas.errors import InputError
+from uninas.runtime import foreign
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "cost": (
@@ -81,8 +82,18 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+def _print_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if asked:
+        from uninas.runtime.version import version
+
+        click.echo(f"uninas {version()}")
+        context.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="uninas-ray", prog_name="uninas")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version and exit."
+)
 def program() -> None:
     """Training-free search of vision networks in a universal graph space.
 
@@ -95,6 +106,7 @@ def program() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the program and exit: 0; 2 for what the user got wrong; 130 after Ctrl-C; 1 for a fault of ours."""
+    foreign.warn()  # again, since another distribution may have replaced the file that does so on import
     try:
         result = program.main(args=arguments, prog_name="uninas", standalone_mode=False)
     except InputError as error:
