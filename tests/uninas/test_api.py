@@ -78,7 +78,7 @@ def test_a_drawing_is_returned_and_written(tmp_path: Path) -> None:
     ("call", "message"),
     [
         (lambda folder: uninas.draw(NET, folder / "net.png"), r"ends in \.svg"),
-        (lambda folder: uninas.draw(NET, block=1), "expected a stage beside block 1, got none"),
+        (lambda folder: uninas.draw(NET, block=1), "expected a stage with block 1, got none"),
         (lambda folder: uninas.draw(NET, stage=5), "expected a stage from 1 to 4"),
         (lambda folder: uninas.draw(NET, folder / "none" / "net.svg"), "cannot write"),
     ],

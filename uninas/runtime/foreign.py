@@ -1,9 +1,9 @@
-"""Foreign files in our packages: other distributions have packages of the same names, and pip silently lets one overwrite another.
+"""Foreign files in our packages: other distributions have packages of these names, and pip silently lets one overwrite another.
 
-PyPI has a `uninas` (the UniNAS reference implementation), a `downstream` and a `proxies`. Installed beside this distribution they
-put their files among ours, and the first to be uninstalled takes the other's files with it. The check is cheap, since it runs on
-every import of `uninas` and every start of the command: each package is looked up, not imported, and the folder that holds them
-is listed once.
+PyPI has a `uninas` (the UniNAS reference implementation), a `downstream` and a `proxies`. Installed together with this
+distribution, they put their files among ours, and the first to be uninstalled takes the other's files with it. The check is
+cheap, since it runs on every import of `uninas` and every start of the command: each package is looked up, not imported, and the
+folder that holds them is listed once.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def foreign_files(path: list[str] | None = None) -> str | None:
         spec = sys.modules[name].__spec__ if path is None and name in sys.modules else _spec(name, path)
         folder = next(iter(spec.submodule_search_locations or ()), None) if spec is not None else None
         if spec is None or folder is None:
-            continue  # not there at all: what needs it will say so
+            continue  # not installed: what needs it reports that
         if not os.path.exists(os.path.join(folder, landmark)):
             return f"the package {name!r} in {folder} is not that of uninas-ray: uninstall what put it there, then {_REMEDY}"
         if spec.origin is None:
