@@ -1,4 +1,4 @@
-"""The roads to VKDNW's Jacobian, side by side: processor seconds and memory.
+"""VKDNW's Jacobian in reverse and in forward mode: processor seconds and memory.
 
     python -m benchmarks.vkdnw_roads [--write]
 
@@ -35,7 +35,7 @@ from proxies.vkdnw.survey import survey
 from proxies.vkdnw.weights import choose_weights
 
 TIMED_CLASSES = 20
-NOT_CHOSEN = "the road not chosen"
+NOT_CHOSEN = "the mode not chosen"
 
 
 class Edge(nn.Sequential):
@@ -97,7 +97,7 @@ def resnet50() -> nn.Module:
     return timm.create_model("resnet50", num_classes=1000)
 
 
-# The road taken, the eigenvalues where the variant has them, and the seconds of what is timed in part and scaled.
+# The mode taken, the eigenvalues where the variant has them, and the seconds of what is timed in part and scaled.
 Result = tuple[str, list[float], float]
 
 
@@ -121,10 +121,10 @@ def by_jacrev(module: nn.Module, inputs: Tensor) -> Result:
     return "", stack.eigenvalues().tolist(), 0.0
 
 
-def by_road(**options: object) -> Callable[[nn.Module, Tensor], Result]:
+def by_mode(**options: object) -> Callable[[nn.Module, Tensor], Result]:
     def score(module: nn.Module, inputs: Tensor) -> Result:
         spectrum = fisher_spectrum(module, inputs, **options)  # type: ignore[arg-type]
-        return spectrum.road, list(spectrum.eigenvalues), 0.0
+        return spectrum.mode, list(spectrum.eigenvalues), 0.0
 
     return score
 
@@ -143,10 +143,10 @@ def class_by_class(module: nn.Module, inputs: Tensor) -> Result:
 
 
 def class_by_class_hooks(module: nn.Module, inputs: Tensor) -> Result:
-    """The same with our reverse road's hooks: gradients of activations only, and entries per sample."""
+    """The same with the hooks of our reverse mode: gradients of activations only, and entries per sample."""
     chosen = choose_weights(scoring_layers(module, inputs), 128)
     with scoring(module, train=False):
-        tape = Tape(module, chosen, survey(module, chosen, inputs), inputs)
+        tape = Tape.record(module, chosen, survey(module, chosen, inputs), inputs)
         start = time.process_time()
         tape.rows(torch.eye(tape.logits.shape[1])[:TIMED_CLASSES])
     return "", [], time.process_time() - start
@@ -160,8 +160,8 @@ SETTINGS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], int, di
         64,
         {
             "vmap(jacrev)": (by_jacrev, 1.0),
-            NOT_CHOSEN: (by_road(road="forward"), 1.0),
-            "auto": (by_road(), 1.0),
+            NOT_CHOSEN: (by_mode(mode="forward"), 1.0),
+            "auto": (by_mode(), 1.0),
         },
     ),
     "ResNet-50, 1000 classes, 224 px, batch 8": (
@@ -170,11 +170,11 @@ SETTINGS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], int, di
         8,
         {
             f"class by class, weight gradients ({TIMED_CLASSES} classes, scaled)": (class_by_class, 1000 / TIMED_CLASSES),
-            f"class by class, road 1's hooks ({TIMED_CLASSES} classes, scaled)": (
+            f"class by class, reverse mode's hooks ({TIMED_CLASSES} classes, scaled)": (
                 class_by_class_hooks,
                 1000 / TIMED_CLASSES,
             ),
-            "auto": (by_road(), 1.0),
+            "auto": (by_mode(), 1.0),
         },
     ),
 }
@@ -196,17 +196,17 @@ def measure(setting: str, variant: str) -> dict[str, object]:
     with prepared(module, input_shape=shape, batch=batch, seed=0) as inputs:
         # One small scoring first, so that libraries loaded on first use are not counted.
         if function is not class_by_class:
-            fisher_spectrum(TinyNetwork(cells=1), torch.randn(2, 3, 8, 8), road="forward")
-            fisher_spectrum(TinyNetwork(cells=1), torch.randn(2, 3, 8, 8), road="reverse")
+            fisher_spectrum(TinyNetwork(cells=1), torch.randn(2, 3, 8, 8), mode="forward")
+            fisher_spectrum(TinyNetwork(cells=1), torch.randn(2, 3, 8, 8), mode="reverse")
         before, start, wall = resident_bytes(), time.process_time(), time.perf_counter()
-        road, values, part = function(module, inputs)
+        mode, values, part = function(module, inputs)
         seconds, elapsed = time.process_time() - start, time.perf_counter() - wall
     return {
         "seconds": seconds - part + part * scale,
         "measured": seconds,
         "wall": elapsed,
         "memory": peak_bytes() - before,
-        "road": road,
+        "mode": mode,
         "eigenvalues": values,
     }
 
@@ -222,7 +222,7 @@ def section(setting: str, rows: dict[str, dict[str, Any]]) -> list[str]:
         if row["eigenvalues"] and reference:
             pairs = zip(row["eigenvalues"], reference, strict=True)
             difference = f"{max(abs(a - b) for a, b in pairs) / max(reference):.1e}"
-        way = f"{name}, {row['road']}" if row["road"] else name
+        way = f"{name}, {row['mode']}" if row["mode"] else name
         seconds, memory = row["seconds"], row["memory"]
         shares = [f"{seconds:.1f}", f"{seconds / cheapest:.3f}", f"{memory / 1e6:.0f}", f"{memory / first['memory']:.3f}"]
         lines.append([way, *shares, difference])
@@ -241,7 +241,7 @@ def main() -> None:
         print(json.dumps(measure(*arguments.one)))
         return
     lines = [
-        "# The roads to VKDNW's Jacobian",
+        "# VKDNW's Jacobian in reverse and forward mode",
         "",
         "One thread, float32. The first rows are the baselines. Differences of eigenvalues are relative to the largest and",
         f"between float32 computations. Of {arguments.turns} turns the quickest counts.",

@@ -5,7 +5,7 @@
 
 One network, several proxies:  score, score_repeats, PROXIES
 A proxy of your own:           register; check_proxy of proxies.testing says whether it keeps the contract
-Variants, pictures, timing:    measure (Request, Images -> Measurement), REAL_INPUT, REVISIONS
+Variants, images, timing:      measure (Request, Images -> Measurement), REAL_INPUT, REVISIONS
 What is known of each proxy:   TABLE (name -> ProxySpec), without torch
 How long an inference takes:   inference_seconds, pass_seconds, PRECISIONS
 One network, by hand:          prepared (fresh weights and batch), initialise, input_batch, repeat_seeds

@@ -14,7 +14,7 @@ class ProxyFailure(ValueError):
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason, detail)  # both in args: the exception travels through pickle unharmed
+        super().__init__(reason, detail)  # both in args: the exception survives pickling
         self.reason = reason
         self.detail = detail
 

@@ -67,7 +67,7 @@ def register(
         meaning: what it looks at, in a phrase that completes "Rank the networks by ...".
         source: where it is defined.
         direction: "lower" where a lower value is better; the score is then minus the value.
-        real_input: whether it gets real pictures where there are some; None: if it takes ``targets``.
+        real_input: whether it gets real images where there are some; None: if it takes ``targets``.
         samples: how many samples it gets in the benches of small networks; None for all.
         revision: raise it whenever the definition changes, so that old scores are not mixed with new ones.
 
@@ -229,7 +229,7 @@ PROXIES: Mapping[str, Proxy] = _Functions()
 """Every proxy's function by name, imported when it is looked up."""
 
 REAL_INPUT: Set[str] = _RealInput()
-"""The proxies that get real pictures where there are some, see `ProxySpec.real_input`."""
+"""The proxies that get real images where there are some, see `ProxySpec.real_input`."""
 
 REVISIONS: Mapping[str, int] = _Revisions()
 """How often a proxy's definition was changed since its first release; 0 where nothing is said, see `ProxySpec.revision`."""

@@ -1,4 +1,4 @@
-"""Several proxies on one network: names, seeds, repeats, real pictures, shared work."""
+"""Several proxies on one network: names, seeds, repeats, real images, shared work."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def score(
 ) -> dict[str, float | ProxyFailure]:
     """Score one network by several proxies, each on freshly initialised weights and a fresh batch of noise.
 
-    A value is a function of the seed and the network: it depends neither on the weights that the module has, which come back
-    unharmed, nor on which other proxies are asked. Set torch to one thread per scorer for speed and repeatable sums.
+    A value is a function of the seed and the network: it depends neither on the weights that the module has, which are
+    restored, nor on which other proxies are asked. Set torch to one thread per scorer for speed and repeatable sums.
 
     Args:
         module: any network; see :func:`scoring_layers` and :func:`block_outputs` for what it may offer.
@@ -50,7 +50,7 @@ def score(
         device: where to compute.
         dtype: floating type of the network's arithmetic.
         options: for a proxy's name, keyword arguments of its function.
-        images: real pictures for the proxies of :data:`REAL_INPUT`; None for noise and random labels.
+        images: real images for the proxies of :data:`REAL_INPUT`; None for noise and random labels.
 
     Returns:
         For each name, in the order asked, the mean value, or the failure; one failed repeat fails the proxy.
@@ -118,7 +118,7 @@ class Request:
         proxy: a key of :data:`PROXIES`.
         options: keyword arguments of its function.
         samples: how many of the batch's samples it gets, from the first on; None for all.
-        real: whether it gets the pictures where there are some; None for what is usual, the proxies of :data:`REAL_INPUT` do.
+        real: whether it gets real images where there are some; None for the default: those of :data:`REAL_INPUT` do.
     """
 
     proxy: str
@@ -129,11 +129,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Images:
-    """Real pictures with their classes, at least as many as the batch; twice as many where ZiCo is asked for.
+    """Real images with their classes, at least as many as the batch; twice as many where ZiCo is asked for.
 
     Attributes:
-        inputs: float32, shape ``(pictures, channels, height, width)``, normalised as for training.
-        targets: int64, shape ``(pictures,)``.
+        inputs: float32, shape ``(images, channels, height, width)``, normalised as for training.
+        targets: int64, shape ``(images,)``.
     """
 
     inputs: Tensor
@@ -167,14 +167,14 @@ def measure(
     dtype: torch.dtype = torch.float32,
     images: Images | None = None,
 ) -> Measurement:
-    """Everything wanted of one network, what is common done once; :func:`score` for the plain case.
+    """Compute several numbers of one network, with shared work done once; see :func:`score` for the plain case.
 
     Args:
         requests: what is wanted, by a label of the caller's choice.
-        images: real pictures, the same for each repeat; the other arguments are those of :func:`score`.
+        images: real images, the same for each repeat; the other arguments are those of :func:`score`.
 
     Raises:
-        ProxyUsageError: an unknown proxy or option, an argument out of range, too few pictures.
+        ProxyUsageError: an unknown proxy or option, an argument out of range, too few images.
     """
     _check(requests, images, batch, tuple(input_shape))
     found = Measurement({label: [] for label in requests}, dict.fromkeys(requests, 0.0), {})
@@ -198,7 +198,7 @@ def measure(
 
 
 class _Batches:
-    """The batches that the requests of one repeat share: noise or pictures, whole or their first samples."""
+    """The batches that the requests of one repeat share: noise or images, whole or their first samples."""
 
     def __init__(self, noise: Tensor, images: Images | None, batch: int) -> None:
         self._noise, self._batch = noise, batch
@@ -290,12 +290,12 @@ def _check(requests: Mapping[str, Request], images: Images | None, batch: int, i
         if wrong:
             raise ProxyUsageError(f"proxy {name} has no option {', '.join(wrong)}: it has {', '.join(known or ()) or 'none'}")
         if request.samples is not None and request.samples < 1:
-            raise ProxyUsageError(f"proxy {name}: samples must be at least 1, got {request.samples}")
+            raise ProxyUsageError(f"proxy {name}: expected samples of at least 1, got {request.samples}")
     if images is not None:
-        pictures, targets = len(images.inputs), tuple(images.targets.shape)
-        if pictures < batch or targets != (pictures,):
+        count, targets = len(images.inputs), tuple(images.targets.shape)
+        if count < batch or targets != (count,):
             raise ProxyUsageError(
-                f"images: expected at least {batch} pictures, each with a class, got {pictures} and classes {targets}"
+                f"images: expected at least {batch} images, each with a class, got {count} and classes {targets}"
             )
         if tuple(images.inputs.shape[1:]) != input_shape:
-            raise ProxyUsageError(f"images: expected pictures of {input_shape}, got {tuple(images.inputs.shape[1:])}")
+            raise ProxyUsageError(f"images: expected images of {input_shape}, got {tuple(images.inputs.shape[1:])}")

@@ -41,9 +41,9 @@ class ProxySpec:
             that every score is better when it is higher.
         parts: what it reads of the shared training pass, see `proxies.measuring.training_pass.part`. Parts of proxies that are
             asked for together are measured together.
-        real_input: whether it gets the pictures, where there are some: true of the proxies of a loss, and of those that compare
+        real_input: whether it gets real images, where there are some: true of the proxies of a loss, and of those that compare
             how a network treats the samples of a batch, which their papers measure on data. (On NAS-Bench-201 at 16 pixels Jacov
-            and NASWOT rank as published on pictures only.)
+            and NASWOT rank as published on images only.)
         options_of: "module:attribute" of the function that receives its options; None for its own.
         spectrum: the options of `proxies.fisher_spectrum` that make a Fisher spectrum its own; None where it reads none.
         samples: how many samples of the batch it gets in the benches of small networks; None for all. For those that take several

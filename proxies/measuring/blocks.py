@@ -1,4 +1,4 @@
-"""Which modules count as blocks: the door to a network that knows its own, the rule for others, reading their maps."""
+"""Which modules count as blocks: what a network that knows its own says, the rule for all others, and reading their maps."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def watch_blocks(
 
     The input is the block's first positional argument, the output its result or, of a tuple, the first entry. Where the input is
     a list (DLA's nodes, which join the outputs of several blocks) the call is passed over: there is no one map that it changes.
-    Told to ``unreadable``: a network without blocks (``no_blocks``), and an output that is no tensor (``block_signature``).
+    Reported to ``unreadable``: a network without blocks (``no_blocks``), and an output that is no tensor (``block_signature``).
     """
     blocks = block_outputs(module)
     if not blocks:

@@ -87,7 +87,7 @@ class CodeKernel:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Count every activation that runs inside, forward passes only; layers have to be told to :meth:`read`."""
+        """Count every activation that runs inside, forward passes only; layers are reported to :meth:`read`."""
         try:
             with _Switches(self):
                 yield

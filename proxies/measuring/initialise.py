@@ -32,7 +32,7 @@ def initialise(module: nn.Module, seed: int, *, variance: float | None = 2.0) ->
     2. Normalisation (batch, instance, layer, group, RMS, subclasses too): weight 1, bias 0, running mean 0, running variance 1,
        batch counter 0.
     3. Any other parameter, decided by the parameter's own name and shape: a name that ends in ``weight`` with two or more
-       dimensions is a matrix in disguise (an attention's joint projection) and follows rule 1; a vector or scalar (one
+       dimensions is a weight matrix (an attention's joint projection) and follows rule 1; a vector or scalar (one
        dimension longer than 1 at most) whose name contains weight, gamma, gain, scale or temperature multiplies, and is 1; all
        else is added (position tables, tokens, biases), and is 0.
 

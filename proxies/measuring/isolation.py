@@ -28,7 +28,7 @@ def isolation(name: str, gradient_in: Tensor | None, gradient_out: Tensor, outpu
         output_format: ``NCHW`` or ``NHWC``.
 
     Raises:
-        ProxyFailure: ``identity_block`` where the gradient comes back as it went (such a network ranks lowest);
+        ProxyFailure: ``identity_block`` where the gradient passes unchanged (such a network ranks lowest);
             ``detached_block``, ``enlarging_block``, ``block_shape``, ``non_finite``.
     """
     if gradient_in is None:

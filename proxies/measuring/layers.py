@@ -1,4 +1,4 @@
-"""Which modules count as layers: the door to a network that knows its own graph, and the rule for all others."""
+"""Which modules count as layers: what a network that knows its own graph says, and the rule for all others."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ def layers_and_norms(module: nn.Module, example: Tensor) -> list[tuple[str, nn.M
     return execution_order(module, candidates, example)
 
 
-def offered(module: nn.Module, door: str) -> list[tuple[str, nn.Module]]:
-    """What a network's own door returned, checked: pairs of a name and a module."""
-    method: Any = getattr(module, door)
+def offered(module: nn.Module, name: str) -> list[tuple[str, nn.Module]]:
+    """What a network's own method of that name returned, checked: pairs of a name and a module."""
+    method: Any = getattr(module, name)
     answer = method()
     if not isinstance(answer, (list, tuple)):
-        raise ProxyUsageError(f"{door}() must return a list of (name, module) pairs, got {type(answer).__name__}")
+        raise ProxyUsageError(f"{name}(): expected a list of (name, module) pairs, got {type(answer).__name__}")
     for index, pair in enumerate(answer):
         if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], nn.Module)):
-            raise ProxyUsageError(f"{door}()[{index}] must be a (name, module) pair, got {pair!r:.80}")
+            raise ProxyUsageError(f"{name}()[{index}]: expected a (name, module) pair, got {pair!r:.80}")
     return list(answer)
 
 

@@ -35,7 +35,7 @@ def generator(seed: int, *place: object) -> torch.Generator:
 def repeat_seeds(seed: int, repeats: int) -> tuple[int, ...]:
     """Seeds of ``repeats`` independent scorings: the first is the seed itself, so one repeat is a plain scoring."""
     if repeats < 1:
-        raise ProxyUsageError(f"repeats must be at least 1, got {repeats}")
+        raise ProxyUsageError(f"repeats: expected at least 1, got {repeats}")
     return (seed, *(derive_seed(seed, "repeat", index) for index in range(1, repeats)))
 
 
@@ -60,9 +60,9 @@ def input_batch(
         A tensor of shape ``(batch, *input_shape)``.
     """
     if batch < 1:
-        raise ProxyUsageError(f"batch must be at least 1, got {batch}")
+        raise ProxyUsageError(f"batch: expected at least 1, got {batch}")
     if not input_shape or min(input_shape) < 1:
-        raise ProxyUsageError(f"input_shape must hold positive sizes such as (3, 224, 224), got {tuple(input_shape)}")
+        raise ProxyUsageError(f"input_shape: expected positive sizes such as (3, 224, 224), got {tuple(input_shape)}")
     noise = torch.randn((batch, *input_shape), generator=generator(seed, "input"), dtype=torch.float32)
     return noise.to(device=device, dtype=dtype)
 

@@ -22,7 +22,7 @@ __all__ = ["exact_arithmetic", "in_mode", "lent", "placed", "prepared", "run", "
 
 @contextmanager
 def scoring(module: nn.Module, *, train: bool, seed: int = 0) -> Iterator[None]:
-    """Hold ``module`` still for one measurement, and hand it back untouched.
+    """Hold ``module`` still for one measurement, and give it back unchanged.
 
     Inside: every submodule is in training mode or every one in evaluation mode; no parameter asks for a gradient (a proxy
     that differentiates does so through the input or through layer outputs); gradients are out of sight; buffers are
@@ -93,8 +93,8 @@ def _seeded(module: nn.Module, seed: int) -> Iterator[None]:
 def _settle_allocator() -> None:
     """Once per process: have the C library keep the memory that a pass frees for the next pass.
 
-    Thousands of activations of a megabyte come and go. By default glibc hands each back to the system when it is freed and
-    takes it again page by page, a sixth of a small network's scoring time. It learns from the largest block ever freed, up to
+    Thousands of activations of a megabyte are allocated and freed. By default glibc returns each to the system when it is freed
+    and takes it again page by page, a sixth of a small network's scoring time. It learns from the largest block ever freed, up to
     32 MiB: one block just below, never written to and so without a page behind it, teaches it. Elsewhere this does nothing.
     """
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
@@ -152,7 +152,7 @@ def _frozen(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def in_mode(module: nn.Module, *, train: bool) -> Iterator[None]:
-    """Hold every submodule in training or in evaluation mode, nothing dropped in either; modes and rates come back at the end."""
+    """Hold every submodule in training or in evaluation mode, with nothing dropped; modes and rates are restored at the end."""
     # Flags are set one by one: an overridden train() may fold weights or freeze statistics as a side effect.
     modes = [(submodule, submodule.training) for submodule in module.modules()]
     rates: list[tuple[nn.Module, str, object]] = []
@@ -244,7 +244,7 @@ def prepared(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Iterator[Tensor]:
-    """A freshly initialised network and its batch of noise, on a device; the weights it had come back at the end.
+    """A freshly initialised network and its batch of noise, on a device; its own weights are restored at the end.
 
     Maps are laid out with the channels innermost: on processors convolutions, pools and norms of narrow networks then take less
     than half the time.

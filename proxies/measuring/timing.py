@@ -28,8 +28,8 @@ def pass_seconds(
 ) -> list[float]:
     """Time forward passes one by one until there are enough.
 
-    Each is wall time from handing over the batch until its outputs are there: on CUDA the clock is read when the device has
-    nothing left to do, so what the host needs to start the kernels counts, as it does for whoever uses the network.
+    Each is the wall time from passing the batch until its outputs are there: on CUDA the clock is read when the device has
+    nothing left to do, so what the host needs to start the kernels counts, as it does in use.
 
     Args:
         run: a forward pass; its module stands in the mode that it is to be timed in.

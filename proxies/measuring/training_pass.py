@@ -68,7 +68,7 @@ def part(name: str, module: nn.Module, inputs: Tensor, *, seed: int, targets: Te
     """
     # Second derivatives need another attention kernel and another graph: in a pass of their own they change no other value.
     measure = _measure_hessian if name == "hessian" else _measure
-    if name not in _LABELLED:  # it does not see labels: whichever the batch will be asked with, the pass is the same
+    if name not in _LABELLED:  # it does not see labels: the pass is the same for all of them
         targets = announced(inputs).targets
     outcomes = collected(measure, name, module, inputs, seed=seed, targets=targets)
     outcome = outcomes[name]

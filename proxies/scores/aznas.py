@@ -39,7 +39,10 @@ def expressivity(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
 def progressivity(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     """The least that a block adds to the feature entropy: the minimum of (entropy of its output - entropy of its input), in nats.
 
-    In a chain of blocks these are the differences of consecutive entropies, the first one from what the stem hands on.
+    Three corners differ from the definition of AZ-NAS, the minimum over blocks 2 .. L of the difference between a block's entropy
+    and that of the block before it. A block is compared with its own input, which is the output of the block before it only in a
+    chain. The first block counts too, compared with the output of the stem. A block whose input has no covariance, or is a list
+    of maps, is left out.
 
     Raises:
         ProxyFailure: ``too_few_blocks`` where no block is given a map with a covariance; and the failures of
@@ -64,7 +67,7 @@ def trainability(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
         seed: decides the signs.
 
     Raises:
-        ProxyFailure: ``identity_block`` where a block returns the gradient as it came (such a network ranks lowest);
+        ProxyFailure: ``identity_block`` where a block returns the gradient unchanged (such a network ranks lowest);
             ``detached_block`` where no gradient reaches the input; ``enlarging_block`` where the output has more rows or columns
             than the input; ``no_blocks``, ``block_signature``, ``block_shape``, ``non_finite``, ``batch_norm_one_value``,
             ``output_shape``.

@@ -77,7 +77,7 @@ def per_sample_gradients(
     seed: int,
     micro_batch: int,
 ) -> None:
-    """Hand the gradient of each sample's loss by each layer's weight to ``consume(name, gradients)``, micro-batch by micro-batch.
+    """Pass the gradient of each sample's loss by each layer's weight to ``consume(name, gradients)``, micro-batch by micro-batch.
 
     Args:
         module: the network; evaluation mode.
@@ -130,7 +130,7 @@ def _micro(
     loss: Callable[[Tensor], Tensor],
     consume: Consume,
 ) -> bool:
-    """Take the samples apart by their place in the first dimension; False, with nothing handed over, where that cannot be."""
+    """Take the samples apart by their place in the first dimension; False, with nothing passed on, where that cannot be."""
     samples = len(inputs)
     calls: list[tuple[Any, Tensor, Tensor]] = []
     handles = []
@@ -173,7 +173,7 @@ def _micro(
 
 
 def _weight_rows(layer: nn.Conv2d | nn.Linear, given: Tensor, gradient: Tensor | None, samples: int) -> Tensor:
-    """The weight's gradient for each sample, ``(samples, weights)``; a sample may come as several rows of windows."""
+    """The weight's gradient for each sample, ``(samples, weights)``; a sample may be several rows, of windows."""
     weight = layer.weight
     if gradient is None:
         return torch.zeros(samples, weight.numel(), dtype=given.dtype, device=given.device)

@@ -27,6 +27,11 @@ def zen(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     N(0, 1), whatever the network has; training mode, so batch norms normalise by the batch, and in the two passes their running
     variances move from 1 towards what they divided by. Only the shape of ``inputs`` is used.
 
+    Four corners differ from the definition (ZenNAS, algorithm 1), the first two as in the paper's published code: the features'
+    change is a sum of absolute values and no Frobenius norm; the running variance after two passes stands for the variance of the
+    batch; residual connections stay, where the definition removes them; and norms of other kinds, which the networks of the paper
+    do not have, are left as they are and add nothing.
+
     Args:
         module: any network. Left as it was found.
         inputs: shape ``(batch, ...)``.

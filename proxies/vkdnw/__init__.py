@@ -1,7 +1,7 @@
 """VKDNW: the entropy of the deciles of a network's Fisher spectrum (CVPR 2025).
 
-``weights`` chooses theta, ``survey`` and ``roads`` choose the way, ``reverse`` and ``forward`` are the ways, ``spectrum`` is
-the algebra, ``fisher`` puts them together.
+``weights`` chooses theta, ``survey`` and ``modes`` choose between reverse and forward mode, which ``reverse`` and ``forward``
+implement, ``spectrum`` is the algebra, ``fisher`` puts them together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def vkdnw(module: nn.Module, inputs: Tensor, *, seed: int = 0, **options: Any) -
 
 
 def vkdnw_norms(module: nn.Module, inputs: Tensor, *, seed: int = 0, **options: Any) -> float:
-    """VKDNW over an entry of every parameter tensor, norms and biases among them, as the authors' code has it and not the paper.
+    """VKDNW over an entry of every parameter tensor, norms and biases among them, as the paper's published code has it.
 
     Options and failures are those of :func:`fisher_spectrum`, with ``tensors="all"``.
     """

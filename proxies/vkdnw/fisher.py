@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,8 +16,8 @@ from proxies.measuring.seeds import generator, signs
 from proxies.measuring.shared import shared
 from proxies.measuring.state import placed, scoring
 from proxies.vkdnw.forward import jacobian_forward
+from proxies.vkdnw.modes import ModePlan, plan_mode
 from proxies.vkdnw.reverse import Tape
-from proxies.vkdnw.roads import Plan, plan_road
 from proxies.vkdnw.spectrum import FactorStack, decile_entropy, deciles, factor_rows, fisher_factor, probabilities
 from proxies.vkdnw.survey import Survey, survey
 from proxies.vkdnw.weights import ChosenWeight, choose_weights
@@ -37,8 +38,8 @@ class FisherSpectrum:
         deciles: their quantiles 0.1 .. 0.9.
         entropy: VKDNW, in [0, ln 9] nats.
         aleph: number of convolution and linear layers, chosen or not.
-        road: ``reverse`` or ``forward``.
-        passes: backward passes, or chunks, per micro-batch.
+        mode: of differentiation, ``reverse`` or ``forward``.
+        passes: backward passes, or chunks of forward mode, per micro-batch.
         rounding: where asked for, the largest difference of an eigenvalue from its float64 twin, divided by the largest
             eigenvalue; else None.
     """
@@ -47,9 +48,15 @@ class FisherSpectrum:
     deciles: tuple[float, ...]
     entropy: float
     aleph: int
-    road: str
+    mode: str
     passes: int
     rounding: float | None = None
+
+    @property
+    def road(self) -> str:
+        """The former name of `mode`."""
+        warnings.warn("FisherSpectrum.road is called mode now", DeprecationWarning, stacklevel=2)
+        return self.mode
 
 
 @shared
@@ -63,11 +70,12 @@ def fisher_spectrum(
     index: int | float | str = 0,
     per_layer: int = 1,
     micro_batch: int = 16,
-    road: str = "auto",
+    mode: str = "auto",
     memory: int = 2**29,
     probes: int | None = None,
     rounding: bool = False,
     tensors: str = "weights",
+    road: str | None = None,
 ) -> FisherSpectrum:
     """Spectrum of the Fisher information of one weight per layer, at the module's present weights, in evaluation mode.
 
@@ -82,45 +90,49 @@ def fisher_spectrum(
         weights: how many layers, from the first on, give a weight; below 10, deciles repeat each other.
         index: which weight of a layer, as an index into its flat weight, a fraction of its length, or ``random``.
         per_layer: how many weights of a layer; see :func:`proxies.vkdnw.weights.choose_weights`.
-        micro_batch: samples at a time; bounds the memory of both roads.
-        road: ``auto`` counts and takes the cheaper; ``reverse``; ``forward``.
-        memory: bytes for the tangents of the forward road; see :mod:`proxies.vkdnw.roads`.
+        micro_batch: samples at a time; bounds the memory of both modes.
+        mode: of differentiation: ``auto`` counts and takes the cheaper; ``reverse``; ``forward``.
+        memory: bytes for the tangents of forward mode; see :mod:`proxies.vkdnw.modes`.
         probes: None for the exact matrix; k for an unbiased estimate from k random sign combinations of each A_n's rows.
         rounding: compute once more in float64 and report the difference.
         tensors: ``weights``: theta are weights of convolution and linear layers, as the paper has it; ``all``: entries of all
-            their parameters and of those of norms, as the authors' code has it; ``weights`` and ``per_layer`` then count for
+            their parameters and of those of norms, as its published code has it; ``weights`` and ``per_layer`` then count for
             tensors.
+        road: the former name of ``mode``.
 
     Raises:
         ProxyFailure: ``too_few_weights`` (fewer than 10, or than asked for), ``zero_spectrum``, ``non_finite``, ``output_shape``,
             ``no_weight`` or ``layer_bypassed``.
         ProxyUsageError: an option out of range.
     """
+    if road is not None:
+        warnings.warn("the option road of fisher_spectrum is called mode now", DeprecationWarning, stacklevel=3)
+        mode = road
     counts = {"weights": weights, "per_layer": per_layer, "micro_batch": micro_batch, "memory": memory, "probes": probes}
     if any(count is not None and count < 1 for count in counts.values()):
         raise ProxyUsageError(f"expected counts of at least 1, got {counts}")
     if tensors not in ("weights", "all"):
-        raise ProxyUsageError(f"tensors must be 'weights' or 'all', got {tensors!r}")
+        raise ProxyUsageError(f"tensors: expected 'weights' or 'all', got {tensors!r}")
     layers = scoring_layers(module, inputs)
     holders = layers if tensors == "weights" else layers_and_norms(module, inputs)
     chosen = choose_weights(holders, weights, index, per_layer=per_layer, seed=seed, tensors=tensors)
-    needed = min(MINIMUM_WEIGHTS, max(2, weights * per_layer))  # who asks for fewer knows why; one alone has no spread
+    needed = min(MINIMUM_WEIGHTS, max(2, weights * per_layer))  # fewer where fewer are asked for, but two: one has no spread
     if len(chosen) < needed:
         raise ProxyFailure("too_few_weights", f"nine deciles need {needed} weights, the network has {len(chosen)}")
 
-    def eigenvalues(batch: Tensor) -> tuple[Tensor, Plan]:
-        def along(road: str) -> tuple[Tensor, Plan]:
+    def eigenvalues(batch: Tensor) -> tuple[Tensor, ModePlan]:
+        def computed(mode: str) -> tuple[Tensor, ModePlan]:
             return _unfolded(
-                lambda step: _eigenvalues(module, chosen, batch, seed, smoothing, step, road, memory, probes), micro_batch
+                lambda step: _eigenvalues(module, chosen, batch, seed, smoothing, step, mode, memory, probes), micro_batch
             )
 
         with scoring(module, train=False, seed=seed):
             try:
-                return along(road)
+                return computed(mode)
             except RuntimeError as error:
-                if road != "auto" or out_of_memory(error):
+                if mode != "auto" or out_of_memory(error):
                     raise
-                return along("reverse")  # an operation of the network may know no forward-mode rule
+                return computed("reverse")  # an operation of the network may know no forward-mode rule
 
     values, plan = eigenvalues(inputs)
     error = None
@@ -134,8 +146,8 @@ def fisher_spectrum(
         deciles=tuple(nine.tolist()),
         entropy=decile_entropy(nine),
         aleph=len(layers),
-        road=plan.road,
-        passes=plan.rows if plan.road == "reverse" else len(plan.chunks),
+        mode=plan.mode,
+        passes=plan.rows if plan.mode == "reverse" else len(plan.chunks),
         rounding=error,
     )
 
@@ -160,14 +172,14 @@ def _eigenvalues(
     seed: int,
     smoothing: float,
     micro_batch: int,
-    road: str,
+    mode: str,
     memory: int,
     probes: int | None,
-) -> tuple[Tensor, Plan]:
+) -> tuple[Tensor, ModePlan]:
     seen = survey(module, chosen, inputs)
-    plan = plan_road(
+    plan = plan_mode(
         seen,
-        road,
+        mode,
         element_bytes=inputs.element_size(),
         samples=min(micro_batch, len(inputs)),
         memory=memory,
@@ -175,14 +187,14 @@ def _eigenvalues(
     )
     stack = FactorStack(len(chosen))
     stream = generator(seed, "probes")
-    if seen.folded and plan.road == "reverse":
+    if seen.folded and plan.mode == "reverse":
         micro_batch = 1  # which entry belongs to which sample is only certain when there is one
     for batch in torch.split(inputs, micro_batch):
         if probes is None:
             logits, jacobian = _micro_jacobian(module, chosen, seen, plan, batch)
             stack.add(fisher_factor(probabilities(logits, smoothing), jacobian))
         else:
-            tape = Tape(module, chosen, seen, batch)
+            tape = Tape.record(module, chosen, seen, batch)
             probability = probabilities(tape.logits, smoothing)
             # Drawn sample by sample, so that the size of the micro-batch does not show in the result.
             combination = torch.stack([signs((probes, seen.classes), stream) for _ in batch], dim=1).to(probability)
@@ -191,18 +203,18 @@ def _eigenvalues(
 
 
 def _micro_jacobian(
-    module: nn.Module, chosen: list[ChosenWeight], seen: Survey, plan: Plan, batch: Tensor
+    module: nn.Module, chosen: list[ChosenWeight], seen: Survey, plan: ModePlan, batch: Tensor
 ) -> tuple[Tensor, Tensor]:
-    if plan.road == "forward":
+    if plan.mode == "forward":
         return jacobian_forward(module, chosen, plan.chunks, batch)
-    tape = Tape(module, chosen, seen, batch)
+    tape = Tape.record(module, chosen, seen, batch)
     return tape.logits, tape.through_features() if plan.from_features else tape.logit_differences()
 
 
 def fisher_jacobian(
-    module: nn.Module, inputs: Tensor, chosen: list[ChosenWeight] | None = None, *, road: str, memory: int = 2**29
+    module: nn.Module, inputs: Tensor, chosen: list[ChosenWeight] | None = None, *, mode: str, memory: int = 2**29
 ) -> tuple[Tensor, Tensor]:
-    """Logits and Jacobian on one road, for checks: the reverse road's rows may all be shifted by one common row.
+    """Logits and Jacobian in one mode, for checks: the rows of reverse mode may all be shifted by one common row.
 
     ``chosen`` are the weights; None for the first of each of the first 128 layers.
 
@@ -213,9 +225,9 @@ def fisher_jacobian(
     with scoring(module, train=False):
         seen = survey(module, chosen, inputs)
         size = inputs.element_size()
-        plan = plan_road(seen, road, element_bytes=size, samples=len(inputs), memory=memory, probes=None)
+        plan = plan_mode(seen, mode, element_bytes=size, samples=len(inputs), memory=memory, probes=None)
         parts = _unfolded(
             lambda step: [_micro_jacobian(module, chosen, seen, plan, batch) for batch in torch.split(inputs, step)],
-            1 if seen.folded and plan.road == "reverse" else len(inputs),
+            1 if seen.folded and plan.mode == "reverse" else len(inputs),
         )
         return torch.cat([logits for logits, _ in parts]), torch.cat([jacobian for _, jacobian in parts])

@@ -1,4 +1,4 @@
-"""Road 2: tangents that start at a layer's output and travel with the activations, several layers at a time."""
+"""Forward mode: tangents that start at a layer's output and are carried along with the activations, several layers at a time."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _columns(module: nn.Module, weights: Sequence[ChosenWeight], inputs: Tensor)
     zeros = torch.zeros(count, dtype=inputs.dtype, device=inputs.device)
     units = torch.eye(count, dtype=inputs.dtype, device=inputs.device)
     with warnings.catch_warnings():
-        # Few operations have no batched rule and are run tangent by tangent: slower, equally right, and counted by nobody.
+        # Few operations have no batched rule and are run tangent by tangent: slower, equally right, and not counted.
         warnings.filterwarnings("ignore", message="There is a performance drop")
         return vmap(lambda unit: jvp(shifted, (zeros,), (unit,))[1])(units)  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""Road 1: backward passes, and dot products of one channel instead of gradients of weights."""
+"""Reverse mode: backward passes, and dot products of one channel instead of gradients of weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Tape:
 
     The first dimension of every chosen layer's output must be the sample. Where a network folds something else into it
     (windows of attention), or calls a layer once for all samples (a convolution that encodes positions), the tape takes one
-    sample at a time; see ``Survey.folded``, and the failure ``folded_batch``.
+    sample at a time; see ``Survey.folded``, and the failure ``folded_batch``. Made by :meth:`record`.
 
     Attributes:
         logits: shape ``(samples, C)``, float64.
@@ -43,8 +43,26 @@ class Tape:
         self._leaves: list[Tensor] = []
         self._rows = _Rows()
         self._features: Tensor | None = None
-        self._outputs = self._forward()
-        self.logits = self._outputs.detach().to(torch.float64)
+        self._outputs = inputs.new_empty(0)
+        self.logits = inputs.new_empty(0)
+
+    @classmethod
+    def record(cls, module: nn.Module, weights: Sequence[ChosenWeight], survey: Survey, inputs: Tensor) -> Tape:
+        """Run a micro-batch once, and keep what the backward passes need.
+
+        Args:
+            module: the network, held in evaluation mode with frozen parameters.
+            weights: the chosen weights.
+            survey: of the network.
+            inputs: shape ``(samples, ...)``.
+
+        Raises:
+            ProxyFailure: ``output_shape``, ``folded_batch``.
+        """
+        tape = cls(module, weights, survey, inputs)
+        tape._outputs = tape._forward()
+        tape.logits = tape._outputs.detach().to(torch.float64)
+        return tape
 
     def _forward(self) -> Tensor:
         handles = []
@@ -85,7 +103,7 @@ class Tape:
         def hook(gradient: Tensor) -> None:
             if derivative.axis is not None:
                 gradient = gradient.select(derivative.axis, derivative.channel)
-            product = (gradient * derivative.value).reshape(samples, -1)  # one sample may come as many windows
+            product = (gradient * derivative.value).reshape(samples, -1)  # one sample may be many windows
             rows.current[:, place] += product.sum(1, dtype=torch.float64)
 
         return hook

@@ -25,7 +25,7 @@ def probabilities(logits: Tensor, smoothing: float) -> Tensor:
         ProxyFailure: ``non_finite``: a logit is NaN or infinite.
     """
     if not 0.0 <= smoothing < 1.0:
-        raise ProxyUsageError(f"smoothing must lie in [0, 1), got {smoothing}")
+        raise ProxyUsageError(f"smoothing: expected a number in [0, 1), got {smoothing}")
     if not bool(torch.isfinite(logits).all()):
         raise ProxyFailure("non_finite", "the logits hold NaN or infinity")
     plain = torch.softmax(logits.to(torch.float64), dim=1)

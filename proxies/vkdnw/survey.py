@@ -1,4 +1,4 @@
-"""One cheap pass over one sample: what the roads to the Jacobian would cost, and whether they can be walked."""
+"""One cheap pass over one sample: what the Jacobian would cost in either mode of differentiation, and whether it can be had."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Survey", "survey"]
 
 @dataclass(frozen=True)
 class Survey:
-    """A network's forward pass as the roads see it. All counts are for one sample.
+    """A network's forward pass as both modes see it. All counts are for one sample.
 
     Attributes:
         classes: number of logits C.

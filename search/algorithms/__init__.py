@@ -43,6 +43,7 @@ __all__ = [
     "SpaceExhaustedError",
     "Strategy",
     "derive",
+    "described",
     "make",
     "register",
 ]
@@ -109,6 +110,18 @@ def _algorithm(
 
 ALGORITHMS: Catalogue[Algorithm] = Catalogue("algorithm", "uninas.algorithms", _OURS, _accept)
 """Every algorithm, and those of installed packages, by the name that a configuration gives it."""
+
+
+def described(name: str) -> Algorithm:
+    """Give what is known of an algorithm by its name; of one from a file that is not loaded here, no more than that it exists.
+
+    The configuration of a run states the window and the objectives of such a one, so that the run can be reported.
+    """
+
+    def unknown(space: Space, objective: Objective, options: Mapping[str, Any]) -> Strategy:
+        raise InputError(f"algorithm: expected one of {', '.join(ALGORITHMS)}; got '{name}'")
+
+    return ALGORITHMS.get(name) or Algorithm(unknown, window=1)
 
 
 def register(

@@ -39,8 +39,8 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None
     space.sampler=grammar                                     random samples are networks drawn whole
     algorithm_options.crossover=0.3 algorithm_options.niche=2 children of two parents; survivors that differ
 
-    CONFIG.yaml may be a Ray cluster file with the search under metadata, such as configs/cluster/search.yaml, or just the name of
-    a configuration that comes with the project: uninas search demo.
+    CONFIG.yaml may be a Ray cluster file with the search under metadata, such as configs/cluster/search.yaml, or the name of a
+    shipped configuration: uninas search demo.
 
     The run folder holds config.yaml, journal.jsonl (every candidate), best.json, finalists/, run.json and report.html, and
     front/ where there are several objectives. Ctrl-C stops cleanly, and the run can be resumed, as it can after a crash. A run

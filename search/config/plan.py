@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, final
 
-from search.algorithms import ALGORITHMS
+from search.algorithms import ALGORITHMS, described
 from search.config import loading
 from search.config.schema import PoolConfig, SearchConfig
 from search.config.score_options import options_of
@@ -74,7 +74,7 @@ class SearchPlan:
         Raises:
             InputError: it names no objective that there is.
         """
-        algorithm, objective = ALGORITHMS[config.algorithm], find(config.objective)
+        algorithm, objective = described(config.algorithm), find(config.objective)
         given, own = config.objectives, config.algorithm_file is not None  # a run states those of its own algorithm
         objectives = tuple(given or ()) if given is not None or own else algorithm.objectives
         limit, timing = config.budget.latency_ms, None

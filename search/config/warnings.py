@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search.algorithms import ALGORITHMS
+from search.algorithms import described
 from search.config.schema import ProxyConfig, SearchConfig, SpaceConfig
 from search.config.score_options import SPECTRAL
 from search.ranking.objective import SPECTRA, find
@@ -15,9 +15,10 @@ _SAMPLES = ("random", "aging_evolution")  # algorithms that draw samples of the 
 
 def warnings(config: SearchConfig, *, timed: bool) -> list[str]:
     """Give every warning, one line each; `timed`: whether latency is measured."""
-    window = config.window or ALGORITHMS[config.algorithm].window
+    algorithm = described(config.algorithm)
+    window = config.window or algorithm.window
     found = window_warnings(config.pool.workers, window, config.order, config.evaluations, learns=config.algorithm != "random")
-    population = {**ALGORITHMS[config.algorithm].options, **config.algorithm_options}.get("population", 0)
+    population = {**algorithm.options, **config.algorithm_options}.get("population", 0)
     if population >= config.evaluations:
         found.append(f"warning: a population of {population} holds all {config.evaluations} candidates: nothing is ever selected")
     found += [f"warning: {said}" for said in _without_effect(config)]

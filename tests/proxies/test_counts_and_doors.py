@@ -113,8 +113,8 @@ def test_a_network_may_say_itself() -> None:
     assert block_outputs(network) == [("mine", network.unused)]
     for wrong, message in (
         ("text", "list of"),
-        ([network.first], r"scoring_layers\(\)\[0\] must"),
-        ([("a", network.first), ("b", 3)], r"\[1\] must"),
+        ([network.first], r"scoring_layers\(\)\[0\]: expected"),
+        ([("a", network.first), ("b", 3)], r"\[1\]: expected"),
     ):
         network.answer = wrong
         with pytest.raises(ProxyUsageError, match=message):

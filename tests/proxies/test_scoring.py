@@ -31,7 +31,7 @@ from tests.proxies.networks import SIZE, convolution
 
 SHAPE = (3, SIZE, SIZE)
 original = fisher._micro_jacobian
-FEW: dict[str, dict[str, dict[str, object]]] = {"jacov": {}, "vkdnw": {"vkdnw": {"weights": 1, "road": "reverse"}}}
+FEW: dict[str, dict[str, dict[str, object]]] = {"jacov": {}, "vkdnw": {"vkdnw": {"weights": 1, "mode": "reverse"}}}
 
 
 def test_api_is_what_it_says() -> None:
@@ -230,29 +230,29 @@ def test_vkdnw_goes_back_where_it_cannot_go_forward() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 1), *layers, nn.Flatten(), nn.Linear(4 * SIZE**2, 100))
     with prepared(network, input_shape=SHAPE, batch=4, seed=0) as inputs:
         found = proxies.fisher_spectrum(network, inputs)
-        backward = proxies.fisher_spectrum(network, inputs, road="reverse")
+        backward = proxies.fisher_spectrum(network, inputs, mode="reverse")
         with pytest.raises(RuntimeError):
-            proxies.fisher_spectrum(network, inputs, road="forward")
-    assert found.road == "reverse"
+            proxies.fisher_spectrum(network, inputs, mode="forward")
+    assert found.mode == "reverse"
     assert found.deciles == backward.deciles
 
 
 def test_memory_that_runs_out_forward_is_not_asked_for_backward(monkeypatch: pytest.MonkeyPatch) -> None:
-    roads: list[str] = []
+    modes: list[str] = []
 
     def hungry(*arguments: object) -> None:
-        roads.append(str(arguments[6]))
+        modes.append(str(arguments[6]))
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
 
     monkeypatch.setattr(fisher, "_eigenvalues", hungry)
     network = convolution()
     with prepared(network, input_shape=SHAPE, batch=4, seed=0) as inputs, pytest.raises(RuntimeError, match="allocate"):
         fisher.fisher_spectrum(network, inputs, weights=2)
-    assert roads == ["auto"]
+    assert modes == ["auto"]
 
 
 @pytest.mark.parametrize("shape", [(8, 3, SIZE + 1, SIZE + 1), (8, 1, 1, 1)])
 def test_pictures_of_another_shape_are_an_error(shape: tuple[int, ...]) -> None:
     images = Images(torch.zeros(shape), torch.zeros(8, dtype=torch.int64))
-    with pytest.raises(ProxyUsageError, match="expected pictures of"):
+    with pytest.raises(ProxyUsageError, match="expected images of"):
         proxies.measure(convolution(), {"snip": Request("snip")}, input_shape=SHAPE, batch=4, images=images)

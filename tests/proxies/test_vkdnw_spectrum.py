@@ -90,14 +90,14 @@ class Softmax(nn.Module):
         return torch.stack([layer(x[:, k]) for k, layer in enumerate(self.maps)]).sum(0)
 
 
-@pytest.mark.parametrize("road", ["reverse", "forward"])
-def test_closed_form_of_a_softmax_layer(road: str) -> None:
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_closed_form_of_a_softmax_layer(mode: str) -> None:
     network = Softmax().double()
     inputs = torch.randn(40, 12, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     first = inputs[:, :, 0]
     p = network(inputs).softmax(1)[:, 0].detach()
     expected = torch.linalg.eigvalsh((first.T * (p * (1 - p))) @ first / 40)
-    result = fisher_spectrum(network, inputs, smoothing=0.0, road=road)
+    result = fisher_spectrum(network, inputs, smoothing=0.0, mode=mode)
     assert result.eigenvalues == pytest.approx(expected.tolist(), rel=1e-9)
     assert result.deciles == pytest.approx(deciles(expected).tolist(), rel=1e-9)
     assert result.entropy == pytest.approx(decile_entropy(deciles(expected)), rel=1e-9)
@@ -106,8 +106,8 @@ def test_closed_form_of_a_softmax_layer(road: str) -> None:
 def test_single_linear_layer_has_its_jacobian() -> None:
     layer = nn.Linear(4, 3).double()
     inputs = torch.randn(5, 4, dtype=torch.float64)
-    for road in ("reverse", "forward"):
-        _, jacobian = fisher_jacobian(layer, inputs, road=road)
+    for mode in ("reverse", "forward"):
+        _, jacobian = fisher_jacobian(layer, inputs, mode=mode)
         difference = jacobian[:, 0] - jacobian[:, 1]
         torch.testing.assert_close(difference[:, 0], inputs[:, 0])
         torch.testing.assert_close(jacobian[:, 1], jacobian[:, 2])

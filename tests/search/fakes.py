@@ -4,7 +4,6 @@ of workers in tests: `prepare` and `evaluate` at the end. It imports neither tor
 A toy network is a list of digits; an edit changes one to three of them. `Behaviour` travels to the worker within the job's text.
 """
 
-import hashlib
 import json
 import os
 import random
@@ -16,79 +15,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search.algorithms.candidate import Candidate, Rejected
+from search.algorithms.candidate import Candidate
+from search.testing import DigitSpace, digit_scores
 from search.workers.job import Job, Outcome, outcome_of, too_slow
 
 PLACES, BASE = 6, 10
 
 
 @dataclass(frozen=True)
-class ToySpace:
-    """Digits whose sum stays within `budget`; `behaviour` says what its scorer does, see `evaluate`."""
+class ToySpace(DigitSpace):
+    """The space of the shipped checks; `behaviour` says what its scorer does, see `evaluate`."""
 
-    budget: int = 40
     behaviour: Mapping[str, Any] | None = None
-    salt: str = ""  # another salt is another space: the same asks give other digests
-
-    def starts(self) -> Sequence[Candidate]:
-        return [self.candidate([0] * PLACES)]
-
-    def candidate(self, digits: Sequence[int], parent: str | None = None, edit: Mapping[str, Any] | None = None) -> Candidate:
-        digest = hashlib.sha256(f"{self.salt}{list(digits)}".encode()).hexdigest()
-        total = sum(digits)
-        cost = {"params": total, "macs": 2 * total, "layers": digits[0], "attention_tokens": 0}
-        return Candidate(digest, tuple(digits), cost, parent, edit)
-
-    def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
-        changes = [[rng.randrange(PLACES), rng.randrange(BASE)] for _ in range(rng.randint(1, 3))]
-        return self._step(parent, {"changes": changes})
-
-    def cross(self, parent: Candidate, donor: Candidate, rng: random.Random) -> Candidate | Rejected:
-        places = rng.sample(range(PLACES), 3)
-        return self._step(parent, {"changes": [[place, donor.body[place]] for place in places], "donor": donor.digest})
-
-    def family(self, candidate: Candidate) -> str:
-        return "odd" if candidate.body[0] % 2 else "even"
-
-    def _step(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate | Rejected:
-        digits = list(parent.body)
-        for place, digit in edit["changes"]:
-            digits[place] = digit
-        if tuple(digits) == parent.body:
-            return Rejected("no_change")
-        child = self.candidate(digits, parent.digest, edit)
-        return child if child.cost["params"] <= self.budget else Rejected("over budget: params")
-
-    def sample(self, rng: random.Random) -> Candidate | Rejected:
-        digits = [rng.randrange(BASE) for _ in range(PLACES)]
-        child = self.candidate(digits, self.starts()[0].digest, {"digits": digits})
-        return child if child.cost["params"] <= self.budget else Rejected("over budget: params")
-
-    def replay(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate:
-        if "digits" in edit:
-            return self.candidate(edit["digits"], parent.digest, edit)
-        child = self._step(parent, edit)
-        assert isinstance(child, Candidate)
-        return child
 
     def text(self, candidate: Candidate) -> str:
         return json.dumps({"digits": candidate.body, "behaviour": self.behaviour or {}})
 
-    def document(self, candidate: Candidate, metadata: Mapping[str, Any]) -> str:
-        return json.dumps({"digits": candidate.body, "metadata": metadata})
 
-
-def toy_scores(digits: Sequence[int], seed: int) -> dict[str, float]:
-    """Five raw scores, all different functions of digits and seed."""
-    noise = random.Random(f"{list(digits)}{seed}")
-    return {
-        "aleph": float(digits[0] + digits[1]),
-        "vkdnw": sum((place + 1) * digit for place, digit in enumerate(digits)) / 100 + noise.random() / 10,
-        "jacov": -abs(sum(digits) - 25) + noise.random(),
-        "expressivity": digits[3] * digits[4] / 10 + noise.random() / 5,
-        "trainability": -float(digits[5]) + noise.random(),
-        "flops": float(2 * sum(digits)),
-    }
+toy_scores = digit_scores
 
 
 def toy_latency(digits: Sequence[int]) -> float:

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from benchmarks.fuzz import FINE, LATER, NETWORK, REFUSED, outcome
-from benchmarks.hostile import KINDS, file_of, random_graph
+from benchmarks.hard import random_graph
+from benchmarks.hostile import KINDS, file_of
 from tests.amounts import amount
 from uninas import Graph, Node, canonical_text, canonicalise, cost, op, parse
 from uninas.analysis import trainable

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import random
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +13,7 @@ from search.algorithms.candidate import Candidate, Rejected
 from search.algorithms.evolution import Evolution
 from search.ranking.objective import OBJECTIVES, Objective
 from search.ranking.ranks import key
+from search.testing import check_algorithm, trace
 from tests.search.fakes import ToySpace, toy_scores
 from uninas.errors import InputError
 
@@ -43,50 +43,15 @@ def engine(
     return make(algorithm, space or ToySpace(), OBJECTIVE, seed=seed, window=window, order=order, options=options, tries=tries)
 
 
-def trace(run: AskTell, total: int, pick: Callable[[list[int]], int]) -> list[tuple[str, str | None, int]]:
-    """Ask as often as allowed, tell in the order `pick` chooses; gives what was asked."""
-    asked, under_way = [], {}
-    while len(asked) < total or under_way:
-        while len(asked) < total and run.ready():
-            proposal = run.ask()
-            asked.append((proposal.candidate.digest, proposal.candidate.parent, proposal.duplicates))
-            under_way[proposal.index] = proposal.candidate
-        index = pick(sorted(under_way))
-        run.tell(index, toy_scores(under_way.pop(index).body, 0))
-    return asked
-
-
 @every
-def test_one_seed_one_sequence_whatever_the_order_of_tells(name: str) -> None:
-    first = trace(engine(name), 200, lambda waiting: waiting[0])
-    shuffled = random.Random(7)
-    assert trace(engine(name), 200, lambda waiting: waiting[-1]) == first
-    assert trace(engine(name), 200, shuffled.choice) == first
+def test_it_keeps_the_contract(name: str) -> None:
+    algorithm, options = VARIANTS.get(name, (name, OPTIONS.get(name, {})))
+    check_algorithm(algorithm, options=options, asks=300)
 
 
 @every
 def test_another_seed_is_another_sequence(name: str) -> None:
     assert trace(engine(name, seed=1), 50, min) != trace(engine(name), 50, min)
-
-
-@every
-def test_a_prefix_does_not_depend_on_how_long_the_search_is(name: str) -> None:
-    assert trace(engine(name), 60, max) == trace(engine(name), 200, min)[:60]
-
-
-@every
-def test_no_digest_is_asked_twice(name: str) -> None:
-    digests = [digest for digest, _, _ in trace(engine(name), 300, min)]
-    assert len(set(digests)) == 300
-
-
-@every
-def test_every_candidate_is_within_the_budget(name: str) -> None:
-    run = engine(name, space=ToySpace(budget=12))
-    for _ in range(100):
-        proposal = run.ask()
-        assert proposal.candidate.cost["params"] <= 12
-        run.tell(proposal.index, toy_scores(proposal.candidate.body, 0))
 
 
 @every
@@ -118,23 +83,6 @@ def test_the_window_bounds_what_is_under_way(name: str) -> None:
 
 
 @every
-def test_tells_that_no_ask_may_see_yet_change_nothing(name: str) -> None:
-    """Ask k sees the results of asks 0 .. k - W: a later result, known early, must not matter."""
-    window = 6
-    early, late = engine(name, window=window), engine(name, window=window)
-    for _ in range(window):
-        early.ask()
-        late.ask()
-    for index in range(window):
-        early.tell(index, toy_scores(early.pending(index).body, 0))
-    for ask in range(window, 40):
-        late.tell(ask - window, toy_scores(late.pending(ask - window).body, 0))
-        left, right = early.ask(), late.ask()
-        assert left.candidate == right.candidate
-        early.tell(left.index, toy_scores(left.candidate.body, 0))
-
-
-@every
 def test_order_completion_counts_what_is_under_way(name: str) -> None:
     run = engine(name, window=3, order="completion")
     for _ in range(3):
@@ -154,18 +102,6 @@ def test_misuse_is_named(name: str) -> None:
     run.tell(0, {})
     with pytest.raises(OrderError, match="reported already"):
         run.tell(0, {})
-
-
-@every
-def test_failures_do_not_stop_it(name: str) -> None:
-    run = engine(name, window=1)
-    digests = set()
-    for index in range(60):
-        proposal = run.ask()
-        run.tell(index, {} if index % 3 == 0 else toy_scores(proposal.candidate.body, 0))
-        digests.add(proposal.candidate.digest)
-    assert (run.asked, run.told) == (60, 60)
-    assert len(digests) == 60, "a failure is not asked again"
 
 
 @every

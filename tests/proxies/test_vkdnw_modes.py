@@ -1,4 +1,4 @@
-"""Both roads against the oracle: a Jacobian entry by entry, then the Fisher spectrum."""
+"""Both modes of differentiation against the oracle: a Jacobian entry by entry, then the Fisher spectrum."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from proxies import ProxyFailure, ProxyUsageError, fisher_spectrum, scoring_laye
 from proxies.measuring.layers import layers_and_norms
 from proxies.measuring.state import scoring
 from proxies.vkdnw import fisher_jacobian
-from proxies.vkdnw.roads import Plan, plan_road
+from proxies.vkdnw.modes import ModePlan, plan_mode
 from proxies.vkdnw.survey import Survey, survey
 from proxies.vkdnw.weights import choose_weights
 from tests.proxies.networks import KINDS, batch, batched_oracle, convolution, make, oracle
 
-ROADS = ("reverse", "forward")
+MODES = ("reverse", "forward")
 
 
 def weight_names(network: nn.Module, inputs: Tensor) -> list[str]:
@@ -41,47 +41,47 @@ def expected_spectrum(network: nn.Module, inputs: Tensor, smoothing: float) -> T
 
 
 @pytest.mark.parametrize("classes", [4, 11], ids=["fewer-classes-than-features", "more-classes-than-features"])
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_jacobian_is_the_oracles(kind: str, road: str, classes: int) -> None:
+def test_jacobian_is_the_oracles(kind: str, mode: str, classes: int) -> None:
     network, inputs = make(kind, classes), batch(3)
     expected = centred(oracle(network, weight_names(network, inputs), inputs))
-    _, jacobian = fisher_jacobian(network, inputs, road=road)
+    _, jacobian = fisher_jacobian(network, inputs, mode=mode)
     assert expected.abs().max() > 1e-3
     torch.testing.assert_close(centred(jacobian), expected, rtol=0, atol=1e-10 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("index", [1, 7, 11])
 @pytest.mark.parametrize("kind", ["convolution", "grouped", "standardised"])
-def test_any_entry_of_a_weight(kind: str, index: int, road: str) -> None:
+def test_any_entry_of_a_weight(kind: str, index: int, mode: str) -> None:
     network, inputs = make(kind), batch(2)
     network.stages[0][1].shortcut = nn.Conv2d(4, 6, 3, 2, padding=1).double()  # a 1x1 weight has too few entries
     if kind == "grouped":
         network.stages[0][2].first[0] = nn.Conv2d(6, 6, 3, padding="same", dilation=2, groups=2).double()
     names = weight_names(network, inputs)
     expected = centred(oracle(network, names, inputs, index))
-    _, jacobian = fisher_jacobian(network, inputs, choose_weights(scoring_layers(network, inputs), 128, index), road=road)
+    _, jacobian = fisher_jacobian(network, inputs, choose_weights(scoring_layers(network, inputs), 128, index), mode=mode)
     torch.testing.assert_close(centred(jacobian), expected, rtol=0, atol=1e-10 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ["convolution", "attention", "shared"])
-def test_several_weights_of_a_layer(kind: str, road: str) -> None:
+def test_several_weights_of_a_layer(kind: str, mode: str) -> None:
     network, inputs = make(kind), batch(2)
     chosen = choose_weights(scoring_layers(network, inputs), 6, "random", per_layer=3, seed=4)
     assert len(chosen) == 18
     assert len({(weight.name, weight.index) for weight in chosen}) == 18
     columns = [oracle(network, [f"{weight.name}.weight"], inputs, weight.index) for weight in chosen]
     expected = centred(torch.cat(columns, 2))
-    _, jacobian = fisher_jacobian(network, inputs, chosen, road=road)
+    _, jacobian = fisher_jacobian(network, inputs, chosen, mode=mode)
     torch.testing.assert_close(centred(jacobian), expected, rtol=0, atol=1e-10 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize("classes", [4, 11], ids=["fewer-classes-than-features", "more-classes-than-features"])
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ["convolution", "attention", "shared", "depthwise"])
-def test_entries_of_every_tensor_with_norms_and_biases(kind: str, road: str, classes: int) -> None:
+def test_entries_of_every_tensor_with_norms_and_biases(kind: str, mode: str, classes: int) -> None:
     network, inputs = make(kind, classes), batch(3)
     network.eval()
     chosen = choose_weights(layers_and_norms(network, inputs), 128, tensors="all")
@@ -89,7 +89,7 @@ def test_entries_of_every_tensor_with_norms_and_biases(kind: str, road: str, cla
     assert {type(weight.modules[0]).__name__ for weight in chosen} & {"BatchNorm2d", "LayerNorm"}
     assert len(chosen) > 2 * len(scoring_layers(network, inputs))
     expected = centred(oracle(network, names, inputs))
-    _, jacobian = fisher_jacobian(network, inputs, chosen, road=road)
+    _, jacobian = fisher_jacobian(network, inputs, chosen, mode=mode)
     torch.testing.assert_close(centred(jacobian), expected, rtol=0, atol=1e-10 * float(expected.abs().max()))
 
 
@@ -100,7 +100,7 @@ def test_all_tensors_are_an_option_of_the_spectrum() -> None:
     assert every.aleph == weights.aleph
     first = fisher_spectrum(network, inputs, tensors="all", weights=12)
     assert len(first.eigenvalues) == 12
-    with pytest.raises(ProxyUsageError, match="tensors must be"):
+    with pytest.raises(ProxyUsageError, match="tensors: expected"):
         fisher_spectrum(network, inputs, tensors="some")
 
 
@@ -118,19 +118,19 @@ def test_places_of_weights_in_their_layers() -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.05, 0.5])
 @pytest.mark.parametrize("micro_batch", [1, 2, 5, 16])
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("kind", ["convolution", "attention", "shared"])
-def test_spectrum_is_the_formulas(kind: str, road: str, micro_batch: int, smoothing: float) -> None:
+def test_spectrum_is_the_formulas(kind: str, mode: str, micro_batch: int, smoothing: float) -> None:
     network, inputs = make(kind), batch(5)
     expected = expected_spectrum(network, inputs, smoothing)
-    result = fisher_spectrum(network, inputs, road=road, micro_batch=micro_batch, smoothing=smoothing)
-    assert result.road == road
+    result = fisher_spectrum(network, inputs, mode=mode, micro_batch=micro_batch, smoothing=smoothing)
+    assert result.mode == mode
     assert torch.tensor(result.eigenvalues, dtype=torch.float64) == pytest.approx(expected, abs=1e-7 * float(expected.max()))
 
 
 @pytest.mark.parametrize("classes", [3, 30])
 @pytest.mark.parametrize("kind", KINDS)
-def test_spectrum_of_every_kind_on_the_road_chosen(kind: str, classes: int) -> None:
+def test_spectrum_of_every_kind_in_the_mode_chosen(kind: str, classes: int) -> None:
     network, inputs = make(kind, classes), batch(4)
     expected = expected_spectrum(network, inputs, 0.05)
     result = fisher_spectrum(network, inputs)
@@ -146,8 +146,8 @@ def test_the_references_vmap_agrees_too() -> None:
 @pytest.mark.parametrize("memory", [1, 100_000, 2**30])
 def test_chunks_of_any_size_give_the_same(memory: int) -> None:
     network, inputs = make("grouped"), batch(3)
-    _, expected = fisher_jacobian(network, inputs, road="forward", memory=10_000)
-    _, jacobian = fisher_jacobian(network, inputs, road="forward", memory=memory)
+    _, expected = fisher_jacobian(network, inputs, mode="forward", memory=10_000)
+    _, jacobian = fisher_jacobian(network, inputs, mode="forward", memory=memory)
     torch.testing.assert_close(jacobian, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -155,7 +155,7 @@ def test_the_first_weights_in_forward_order_are_taken() -> None:
     network, inputs = make("convolution"), batch(2)
     names = weight_names(network, inputs)[:10]
     expected = centred(oracle(network, names, inputs))
-    _, jacobian = fisher_jacobian(network, inputs, choose_weights(scoring_layers(network, inputs), 10), road="reverse")
+    _, jacobian = fisher_jacobian(network, inputs, choose_weights(scoring_layers(network, inputs), 10), mode="reverse")
     torch.testing.assert_close(centred(jacobian), expected, rtol=0, atol=1e-10 * float(expected.abs().max()))
 
 
@@ -167,11 +167,11 @@ def test_features_are_the_way_where_they_are_fewer() -> None:
     assert plan_of(make("parallel", 11)).rows == 10
 
 
-def plan_of(network: nn.Module, road: str = "reverse") -> Plan:
+def plan_of(network: nn.Module, mode: str = "reverse") -> ModePlan:
     inputs = batch(2)
     chosen = choose_weights(scoring_layers(network, inputs), 128)
     with scoring(network, train=False):
-        return plan_road(survey(network, chosen, inputs), road, element_bytes=8, samples=2, memory=2**29, probes=None)
+        return plan_mode(survey(network, chosen, inputs), mode, element_bytes=8, samples=2, memory=2**29, probes=None)
 
 
 def counted(classes: int, features: int, layers: int = 20) -> Survey:
@@ -188,17 +188,17 @@ def counted(classes: int, features: int, layers: int = 20) -> Survey:
     )
 
 
-def test_the_cheaper_road_is_taken() -> None:
-    few = plan_road(counted(10, 512), "auto", element_bytes=4, samples=1, memory=96_000, probes=None)
-    many = plan_road(counted(1000, 512), "auto", element_bytes=4, samples=1, memory=96_000, probes=None)
-    narrow = plan_road(counted(1000, 8), "auto", element_bytes=4, samples=1, memory=96_000, probes=None)
-    assert (few.road, many.road, narrow.road) == ("reverse", "forward", "reverse")
+def test_the_cheaper_mode_is_taken() -> None:
+    few = plan_mode(counted(10, 512), "auto", element_bytes=4, samples=1, memory=96_000, probes=None)
+    many = plan_mode(counted(1000, 512), "auto", element_bytes=4, samples=1, memory=96_000, probes=None)
+    narrow = plan_mode(counted(1000, 8), "auto", element_bytes=4, samples=1, memory=96_000, probes=None)
+    assert (few.mode, many.mode, narrow.mode) == ("reverse", "forward", "reverse")
     assert few.reverse_macs == 2000 + 9 * 1900
     assert narrow.reverse_macs == 2000 + 8 * 1900
     assert [len(chunk) for chunk in many.chunks] == [4] * 5  # 96 kB hold four tangents of six copies of 4 kB
     assert many.forward_macs == 5 * 2000 + 2 * 4 * (1900 + 1500 + 1100 + 700 + 300)
-    probed = plan_road(counted(1000, 512), "auto", element_bytes=4, samples=1, memory=96_000, probes=4)
-    assert (probed.road, probed.rows) == ("reverse", 4)
+    probed = plan_mode(counted(1000, 512), "auto", element_bytes=4, samples=1, memory=96_000, probes=4)
+    assert (probed.mode, probed.rows) == ("reverse", 4)
 
 
 def test_a_layer_past_its_module_is_refused_not_zero() -> None:
@@ -234,12 +234,12 @@ def test_a_dead_layer_counts_as_zero() -> None:
             return x
 
     network, inputs = Dead().double(), torch.randn(3, 12, dtype=torch.float64)
-    for road in ROADS:
-        _, jacobian = fisher_jacobian(network, inputs, road=road)
+    for mode in MODES:
+        _, jacobian = fisher_jacobian(network, inputs, mode=mode)
         assert jacobian.shape[2] == 13
         assert (jacobian[:, :, 12] == 0).all()
         assert (jacobian[:, :, 5] != 0).any()
-        assert fisher_spectrum(network, inputs, road=road).aleph == 13
+        assert fisher_spectrum(network, inputs, mode=mode).aleph == 13
 
 
 def test_float32_error_is_reported() -> None:
@@ -282,8 +282,8 @@ def test_probes_do_not_depend_on_the_micro_batch() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"road": "sideways"}, "'auto', 'reverse' or 'forward', got 'sideways'"),
-        ({"road": "forward", "probes": 2}, "probes are cotangents"),
+        ({"mode": "sideways"}, "mode: expected 'auto', 'reverse' or 'forward', got 'sideways'"),
+        ({"mode": "forward", "probes": 2}, "probes are cotangents"),
         ({"smoothing": 1.0}, r"\[0, 1\), got 1.0"),
         ({"micro_batch": 0}, "at least 1"),
         ({"probes": 0}, "at least 1"),
@@ -310,7 +310,17 @@ def test_graph_memory_is_given_back() -> None:
     try:
         before = sum(issubclass(type(thing), Tensor) for thing in gc.get_objects())
         for _ in range(3):
-            fisher_spectrum(network, inputs, road="reverse")
+            fisher_spectrum(network, inputs, mode="reverse")
         assert sum(issubclass(type(thing), Tensor) for thing in gc.get_objects()) - before < 30
     finally:
         gc.enable()
+
+
+def test_the_former_name_of_the_option_still_works() -> None:
+    network, inputs = make("convolution"), batch()
+    with pytest.warns(DeprecationWarning, match="the option road of fisher_spectrum is called mode now"):
+        before = fisher_spectrum(network, inputs, road="forward")
+    now = fisher_spectrum(network, inputs, mode="forward")
+    assert before == now
+    with pytest.warns(DeprecationWarning, match="is called mode now"):
+        assert now.road == "forward"
