@@ -2,9 +2,9 @@
 
     python docs/extend/examples/benchmark.py --data TABLE.csv --sample 100 --proxies params,naswot --pool serial
 
-TABLE.csv has the columns architecture (eight digits) and mean_acc (percent), as the authors' table. In the package,
-`build` is an entry of `NETWORKS` in `search/bench/scoring/evaluate.py`, ENTRY one of `BENCHMARKS` in
-`search/bench/benchmarks/table.py`, and the rest is a file of `search/bench/benchmarks`; `uninas bench nasbench_macro` then exists.
+TABLE.csv has the columns architecture (eight digits) and mean_acc (percent), as the authors' table. In the package, `build` is
+an entry of `NETWORKS` in `search/bench/scoring/evaluate.py`, ENTRY one of `BENCHMARKS` in `search/bench/benchmarks/table.py`, and
+the rest is a file of `search/bench/benchmarks`; `uninas bench nasbench_macro` then exists.
 """
 
 from __future__ import annotations
