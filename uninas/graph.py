@@ -336,17 +336,14 @@ class Architecture:
 
         The rules of `uninas.canonical` decide which functions are found to be one; plain blocks, for one, are not joined.
         """
-        found: str = _derived("digest")(self)
-        return found
+        return str(_derived("digest")(self))
 
     def __repr__(self) -> str:
-        found: str = _derived("one line")(self)
-        return found
+        return str(_derived("one line")(self))
 
-    def _repr_svg_(self) -> str | None:
-        """What a notebook shows."""
-        found: str | None = _derived("picture")(self)
-        return found
+    def _repr_svg_(self) -> Any:
+        """Draw the network for a notebook; None where it is too large."""
+        return _derived("picture")(self)
 
 
 _DERIVED = {
