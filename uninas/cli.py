@@ -14,30 +14,47 @@ import click
 
 from uninas.errors import InputError
 
+DISTRIBUTION = "uninas-ray"
+"""What is installed; `uninas` on the package index is another project's."""
+
 COMMANDS: dict[str, tuple[str, str]] = {
-    "cost": (
-        "uninas.commands.cost",
-        "Parameters, MACs, layers and memory of an architecture, exactly and at any size.",
-    ),
-    "show": ("uninas.commands.show", "Read a network: overview, stages, blocks; in the terminal or as an SVG picture."),
-    "diff": ("search.commands.diff", "Compare two networks, down to the edits inside of a block."),
-    "space": ("uninas.commands.space", "The published search spaces, and one of your own: how many networks, what they cost."),
-    "score": ("search.commands.score", "Training-free scores of one architecture."),
-    "search": ("search.commands.search", "Search the space from a configuration file; resume a run."),
-    "sweep": ("search.commands.sweep", "Several seeds or budgets of a search, side by side."),
+    "cost": ("uninas.commands.cost", "Count parameters, MACs, layers and memory of an architecture, exactly, at any size."),
+    "show": ("uninas.commands.show", "Read a network: overview, stages, blocks; in the terminal or as an SVG drawing."),
+    "diff": ("search.commands.diff", "Compare two networks, down to the edits inside a block."),
+    "space": ("uninas.commands.space", "Describe a published search space or your own: its size, and what its networks cost."),
+    "score": ("search.commands.score", "Compute zero-cost (training-free) scores of one architecture."),
+    "search": ("search.commands.search", "Search the space from a configuration file, or resume a run."),
+    "sweep": ("search.commands.sweep", "Run several seeds or budgets of a search side by side."),
     "bench": ("search.commands.bench", "Judge proxies on networks whose accuracies are known."),
-    "refine": ("downstream.commands.refine", "Short trainings of a search's finalists: proxy rank against trained rank."),
+    "refine": (
+        "downstream.commands.refine",
+        "Train the finalists of a search for a few epochs, and rank them by accuracy.",
+    ),
     "train": ("downstream.commands.train", "Train an architecture by the papers' protocols."),
-    "evaluate": ("downstream.commands.evaluate", "How good trained weights are: accuracy, pictures a second."),
-    "compare": ("downstream.commands.compare", "Networks side by side: costs, speed and memory here, accuracy from logs."),
+    "evaluate": ("downstream.commands.evaluate", "Measure trained weights: accuracy, and images/s."),
+    "compare": ("downstream.commands.compare", "Put networks side by side: costs, speed and memory here, accuracy from logs."),
     "export": (
         "downstream.commands.export",
-        "A network as a folder for timm, the mm stack, torch, ONNX or the authors' toolkit, with a model card.",
+        "Write a network for timm, OpenMMLab, torch, ONNX or the UniNAS reference implementation, with a model card.",
     ),
     "watch": ("search.commands.watch", "Show a search while it runs, from its files alone, on any machine."),
-    "report": ("search.commands.report", "Make the HTML report of a run."),
+    "report": ("search.commands.report", "Write the HTML report of a run."),
 }
 """Name -> (module that holds a click command called `command`, one line of help)."""
+
+
+def _print_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
+    """Print the version of the installed distribution: a line, also where the packages are only on the path."""
+    if not wanted or context.resilient_parsing:
+        return
+    import importlib.metadata
+
+    try:
+        version = importlib.metadata.version(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        version = "(version unknown: the packages are on the path, but not installed)"
+    click.echo(f"uninas {version}")
+    context.exit()
 
 
 class _ReaderLeft(Exception):
@@ -82,13 +99,15 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="uninas-ray", prog_name="uninas")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version and exit."
+)
 def program() -> None:
-    """Training-free search of vision networks in a universal graph space.
+    """Search vision networks in a universal graph space by zero-cost (training-free) proxies.
 
     \b
     uninas cost coatnet                          what a network costs
-    uninas search configs/search/demo.yaml       search, score and report
+    uninas search demo                           search, score and report
     uninas show runs/demo/best.json              read what was found
     """
 
