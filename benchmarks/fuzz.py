@@ -28,8 +28,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.hard import LARGEST
-from benchmarks.hostile import KINDS, file_of
+from benchmarks.hostile.files import KINDS, file_of
+from benchmarks.hostile.graphs import LARGEST
 from benchmarks.page import command, publish, setting, table
 from uninas import InputError, canonicalise, cost, load, warnings_of
 from uninas.canonical import TooSymmetric, digest

@@ -99,11 +99,9 @@ class DigitSpace:
         digits = list(parent.body)
         for place, digit in edit["changes"]:
             digits[place] = digit
-        return (
-            Rejected(Reason.NO_CHANGE)
-            if tuple(digits) == parent.body
-            else self._within(self.candidate(digits, parent.digest, edit))
-        )
+        if tuple(digits) == parent.body:
+            return Rejected(Reason.NO_CHANGE)
+        return self._within(self.candidate(digits, parent.digest, edit))
 
     def _within(self, candidate: Candidate) -> Candidate | Rejected:
         return candidate if candidate.cost["params"] <= self.budget else Rejected(Reason.OVER_BUDGET_PARAMS)

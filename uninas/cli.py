@@ -13,57 +13,44 @@ from typing import Any, NoReturn
 import click
 
 from uninas.errors import InputError
-
-DISTRIBUTION = "uninas-ray"
-"""What is installed; `uninas` on the package index is another project's."""
+from uninas.runtime import foreign
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "cost": ("uninas.commands.cost", "Count parameters, MACs, layers and memory of an architecture, exactly, at any size."),
-    "show": ("uninas.commands.show", "Read a network: overview, stages, blocks; in the terminal or as an SVG drawing."),
-    "diff": ("search.commands.diff", "Compare two networks, down to the edits inside a block."),
-    "space": ("uninas.commands.space", "Describe a published search space or your own: its size, and what its networks cost."),
-    "score": ("search.commands.score", "Compute zero-cost (training-free) scores of one architecture."),
-    "search": ("search.commands.search", "Search the space from a configuration file, or resume a run."),
-    "sweep": ("search.commands.sweep", "Run several seeds or budgets of a search side by side."),
-    "bench": ("search.commands.bench", "Judge proxies on networks whose accuracies are known."),
-    "refine": (
-        "downstream.commands.refine",
-        "Train the finalists of a search for a few epochs, and rank them by accuracy.",
+    "cost": (
+        "uninas.commands.cost",
+        "Parameters, MACs, layers and memory of an architecture, exactly and at any size.",
     ),
-    "train": ("downstream.commands.train", "Train an architecture by the papers' protocols."),
-    "evaluate": ("downstream.commands.evaluate", "Measure trained weights: accuracy, and images/s."),
-    "compare": ("downstream.commands.compare", "Put networks side by side: costs, speed and memory here, accuracy from logs."),
+    "show": ("uninas.commands.show", "Show a network: overview, stages, blocks; in the terminal or as an SVG picture."),
+    "diff": ("search.commands.diff", "Compare two networks, down to the edits inside a block."),
+    "space": (
+        "uninas.commands.space",
+        "List published search spaces; sample a published space, or one of your own, and report what its networks cost.",
+    ),
+    "score": ("search.commands.score", "Score one architecture with zero-cost (training-free) proxies."),
+    "search": ("search.commands.search", "Search a space as a configuration file says; resume a run."),
+    "sweep": ("search.commands.sweep", "Run several seeds or budgets of a search side by side."),
+    "bench": ("search.commands.bench", "Evaluate proxies on networks whose accuracies are known."),
+    "refine": ("downstream.commands.refine", "Train a search's finalists briefly, and compare proxy rank with trained rank."),
+    "train": ("downstream.commands.train", "Train an architecture with the protocols of the papers."),
+    "evaluate": ("downstream.commands.evaluate", "Evaluate trained weights: accuracy and speed in images/s."),
+    "compare": ("downstream.commands.compare", "Compare networks: costs, speed and memory measured here, accuracy from logs."),
     "export": (
         "downstream.commands.export",
-        "Write a network for timm, OpenMMLab, torch, ONNX or the UniNAS reference implementation, with a model card.",
+        "Export a network, with a model card, for timm, OpenMMLab, torch, ONNX or the UniNAS reference implementation.",
     ),
-    "watch": ("search.commands.watch", "Show a search while it runs, from its files alone, on any machine."),
+    "watch": ("search.commands.watch", "Watch a search while it runs, from its files alone, on any machine."),
     "report": ("search.commands.report", "Write the HTML report of a run."),
 }
 """Name -> (module that holds a click command called `command`, one line of help)."""
 
 
-def _print_version(context: click.Context, option: click.Parameter, wanted: bool) -> None:
-    """Print the version of the installed distribution: a line, also where the packages are only on the path."""
-    if not wanted or context.resilient_parsing:
-        return
-    import importlib.metadata
-
-    try:
-        version = importlib.metadata.version(DISTRIBUTION)
-    except importlib.metadata.PackageNotFoundError:
-        version = "(version unknown: the packages are on the path, but not installed)"
-    click.echo(f"uninas {version}")
-    context.exit()
-
-
 class _ReaderLeft(Exception):
-    """The reader of our output has left, as `head` does."""
+    """The reader of our output has closed it, as `head` does."""
 
 
 @contextmanager
 def _reader_left() -> Iterator[None]:
-    """Raise `_ReaderLeft` for a broken pipe, for which click would leave with status 1."""
+    """Raise `_ReaderLeft` for a broken pipe, on which click would exit with status 1."""
     try:
         yield
         sys.stdout.flush()
@@ -98,22 +85,31 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+def _print_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if asked:
+        from uninas.runtime.version import version
+
+        click.echo(f"uninas {version()}")
+        context.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version and exit."
 )
 def program() -> None:
-    """Search vision networks in a universal graph space by zero-cost (training-free) proxies.
+    """Zero-cost (training-free) architecture search in a universal graph space of vision networks.
 
     \b
-    uninas cost coatnet                          what a network costs
+    uninas cost coatnet                          print what a network costs
     uninas search demo                           search, score and report
-    uninas show runs/demo/best.json              read what was found
+    uninas show runs/demo/best.json              show what was found
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the program and exit: 0; 2 for what the user got wrong; 130 after Ctrl-C; 1 for a fault of ours."""
+    """Run the program and exit: 0; 2 for a mistake of the user's; 130 after Ctrl-C; 1 for a fault of ours."""
+    foreign.warn()  # again, since another distribution may have replaced the file that does so on import
     try:
         result = program.main(args=arguments, prog_name="uninas", standalone_mode=False)
     except InputError as error:
@@ -122,13 +118,13 @@ def main(arguments: list[str] | None = None) -> None:
         _fail("interrupted", 130)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
-    except click.exceptions.NoArgsIsHelpError as error:  # a group by itself: what it can do, in lines
+    except click.exceptions.NoArgsIsHelpError as error:  # a group by itself prints its help
         click.echo(error.format_message())
         sys.exit(2)
     except click.ClickException as error:
         _fail(error.format_message(), 2)
-    except _ReaderLeft:  # nothing to say, and nobody to say it to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still in the buffer goes there
+    except _ReaderLeft:  # no output is wanted any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
         sys.exit(0)
     except OSError as error:
         if error.errno == errno.ENOSPC:

@@ -18,6 +18,7 @@ An installed package offers one as an entry point of the group `uninas.algorithm
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -189,3 +190,10 @@ def make(
         order=order,
         tries=tries,
     )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Told":
+        warnings.warn("search.algorithms.Told is called Reported now", DeprecationWarning, stacklevel=2)
+        return Reported
+    raise AttributeError(f"module 'search.algorithms' has no attribute '{name}'")

@@ -13,12 +13,16 @@ from uninas.errors import InputError
 from uninas.runtime.own_code import FAILURES, line_of, named
 
 
+class AlgorithmError(InputError):
+    """An algorithm of the user's own broke its contract, or raised."""
+
+
 @final
 class Guarded:
     """The algorithm of the file `path`, as a `Strategy` that keeps its word.
 
     Raises:
-        InputError: from every method, where the algorithm raises anything, or proposes what is no candidate.
+        AlgorithmError: from every method, where the algorithm raises anything, or proposes what is no candidate.
     """
 
     def __init__(self, strategy: Strategy, path: Path) -> None:
@@ -29,7 +33,9 @@ class Guarded:
         """As the algorithm says."""
         found = call(self._path, "propose", self._strategy.propose, index, rng, unscored)
         if not isinstance(found, Candidate | Rejected):
-            raise InputError(f"{self._path}: propose: expected a Candidate of the space, or Rejected; got {type(found).__name__}")
+            raise AlgorithmError(
+                f"{self._path}: propose: expected a Candidate of the space, or Rejected; got {type(found).__name__}"
+            )
         return found
 
     def learn(self, reported: Reported) -> None:
@@ -51,10 +57,10 @@ def guarded(make: Callable[..., Strategy], path: Path) -> Callable[..., Strategy
 
 
 def call(path: Path, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of the file. Raises InputError with the line in it for whatever it raises."""
+    """Call a function of the file. Raises AlgorithmError with the line in it for whatever it raises."""
     try:
         return function(*arguments)
     except InputError:
         raise
     except FAILURES as error:
-        raise InputError(f"{path}{line_of(error, path)}: {what}: expected to run; got {named(error)}") from None
+        raise AlgorithmError(f"{path}{line_of(error, path)}: {what}: expected to run; got {named(error)}") from None

@@ -38,6 +38,11 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None
     'space.prior={insert: 8, width: 0}'                       how often kinds of edit are drawn
     space.sampler=grammar                                     random samples are networks drawn whole
     algorithm_options.crossover=0.3 algorithm_options.niche=2 children of two parents; survivors that differ
+    'objective={product: [jacov, vkdnw]}'                     also mean: [..], weighted: {..}, or file: choose.json
+    proxies.file=my_scores.py 'algorithm={file: my_search.py}' proxies and an algorithm of your own
+
+    Files of your own (space.file, proxies.file, algorithm: {file: ..}) run as code: name only what you would run yourself. The
+    run keeps copies of them, and a resume runs those.
 
     CONFIG.yaml may be a Ray cluster file with the search under metadata, such as configs/cluster/search.yaml, or the name of a
     shipped configuration: uninas search demo.

@@ -22,6 +22,7 @@ from typing import Any, final
 
 from search.algorithms import make
 from search.algorithms.candidate import Space
+from search.algorithms.guarded import AlgorithmError
 from search.config import loading as configuration
 from search.config.plan import SearchPlan
 from search.config.schema import SearchConfig, SpaceConfig
@@ -44,7 +45,6 @@ from uninas.spaces import SpaceError
 FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 CONFIG = "config.yaml"
 START = "start.json"  # the architecture file a run started from, kept with it
-SPACE_FILE = own_files.SPACE
 
 SearchRecord = Header | Ask | Candidate | Rescore
 
@@ -127,7 +127,7 @@ def stored(space: SpaceConfig, folder: Path) -> Path | None:
     """Give a run's own copy of the file that its space came from; None where it came from none."""
     if space.architecture is not None:
         return folder / START
-    return None if space.file is None else folder / SPACE_FILE
+    return None if space.file is None else folder / own_files.SPACE
 
 
 def _collector(pool: str) -> AbstractContextManager[None]:
@@ -282,9 +282,10 @@ class _Search:
             for warning in latency.mixed(self._entries()):
                 self._view.note(warning)
             self._finish(session)
-        except SpaceError as error:
-            cure = f"fix {self._folder / SPACE_FILE}, the run's own copy, then: uninas search --resume {self._address}"
-            raise SpaceError(f"{error}; {cure}") from None
+        except (SpaceError, AlgorithmError) as error:
+            copy = self._folder / (own_files.ALGORITHM if isinstance(error, AlgorithmError) else own_files.SPACE)
+            cure = f"fix {copy}, the run's own copy, then: uninas search --resume {self._address}"
+            raise type(error)(f"{error}; {cure}") from None
 
     def _pool(self, session: Session[SearchRecord]) -> Pool:
         """Give the pool, and let the observer see what happens from its start on."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from search.algorithms.asktell import Told
+from search.algorithms.asktell import Reported
 from search.algorithms.candidate import Candidate
 from search.config import loading
 from search.spaces.from_config import from_config
@@ -24,14 +24,14 @@ class Plain:
 
     def __init__(self, space: DigitSpace, objective: object) -> None:
         self.space = space
-        self.best: Told | None = None
+        self.best: Reported | None = None
 
     def propose(self, index: int, rng: random.Random, unscored: object) -> Any:
         return self.space.mutate(self.best.candidate if self.best else self.space.starts()[0], rng)
 
-    def learn(self, told: Told) -> None:
-        if self.best is None or told.keys >= self.best.keys:
-            self.best = told
+    def learn(self, reported: Reported) -> None:
+        if self.best is None or reported.keys >= self.best.keys:
+            self.best = reported
 
 
 class Careless(Plain):

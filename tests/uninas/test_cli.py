@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from click.testing import CliRunner
 from search.commands.diff import _place
 from tests.search.conftest import ROOT
 from uninas import Edit, InputError, load, op
-from uninas.cli import program
 from uninas.commands.space import command as space
 from uninas.drawing.labels import op_label
 
@@ -28,21 +26,6 @@ def test_a_group_by_itself_prints_its_help_in_lines() -> None:
         assert made.stdout.startswith("Usage: uninas")
         assert made.stdout.count("\n") > 10
         assert made.stderr == ""
-
-
-def test_the_version_is_that_of_the_distribution() -> None:
-    stated = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    made = subprocess.run([*PROGRAM, "--version"], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert (made.stdout, made.stderr) == (f"uninas {stated}\n", "")
-
-
-def test_packages_that_are_only_on_the_path_have_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("uninas.cli.DISTRIBUTION", "uninas-ray-that-nobody-installed")
-    result = CliRunner().invoke(program, ["--version"])
-    assert (result.exit_code, result.output) == (
-        0,
-        "uninas (version unknown: the packages are on the path, but not installed)\n",
-    )
 
 
 @pytest.mark.parametrize(
@@ -77,7 +60,7 @@ def test_a_run_that_has_found_nothing_yet_is_told_so(tmp_path: Path) -> None:
 def test_options_without_a_space_are_refused() -> None:
     result = CliRunner().invoke(space, ["--size", "7", "--seed", "4"])
     assert isinstance(result.exception, InputError)
-    assert "expected a SPACE beside --size, --seed" in str(result.exception)
+    assert "expected a SPACE with --size, --seed" in str(result.exception)
 
 
 @pytest.mark.parametrize(

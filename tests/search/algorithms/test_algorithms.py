@@ -286,3 +286,9 @@ def test_niches_are_never_too_full_and_each_keeps_its_best(rows: list[tuple[int,
 
 def test_random_search_has_no_parents_but_starts() -> None:
     assert {parent for _, parent, _ in trace(engine("random"), 50, min)} == {ToySpace().starts()[0].digest}
+
+
+def test_the_former_name_of_a_result_still_works() -> None:
+    with pytest.warns(DeprecationWarning, match="called Reported now"):
+        from search.algorithms import Told
+    assert Told is Reported

@@ -17,6 +17,7 @@ from search.engine import driver, own_files
 from search.workers import own_proxies
 from search.workers.job import Job
 from tests.search.conftest import Notes, records, stable
+from tests.search.counted import counted_pool
 from uninas.errors import InputError
 
 PROXY = """\
@@ -47,7 +48,7 @@ class Greedy:
 
 REST = """\
 pool: {kind: serial}
-size: 16
+size: 8
 classes: 10
 batch: 2
 finalists: {count: 1, seeds: 1}
@@ -78,9 +79,13 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def search(text: str, *overrides: str, folder: str = "run") -> dict[str, Any]:
+def search(text: str, *overrides: str, folder: str = "run", pool: Any = counted_pool) -> dict[str, Any]:
     config = loading.parse(textwrap.dedent(text) + REST, overrides, source="it.yaml")
-    return driver.begin(config, Path(folder), view=Notes().view)
+    return driver.begin(config, Path(folder), view=Notes().view, pool_maker=pool)
+
+
+def resume(**overrides: int) -> dict[str, Any]:
+    return driver.resume(Path("run"), overrides, view=Notes().view, pool_maker=counted_pool)
 
 
 def fault(text: str, *overrides: str) -> str:
@@ -94,7 +99,7 @@ def fault(text: str, *overrides: str) -> str:
 # --- proxies ----------------------------------------------------------------------------------------------------------------
 
 WITH_PROXY = """
-space: nasbench201
+space: nats_bench_size
 objective: {product: [flops, mine]}
 proxies: {file: my_scores.py}
 algorithm: random
@@ -103,7 +108,7 @@ evaluations: 3
 
 
 def test_a_proxy_of_seven_lines_is_searched_with_in_five(place: Path) -> None:
-    found = search(WITH_PROXY)
+    found = search(WITH_PROXY, pool=driver.make_pool)
     assert found["objective"] == "flops x mine"
     assert found["best"]["mean"]["mine"] > 0
     assert Path("run/proxies.py").read_text() == PROXY
@@ -116,17 +121,18 @@ def test_a_resume_runs_the_runs_own_copy(place: Path) -> None:
     Path("my_scores.py").unlink()
     new_process()
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:3]))
-    driver.resume(Path("run"), view=Notes().view)
+    resume()
     assert stable(Path("run")) == whole
     Path("run/proxies.py").unlink()
     new_process()
     with pytest.raises(InputError, match=r"run/proxies\.py: expected a Python file that registers proxies"):
-        driver.resume(Path("run"), view=Notes().view)
+        resume()
 
 
 def test_its_options_are_its_own(place: Path) -> None:
-    small = search(WITH_PROXY)["best"]["scores"]["mine"]
-    large = search(WITH_PROXY, "proxies.options={mine: {above: 0.3}}", folder="other")["best"]["scores"]["mine"]
+    small = search(WITH_PROXY, pool=driver.make_pool)["best"]["scores"]["mine"]
+    options = "proxies.options={mine: {above: 0.3}}"
+    large = search(WITH_PROXY, options, folder="other", pool=driver.make_pool)["best"]["scores"]["mine"]
     assert large < small
     said = fault(WITH_PROXY, "proxies.options={mine: {abvoe: 0.3}}")
     assert said == "proxies.options.mine: expected above; got 'abvoe'"
@@ -193,23 +199,23 @@ def test_the_files_text_travels_to_the_workers(place: Path, ray_address: str) ->
     ],
 )
 def test_an_objective_is_searched_by_and_shown_in_one_line(place: Path, given: str, shown: str) -> None:
-    found = search(f"space: nasbench201\nobjective: {given}\nalgorithm: evolution\nevaluations: 3\n")
+    found = search(f"space: nats_bench_size\nobjective: {given}\nalgorithm: evolution\nevaluations: 3\n")
     assert found["objective"] == shown
     assert records(Path("run"))[0]["objective"] == shown
     assert loading.load(Path("run/config.yaml")).objective == shown
-    driver.resume(Path("run"), {"evaluations": 4}, view=Notes().view)
+    resume(evaluations=4)
 
 
 def test_an_objective_from_a_file_needs_that_file_no_more(place: Path) -> None:
     Path("choice.json").write_text('{"weighted": {"flops": 2, "(aleph, params)": 0.25}}')
-    text = "space: nasbench201\nobjective: {file: choice.json}\nalgorithm: random\nevaluations: 2\n"
+    text = "space: nats_bench_size\nobjective: {file: choice.json}\nalgorithm: random\nevaluations: 2\n"
     assert search(text)["objective"] == "2 flops + 0.25 (aleph, params)"
     Path("choice.json").unlink()
-    driver.resume(Path("run"), {"evaluations": 3}, view=Notes().view)
+    resume(evaluations=3)
 
 
 def test_an_override_may_be_a_combination() -> None:
-    config = loading.parse("space: nasbench201", ["objective={mean: [flops, params]}"])
+    config = loading.parse("space: nats_bench_size", ["objective={mean: [flops, params]}"])
     assert config.objective == "mean(flops, params)"
 
 
@@ -229,14 +235,14 @@ def test_an_override_may_be_a_combination() -> None:
 )
 def test_what_is_no_objective(given: str, said: str) -> None:
     with pytest.raises(InputError, match=r"^it\.yaml: objective: expected ") as caught:
-        loading.parse(f"space: nasbench201\nobjective: {given}\n", source="it.yaml")
+        loading.parse(f"space: nats_bench_size\nobjective: {given}\n", source="it.yaml")
     assert said in str(caught.value)
 
 
 # --- algorithms -------------------------------------------------------------------------------------------------------------
 
 WITH_ALGORITHM = """
-space: nasbench201
+space: nats_bench_size
 objective: flops
 algorithm: {file: my_search.py}
 evaluations: 4
@@ -253,7 +259,7 @@ def test_an_algorithm_of_fourteen_lines_searches_in_four(place: Path) -> None:
     Path("my_search.py").unlink()
     new_process()
     journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:3]))
-    driver.resume(Path("run"), view=Notes().view)
+    resume()
     assert stable(Path("run")) == whole
 
 
@@ -289,6 +295,12 @@ def test_what_an_algorithm_raises_later_is_reported_with_its_line(place: Path) -
     Path("my_search.py").write_text(
         ALGORITHM.replace("return self.space.mutate", "return 3 if index == 2 else self.space.mutate")
     )
-    with pytest.raises(InputError, match=r"my_search\.py: propose: expected a Candidate of the space, or Rejected; got int"):
+    with pytest.raises(
+        InputError, match=r"my_search\.py: propose: expected a Candidate .*; got int; fix run/algorithm\.py, the run's"
+    ):
         search(WITH_ALGORITHM)
     assert json.loads(Path("run/run.json").read_text())["status"] == "failed"
+    new_process()
+    Path("run/algorithm.py").write_text(ALGORITHM)
+    resume()
+    assert json.loads(Path("run/run.json").read_text())["status"] == "complete"

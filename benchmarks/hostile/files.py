@@ -13,7 +13,7 @@ from copy import deepcopy
 from functools import cache
 from typing import Any
 
-from benchmarks.hard import LARGEST, VALUES, drawn, large, symmetric
+from benchmarks.hostile.graphs import LARGEST, VALUES, drawn, large, symmetric
 from uninas import PRESETS, ZOO, InputError, Rejection, canonicalise, mutate, preset, to_text
 from uninas.ops import TABLE
 from uninas.reference import to_reference

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from benchmarks.page import command, setting, table
-from benchmarks.scenarios import ONE, SIGMA, SIXTEEN, Scenario
-from benchmarks.virtual import PARTS, Result, Times
+from benchmarks.simulated.scenarios import ONE, SIGMA, SIXTEEN, Scenario
+from benchmarks.simulated.virtual import PARTS, Result, Times
 from search.report.svg import render_svg
 from search.report.theme import AMBER, BLUE, PURPLE, SOFT, TEAL
 
