@@ -98,11 +98,11 @@ def _print_version(context: click.Context, parameter: click.Parameter, asked: bo
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version and exit."
 )
 def program() -> None:
-    """Training-free neural architecture search in a universal graph space of vision networks.
+    """Zero-cost (training-free) architecture search in a universal graph space of vision networks.
 
     \b
     uninas cost coatnet                          print what a network costs
-    uninas search configs/search/demo.yaml       search, score and report
+    uninas search demo                           search, score and report
     uninas show runs/demo/best.json              show what was found
     """
 
