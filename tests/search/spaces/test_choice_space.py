@@ -244,8 +244,8 @@ def test_a_mistake_in_a_branch_that_is_seldom_taken_is_mended_in_the_run(tmp_pat
     with pytest.raises(InputError) as caught:
         run(folder, *mine)
     message = str(caught.value)
-    assert re.search(r"mine\.py, line \d+: build of \{.*'width': 32.*\}: expected to run; got KeyError: 'heigth'; mend", message)
-    assert f"mend {folder / 'space.py'}, the run's own copy, then: uninas search --resume" in message
+    assert re.search(r"mine\.py, line \d+: build of \{.*'width': 32.*\}: expected to run; got KeyError: 'heigth'; fix", message)
+    assert f"fix {folder / 'space.py'}, the run's own copy, then: uninas search --resume" in message
     assert "\n" not in message
     assert json.loads((folder / "run.json").read_text())["status"] == "failed"
     before = (folder / "journal.jsonl").read_bytes()
