@@ -111,9 +111,10 @@ class ByHand(nn.Module):
     def __init__(self, name: str, widths: Sequence[int], depths: Sequence[int], classes: int, size: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False), BatchNormAct2d(32, act_layer=nn.GELU),
+            nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False),
+            BatchNormAct2d(32, act_layer=nn.GELU),
             nn.Conv2d(32, 64, 3, padding=1, bias=False),
-        )  # fmt: skip
+        )
         blocks: list[nn.Module] = []
         channels, side = 64, size // 2
         for block, width, depth in zip(BLOCKS[name], widths, depths, strict=True):

@@ -49,8 +49,15 @@ def walk(seed: int, steps: int) -> dict[str, object]:
         network = child
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     figures = cost(network)
-    return {"seed": seed, "cpu": cpu, "wall": wall, "outcomes": dict(outcomes), "distinct": len(digests),
-            "params": figures.params, "macs": figures.macs}  # fmt: skip
+    return {
+        "seed": seed,
+        "cpu": cpu,
+        "wall": wall,
+        "outcomes": dict(outcomes),
+        "distinct": len(digests),
+        "params": figures.params,
+        "macs": figures.macs,
+    }
 
 
 def profile(seed: int, steps: int) -> str:
@@ -78,8 +85,15 @@ def main() -> None:
         again = [sys.executable, "-m", "benchmarks.candidates", "--steps", str(options.steps), "--one", str(seed)]
         walks.append(json.loads(subprocess.run(again, check=True, capture_output=True, text=True).stdout))
     reasons = ["accepted", "over budget", *sorted({r for w in walks for r in w["outcomes"]} - {"accepted", "over budget"})]
-    head = ["seed", "steps per CPU second", "per wall second", *(r.replace("_", " ") for r in reasons), "distinct digests",
-            "params at the end", "MACs at the end"]  # fmt: skip
+    head = [
+        "seed",
+        "steps per CPU second",
+        "per wall second",
+        *(r.replace("_", " ") for r in reasons),
+        "distinct digests",
+        "params at the end",
+        "MACs at the end",
+    ]
     rows = []
     for w in walks:
         counts = [f"{w['outcomes'].get(reason, 0):,}" for reason in reasons]
@@ -87,15 +101,23 @@ def main() -> None:
         end = [f"{w['distinct']:,}", f"{w['params'] / 1e6:.1f} M", f"{w['macs'] / 1e9:.2f} G"]
         rows.append([str(w["seed"]), *speeds, *counts, *end])
     slowest = min(options.steps / w["cpu"] for w in walks)
-    text = "\n".join([
-        "# Candidates per second", "",
-        f"{options.steps:,} consecutive steps of one walk from CoAtNet at 224 pixels, within {PARAMS / 1e6:.0f} M parameters and "
-        f"{MACS / 1e9:.0f} G MACs: edit, validation, canonical form, cost, digest. Rejections are steps; each seed is a fresh",
-        "process.", "",
-        table(head, rows), "",
-        f"Slowest walk: {slowest:,.0f} steps per second of one core; the aim is 1,000.", "",
-        setting(), "", f"    {command()}",
-    ])  # fmt: skip
+    text = "\n".join(
+        [
+            "# Candidates per second",
+            "",
+            f"{options.steps:,} consecutive steps of one walk from CoAtNet at 224 pixels, within {PARAMS / 1e6:.0f} M parameters "
+            f"and {MACS / 1e9:.0f} G MACs: edit, validation, canonical form, cost, digest. Rejections are steps; each seed is a",
+            "fresh process.",
+            "",
+            table(head, rows),
+            "",
+            f"Slowest walk: {slowest:,.0f} steps per second of one core; the aim is 1,000.",
+            "",
+            setting(),
+            "",
+            f"    {command()}",
+        ]
+    )
     publish(text, "candidates", write=options.write)
     if options.profile:
         print(profile(0, options.steps))

@@ -31,7 +31,7 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks.by_hand import timm_version
 from benchmarks.page import command, publish, setting, table
-from downstream.data.pictures import Folder
+from downstream.data.images import Folder
 from uninas import Architecture, cost, preset
 from uninas.source import load
 from uninas.text import to_text
@@ -118,9 +118,24 @@ def main() -> None:
         place = Path(folder)
         (place / "net.json").write_text(to_text(architecture), encoding="utf-8")
         asked = (
-            str(place / "net.json"), "--data", str(options.data), "--size", "32", "--batch", str(BATCH), "--lr", str(RATE),
-            "--epochs", str(options.epochs), "--drop-path", "0", "--augment", "rand-m5-n1-mstd0.5", "--workers", "2",
-        )  # fmt: skip
+            str(place / "net.json"),
+            "--data",
+            str(options.data),
+            "--size",
+            "32",
+            "--batch",
+            str(BATCH),
+            "--lr",
+            str(RATE),
+            "--epochs",
+            str(options.epochs),
+            "--drop-path",
+            "0",
+            "--augment",
+            "rand-m5-n1-mstd0.5",
+            "--workers",
+            "2",
+        )
         begun = spent()
         uninas(*asked, "--out", str(place / "whole"))
         used = f"{spent() - begun:,.0f}"

@@ -98,16 +98,23 @@ def main() -> None:
             each = [run[figure] for run in runs]
             cells.append(f"{statistics.mean(each):.1f} ({min(each):.1f} to {max(each):.1f})")
         body.append([name, *cells])
-    text = "\n".join([
-        "# Diversity of an evolution's survivors", "",
-        f"Evolution of {options.evaluations} candidates in the space of `{CONFIG}`, population "
-        f"{POPULATION}, `{OBJECTIVE}`, scored for real, seeds 0 to {options.seeds - 1}: mean (least "
-        "to greatest). Families as in `uninas.analysis.family`; of all sub-blocks of the survivors, how many differ; "
-        "spread of sizes; "
-        "how many of all candidates of all variants of a seed rank above the variant's best.", "",
-        table(["", *figures], body), "",
-        setting(), "", f"    {command()}",
-    ])  # fmt: skip
+    text = "\n".join(
+        [
+            "# Diversity of an evolution's survivors",
+            "",
+            f"Evolution of {options.evaluations} candidates in the space of `{CONFIG}`, population "
+            f"{POPULATION}, `{OBJECTIVE}`, scored for real, seeds 0 to {options.seeds - 1}: mean (least "
+            "to greatest). Families as in `uninas.analysis.family`; of all sub-blocks of the survivors, how many differ; "
+            "spread of sizes; "
+            "how many of all candidates of all variants of a seed rank above the variant's best.",
+            "",
+            table(["", *figures], body),
+            "",
+            setting(),
+            "",
+            f"    {command()}",
+        ]
+    )
     publish(text, "diversity", write=options.write)
 
 

@@ -28,7 +28,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.hostile import KINDS, LARGEST, file_of
+from benchmarks.hostile.files import KINDS, file_of
+from benchmarks.hostile.graphs import LARGEST
 from benchmarks.page import command, publish, setting, table
 from uninas import InputError, canonicalise, cost, load, warnings_of
 from uninas.canonical import TooSymmetric, digest
@@ -131,16 +132,29 @@ def run(seed: int, first: int, last: int, tell: Callable[[dict[str, Any]], None]
         number = first + len(found)
         if number < last:
             kind, content = file_of(seed, number)
-            found.append({"number": number, "kind": kind, "bytes": len(content), "seconds": 0.0,
-                          "outcome": f"the process died ({process.returncode})"})  # fmt: skip
+            found.append(
+                {
+                    "number": number,
+                    "kind": kind,
+                    "bytes": len(content),
+                    "seconds": 0.0,
+                    "outcome": f"the process died ({process.returncode})",
+                }
+            )
             tell(found[-1])
     return found, peak
 
 
 def results(seed: int, files: int, workers: int) -> tuple[list[dict[str, Any]], int]:
     """All files' results in order, and the largest peak of a process."""
-    columns = (TextColumn("files"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-               TextColumn("{task.description}"))  # fmt: skip
+    columns = (
+        TextColumn("files"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     wrong, slowest = 0, 0.0
     with Progress(*columns, console=Console(stderr=True)) as bar, ThreadPoolExecutor(workers) as pool:
         task = bar.add_task("", total=files)
@@ -168,17 +182,25 @@ def page(found: list[dict[str, Any]], peak: int, base: int) -> str:
     worst = max(small, key=lambda one: one["seconds"])
     wrong = sum(one["outcome"] not in FINE for one in found)
     late = sum(one["seconds"] > AT_MOST for one in small)
-    return "\n".join([
-        "# Hostile files", "",
-        f"{len(found):,} files of both formats, damaged or made to be hard, through the reader, the canonical form, the cost,",
-        f"the warnings and the digest. Anything but a result or a refusal in one short line: {wrong:,}. Files of at most",
-        f"{LARGEST // 1000} kB that took more than {AT_MOST:g} CPU-seconds: {late:,}.", "",
-        table(["kind", "files", *FINE, *others, "slowest, CPU-seconds"], rows), "",
-        f"The slowest of at most {LARGEST // 1000} kB is number {worst['number']} ({worst['kind']}, {worst['bytes']:,} bytes): "
-        f"{worst['seconds']:.3f} s.",
-        f"Peak memory of a process: {peak / 2**20:.0f} MiB, of which {base / 2**20:.0f} MiB before the first file.", "",
-        setting(), "", f"    {command()}",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            "# Hostile files",
+            "",
+            f"{len(found):,} files of both formats, damaged or made to be hard, through the reader, the canonical form, the",
+            f"cost, the warnings and the digest. Anything but a result or a refusal in one short line: {wrong:,}. Files of at",
+            f"most {LARGEST // 1000} kB that took more than {AT_MOST:g} CPU-seconds: {late:,}.",
+            "",
+            table(["kind", "files", *FINE, *others, "slowest, CPU-seconds"], rows),
+            "",
+            f"The slowest of at most {LARGEST // 1000} kB is number {worst['number']} ({worst['kind']}, {worst['bytes']:,} "
+            f"bytes): {worst['seconds']:.3f} s.",
+            f"Peak memory of a process: {peak / 2**20:.0f} MiB, of which {base / 2**20:.0f} MiB before the first file.",
+            "",
+            setting(),
+            "",
+            f"    {command()}",
+        ]
+    )
 
 
 def main() -> None:

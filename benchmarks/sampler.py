@@ -101,9 +101,12 @@ def page(measured: dict[str, Statistics], samples: int, seed: int) -> str:
     ]
     sizes = []
     for what, name, unit in (
-        ("blocks", "blocks", 1), ("parameters, M", "params", 1e6), ("MACs, G", "macs", 1e9), ("layers", "layers", 1),
+        ("blocks", "blocks", 1),
+        ("parameters, M", "params", 1e6),
+        ("MACs, G", "macs", 1e9),
+        ("layers", "layers", 1),
         ("attention tokens", "attention_tokens", 1),
-    ):  # fmt: skip
+    ):
         quantiles = [np.quantile(f.figures[name], [0.05, 0.5, 0.95]) / unit for f in measured.values()]
         digits = 2 if unit > 1 else 0
         sizes.append([what, *(" / ".join(f"{value:,.{digits}f}" for value in row) for row in quantiles)])
@@ -111,42 +114,69 @@ def page(measured: dict[str, Statistics], samples: int, seed: int) -> str:
     sizes += [[f"{number} stages", *(share(f.stages[number], f.count) for f in measured.values())] for number in stages]
     reasons = sorted({reason for f in measured.values() for reason in (*f.rejected, *f.refused)})
     rejected = [
-        [reason.replace("_", " "), *(f"{1000 * f.rejected[reason] / f.count:.1f}" for f in measured.values()),
-         *(f"{1000 * f.refused[reason] / f.count:,.0f}" for f in measured.values())]
+        [
+            reason.replace("_", " "),
+            *(f"{1000 * f.rejected[reason] / f.count:.1f}" for f in measured.values()),
+            *(f"{1000 * f.refused[reason] / f.count:,.0f}" for f in measured.values()),
+        ]
         for reason in reasons
-    ]  # fmt: skip
-    return "\n".join([
-        "# What random samples are", "",
-        f"{samples:,} samples of each sampler, within the budget of `{CONFIG}` ({budget.params / 1e6:.0f} M parameters, "
-        f"{budget.macs / 1e9:.1f} G MACs, {budget.layers} layers, {budget.attention_tokens:,} attention tokens, 224 pixels), "
-        f"seed {seed}. `walk`: CoAtNet after 1 to 32 edits; `grammar`: a network drawn whole; `grammar and edits`: with 0 to 8 "
-        "edits.", "",
-        table(["", *names], [
-            ["distinct digests", *(f"{len(f.digests):,}" for f in measured.values())],
-            ["whole samples rejected", *(share(f.rejected.total(), f.count + f.rejected.total()) for f in measured.values())],
-            ["CPU milliseconds a sample", *(f"{1000 * f.cpu / f.count:.1f}" for f in measured.values())],
-        ]), "",
-        "![Families, parameters and MACs of the samples](sampler.svg)", "",
-        "## Families", "",
-        "What at least a quarter of a network's blocks mix pixels with (`uninas.analysis.family`): convolution is dense "
-        "or grouped, and "
-        "a gate is a product of two branches.", "",
-        table(["family", *names], families), "",
-        table(["has", *names], parts), "",
-        "## Depth and size", "",
-        "5% / 50% / 95% of the samples.", "",
-        table(["", *names], sizes), "",
-        "## Rejections", "",
-        "For 1,000 samples: whole samples that were rejected, and edits refused on the way.", "",
-        table(["reason", *names, *(f"edits, {name}" for name in names)], rejected), "",
-        setting(), "", f"    {command()}",
-    ])  # fmt: skip
+    ]
+    return "\n".join(
+        [
+            "# What random samples are",
+            "",
+            f"{samples:,} samples of each sampler, within the budget of `{CONFIG}` ({budget.params / 1e6:.0f} M parameters, "
+            f"{budget.macs / 1e9:.1f} G MACs, {budget.layers} layers, {budget.attention_tokens:,} attention tokens, 224 pixels), "
+            f"seed {seed}. `walk`: CoAtNet after 1 to 32 edits; `grammar`: a network drawn whole; `grammar and edits`: with 0 to "
+            "8 edits.",
+            "",
+            table(
+                ["", *names],
+                [
+                    ["distinct digests", *(f"{len(f.digests):,}" for f in measured.values())],
+                    [
+                        "whole samples rejected",
+                        *(share(f.rejected.total(), f.count + f.rejected.total()) for f in measured.values()),
+                    ],
+                    ["CPU milliseconds a sample", *(f"{1000 * f.cpu / f.count:.1f}" for f in measured.values())],
+                ],
+            ),
+            "",
+            "![Families, parameters and MACs of the samples](sampler.svg)",
+            "",
+            "## Families",
+            "",
+            "What at least a quarter of a network's blocks mix pixels with (`uninas.analysis.family`): convolution is dense "
+            "or grouped, and "
+            "a gate is a product of two branches.",
+            "",
+            table(["family", *names], families),
+            "",
+            table(["has", *names], parts),
+            "",
+            "## Depth and size",
+            "",
+            "5% / 50% / 95% of the samples.",
+            "",
+            table(["", *names], sizes),
+            "",
+            "## Rejections",
+            "",
+            "For 1,000 samples: whole samples that were rejected, and edits refused on the way.",
+            "",
+            table(["reason", *names, *(f"edits, {name}" for name in names)], rejected),
+            "",
+            setting(),
+            "",
+            f"    {command()}",
+        ]
+    )
 
 
 def picture(measured: dict[str, Statistics]) -> str:
     """Shares of families; distributions of parameters and MACs on logarithmic scales."""
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         left, *right = figure.subplots(1, 3, width_ratios=[1.1, 1, 1])
         total = sum((f.families for f in measured.values()), Counter[str]())
         shown = [family for family, _ in total.most_common(10)][::-1]
@@ -168,7 +198,7 @@ def picture(measured: dict[str, Statistics]) -> str:
             axes.set_ylabel("samples")
 
     title = "Families, parameters and MACs of random samples"
-    return render_svg("sampler", title, 3.4, draw, alone=True)
+    return render_svg("sampler", title, 3.4, plot, alone=True)
 
 
 def main() -> None:

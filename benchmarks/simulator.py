@@ -1,4 +1,4 @@
-"""How busy 1,000 and 10,000 scorers are kept, and what bounds it: the real driver on virtual time (benchmarks/virtual.py).
+"""How busy 1,000 and 10,000 scorers are kept, and what bounds it: the real driver on virtual time.
 
     python -m benchmarks.simulator
     python -m benchmarks.simulator --scale 0.2
@@ -22,9 +22,9 @@ from typing import Any
 from rich.progress import Progress
 
 from benchmarks.page import FOLDER, publish
-from benchmarks.scenarios import Scenario, costs_of, real, windows
-from benchmarks.simulator_page import page, picture
-from benchmarks.virtual import Result
+from benchmarks.simulated.page import page, picture
+from benchmarks.simulated.scenarios import Scenario, costs_of, real, windows
+from benchmarks.simulated.virtual import Result
 
 _queue: Any = None
 

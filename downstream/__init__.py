@@ -1,10 +1,10 @@
-"""What is done with a found network: timm, MMDetection, MMSegmentation, training, evaluation, export.
+"""Use a network after the search: timm, MMDetection, MMSegmentation, training, evaluation, export.
 
     import downstream, timm                                   in either order
     timm.create_model("uninas", arch="coatnet")               every architecture is a model of timm
     downstream.UniNASNet                                      the class of these models
 
-Importing this imports neither torch nor timm: the model is registered when timm is imported, or at once if it already is.
+Importing this package imports neither torch nor timm: the model is registered when timm is imported, or at once if it already is.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import torch
 from timm import create_model
 
 from downstream.models.timm_model import UniNASNet
-from downstream.train.settings import Settings, StackSettings, read
+from downstream.train.settings import OpenMMLabSettings, Settings, read_settings
 from downstream.weights import reference
 from downstream.weights import weight_files as weights_files
 from uninas.errors import InputError
@@ -30,16 +30,16 @@ class Subject:
     """A network with its weights.
 
     Attributes:
-        name: for people.
-        architecture: of the network; its reference size and classes are not looked at.
+        name: for display.
+        architecture: of the network; its reference size and classes are not used.
         classes: of the classifier.
         size: (H, W) of the input.
-        weights: file that the weights are read from, of ours or (.npz) of the reference's; None for fresh ones.
+        weights: weights file, also an .npz of the reference implementation; None for initial weights.
         labels: names of the classes, or None.
-        seed: of fresh weights.
-        metadata: what the architecture's file says of its origin.
-        training: what the training was, for people; None where there was none.
-        stack: settings of a detector or a segmenter, whose weights are those of the whole model then; None for a classifier.
+        seed: of initial weights.
+        metadata: of the architecture's file, on its origin.
+        training: description of the training; None where there was none.
+        openmmlab: settings of a detector or a segmenter, whose weights are those of the whole model; None for a classifier.
         source: what the architecture was loaded from.
     """
 
@@ -52,20 +52,20 @@ class Subject:
     seed: int
     metadata: Mapping[str, Any]
     training: Mapping[str, str] | None = None
-    stack: StackSettings | None = None
+    openmmlab: OpenMMLabSettings | None = None
     source: str | Path = ""
 
     def model(self) -> UniNASNet:
-        """Build the classifier, in evaluation mode; fresh where the weights are a detector's or a segmenter's.
+        """Build the classifier in evaluation mode, with initial weights where those given are of a detector or a segmenter.
 
         Raises:
-            InputError: weights that do not fit.
+            InputError: the weights do not fit.
         """
         torch.manual_seed(self.seed)
         model: Any = create_model(
             "uninas", arch=self.architecture, num_classes=self.classes, in_chans=self.architecture.in_channels
         )
-        if self.weights is not None and self.stack is None:
+        if self.weights is not None and self.openmmlab is None:
             if self.weights.suffix == ".npz":
                 reference.load(model, self.weights, load_layers(self.source, self.architecture))
             else:
@@ -82,36 +82,36 @@ def subject_of(
     size: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Subject:
-    """Find out what a person means.
+    """Resolve the name of a network.
 
     Args:
-        source: a preset, a file, the run of a search, or the run of a training, whose best weights, size and class names count.
-        weights: file of weights, of ours or (.npz) of the reference's; None for those of a training's run, or fresh ones.
+        source: a preset, a file, the run of a search, or that of a training, whose best weights, size and class names are used.
+        weights: weights file, also an .npz of the reference implementation; None for those of a training's run, or initial ones.
         classes: None for those of the training, or the architecture's.
         size: None for the training's, or the architecture's reference.
-        seed: of fresh weights.
+        seed: of initial weights.
 
     Raises:
-        InputError: no such architecture, a training without weights yet, or weights of another model than the detector or the
-            segmenter that was trained.
+        InputError: no such architecture, a training without weights yet, or weights of another model than the trained detector
+            or segmenter.
     """
     folder = Path(source)
     if weights is not None and not weights.is_file():
-        raise InputError(f"--weights: expected a weights file; {weights} is none")
-    labels, training, stack = None, None, None
+        raise InputError(f"--weights: expected a weights file; got {weights}, which is not a file")
+    labels, training, openmmlab = None, None, None
     trained = (folder / "settings.json").is_file() and (folder / "architecture.json").is_file()
     architecture, metadata = load_with_metadata(folder / "architecture.json" if trained else source)
     if trained:
-        settings = read(folder)
+        settings = read_settings(folder)
         size = size or settings.size
         own = folder / "best.safetensors"
         if isinstance(settings, Settings):
             labels = settings.classes
         else:
-            stack = settings
-        if not own.is_file() and (weights is None or stack is not None):
-            raise InputError(f"{folder}: expected weights of a finished epoch, best.safetensors; there are none yet")
-        if weights is not None and stack is not None:  # a whole model, which is not built here
+            openmmlab = settings
+        if not own.is_file() and (weights is None or openmmlab is not None):
+            raise InputError(f"{folder}: expected best.safetensors, the weights of a complete epoch; there are none yet")
+        if weights is not None and openmmlab is not None:  # of a whole model, which is not built here
             weights_files.must_fit(weights, own)
         weights = weights or own
         training = _training(settings, weights)
@@ -126,7 +126,7 @@ def subject_of(
         seed=seed,
         metadata=metadata,
         training=training,
-        stack=stack,
+        openmmlab=openmmlab,
         source=source,
     )
 
@@ -134,12 +134,12 @@ def subject_of(
 _FIGURES = {"top1": "Top-1", "mask_ap": "Mask AP", "miou": "mIoU"}
 
 
-def _training(settings: Settings | StackSettings, file: Path) -> dict[str, str]:
-    """Say how weights were trained."""
+def _training(settings: Settings | OpenMMLabSettings, file: Path) -> dict[str, str]:
+    """Describe how weights were trained."""
     height, width = settings.size
     found = {
         "Epochs": str(settings.epochs),
-        "Pictures": f"{settings.batch * settings.processes} at a time, {height} x {width}",
+        "Batch": f"{settings.batch * settings.processes} images of {height} x {width}",
     }
     if isinstance(settings, Settings):
         found["Optimiser"] = (
@@ -149,7 +149,7 @@ def _training(settings: Settings | StackSettings, file: Path) -> dict[str, str]:
         if settings.teacher:
             found["Teacher"] = settings.teacher
     about = weights_files.metadata(file)
-    found |= {f"{title} on the validation pictures (%)": about[name] for name, title in _FIGURES.items() if name in about}
+    found |= {f"{title} on the validation images (%)": about[name] for name, title in _FIGURES.items() if name in about}
     if "epoch" in about:
         found["Weights of epoch"] = about["epoch"] + (", averaged" if about.get("averaged") == "yes" else "")
     return found

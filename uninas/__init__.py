@@ -27,7 +27,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from uninas.runtime import moved
+from uninas.runtime import foreign, moved
 
 if TYPE_CHECKING:
     from uninas import edits as edits
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from uninas.rejections import Reason
     from uninas.source import load
     from uninas.text import parse, parse_graph, to_document, to_text
+
+    __version__: str
 
 __all__ = [
     "IDENTITY",
@@ -137,12 +139,17 @@ _SUBMODULES = frozenset(
 """What is also an attribute after `import uninas` alone."""
 
 moved.install()
+foreign.warn()
 
 if not TYPE_CHECKING:  # a type checker that saw this would accept any name
 
     def __getattr__(name: str) -> Any:
         if name in _MODULE_OF:
             value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        elif name == "__version__":
+            from uninas.runtime.version import version
+
+            value = version()
         elif name in _SUBMODULES:
             return importlib.import_module(f"uninas.{name}")
         else:

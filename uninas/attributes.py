@@ -1,4 +1,4 @@
-"""Attributes of operations: their values, how they are printed, and readers that check them. No operation is known here."""
+"""Attributes of operations: their values, how they are printed, and readers that check them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Value = int | bool | str | float | Fraction
 class Attribute:
     """One attribute of an operation: its name, default (None: required), reader from text.
 
-    `since` is the version of the file format that can say another value than the default.
+    `since` is the version of the file format from which on another value than the default can be written.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Attribute:
 
 
 def print_value(value: Value) -> str:
-    """The text that the readers read: a float as its shortest plain decimals, never with an exponent."""
+    """Return the text of a value, as the readers read it: a float as its shortest plain decimals, never with an exponent."""
     if isinstance(value, bool):
         return str(value).lower()
     text = str(value)
@@ -35,7 +35,7 @@ def print_value(value: Value) -> str:
 
 
 def integer_reader(low: int, high: int) -> Callable[[str], Value]:
-    """Reader of an integer within bounds."""
+    """Make a reader of an integer within bounds."""
 
     def read(text: str) -> Value:
         if not re.fullmatch(r"[0-9]{1,9}", text) or not low <= int(text) <= high:
@@ -70,7 +70,7 @@ def read_padding(text: str) -> Value:
 
 
 def choice_reader(*known: str) -> Callable[[str], Value]:
-    """Reader of one of some words."""
+    """Make a reader of one of some words."""
 
     def read(text: str) -> Value:
         if text not in known:

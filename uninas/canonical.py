@@ -53,8 +53,8 @@ _BLOCKS_KEPT = 32  # of a stage whose text is kept for its neighbours
 
 
 def canonicalise(architecture: Architecture) -> Architecture:
-    """The canonical form. Returns the same object when it is canonical already. Raises GraphError, TooSymmetric."""
-    if "canonical" in architecture.memo:  # asked for several times for each candidate of a search
+    """Return the canonical form, the same object where it is canonical already. Raises GraphError, TooSymmetric."""
+    if "canonical" in architecture.memo:  # needed several times for each candidate of a search
         return architecture
     flows, stem, head = architecture.flows(), architecture.stem, architecture.head
     tally = _Tally()
@@ -131,12 +131,12 @@ def _canonical_block(block: Block, stage: Stage) -> Block:
 
 
 def canonical_text(architecture: Architecture) -> str:
-    """The text that the digest is made of: complete, without names or formatting choices."""
+    """Return the text that the digest is made of: complete, without names or formatting choices."""
     return "\n".join(_parts(canonicalise(architecture)))
 
 
 def digest(architecture: Architecture) -> str:
-    """SHA-256 of the canonical text."""
+    """Return the SHA-256 of the canonical text."""
     made = hashlib.sha256()
     for number, part in enumerate(_parts(canonicalise(architecture))):  # never whole: a small file can mean a text of gigabytes
         made.update(f"\n{part}".encode() if number else part.encode())
@@ -174,7 +174,7 @@ def _stage_parts(stage: Stage) -> Iterator[str]:
 
 
 def canonical_graph(graph: Graph, stage: Stage) -> Graph | None:
-    """The canonical form of a residual sub-block's graph in a block of that stage; None when it is zero.
+    """Return the canonical form of a residual sub-block's graph in a block of that stage; None when it is zero.
 
     The result does not depend on the stage, which only serves to infer types. Raises GraphError, TooSymmetric.
     """
@@ -183,12 +183,12 @@ def canonical_graph(graph: Graph, stage: Stage) -> Graph | None:
 
 
 def canonical_plain(graph: Graph, stage: Stage) -> Graph:
-    """The canonical form of a plain sub-block's graph, one zero when it is zero. Raises GraphError, TooSymmetric."""
+    """Return the canonical form of a plain sub-block's graph, one zero when it is zero. Raises GraphError, TooSymmetric."""
     return _form(graph, stage.types(graph))  # types are asked for each stage, since a graph may fit one and not another
 
 
 def canonical_frame(graph: Graph, given: Flow) -> Graph:
-    """The canonical form of a graph of the frame that reads that map. Raises GraphError, TooSymmetric."""
+    """Return the canonical form of a graph of the frame that reads that map. Raises GraphError, TooSymmetric."""
     return _form(graph, given.types(graph))
 
 
@@ -304,7 +304,7 @@ class _Parts:
         self.found: dict[int, dict[tuple[int, int], int]] = {}
 
     def taken_by(self, operation: Op, source: int) -> int | None:
-        """The input of the concatenation `source` that the slice takes, if it takes exactly one."""
+        """Return the input of the concatenation `source` that the slice takes, if it takes exactly one."""
         if self.nodes[source].op.name != "concat":
             return None
         parts = self.found.get(source)

@@ -13,40 +13,44 @@ from typing import Any, NoReturn
 import click
 
 from uninas.errors import InputError
+from uninas.runtime import foreign
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "cost": (
         "uninas.commands.cost",
         "Parameters, MACs, layers and memory of an architecture, exactly and at any size.",
     ),
-    "show": ("uninas.commands.show", "Read a network: overview, stages, blocks; in the terminal or as an SVG picture."),
-    "diff": ("search.commands.diff", "Compare two networks, down to the edits inside of a block."),
-    "space": ("uninas.commands.space", "The published search spaces, and one of your own: how many networks, what they cost."),
-    "score": ("search.commands.score", "Training-free scores of one architecture."),
-    "search": ("search.commands.search", "Search the space from a configuration file; resume a run."),
-    "sweep": ("search.commands.sweep", "Several seeds or budgets of a search, side by side."),
-    "bench": ("search.commands.bench", "Judge proxies on networks whose accuracies are known."),
-    "refine": ("downstream.commands.refine", "Short trainings of a search's finalists: proxy rank against trained rank."),
-    "train": ("downstream.commands.train", "Train an architecture by the papers' protocols."),
-    "evaluate": ("downstream.commands.evaluate", "How good trained weights are: accuracy, pictures a second."),
-    "compare": ("downstream.commands.compare", "Networks side by side: costs, speed and memory here, accuracy from logs."),
+    "show": ("uninas.commands.show", "Show a network: overview, stages, blocks; in the terminal or as an SVG picture."),
+    "diff": ("search.commands.diff", "Compare two networks, down to the edits inside a block."),
+    "space": (
+        "uninas.commands.space",
+        "List published search spaces; sample a published space, or one of your own, and report what its networks cost.",
+    ),
+    "score": ("search.commands.score", "Score one architecture with zero-cost (training-free) proxies."),
+    "search": ("search.commands.search", "Search a space as a configuration file says; resume a run."),
+    "sweep": ("search.commands.sweep", "Run several seeds or budgets of a search side by side."),
+    "bench": ("search.commands.bench", "Evaluate proxies on networks whose accuracies are known."),
+    "refine": ("downstream.commands.refine", "Train a search's finalists briefly, and compare proxy rank with trained rank."),
+    "train": ("downstream.commands.train", "Train an architecture with the protocols of the papers."),
+    "evaluate": ("downstream.commands.evaluate", "Evaluate trained weights: accuracy and speed in images/s."),
+    "compare": ("downstream.commands.compare", "Compare networks: costs, speed and memory measured here, accuracy from logs."),
     "export": (
         "downstream.commands.export",
-        "A network as a folder for timm, the mm stack, torch, ONNX or the authors' toolkit, with a model card.",
+        "Export a network, with a model card, for timm, OpenMMLab, torch, ONNX or the UniNAS reference implementation.",
     ),
-    "watch": ("search.commands.watch", "Show a search while it runs, from its files alone, on any machine."),
-    "report": ("search.commands.report", "Make the HTML report of a run."),
+    "watch": ("search.commands.watch", "Watch a search while it runs, from its files alone, on any machine."),
+    "report": ("search.commands.report", "Write the HTML report of a run."),
 }
 """Name -> (module that holds a click command called `command`, one line of help)."""
 
 
 class _ReaderLeft(Exception):
-    """The reader of our output has left, as `head` does."""
+    """The reader of our output has closed it, as `head` does."""
 
 
 @contextmanager
 def _reader_left() -> Iterator[None]:
-    """Raise `_ReaderLeft` for a broken pipe, for which click would leave with status 1."""
+    """Raise `_ReaderLeft` for a broken pipe, on which click would exit with status 1."""
     try:
         yield
         sys.stdout.flush()
@@ -81,20 +85,31 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
+def _print_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    if asked:
+        from uninas.runtime.version import version
+
+        click.echo(f"uninas {version()}")
+        context.exit()
+
+
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="uninas-ray", prog_name="uninas")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print the version and exit."
+)
 def program() -> None:
-    """Training-free search of vision networks in a universal graph space.
+    """Training-free neural architecture search in a universal graph space of vision networks.
 
     \b
-    uninas cost coatnet                          what a network costs
+    uninas cost coatnet                          print what a network costs
     uninas search configs/search/demo.yaml       search, score and report
-    uninas show runs/demo/best.json              read what was found
+    uninas show runs/demo/best.json              show what was found
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the program and exit: 0; 2 for what the user got wrong; 130 after Ctrl-C; 1 for a fault of ours."""
+    """Run the program and exit: 0; 2 for a mistake of the user's; 130 after Ctrl-C; 1 for a fault of ours."""
+    foreign.warn()  # again, since another distribution may have replaced the file that does so on import
     try:
         result = program.main(args=arguments, prog_name="uninas", standalone_mode=False)
     except InputError as error:
@@ -103,13 +118,13 @@ def main(arguments: list[str] | None = None) -> None:
         _fail("interrupted", 130)
     except KeyboardInterrupt:
         _fail("interrupted", 130)
-    except click.exceptions.NoArgsIsHelpError as error:  # a group by itself: what it can do, in lines
+    except click.exceptions.NoArgsIsHelpError as error:  # a group by itself prints its help
         click.echo(error.format_message())
         sys.exit(2)
     except click.ClickException as error:
         _fail(error.format_message(), 2)
-    except _ReaderLeft:  # nothing to say, and nobody to say it to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still in the buffer goes there
+    except _ReaderLeft:  # no output is wanted any more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
         sys.exit(0)
     except OSError as error:
         if error.errno == errno.ENOSPC:

@@ -58,7 +58,7 @@ class Graph:
 
     @cached_property
     def text(self) -> str:
-        """The graph as one line a node: `%2 = conv(kernel=3) %1`. Equal graphs have equal text."""
+        """The graph, one line per node: `%2 = conv(kernel=3) %1`. Equal graphs have equal text."""
         lines = [f"%{i} = {node.op.text} {' '.join(f'%{j}' for j in node.inputs)}" for i, node in enumerate(self.nodes) if i]
         return "\n".join([*lines, f"return %{self.output}"])
 
@@ -70,7 +70,7 @@ class Graph:
         return (Graph, (self.nodes, self.output))
 
     def types(self, width: int, tokens: int = 0) -> tuple[Type, ...]:
-        """The type of each node in a block of that width and so many class tokens; the output is checked to be the input's type.
+        """Infer the type of each node in a block of that width and so many class tokens; the output has the input's type.
 
         Raises GraphError that names the node.
         """
@@ -85,7 +85,7 @@ class Graph:
         return found
 
     def frame_types(self, channels: int, tokens: int = 0) -> tuple[Type, ...]:
-        """The type of each node for an input of so many channels and class tokens, where the output may be any feature map.
+        """Infer the type of each node for an input of so many channels and class tokens; the output may be any feature map.
 
         Raises GraphError that names the node.
         """
@@ -156,7 +156,7 @@ class GraphBuilder:
         return index[graph.output]
 
     def build(self, output: int) -> Graph:
-        """The frozen graph."""
+        """Return the frozen graph."""
         return Graph(tuple(self._nodes), output)
 
 
@@ -172,7 +172,7 @@ class Block:
         return f"Block({kind}: {', '.join(_short(['absent' if graph is None else repr(graph) for graph in self.subblocks]))})"
 
     def with_subblocks(self, subblocks: tuple[Graph | None, ...]) -> Block:
-        """A block of the same kind with other sub-blocks."""
+        """Return a block of the same kind with other sub-blocks."""
         return Block(subblocks, self.residual)
 
 
@@ -216,11 +216,11 @@ class Stage:
         return f"Stage({self.width} channels, {len(self.blocks)} block{'s' * (len(self.blocks) != 1)}{transition}{tokens})"
 
     def with_blocks(self, blocks: tuple[Block, ...]) -> Stage:
-        """The stage with other blocks."""
+        """Return the stage with other blocks."""
         return Stage(self.width, blocks, self.transition, self.tokens)
 
     def types(self, graph: Graph) -> tuple[Type, ...]:
-        """The type of each node of a graph in one of the stage's blocks. Raises GraphError."""
+        """Infer the type of each node of a graph in one of the stage's blocks. Raises GraphError."""
         return graph.types(self.width, self.tokens)
 
 
@@ -242,16 +242,16 @@ class Flow(NamedTuple):
         return self.place.height * self.place.width + self.tokens
 
     def types(self, graph: Graph) -> tuple[Type, ...]:
-        """The type of each node of a graph of the frame that reads the map. Raises GraphError."""
+        """Infer the type of each node of a graph of the frame that reads the map. Raises GraphError."""
         return graph.frame_types(self.channels, self.tokens)
 
 
 @dataclass(frozen=True, repr=False)
 class Architecture:
-    """A whole network. `input_size` is the reference (height, width): tables that depend on size have that size for ever.
+    """A whole network. `input_size` is the reference (height, width): tables that depend on size keep that size.
 
     `stem`: the channels of the template's two convolutions, or a graph that reads the image. `head`: a graph between the last
-    stage and global average pooling, which may pool by itself; None is the template's LayerNorm. A linear layer to the classes
+    stage and global average pooling, which may pool; None is the template's LayerNorm. A linear layer to the classes
     always ends the network. `rounding`: whether the template halves odd sides "up", keeping the last row and column, or "down",
     as the reference toolkit does.
     """
@@ -270,33 +270,33 @@ class Architecture:
         return {}
 
     def replace(self, **changes: Any) -> Architecture:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return replace(self, **changes)
 
     def with_subblock(self, stage: int, block: int, sub: int, graph: Graph | None) -> Architecture:
-        """A copy with one sub-block's graph changed; everything else is shared."""
+        """Return a copy with one sub-block's graph changed; everything else is shared."""
         subblocks = list(self.stages[stage].blocks[block].subblocks)
         subblocks[sub] = graph
         return self.with_block(stage, block, self.stages[stage].blocks[block].with_subblocks(tuple(subblocks)))
 
     def with_block(self, stage: int, block: int, new: Block) -> Architecture:
-        """A copy with one block changed; everything else is shared."""
+        """Return a copy with one block changed; everything else is shared."""
         blocks = list(self.stages[stage].blocks)
         blocks[block] = new
         return self.with_blocks(stage, tuple(blocks))
 
     def with_blocks(self, stage: int, blocks: tuple[Block, ...]) -> Architecture:
-        """A copy with one stage's blocks changed; everything else is shared."""
+        """Return a copy with one stage's blocks changed; everything else is shared."""
         stages = list(self.stages)
         stages[stage] = stages[stage].with_blocks(blocks)
         return replace(self, stages=tuple(stages))
 
     def image(self, size: tuple[int, int] | None = None) -> Place:
-        """Height and width of an input of `size` (default: the reference size), beside the reference ones."""
+        """Return the height and width of an input of `size` (default: the reference size), beside the reference ones."""
         return Place(*(size or self.input_size), *self.input_size)
 
     def flows(self, size: tuple[int, int] | None = None) -> tuple[Flow, ...]:
-        """What leaves the stem and each stage, for an input of `size` (default: the reference size).
+        """Infer what leaves the stem and each stage, for an input of `size` (default: the reference size).
 
         Raises GraphError for a graph of the frame that is ill typed, a transition that does not lead to its stage's width, or
         an input of which nothing is left where halves are rounded down.
@@ -327,7 +327,7 @@ class Architecture:
         return tuple(flows)
 
     def places(self, size: tuple[int, int] | None = None) -> tuple[Place, ...]:
-        """Height and width of each stage for an input of `size` (default: the reference size), beside the reference ones."""
+        """Return the height and width of each stage for an input of `size`, beside those at the reference size."""
         return tuple([flow.place for flow in self.flows(size)[1:]])
 
     @cached_property
@@ -354,7 +354,7 @@ _DERIVED = {
     "one line": "uninas.drawing.display:one_line",
     "picture": "uninas.drawing.display:notebook_picture",
 }
-"""What an architecture says of itself by modules that stand above this one and import it, each looked up on first use."""
+"""What an architecture offers of modules above this one, which import it: they are looked up by name, on first use."""
 
 
 def _derived(what: str) -> Callable[[Architecture], Any]:
@@ -398,6 +398,6 @@ def transition_map(stage: Stage, given: Flow) -> FeatureMap:
 
 
 def head_channels(architecture: Architecture) -> int:
-    """Channels that the linear layer reads. Raises GraphError."""
+    """Return the channels that the linear layer reads. Raises GraphError."""
     given = architecture.flows()[-1]
     return given.channels if architecture.head is None else given.types(architecture.head)[architecture.head.output][0]

@@ -7,7 +7,7 @@ Leaves that coincide give symmetries, and what a symmetry maps onto a subtree al
 Piperno, Practical graph isomorphism II, 2014). The work is bounded: past the bound the graph is rejected, never numbered
 arbitrarily.
 
-The same computation, written in two ways. Colours tell ReLU from GELU, so one walk is enough, and no search is needed:
+The same computation, written in two ways. The colours of ReLU and GELU differ, so one walk is enough, and no search is needed:
 
     >>> from uninas.text import parse_graph
     >>> one = parse_graph("%1 = gelu %0\n%2 = relu %0\n%3 = add %1 %2\nreturn %3")
@@ -175,7 +175,7 @@ class _Search:
                     self.readers[j].append((i, -1 if nodes[i].op.spec.commutative else slot))
 
     def run(self, base: list[int]) -> Graph:
-        """The least leaf."""
+        """Return the least leaf."""
         return self.best(self.refine(base), (), 0)
 
     def spend(self) -> None:
@@ -200,7 +200,7 @@ class _Search:
         return _walk(self.nodes, self.output, colours)
 
     def twins(self, a: int, b: int) -> bool:
-        """Whether swapping a and b is a symmetry: same operation, same inputs, same readers."""
+        """Return whether swapping a and b is a symmetry: same operation, same inputs, same readers."""
         one, other = self.nodes[a], self.nodes[b]
         return (
             one.op is other.op
@@ -209,7 +209,7 @@ class _Search:
         )
 
     def individualise(self, colours: list[int], tie: list[int], chosen: int) -> tuple[list[int], tuple[int, ...]]:
-        """Colours that tell `chosen` from the rest of its tie, and the nodes set apart.
+        """Return colours that tell `chosen` from the rest of its tie, and the nodes set apart.
 
         Twins of the chosen node go with it, in any order, since every order of twins is the image of every other.
         """
@@ -220,7 +220,7 @@ class _Search:
         return self.refine(changed), apart
 
     def leaf(self, colours: list[int]) -> tuple[Graph, _Order]:
-        """The leaf that takes the first of each tie."""
+        """Return the leaf that takes the first of each tie."""
         while True:
             graph, order, tie = self.walk(colours)
             if tie is None:
@@ -228,7 +228,7 @@ class _Search:
             colours, _ = self.individualise(colours, tie, tie[0])
 
     def best(self, colours: list[int], fixed: tuple[int, ...], depth: int) -> Graph:
-        """The least leaf below `colours`, in which the nodes `fixed` have been set apart.
+        """Return the least leaf below `colours`, in which the nodes `fixed` have been set apart.
 
         Goes down along the first of each tie, then looks at that tie's other nodes from the deepest tie up, so that the
         symmetries found below are known above.
@@ -263,7 +263,7 @@ class _Search:
         return least
 
     def symmetric(self, one: int, other: int, fixed: tuple[int, ...], order: _Order, known: _Order) -> bool:
-        """Whether two equal leaves show a symmetry that takes `one` to `other` and keeps the fixed nodes in place; kept if so."""
+        """Return whether two equal leaves show a symmetry that takes `one` to `other` and fixes `fixed`; keep it if so."""
         symmetry = dict(zip(known, order, strict=True))
         if symmetry[one] != other or any(symmetry[node] != node for node in fixed):
             return False
@@ -271,7 +271,7 @@ class _Search:
         return True
 
     def images(self, seeds: list[int], fixed: tuple[int, ...]) -> set[int]:
-        """All nodes that the known symmetries, as far as they leave the fixed nodes in place, make of the seeds."""
+        """Return all nodes that the known symmetries, as far as they leave the fixed nodes in place, make of the seeds."""
         useful = [s for s in self.symmetries if all(s[node] == node for node in fixed)]
         reached = set(seeds)
         waiting = list(seeds)

@@ -33,12 +33,13 @@ class Op:
 
 @dataclass(frozen=True)
 class OpSpec:
-    """What the framework knows of an operation.
+    """All that the framework knows about an operation.
 
     `label` is its name in drawings, filled with its attributes (default: the name). `since` is the version of the file format
-    that brought it. `arity` None means one or more inputs. `instance` operations carry parameters or draw random numbers: equal
-    ones are several. `keeps_zero`: zeros in, zeros out. `elementwise`: acts on each entry alone, so a broadcast may move past it.
-    `batches`: equal ones on isomorphic branches may run as one on stacked inputs. `fault` says why it means nothing on an input.
+    that introduced it. `arity` None means one or more inputs. `instance` operations carry parameters or draw random numbers:
+    equal ones are several. `keeps_zero`: zeros in, zeros out. `elementwise`: acts on each entry alone, so a broadcast may move
+    past it. `batches`: equal ones on isomorphic branches may run as one on stacked inputs. `fault` says why it is degenerate on
+    an input.
     """
 
     name: str

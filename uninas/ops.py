@@ -66,7 +66,7 @@ _interned: dict[tuple[str, tuple[Value, ...]], Op] = {}
 
 
 def op(name: str, **attributes: Value) -> Op:
-    """The interned operation of that name.
+    """Return the interned operation of that name.
 
     Raises InputError for an unknown name, an unknown or missing attribute, or a value out of its range.
     """

@@ -1,7 +1,7 @@
 """Why a try at a candidate gives none: one enumeration for edits, samples and budgets.
 
-Journals count rejections by these strings, and a resumed search compares what it finds with what its journal says. So the strings
-of reasons that journals already hold stay as they were first written, "over budget: params" among them; new ones are snake_case.
+Journals count rejections by these strings, and a resumed search compares its own counts with them. So reasons that journals
+already hold keep their strings, such as "over budget: params"; new ones are snake_case.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["OVER_BUDGET", "Reason"]
 
 
 class Reason(StrEnum):
-    """Why a try gave no candidate. A member is a string, the one that journals hold; `sentence` says it to a person."""
+    """Why a try gave no candidate. A member is a string, the one that journals hold; `sentence` explains it to a person."""
 
     NO_SITE = "no_site"
     ILL_TYPED = "ill_typed"

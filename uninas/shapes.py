@@ -1,4 +1,4 @@
-"""What flows along an edge of a graph, and its size: feature maps, attention maps, the place where a graph runs.
+"""What flows along an edge of a graph, and its size: feature maps, attention maps, the size at which a graph runs.
 
 Types are polymorphic in the graph's width and in the input size: a feature map has a number of channels (derived from the
 width by ratios), a stride (its sides are ceil(side / stride) of the graph's input) and is either full or pooled (1 x 1); an
@@ -81,11 +81,11 @@ class Place(NamedTuple):
     reference_width: int
 
     def strided(self, stride: int) -> Place:
-        """The place of a map that is `stride` times coarser; sides round up."""
+        """Return the place of a map that is `stride` times coarser; sides round up."""
         return self if stride == 1 else Place(*[-(-side // stride) for side in self])
 
     def halved(self, rounding: str) -> Place:
-        """The place of a map that is half as fine; odd sides round "up" or "down"."""
+        """Return the place of a map that is half as fine; odd sides round "up" or "down"."""
         return self.strided(2) if rounding == "up" else Place(*[side // 2 for side in self])
 
 
@@ -94,7 +94,7 @@ class IllTyped(InputError):
 
 
 def grid(pooled: bool, stride: int, tokens: int, place: Place) -> int:
-    """Pixels and tokens of a map of that kind."""
+    """Count pixels and tokens of a map of that kind."""
     if pooled:
         return 1
     if stride != 1:
@@ -103,12 +103,12 @@ def grid(pooled: bool, stride: int, tokens: int, place: Place) -> int:
 
 
 def pixels_of(type_: FeatureMap, place: Place) -> int:
-    """Number of pixels of a feature map, class tokens included."""
+    """Count the pixels of a feature map, class tokens included."""
     return grid(type_.pooled, type_.stride, type_.tokens, place)
 
 
 def sides_of(map_: AttentionMap, place: Place) -> tuple[int, int, int]:
-    """Number of windows (1 without), of rows and of columns of an attention map."""
+    """Return the number of windows (1 without), of rows and of columns of an attention map."""
     if map_.channels:
         return 1, map_.channels, map_.channels
     if map_.window:
@@ -120,7 +120,7 @@ def sides_of(map_: AttentionMap, place: Place) -> tuple[int, int, int]:
 
 
 def entries(type_: Type, place: Place) -> int:
-    """Number of entries of a tensor of that type, batch 1."""
+    """Count the entries of a tensor of that type, batch 1."""
     if type(type_) is FeatureMap:
         return type_.channels * pixels_of(type_, place)
     assert type(type_) is AttentionMap
@@ -129,7 +129,7 @@ def entries(type_: Type, place: Place) -> int:
 
 
 def table_size(type_: Type, place: Place) -> tuple[int, int]:
-    """Reference height and width of the map (or its window) behind a value of that type: of tables that depend on size."""
+    """Return the reference height and width of the map or window behind a value: the size of tables that depend on size."""
     if type_.pooled:
         return 1, 1
     at = place.strided(type_.stride)

@@ -1,4 +1,4 @@
-"""Where architectures come from: a preset's name, a point of a published space, an architecture file, a reference JSON."""
+"""Load architectures from a preset's name, a point of a published space, an architecture file, or the reference's JSON."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _MAX_BYTES = 64 << 20
 
 
 def load(source: str | Path) -> Architecture:
-    """The architecture that `source` names: a preset, our file, the reference's JSON, or the run of a search or of a training.
+    """Load an architecture: a preset, our file, the reference's JSON, or the run folder of a search or of a training.
 
-    SPACE:TEXT, such as `nasbench201:` and the text of a cell, names the network that the text stands for in a published space,
-    with the classes and the input size of its source.
-    Raises InputError that says what was expected, what was found and where.
+    SPACE:TEXT, such as `nasbench201:` and the text of a cell, names a network of a published space, with the classes and the
+    input size of its source.
+    Raises InputError that says what was expected, what was given and where.
     """
     return load_with_metadata(source)[0]
 
@@ -49,10 +49,10 @@ def load_with_metadata(source: str | Path) -> tuple[Architecture, dict[str, Any]
 
 
 def load_layers(source: str | Path, architecture: Architecture) -> list[Layer]:
-    """The layers of an architecture that was loaded from `source` in the reference: of the file itself where it is one of the
+    """Return the reference's layers of an architecture that was loaded from `source`: of the file itself where it is one of the
     reference's, else of what would be written.
 
-    Raises InputError where the reference cannot say the architecture.
+    Raises InputError where the reference cannot express the architecture.
     """
     from uninas.reference import read_reference, reference_layers
 
@@ -81,7 +81,7 @@ def _document(source: str | Path) -> tuple[Path, dict[str, Any]]:
         ) from None
     except IsADirectoryError:
         files = "best.json (of a search that has ended) or an architecture.json (of a training)"
-        raise InputError(f"{_shown(path)}: expected a run's folder with a {files}; there is neither") from None
+        raise InputError(f"{_shown(path)}: expected a run's folder with a {files}, got neither") from None
     except OSError as error:
         raise InputError(f"{_shown(path)}: cannot be read as a text file ({error.strerror or error})") from None
     except ValueError as error:  # no UTF-8, or a path with a null character

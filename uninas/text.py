@@ -1,4 +1,4 @@
-"""The architecture file: versioned JSON, one line a node, safe to read from anyone.
+"""The architecture file: versioned JSON, one line per node, safe to read from any source.
 
     {"format": "uninas-architecture", "version": 1, "classes": 1000, "input_size": [224, 224], "in_channels": 3,
      "stem": [32, 64],
@@ -8,8 +8,8 @@
 
 Equal graphs are written once and named; "absent" leaves a sub-block out; `metadata` is free and no part of the architecture.
 Version 2 knows more: "stem" may name a graph, a stage may have an "entry", the network a "head", and a block may be plain,
-{"plain": ["g1"]}. Version 3 also knows "rounding": "down" and a stage's "tokens". What version 1 can say is written in version
-1. `parse(to_text(x)) == x`. Limits bound what a hostile file can cost.
+{"plain": ["g1"]}. Version 3 also knows "rounding": "down" and a stage's "tokens". A network that version 1 can express is written
+in version 1. `parse(to_text(x)) == x`. Limits bound what a hostile file can cost.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def _named(architecture: Architecture) -> tuple[dict[Graph, str], dict[str, Any]
 
 
 def _version(architecture: Architecture, graphs: Iterable[Graph]) -> int:
-    """The oldest version of the format that can say it."""
+    """Return the oldest version of the format that can express the network."""
     framed = (
         isinstance(architecture.stem, Graph)
         or architecture.head is not None
@@ -147,7 +147,7 @@ def _op_version(op: Op) -> int:
 
 
 def read_json(text: str, source: str) -> Any:
-    """The value that a JSON text holds; InputError that names `source` for anything else, however deep or broken."""
+    """Read the value that a JSON text holds; InputError that names `source` for anything else, however deep or broken."""
     if len(text) > _MAX_CHARACTERS:
         raise InputError(f"{source}: expected at most {_MAX_CHARACTERS} characters, got {len(text)}")
     try:
@@ -163,7 +163,7 @@ def read_json(text: str, source: str) -> Any:
 
 
 def read_object(text: str, source: str) -> dict[str, Any]:
-    """The mapping that a JSON text holds. Raises InputError."""
+    """Read the mapping that a JSON text holds. Raises InputError."""
     document = read_json(text, source)
     if not isinstance(document, dict):
         raise InputError(f"{source}: expected a JSON object, got {_kind(document)}")
@@ -171,12 +171,12 @@ def read_object(text: str, source: str) -> dict[str, Any]:
 
 
 def parse(text: str, source: str = "<text>") -> Architecture:
-    """Read an architecture file's text. Raises InputError that says what was expected, what was found and where."""
+    """Read an architecture file's text. Raises InputError that says what was expected, what was given and where."""
     return from_document(read_object(text, source), source)
 
 
 def from_document(document: Mapping[str, Any], source: str) -> Architecture:
-    """An architecture from the file's parsed JSON. Raises InputError."""
+    """Read an architecture from the file's parsed JSON. Raises InputError."""
     if document.get("format") != FORMAT:
         raise InputError(f'{source}: expected "format": "{FORMAT}", got {_short(document.get("format"))}')
     version = _integer(document, "version", source, 1, 1_000_000_000)
@@ -261,10 +261,10 @@ def check(architecture: Architecture, source: str) -> None:
         if stage.transition is not None:
             made, wanted = (
                 _leads_to(stage.transition, given, f"{source}: stage {s}, transition"),
-                _told(stage.width, stage.tokens),
+                _described(stage.width, stage.tokens),
             )
-            if _told(*made) != wanted:
-                raise InputError(f"{source}: stage {s}: expected its transition to lead to {wanted}, got {_told(*made)}")
+            if _described(*made) != wanted:
+                raise InputError(f"{source}: stage {s}: expected its transition to lead to {wanted}, got {_described(*made)}")
         elif given[1] or stage.tokens:
             raise InputError(f"{source}: stage {s}: expected a transition, for the template halves no map with class tokens")
         given = (stage.width, stage.tokens)
@@ -281,7 +281,7 @@ def check(architecture: Architecture, source: str) -> None:
 
 
 def _bound_nodes(architecture: Architecture, source: str) -> None:
-    """Refuse what a file of 1 MB can mean by naming one large graph 256,000 times: its digest would take minutes."""
+    """Reject what a file of 1 MB can mean by naming one large graph 256,000 times: its digest would take minutes."""
     frame = [architecture.stem, architecture.head, *(stage.transition for stage in architecture.stages)]
     subblocks = [graph for stage in architecture.stages for block in stage.blocks for graph in block.subblocks]
     written = sum(len(graph.nodes) for graph in (*frame, *subblocks) if isinstance(graph, Graph))
@@ -292,7 +292,7 @@ def _bound_nodes(architecture: Architecture, source: str) -> None:
         )
 
 
-def _told(channels: int, tokens: int) -> str:
+def _described(channels: int, tokens: int) -> str:
     return f"{channels} channels" + (f" and {tokens} class token(s)" if tokens else "")
 
 

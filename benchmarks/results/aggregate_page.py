@@ -169,7 +169,7 @@ def gains(one: Choice) -> str:
     places = [*dict.fromkeys(found.where for found in one.chosen.second), *(["mean"] if one.mean else [])]
     height = {where: len(places) - 1 - place for place, where in enumerate(places)}
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         grid: Any = figure.subplots(1, len(correlation.METRICS), sharey=True, squeeze=False)
         for axes, metric in zip(grid[0], correlation.METRICS, strict=True):
             axes.axvline(0, color=SOFT, linewidth=1)
@@ -195,7 +195,7 @@ def gains(one: Choice) -> str:
         ]
         figure.legend(handles=handles, ncols=2, loc="outside upper right")
 
-    return render_svg("aggregate", "Gain over the reference by metric and dataset", 1.2 + 0.3 * len(places), draw, alone=True)
+    return render_svg("aggregate", "Gain over the reference by metric and dataset", 1.2 + 0.3 * len(places), plot, alone=True)
 
 
 def _whisker(axes: Any, found: Comparison, height: float, before: float | None) -> None:

@@ -22,7 +22,7 @@ from search.report.theme import AMBER, BLUE, INK, PAPER
 def intervals(benches: Sequence[Bench], metric: str, names: Sequence[str]) -> str:
     """A file: for each proxy our interval on each dataset, and the papers' figure as a diamond."""
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         grid: Any = figure.subplots(1, len(benches), sharey=True, squeeze=False)
         for axes, bench in zip(grid[0], benches, strict=True):
             for place, name in enumerate(reversed(names)):
@@ -43,7 +43,7 @@ def intervals(benches: Sequence[Bench], metric: str, names: Sequence[str]) -> st
         figure.legend(handles=handles, ncols=2, loc="outside upper right")
 
     title = f"{METRIC_NAMES[metric]} of each proxy with its interval, and the papers' figures"
-    return render_svg(f"intervals-{metric}", title, 0.9 + 0.19 * len(names), draw, width=WIDTH, alone=True)
+    return render_svg(f"intervals-{metric}", title, 0.9 + 0.19 * len(names), plot, width=WIDTH, alone=True)
 
 
 def _interval(axes: Axes, row: Row, metric: str, place: int) -> None:
@@ -63,17 +63,23 @@ def heat(bench: Bench) -> str:
     names = [bench.names[place] for place in order]
     side = 1.9 + 0.29 * len(names)
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         axes = figure.subplots()
         shown = np.where(np.eye(len(names), dtype=bool), np.nan, table)
         axes.imshow(shown, cmap=LinearSegmentedColormap.from_list("sign", [AMBER, PAPER, BLUE]), vmin=-1.4, vmax=1.4)
         for line, column in zip(*np.nonzero(np.isfinite(shown)), strict=True):
-            axes.annotate(number(shown[line, column], 2).replace("0.", ".", 1), (column, line), ha="center", va="center",
-                          fontsize=6.2, color=INK)  # fmt: skip
+            axes.annotate(
+                number(shown[line, column], 2).replace("0.", ".", 1),
+                (column, line),
+                ha="center",
+                va="center",
+                fontsize=6.2,
+                color=INK,
+            )
         axes.set_xticks(range(len(names)), labels=names, rotation=90)
         axes.set_yticks(range(len(names)), labels=names)
         axes.grid(visible=False)
         axes.tick_params(length=0, labelcolor=INK)
 
     title = "Partial correlation of every two proxies with the accuracy taken out"
-    return render_svg("partial", title, side, draw, width=side, alone=True)
+    return render_svg("partial", title, side, plot, width=side, alone=True)

@@ -35,9 +35,10 @@ def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], comma
         elsewhere = set().union(*(names for other, names in measured.items() if other != population))
         # A remark stands where its proxy was measured; one on what was measured nowhere is named once, in the first section.
         there = {
-            name: text for name, text in remarked.items()
+            name: text
+            for name, text in remarked.items()
             if name in measured[population] or (place == 0 and name not in elsewhere)
-        }  # fmt: skip
+        }
         lines += _population(population, found, there, pictures)
     lines += ["## Settings", ""]
     lines += [f"- {name} measured: {text}." for name, text in SETTINGS.items()]
@@ -196,8 +197,13 @@ def _scatter(population: str, benches: Sequence[Bench], titles: Sequence[str], p
         if names:
             picture = f"nasbench201_{population}_scatter.svg"
             pictures[picture] = charts.scatters(bench, names, alone=True)
-            return [*lines, f"{title}, the {len(names)} that rank best; all of them are on the run’s own page.", "",
-                    f"![Score against accuracy]({picture})", ""]  # fmt: skip
+            return [
+                *lines,
+                f"{title}, the {len(names)} that rank best; all of them are on the run’s own page.",
+                "",
+                f"![Score against accuracy]({picture})",
+                "",
+            ]
     return [*lines, "Not measured.", ""]
 
 
@@ -207,8 +213,13 @@ def _partial(population: str, benches: Sequence[Bench], titles: Sequence[str], p
         if bench.names:
             picture = f"nasbench201_{population}_partial.svg"
             pictures[picture] = heat(bench)
-            return [*lines, f"Partial correlation by Kendall’s τ with the accuracy taken out (T-CET, Figure 1), {title}.", "",
-                    f"![Partial correlations]({picture})", ""]  # fmt: skip
+            return [
+                *lines,
+                f"Partial correlation by Kendall’s τ with the accuracy taken out (T-CET, Figure 1), {title}.",
+                "",
+                f"![Partial correlations]({picture})",
+                "",
+            ]
     return [*lines, "Not measured.", ""]
 
 

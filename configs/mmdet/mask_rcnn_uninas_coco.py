@@ -1,10 +1,10 @@
-# Mask R-CNN with FPN on COCO by the papers' protocol: 12 epochs, 5 of them warm-up, AdamW, 4 pictures a GPU at 1280 x 800.
+# Mask R-CNN with FPN on COCO by the protocol of the papers: 12 epochs with 5 of warm-up, AdamW, 4 images per GPU at 1280 x 800.
 #
 #     uninas train coatnet --task detect --data data/coco                       the same, with a progress bar and curves
 #     mim train mmdet configs/mmdet/mask_rcnn_uninas_coco.py --gpus 8 --launcher pytorch
 #
-# Rates are those of one GPU and grow with the whole batch (auto_scale_lr). The base files are those that MMDetection installs;
-# `__import__` because a line of bases sees no imports.
+# Learning rates are those of one GPU and scale with the total batch (auto_scale_lr). The base files are those that MMDetection
+# installs; `__import__`, because mmengine reads _base_ before any import.
 _base_ = [
     f"{__import__('mmdet').__path__[0]}/.mim/configs/_base_/{name}.py"
     for name in ("models/mask-rcnn_r50_fpn", "datasets/coco_instance", "default_runtime")
@@ -14,8 +14,8 @@ from downstream.models.backbone import stage_widths
 
 custom_imports = dict(imports=["downstream.models.mm_backbone", "downstream.models.mm_roi"], allow_failed_imports=False)
 
-arch = "coatnet"  # a preset, an architecture file, the folder of a search
-weights = None  # a classifier's, trained on ImageNet
+arch = "coatnet"  # preset, architecture file, or run folder of a search
+weights = None  # file of a classifier trained on ImageNet
 size = (1280, 800)  # pixels, (width, height)
 
 model = dict(
@@ -60,5 +60,5 @@ train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=epochs, val_interval=1)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 default_hooks = dict(checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=2, save_best="coco/segm_mAP"))
-custom_hooks = [dict(type="SyncBuffersHook")]  # batch norms of several GPUs: one network is evaluated, and kept
-find_unused_parameters = True  # a searched network may hold parameters that no output hangs on
+custom_hooks = [dict(type="SyncBuffersHook")]  # batch norms of several GPUs: one network is evaluated and kept
+find_unused_parameters = True  # a searched network may have parameters on which no output depends

@@ -1,10 +1,10 @@
-# UperNet on ADE20K by the papers' protocol: 125 epochs, 5 of them warm-up, AdamW, 4 pictures a GPU at 512 x 512.
+# UperNet on ADE20K by the protocol of the papers: 125 epochs with 5 of warm-up, AdamW, 4 images per GPU at 512 x 512.
 #
 #     uninas train coatnet --task segment --data data/ade/ADEChallengeData2016   the same, with a progress bar and curves
 #     mim train mmsegmentation configs/mmseg/upernet_uninas_ade20k.py --gpus 8 --launcher pytorch
 #
-# Rates are those of one GPU and grow with the whole batch (auto_scale_lr). The base files are those that MMSegmentation installs;
-# `__import__` because a line of bases sees no imports.
+# Learning rates are those of one GPU and scale with the total batch (auto_scale_lr). The base files are those that MMSegmentation
+# installs; `__import__`, because mmengine reads _base_ before any import.
 _base_ = [
     f"{__import__('mmseg').__path__[0]}/.mim/configs/_base_/{name}.py"
     for name in ("models/upernet_r50", "datasets/ade20k", "default_runtime")
@@ -14,8 +14,8 @@ from downstream.models.backbone import stage_widths
 
 custom_imports = dict(imports=["downstream.models.mm_backbone"], allow_failed_imports=False)
 
-arch = "coatnet"  # a preset, an architecture file, the folder of a search
-weights = None  # a classifier's, trained on ImageNet
+arch = "coatnet"  # preset, architecture file, or run folder of a search
+weights = None  # file of a classifier trained on ImageNet
 size = (512, 512)  # pixels, (height, width)
 widths = stage_widths(arch)
 
@@ -27,7 +27,7 @@ model = dict(
     auxiliary_head=dict(in_channels=widths[2], num_classes=150),
 )
 
-# Crops of 512 x 512 come from pictures at half to twice the size, as everywhere on ADE20K.
+# Crops of 512 x 512 of images scaled by 0.5 to 2, as is usual on ADE20K.
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations", reduce_zero_label=True),
@@ -76,5 +76,5 @@ default_hooks = dict(
     visualization=dict(type="SegVisualizationHook"),
 )
 log_processor = dict(by_epoch=True)
-custom_hooks = [dict(type="SyncBuffersHook")]  # batch norms of several GPUs: one network is evaluated, and kept
-find_unused_parameters = True  # a searched network may hold parameters that no output hangs on
+custom_hooks = [dict(type="SyncBuffersHook")]  # batch norms of several GPUs: one network is evaluated and kept
+find_unused_parameters = True  # a searched network may have parameters on which no output depends

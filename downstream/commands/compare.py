@@ -1,4 +1,4 @@
-"""`uninas compare`: networks side by side, as in the papers' tables."""
+"""`uninas compare`: networks in a table, as in the papers."""
 
 from __future__ import annotations
 
@@ -11,29 +11,46 @@ from typing import Any
 
 import click
 
+from downstream.protocols import PRECISIONS, TASKS
 from uninas.commands.options import Size
 from uninas.errors import InputError
 
 
 @click.command("compare")
 @click.argument("archs", nargs=-1, required=True)
-@click.option("--tasks", default="classify,detect,segment", show_default=True, help="Separated by commas.")
-@click.option("--sizes", help="One a task, separated by commas: 224,800x1280,512. Default: the protocol's.")
-@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Pictures at a time, for speed and memory.")
-@click.option("--device", help="Where to measure. Default: cuda where there is one, else cpu; none: only count.")
-@click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]), default="float32", show_default=True)
-@click.option("--classes", type=click.IntRange(1), default=1000, show_default=True, help="Of the classifier.")
-@click.option("--log", "logs", multiple=True, metavar="ARCH=RUN", help="A training's folder or log, for the accuracy.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the table, by its ending: .csv, .json or .md.")
+@click.option("--tasks", default=",".join(TASKS), show_default=True, help="Tasks to compare for, separated by commas.")
+@click.option(
+    "--sizes", help="One image size per task, separated by commas, such as 224,800x1280,512; by default the protocol's."
+)
+@click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Images per batch, for speed and memory.")
+@click.option("--device", help="Device to measure on; cuda by default where there is one, else cpu; none only counts.")
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    show_default=True,
+    help="Precision of the measured passes.",
+)
+@click.option("--classes", type=click.IntRange(1), default=1000, show_default=True, help="Number of classes of the classifier.")
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    metavar="ARCH=RUN",
+    help="Take the accuracy of ARCH from this folder or log of a training; may be repeated.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File for the table, whose format follows the ending: .csv, .json or .md."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_json: bool, **options: Any) -> None:
-    """Compare ARCHS: parameters, 2 x MACs, pictures a second and peak memory on this device, accuracy from logs.
+    """Compare ARCHS: parameters, 2 x MACs, images/s and peak memory on this device, accuracy from logs.
 
     \b
     uninas compare resnet efficientnet vit coatnet runs/search --device none
     uninas compare coatnet runs/search --tasks classify --batch 64 --log runs/search=runs/found --out table.md
 
-    Classification is the whole network; detection and segmentation run the backbone alone, at the protocol's sizes. A run of a
+    Classification runs the whole network, detection and segmentation only the backbone, at the protocol's sizes. The run of a
     training is its own log.
     """
     from rich.console import Console
@@ -57,10 +74,15 @@ def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_
             known[name] = accuracies(Path(name), needed=False)
     err = Console(stderr=True)
     rows = compare(
-        {name: load(name) for name in archs}, sizes_of(tasks, sizes), device=_device(options["device"]), batch=options["batch"],
-        precision=options["precision"], classes=options["classes"], logs=known,
+        {name: load(name) for name in archs},
+        sizes_of(tasks, sizes),
+        device=_device(options["device"]),
+        batch=options["batch"],
+        precision=options["precision"],
+        classes=options["classes"],
+        logs=known,
         note=lambda text: err.print(text, markup=False, highlight=False),
-    )  # fmt: skip
+    )
     if as_json:
         found = {"rows": [asdict(row) for row in rows], "batch": options["batch"], "precision": options["precision"]}
         click.echo(json.dumps(found, allow_nan=False))
@@ -69,7 +91,7 @@ def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_
         for row in rows:
             if row.failed:
                 click.echo(f"{row.name}, {row.task}: {row.failed}")
-    if out is not None:  # last: what was measured is not lost where the disk refuses
+    if out is not None:  # last: a disk that is full does not lose what was measured
         _write(rows, out)
 
 
@@ -81,7 +103,7 @@ def _device(given: str | None) -> str | None:
     return str(device_of(given))
 
 
-HEADINGS = ("network", "task", "size", "params", "2 x MACs", "pictures/s", "memory", "accuracy")
+HEADINGS = ("network", "task", "size", "params", "2 x MACs", "images/s", "memory", "accuracy")
 
 
 def _cells(row: Any) -> tuple[str, ...]:
@@ -89,10 +111,15 @@ def _cells(row: Any) -> tuple[str, ...]:
 
     accuracy = "  ".join(f"{title} {row.accuracy[key]:.2f}" for key, title in METRICS[row.task] if key in (row.accuracy or {}))
     return (
-        row.name, row.task, f"{row.size[0]}x{row.size[1]}", f"{row.params / 1e6:.1f}M", f"{2 * row.macs / 1e9:.2f}G",
+        row.name,
+        row.task,
+        f"{row.size[0]}x{row.size[1]}",
+        f"{row.params / 1e6:.1f}M",
+        f"{2 * row.macs / 1e9:.2f}G",
         "" if row.pictures_per_second is None else f"{row.pictures_per_second:.1f}",
-        "" if row.peak_bytes is None else f"{row.peak_bytes / 2**20:,.0f} MiB", accuracy,
-    )  # fmt: skip
+        "" if row.peak_bytes is None else f"{row.peak_bytes / 2**20:,.0f} MiB",
+        accuracy,
+    )
 
 
 def _show(rows: Sequence[Any], console: Any) -> None:
@@ -108,13 +135,13 @@ def _show(rows: Sequence[Any], console: Any) -> None:
 
 
 def _check(out: Path) -> None:
-    """Refuse a file that could not be written after all is measured."""
+    """Reject a file that could not be written, before anything is measured."""
     if out.suffix not in (".csv", ".json", ".md"):
         raise InputError(f"--out: expected a file that ends in .csv, .json or .md; got {out}")
     if out.is_dir():
         raise InputError(f"--out: expected a file; got a folder, {out}")
     if not out.parent.is_dir():
-        raise InputError(f"--out: expected a file in a folder that is there; got {out}")
+        raise InputError(f"--out: expected a file in a folder that exists; got {out}")
 
 
 def _write(rows: Sequence[Any], out: Path) -> None:

@@ -1,4 +1,4 @@
-"""`uninas evaluate`: how good trained weights are."""
+"""`uninas evaluate`: the accuracy of trained weights."""
 
 from __future__ import annotations
 
@@ -12,28 +12,40 @@ from typing import Any
 
 import click
 
+from downstream.protocols import TASKS
 from uninas.commands.options import Size
 from uninas.errors import InputError
 
 
 @click.command("evaluate")
 @click.argument("arch")
-@click.option("--weights", type=click.Path(path_type=Path), help="Weights file. Default: a training run's best.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Weights file; by default the best weights of a training's run.")
 @click.option(
     "--task",
-    type=click.Choice(["classify", "detect", "segment"]),
-    help="Default: that of a training run, else classify. The weights of detect and segment are those of the whole model.",
+    type=click.Choice(TASKS),
+    help="What the weights are for; by default the task of the training's run, else classify. For detect and segment the weights "
+    "are those of the whole model.",
 )
 @click.option(
     "--data",
     type=click.Path(path_type=Path),
     required=True,
-    help="classify: a folder with val/, one folder of pictures a class; detect: COCO's layout; segment: ADE20K's.",
+    help="Folder of the data: val/ with one folder of images per class, or the layout of COCO or ADE20K.",
 )
-@click.option("--size", type=Size(), help="Pixels. Default: the training's, else the architecture's or the protocol's.")
-@click.option("--batch", type=click.IntRange(1), default=64, show_default=True, help="Of classify; the others take one by one.")
-@click.option("--device", help="Of classify. Default: cuda where there is one, else cpu.")
-@click.option("--workers", type=click.IntRange(0), help="Processes that read pictures. Default: the cores, at most 8.")
+@click.option(
+    "--size", type=Size(), help="Image size in pixels; by default that of the training, else of the architecture or the protocol."
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=64,
+    show_default=True,
+    help="Images per batch for classify; detect and segment evaluate one at a time.",
+)
+@click.option("--device", help="Device for classify; cuda by default where there is one, else cpu.")
+@click.option(
+    "--workers", type=click.IntRange(0), help="Number of processes that read images; by default one per core, at most 8."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(arch: str, data: Path, task: str | None, as_json: bool, **options: Any) -> None:
     """Evaluate ARCH (a preset, a file, a run of a search or of a training) with trained weights.
@@ -43,15 +55,15 @@ def command(arch: str, data: Path, task: str | None, as_json: bool, **options: A
     uninas evaluate coatnet --weights coatnet.safetensors --data imagenet --json
     uninas evaluate runs/train-detect-coatnet-0 --data coco
 
-    classify: top-1 and top-5 in percent, cross-entropy; pictures that cannot be read are counted and left out. detect: box and
-    mask AP. segment: mean IoU and pixel accuracy. And pictures a second with loading.
+    Reports top-1, top-5 and cross-entropy for classify (images that cannot be read are counted and left out), box and mask AP for
+    detect, mean IoU and pixel accuracy for segment, and images/s including loading.
     """
-    from downstream.train.settings import StackSettings, read
+    from downstream.train.settings import OpenMMLabSettings, read_settings
 
     folder = Path(arch)
-    trained = read(folder) if (folder / "settings.json").is_file() else None
+    trained = read_settings(folder) if (folder / "settings.json").is_file() else None
     if trained is not None and task not in (None, trained.task):
-        raise InputError(f"--task: expected {trained.task}, which {folder} was trained for; got {task}")
+        raise InputError(f"--task: expected {trained.task}, for which {folder} was trained; got {task}")
     if options["workers"] is None:
         options["workers"] = min(8, os.cpu_count() or 1)
     if (trained.task if trained is not None else task) in (None, "classify"):
@@ -60,14 +72,14 @@ def command(arch: str, data: Path, task: str | None, as_json: bool, **options: A
         for name in ("device", "batch"):
             if click.get_current_context().get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
                 raise InputError(
-                    f"--{name}: expected not to be given for detect and segment: pictures go one by one, on a GPU if any"
+                    f"--{name}: expected none for detect and segment, which take one image at a time, on a GPU where there is one"
                 )
-        stack = trained if isinstance(trained, StackSettings) else None
-        _stack(arch, data, stack, str(task), options, as_json)
+        dense = trained if isinstance(trained, OpenMMLabSettings) else None
+        _dense(arch, data, dense, str(task), options, as_json)
 
 
 def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> None:
-    from downstream.data.pictures import Folder, Pictures, loader
+    from downstream.data.images import Folder, Images, loader
     from downstream.evaluation.accuracy import accuracy
     from downstream.subject import subject_of
     from uninas.runtime.device import device_of
@@ -75,42 +87,47 @@ def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> 
     folder = Folder.of(data, "val")
     subject = subject_of(arch, weights=options["weights"], size=options["size"])
     if subject.weights is None:
-        raise InputError("--weights: expected a weights file, or a training's run as ARCH; got neither")
+        raise InputError("--weights: expected a weights file, or the run of a training as ARCH; got neither")
     names = subject.labels or folder.classes
     if subject.labels is None and len(names) != subject.classes:
         subject = subject_of(arch, weights=options["weights"], size=options["size"], classes=len(names))
     device = device_of(options["device"])
     model = subject.model().to(device)
-    pictures = Pictures(folder, names)
+    images = Images(folder, names)
     batches = loader(
-        pictures, batch=options["batch"], size=subject.size, training=False, augment="", mean=model.pretrained_cfg["mean"],
-        std=model.pretrained_cfg["std"], workers=options["workers"], device=device,
-    )  # fmt: skip
+        images,
+        batch=options["batch"],
+        size=subject.size,
+        training=False,
+        augment="",
+        mean=model.pretrained_cfg["mean"],
+        std=model.pretrained_cfg["std"],
+        workers=options["workers"],
+        device=device,
+    )
     found = accuracy(model, batches, device)
-    bad = [pictures.name(number) for number in found.unreadable]
+    bad = [images.name(number) for number in found.unreadable]
     if as_json:
         _print_json({**asdict(found), "unreadable": bad})
         return
-    click.echo(
-        f"top-1 {found.top1:.2f}%  top-5 {found.top5:.2f}%  cross-entropy {found.loss:.4f}  of {found.pictures:,} pictures"
-    )
-    click.echo(f"{found.pictures_per_second:.1f} pictures/s on {device}, loading included")
+    click.echo(f"top-1 {found.top1:.2f}%  top-5 {found.top5:.2f}%  cross-entropy {found.loss:.4f}  on {found.pictures:,} images")
+    click.echo(f"{found.pictures_per_second:.1f} images/s on {device}, including loading")
     if bad:
-        click.echo(f"{len(bad)} pictures could not be read, the first is {bad[0]}")
+        click.echo(f"{len(bad)} images could not be read, the first is {bad[0]}")
 
 
-def _stack(arch: str, data: Path, trained: Any, task: str, options: dict[str, Any], as_json: bool) -> None:
+def _dense(arch: str, data: Path, trained: Any, task: str, options: dict[str, Any], as_json: bool) -> None:
     import tempfile
 
-    from downstream.commands.train import stack_settings
+    from downstream.commands.train import openmmlab_settings
     from downstream.train import mm
 
-    settings = trained or stack_settings(arch, task)
+    settings = trained or openmmlab_settings(arch, task)
     if options["size"] is not None:
         settings = replace(settings, size=options["size"])
     weights = options["weights"] or (Path(arch) / "best.safetensors" if trained is not None else None)
     if weights is None:
-        raise InputError("--weights: expected a weights file, or a training's run as ARCH; got neither")
+        raise InputError("--weights: expected a weights file, or the run of a training as ARCH; got neither")
     with tempfile.TemporaryDirectory() as log:
         found = mm.evaluate(settings, data, Path(log), weights, workers=options["workers"])
     if as_json:
@@ -118,11 +135,11 @@ def _stack(arch: str, data: Path, trained: Any, task: str, options: dict[str, An
         return
     titles = {"box_ap": "box AP", "mask_ap": "mask AP", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
     shown = "  ".join(f"{title} {found[name]:.2f}%" for name, title in titles.items() if name in found)
-    click.echo(f"{shown}  of {found['pictures']:,} pictures")
-    click.echo(f"{found['pictures_per_second']:.1f} pictures/s, loading included")
+    click.echo(f"{shown}  on {found['pictures']:,} images")
+    click.echo(f"{found['pictures_per_second']:.1f} images/s, including loading")
 
 
 def _print_json(found: Mapping[str, Any]) -> None:
-    """As one object; what is no number (an infinite loss) is null, for JSON has none."""
+    """Print one object; a value that is not finite (a loss) is null, which JSON has no number for."""
     bad = [name for name, value in found.items() if isinstance(value, float) and not math.isfinite(value)]
     click.echo(json.dumps({**found, **dict.fromkeys(bad)}, allow_nan=False))

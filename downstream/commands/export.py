@@ -1,4 +1,4 @@
-"""`uninas export`: a network as a folder of another tool's format."""
+"""`uninas export`: write a network as a folder in the format of another tool."""
 
 from __future__ import annotations
 
@@ -15,24 +15,34 @@ _FORMATS = ["timm", "mmdet", "mmseg", "torch", "onnx", "reference"]
 
 @click.command("export")
 @click.argument("arch")
-@click.option("--to", type=click.Choice(_FORMATS), required=True, help="The format.")
+@click.option("--to", type=click.Choice(_FORMATS), required=True, help="Format to write.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to create.")
 @click.option(
-    "--weights", type=click.Path(path_type=Path), help="Weights, ours or (.npz) the reference's. Default: a run's best."
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Weights file, also the .npz of the UniNAS reference implementation; by default the best weights of a training's run.",
 )
-@click.option("--classes", type=click.IntRange(1), help="Default: the training's, else the architecture's.")
-@click.option("--size", type=Size(), help="Pixels of the input. Default: the training's, else the architecture's.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of fresh weights.")
+@click.option(
+    "--classes", type=click.IntRange(1), help="Number of classes; by default that of the training, else of the architecture."
+)
+@click.option("--size", type=Size(), help="Input size in pixels; by default that of the training, else of the architecture.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Seed of the initial weights, where there are no trained ones.",
+)
 def command(arch: str, to: str, out: Path, **options: Any) -> None:
     """Write ARCH (a preset, a file, a run of a search or of a training) as a folder that another tool opens.
 
     \b
     timm       config.json and model.safetensors, laid out as timm's models on the Hugging Face Hub
-    mmdet      config.py of Mask R-CNN on COCO, with the weights as its backbone's
+    mmdet      config.py of Mask R-CNN on COCO, with the network and its weights as the backbone
     mmseg      config.py of UperNet on ADE20K, likewise
-    torch      model.pt2 for torch.export.load: needs torch alone
-    onnx       model.onnx for any runtime, of any batch
-    reference  reference.json of the UniNAS authors' toolkit; weights.npz under its names, where weights are given
+    torch      model.pt2 for torch.export.load, which needs only torch
+    onnx       model.onnx for any runtime, with any batch size
+    reference  reference.json of the UniNAS reference implementation, and weights.npz where weights are given
 
     \b
     uninas export runs/coatnet --to onnx --out exported
@@ -40,8 +50,8 @@ def command(arch: str, to: str, out: Path, **options: Any) -> None:
     uninas export found.json --to reference --out theirs
     uninas export theirs/reference.json --to onnx --weights theirs/weights.npz --out exported
 
-    A program (torch, onnx) is run at two batches and held against the module before it is given away; what was written for the
-    reference is read back for that. README.md is the model card: costs, scores, origin and use.
+    An exported program (torch, onnx) is run at two batch sizes and compared with the module; what is written for the reference
+    implementation is read back and compared. README.md is the model card: costs, scores, origin and usage.
     """
     from downstream.export import export
     from downstream.subject import subject_of
@@ -49,13 +59,11 @@ def command(arch: str, to: str, out: Path, **options: Any) -> None:
 
     for name in ("classes", "size"):
         if to in ("mmdet", "mmseg") and options[name] is not None:
-            raise InputError(
-                f"--{name}: expected not to be given for {to}, whose configuration has the data's and the protocol's"
-            )
+            raise InputError(f"--{name}: expected none for {to}, whose configuration has that of the data and the protocol")
     if to == "reference" and options["size"] is not None:
-        raise InputError("--size: expected not to be given for reference, whose networks run at the architecture's size alone")
+        raise InputError("--size: expected none for reference, whose networks run only at the architecture's size")
     subject = subject_of(arch, **options)
     for path in export(subject, to, out):
         click.echo(f"{path}")
     for line in inexact(subject.architecture) if to == "reference" else ():
-        click.echo(f"warning: other logits in the reference: {line}", err=True)
+        click.echo(f"warning: the reference implementation gives other logits: {line}", err=True)

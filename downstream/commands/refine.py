@@ -1,4 +1,4 @@
-"""`uninas refine`: train the finalists of a search for a few epochs, or take such trainings up."""
+"""`uninas refine`: train the finalists of a search for a few epochs, or resume such trainings."""
 
 from __future__ import annotations
 
@@ -7,45 +7,86 @@ from typing import Any
 
 import click
 
+from downstream.protocols import PRECISIONS
 from uninas.commands.options import Number, Size
 from uninas.errors import InputError
 
 _FOLDER = click.Path(path_type=Path)
 _KEPT = (
-    "epochs", "size", "batch", "lr", "top", "reduction", "grace", "seed", "augment", "precision", "device", "gpus_per_trial",
-    "cpus_per_trial", "workers",
-)  # fmt: skip
-"""Options that a refine keeps: none of them with --resume."""
+    "epochs",
+    "size",
+    "batch",
+    "lr",
+    "top",
+    "reduction",
+    "grace",
+    "seed",
+    "augment",
+    "precision",
+    "device",
+    "gpus_per_trial",
+    "cpus_per_trial",
+    "workers",
+)
+"""Options that a refine keeps, and that --resume does not accept."""
 
 _RATE, _RATE_BATCH = 2e-3, 128
-"""The learning rate of AdamW for short trainings from scratch, and the batch it is for; another batch has it in proportion."""
+"""Learning rate of AdamW for short trainings from scratch, and its batch size; it is scaled with the batch size."""
 
 
 @click.command("refine")
 @click.argument("run", type=_FOLDER, required=False)
-@click.option("--data", type=_FOLDER, help="train/ and val/, one folder of pictures a class in each.")
-@click.option("--resume", type=_FOLDER, metavar="RUN", help="Go on where a refine was left, after a kill too.")
-@click.option("--top", type=click.IntRange(1), help="Only the best N finalists. Default: all.")
-@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Of a training that is not stopped.")
-@click.option("--grace", type=click.IntRange(1), help="Epochs that every finalist gets. Default: a fifth of --epochs.")
+@click.option("--data", type=_FOLDER, help="Folder with train/ and val/, each with one folder of images per class.")
+@click.option("--resume", type=_FOLDER, metavar="RUN", help="Resume the refine of this run, also after a kill.")
+@click.option("--top", type=click.IntRange(1), help="Train only the best N finalists; all by default.")
+@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Epochs of a training that is not stopped.")
+@click.option("--grace", type=click.IntRange(1), help="Epochs that every finalist gets; a fifth of --epochs by default.")
 @click.option(
     "--reduction",
     type=Number(1, min_open=True),
     default=2.0,
     show_default=True,
-    help="At each rung (grace, grace x R, ..) only the best 1/R of those that came so far go on.",
+    help="At each rung (grace, grace x R, ...) only the best 1/R of those that reached it continue.",
 )
-@click.option("--size", type=Size(), help="Pixels. Default: the size that the search scored at.")
-@click.option("--batch", type=click.IntRange(1), default=_RATE_BATCH, show_default=True, help="Pictures at a time.")
-@click.option("--lr", type=Number(0, min_open=True), help="Default: 2e-3 for a batch of 128, in proportion to it.")
-@click.option("--augment", default="", help="timm's auto-augment, such as rand-m5-n1-mstd0.5. Default: crops and flips alone.")
-@click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]), default="auto", show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="The same for every finalist.")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="Default: cuda where there is a GPU, else cpu.")
-@click.option("--gpus-per-trial", type=Number(0, 1), help="0.5: two share one. Default: 1 with --device cuda, else 0.")
-@click.option("--cpus-per-trial", type=click.IntRange(1), default=1, show_default=True, help="Also the threads of torch.")
-@click.option("--workers", type=click.IntRange(0), help="Processes that read pictures, of each trial. Default: CPUs - 1.")
-@click.option("--concurrent", type=click.IntRange(1), help="Trials at a time. Default: as many as there is room for.")
+@click.option("--size", type=Size(), help="Image size in pixels; by default the size at which the search scored.")
+@click.option("--batch", type=click.IntRange(1), default=_RATE_BATCH, show_default=True, help="Images per batch.")
+@click.option(
+    "--lr",
+    type=Number(0, min_open=True),
+    help="Peak learning rate; by default 2e-3 for a batch of 128, scaled with the batch size.",
+)
+@click.option(
+    "--augment", default="", help="Auto-augment policy of timm, such as rand-m5-n1-mstd0.5; by default only crops and flips."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", *PRECISIONS]),
+    default="auto",
+    show_default=True,
+    help="Precision of the forward pass; auto is bfloat16 on a GPU that supports it, else float32.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of all randomness, the same for every finalist."
+)
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), help="Device of torch; cuda by default where there is a GPU, else cpu."
+)
+@click.option(
+    "--gpus-per-trial",
+    type=Number(0, 1),
+    help="GPUs per trial, 0.5 for two trials on one GPU; 1 by default with --device cuda, else 0.",
+)
+@click.option(
+    "--cpus-per-trial",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="CPU cores per trial, also the number of torch's threads.",
+)
+@click.option(
+    "--workers", type=click.IntRange(0), help="Processes per trial that read images; one less than --cpus-per-trial by default."
+)
+@click.option("--concurrent", type=click.IntRange(1), help="Trials at a time; by default as many as fit on the machine.")
 @click.pass_context
 def command(context: click.Context, /, run: Path | None, data: Path | None, resume: Path | None, **options: Any) -> None:
     """Train the finalists of RUN, the folder of a finished search, on DATA for a few epochs, and rank them by accuracy.
@@ -55,9 +96,9 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
     uninas refine runs/mine --data imagenet100 --gpus-per-trial 1 --epochs 20 --grace 4
     uninas refine --resume runs/mine
 
-    Trials run side by side under Ray Tune; ASHA stops those that fall behind. RUN/refine holds a folder a finalist, as uninas
-    train leaves it, and results.json and results.csv; the report then shows proxy rank against trained rank. Killed by whatever,
-    a refine loses the epochs under way: what is done is not trained again, and what was stopped stays stopped.
+    Trials run side by side under Ray Tune, and ASHA stops those that fall behind. RUN/refine holds one folder per finalist, as
+    uninas train leaves it, results.json and results.csv; the report then shows proxy rank against trained rank. A refine that is
+    killed loses only the epochs in progress: what is done is not trained again, and what was stopped stays stopped.
     """
     from rich.console import Console
 
@@ -71,9 +112,9 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
 
     if resume is not None:
         if run is not None:
-            raise InputError("RUN: expected once, behind --resume; got two")
-        _refuse_given(context)
-        run, plan = resume, _moved(run_folder.read(resume), data, options["concurrent"])
+            raise InputError("RUN: expected once, after --resume; got two")
+        _reject_given(context)
+        run, plan = resume, _relocated(run_folder.read_plan(resume), data, options["concurrent"])
     else:
         if run is None or data is None:
             raise InputError("expected the folder of a search and --data FOLDER, or --resume RUN; got neither")
@@ -82,7 +123,7 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
     try:
         decisions = train_finalists(run, plan, note=note)
     except KeyboardInterrupt:
-        note(f"stopped; go on with: uninas refine --resume {run}")
+        note(f"stopped; resume with: uninas refine --resume {run}")
         raise
     found = run_folder.results(plan, decisions)
     run_folder.write_results(run, found)
@@ -90,18 +131,20 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
     click.echo(f"{run / run_folder.FOLDER / 'results.json'}")
     _report(run)
     if all(row["status"] == "failed" for row in found["finalists"]):
-        raise InputError(f"expected at least one finalist that can be trained; all failed: {found['finalists'][0]['reason']}")
+        raise InputError(
+            f"expected at least one finalist that can be trained; all failed, the first with: {found['finalists'][0]['reason']}"
+        )
 
 
-def _refuse_given(context: click.Context) -> None:
+def _reject_given(context: click.Context) -> None:
     for name in _KEPT:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             flag = f"--{name.replace('_', '-')}"
-            raise InputError(f"{flag}: expected not to be given with --resume, which takes --data and --concurrent alone")
+            raise InputError(f"{flag}: expected none with --resume, which accepts only --data and --concurrent")
 
 
-def _moved(plan: Any, data: Path | None, concurrent: int | None) -> Any:
-    """Take the plan of a resume, whose pictures may lie elsewhere by now, on a machine with more or less room."""
+def _relocated(plan: Any, data: Path | None, concurrent: int | None) -> Any:
+    """Change the plan of a resume, whose images may have moved, on a machine with more or less room."""
     import dataclasses
 
     changes: dict[str, Any] = {} if data is None else {"data": str(data.absolute())}
@@ -109,10 +152,10 @@ def _moved(plan: Any, data: Path | None, concurrent: int | None) -> Any:
 
 
 def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Make the plan and each training's settings; nothing is written, and every mistake in sight is refused."""
+    """Make the plan and the settings of each training. Nothing is written, and every mistake that can be seen is reported."""
 
     from downstream.commands.train import precision_of
-    from downstream.data.pictures import Folder
+    from downstream.data.images import Folder
     from downstream.protocols import PROTOCOLS
     from downstream.refine import run_folder
     from downstream.train.settings import Settings
@@ -129,12 +172,24 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
         raise InputError(f"--grace: expected at most the {epochs} epochs of a training; got {grace}")
     lr = options["lr"] or _RATE * batch / _RATE_BATCH
     common = {
-        "classes": Folder.of(data, "train").classes, "size": options["size"] or _scored_size(run), "batch": batch,
-        "processes": 1, "epochs": epochs, "warmup_epochs": min(protocol.warmup_epochs, epochs // 10),
-        "optimiser": protocol.optimiser, "weight_decay": protocol.weight_decay, "schedule": protocol.schedule, "lr": lr,
-        "warmup_lr": lr / 1000, "min_lr": lr / 100, "augment": options["augment"], "clip": protocol.clip, "drop_path": 0.0,
-        "precision": precision_of(options["precision"], device), "seed": options["seed"],
-    }  # fmt: skip
+        "classes": Folder.of(data, "train").classes,
+        "size": options["size"] or _scored_size(run),
+        "batch": batch,
+        "processes": 1,
+        "epochs": epochs,
+        "warmup_epochs": min(protocol.warmup_epochs, epochs // 10),
+        "optimiser": protocol.optimiser,
+        "weight_decay": protocol.weight_decay,
+        "schedule": protocol.schedule,
+        "lr": lr,
+        "warmup_lr": lr / 1000,
+        "min_lr": lr / 100,
+        "augment": options["augment"],
+        "clip": protocol.clip,
+        "drop_path": 0.0,
+        "precision": precision_of(options["precision"], device),
+        "seed": options["seed"],
+    }
     trainings = {}
     for finalist in finalists:
         file = str(run / "finalists" / f"{finalist.name}.json")
@@ -142,26 +197,33 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
         if architecture.digest != finalist.digest:
             raise InputError(f"{file}: expected the network {finalist.digest[:12]} of run.json; got {architecture.digest[:12]}")
         trainings[finalist.name] = Settings(arch=to_document(architecture, metadata), **common)
-    _check_pictures(data, trainings[finalists[0].name])
+    _check_images(data, trainings[finalists[0].name])
     gpus, room = _share(device, options["gpus_per_trial"], options["cpus_per_trial"])
     workers, concurrent = options["workers"], options["concurrent"] or room
-    plan = run_folder.Plan(
-        finalists=finalists, data=str(data.absolute()), epochs=epochs, grace=grace, reduction=options["reduction"],
-        device=device, cpus=options["cpus_per_trial"], gpus=gpus,
-        workers=options["cpus_per_trial"] - 1 if workers is None else workers, concurrent=min(concurrent, len(finalists)),
-    )  # fmt: skip
+    plan = run_folder.RefinePlan(
+        finalists=finalists,
+        data=str(data.absolute()),
+        epochs=epochs,
+        grace=grace,
+        reduction=options["reduction"],
+        device=device,
+        cpus=options["cpus_per_trial"],
+        gpus=gpus,
+        workers=options["cpus_per_trial"] - 1 if workers is None else workers,
+        concurrent=min(concurrent, len(finalists)),
+    )
     return plan, trainings
 
 
 def _share(device: str, gpus: float | None, cpus: int) -> tuple[float, int]:
-    """Give the share of a GPU of each trial, and how many trials there is room for."""
+    """Give the GPUs per trial, and how many trials fit on the machine."""
     import torch
 
     from uninas.runtime.ray_local import cores
 
     if device == "cpu":
         if gpus:
-            raise InputError(f"--gpus-per-trial: expected 0 with --device cpu, where a GPU would stand idle; got {gpus:g}")
+            raise InputError(f"--gpus-per-trial: expected 0 with --device cpu, where a GPU would be idle; got {gpus:g}")
         return 0.0, max(1, cores() // cpus)
     if gpus == 0:
         raise InputError("--gpus-per-trial: expected more than 0 with --device cuda; got 0")
@@ -169,18 +231,25 @@ def _share(device: str, gpus: float | None, cpus: int) -> tuple[float, int]:
     return share, torch.cuda.device_count() * int(1 / share + 1e-9)
 
 
-def _check_pictures(data: Path, settings: Any) -> None:
-    """Look at the pictures' folders and the augmentation as a trial will, before Ray starts."""
+def _check_images(data: Path, settings: Any) -> None:
+    """Check the folders of images and the augmentation as a trial does, before Ray starts."""
     import torch
 
-    from downstream.data.pictures import Folder, Pictures, loader
+    from downstream.data.images import Folder, Images, loader
 
     for split, training in (("train", True), ("val", False)):
-        pictures = Pictures(Folder.of(data, split), settings.classes, training=training)
+        images = Images(Folder.of(data, split), settings.classes, training=training)
         loader(
-            pictures, batch=settings.batch, size=settings.size, training=training, augment=settings.augment if training else "",
-            mean=(0.5,) * 3, std=(0.5,) * 3, workers=0, device=torch.device("cpu"),
-        )  # fmt: skip
+            images,
+            batch=settings.batch,
+            size=settings.size,
+            training=training,
+            augment=settings.augment if training else "",
+            mean=(0.5,) * 3,
+            std=(0.5,) * 3,
+            workers=0,
+            device=torch.device("cpu"),
+        )
 
 
 def _scored_size(run: Path) -> tuple[int, int]:
@@ -200,22 +269,26 @@ def _show(found: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("finalist", "network", "epochs", "top-1, %", "proxy place", "trained place", "", box=None, header_style="bold")
+    table = Table("finalist", "network", "epochs", "top-1, %", "proxy rank", "trained rank", "", box=None, header_style="bold")
     last = len(found["finalists"])
     for row in sorted(found["finalists"], key=lambda row: (row["trained_place"] or last + 1, row["proxy_place"])):
         table.add_row(
-            row["finalist"], row["digest"][:12], f"{row['epochs']}/{found['epochs']}",
-            "–" if row["top1"] is None else f"{row['top1']:.2f}", str(row["proxy_place"]), str(row["trained_place"] or "–"),
+            row["finalist"],
+            row["digest"][:12],
+            f"{row['epochs']}/{found['epochs']}",
+            "–" if row["top1"] is None else f"{row['top1']:.2f}",
+            str(row["proxy_place"]),
+            str(row["trained_place"] or "–"),
             {"stop": "stopped", "failed": f"failed: {row['reason']}"}.get(row["status"], ""),
-        )  # fmt: skip
+        )
     Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False).print(table)
 
 
 def _report(run: Path) -> None:
-    """Make the run's report again, by its own command; one that cannot be made hides no result."""
+    """Make the report of the run again by its own command; a failure of it hides no result."""
     from uninas.cli import program
 
     try:
         program.main(args=["report", str(run)], prog_name="uninas", standalone_mode=False)
     except InputError as error:
-        click.echo(f"no report: {error}; uninas report {run} makes it", err=True)
+        click.echo(f"no report: {error}; make it with: uninas report {run}", err=True)

@@ -1,1 +1,1 @@
-"""Read the data that networks are trained and measured on: folders of pictures, COCO."""
+"""Read the data for training and evaluation: folders of images, COCO."""

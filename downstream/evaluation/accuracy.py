@@ -1,4 +1,4 @@
-"""How good trained weights are: top-1 and top-5 of a classifier, pictures a second."""
+"""How good trained weights are: top-1 and top-5 of a classifier, images/s."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from downstream.data.pictures import readable
+from downstream.data.images import readable
 from uninas.errors import InputError
 
 __all__ = ["Accuracy", "accuracy"]
@@ -19,14 +19,14 @@ __all__ = ["Accuracy", "accuracy"]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """What an evaluation found.
+    """The result of an evaluation.
 
     Attributes:
-        top1, top5: in percent of the pictures that could be read.
+        top1, top5: in percent of the images that can be read.
         loss: mean cross-entropy.
-        pictures: that were looked at.
-        unreadable: numbers of those that could not be.
-        pictures_per_second: of this process, loading included.
+        pictures: number of images that were evaluated.
+        unreadable: numbers of the images that could not be read.
+        pictures_per_second: images/s of this process, including loading.
     """
 
     top1: float
@@ -43,21 +43,21 @@ def accuracy(model: nn.Module, batches: Iterable[Any], device: torch.device, *, 
 
     Args:
         model: (B, 3, H, W) -> (B, classes); left in evaluation mode.
-        batches: pictures and classes, see `downstream.data.pictures`.
+        batches: images and classes, see `downstream.data.images`.
         device: of the model.
-        distributed: add up over all processes, each of which has its own part.
+        distributed: sum over all processes, each of which evaluates its own part.
 
     Raises:
-        InputError: no picture can be read.
+        InputError: none of the images can be read.
     """
     model.eval()
     clock = time.perf_counter()
-    sums = torch.zeros(4, dtype=torch.float64, device=device)  # top-1, top-5, loss, pictures
+    sums = torch.zeros(4, dtype=torch.float64, device=device)  # top-1, top-5, loss, images
     bad = list[Tensor]()
-    for pictures, targets in batches:
+    for images, targets in batches:
         there, unreadable = readable(targets.to(device))
         bad.append(unreadable.cpu())
-        logits, wanted = model(pictures.to(device)).float()[there], targets.to(device)[there]
+        logits, wanted = model(images.to(device)).float()[there], targets.to(device)[there]
         best = logits.topk(min(5, logits.shape[1]), 1).indices == wanted[:, None]
         loss = functional.cross_entropy(logits, wanted, reduction="sum")
         sums += torch.stack([best[:, 0].sum(), best.sum(), loss.double(), torch.tensor(len(wanted), device=device)]).double()
@@ -67,8 +67,12 @@ def accuracy(model: nn.Module, batches: Iterable[Any], device: torch.device, *, 
         torch.distributed.all_reduce(sums)
     top1, top5, loss, count = sums.tolist()
     if not count:
-        raise InputError("expected pictures to evaluate on; none can be read")
+        raise InputError("expected images to evaluate; none can be read")
     return Accuracy(
-        100 * top1 / count, 100 * top5 / count, loss / count, int(count),
-        tuple(torch.cat(bad).tolist()) if bad else (), seen / seconds,
-    )  # fmt: skip
+        100 * top1 / count,
+        100 * top5 / count,
+        loss / count,
+        int(count),
+        tuple(torch.cat(bad).tolist()) if bad else (),
+        seen / seconds,
+    )

@@ -1,4 +1,4 @@
-"""Networks side by side, as in the papers' tables: params, 2 x MACs, pictures a second, memory, accuracy.
+"""Networks in a table, as in the papers: parameters, 2 x MACs, images/s, memory, accuracy.
 
 rows = compare({"coatnet": preset("coatnet")}, {"classify": (224, 224)}, device="cpu")
 """
@@ -24,13 +24,15 @@ METRICS: dict[str, tuple[tuple[str, str], ...]] = {
     "detect": (("box_ap", "box AP"), ("mask_ap", "mask AP")),
     "segment": (("miou", "mIoU"),),
 }
-"""Task -> its figures, in percent: the name in our log.csv, and in a table."""
+"""Task -> its metrics in percent: the name in our log.csv, and in a table."""
 
 _OTHER_NAMES = {
-    "top1_ema": ("top1", 1.0),  # of averaged weights, which are the best where they are better
-    "coco/bbox_mAP": ("box_ap", 100.0), "coco/segm_mAP": ("mask_ap", 100.0), "mIoU": ("miou", 1.0),
-}  # fmt: skip
-"""What a log, ours or OpenMMLab's scalars.json, calls a figure besides -> our name, and what makes percent of it."""
+    "top1_ema": ("top1", 1.0),  # of averaged weights, which are kept where they are better
+    "coco/bbox_mAP": ("box_ap", 100.0),
+    "coco/segm_mAP": ("mask_ap", 100.0),
+    "mIoU": ("miou", 1.0),
+}
+"""Another name of a metric, in our log or in OpenMMLab's scalars.json -> our name, and the factor to percent."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +41,14 @@ class Row:
 
     Attributes:
         name: of the network.
-        task: classify has a classifier; detect and segment run the backbone alone.
+        task: classify includes a classifier; detect and segment run only the backbone.
         size: (H, W).
-        params: with the classifier's where there is one.
-        macs: multiply-accumulates of one picture.
-        pictures_per_second, peak_bytes: of inference, see `downstream.evaluation.speed`; None where it was
-            not measured, or not possible.
-        failed: why not.
-        accuracy: figure -> value in percent, from a log.
+        params: including the classifier where there is one.
+        macs: multiply-accumulate operations per image.
+        pictures_per_second, peak_bytes: images/s and memory of inference, see `downstream.evaluation.speed`; None where they were
+            not measured.
+        failed: reason why they could not be measured.
+        accuracy: metric -> value in percent, from a log.
     """
 
     name: str
@@ -62,10 +64,10 @@ class Row:
 
 
 def sizes_of(tasks: Sequence[str], sizes: Sequence[tuple[int, int]] = ()) -> dict[str, tuple[int, int]]:
-    """Give each task its size: the protocol's, or those given, in order.
+    """Give the size for each task: that of the protocol, or the given ones in order.
 
     Raises:
-        InputError: an unknown task, one that is there twice, or another number of sizes than tasks.
+        InputError: an unknown task, a repeated one, or another number of sizes than tasks.
     """
     unknown = [task for task in tasks if task not in METRICS]
     if unknown or not tasks:
@@ -77,10 +79,10 @@ def sizes_of(tasks: Sequence[str], sizes: Sequence[tuple[int, int]] = ()) -> dic
 
 
 def once(what: str, names: Sequence[str]) -> None:
-    """Refuse a name that is there twice: a table would show it once. Raises InputError."""
+    """Reject a repeated name, which a table would show only once. Raises InputError."""
     twice = next((name for place, name in enumerate(names) if name in names[:place]), None)
     if twice is not None:
-        raise InputError(f"{what}: expected each once; got {twice} twice")
+        raise InputError(f"{what}: expected each name once; got {twice} twice")
 
 
 def compare(
@@ -94,7 +96,7 @@ def compare(
     logs: Mapping[str, Mapping[str, float]] | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> list[Row]:
-    """Count and measure.
+    """Count the costs of networks, and measure their speed and memory.
 
     Args:
         networks: by name.
@@ -102,8 +104,8 @@ def compare(
         device: to measure on; None measures nothing.
         batch, precision: of the measurement.
         classes: of the classifier.
-        logs: name -> figures of its training, see `accuracies`.
-        note: told what is measured.
+        logs: name -> metrics of its training, see `accuracies`.
+        note: called with what is being measured.
     """
     rows = []
     for name, architecture in networks.items():
@@ -117,21 +119,21 @@ def compare(
                 try:
                     speed = measure(architecture, size=size, classes=outputs, batch=batch, device=device, precision=precision)
                     measured = {name: value for name, value in asdict(speed).items() if name != "spread"}
-                except InputError as error:  # out of memory, say: the other networks' figures are worth having
+                except InputError as error:  # out of memory, for example: the other networks can still be measured
                     measured = {"failed": str(error)}
             rows.append(Row(name, task, size, found.params, found.macs, accuracy=figures, **measured))  # type: ignore[arg-type]
     return rows
 
 
 def accuracies(path: Path, *, needed: bool = True) -> dict[str, float]:
-    """Read the best figures of a training's log, each by itself.
+    """Read the best value of each metric of a training's log.
 
     Args:
         path: a run of `uninas train` (log.csv), a run of MMDetection or MMSegmentation (vis_data/scalars.json), or such a file.
-        needed: False where a training may have no figure yet.
+        needed: False where a training may have no metrics yet.
 
     Raises:
-        InputError: there is none, or it has no figures that we know; in any case a log that cannot be read.
+        InputError: no log, one without a known metric, or one that cannot be read.
     """
     files = [path] if path.is_file() else [path / "log.csv", *sorted(path.glob("**/vis_data/scalars.json"))]
     known = {key: (key, 1.0) for names in METRICS.values() for key, _ in names} | _OTHER_NAMES

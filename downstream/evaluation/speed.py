@@ -1,4 +1,4 @@
-"""How quick a network is on a device, and how much memory it takes: measured in a process of its own.
+"""The speed and the memory of a network on a device: measured in a process of its own.
 
 measure(architecture, size=(224, 224), classes=1000, batch=64, device="cuda")     Speed(pictures_per_second, peak_bytes, ...)
 """
@@ -19,17 +19,17 @@ from uninas.text import parse, to_text
 __all__ = ["Speed", "measure"]
 
 ROUNDS = 10
-ENOUGH_SECONDS = 10.0  # a round may be the last after so long, if there were three
+ENOUGH_SECONDS = 10.0  # after so long no more rounds than three are needed
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What was measured of inference.
+    """The speed of inference.
 
     Attributes:
-        pictures_per_second: the median over the rounds.
-        spread: the quickest round's rate minus the slowest's, in parts of the median.
-        peak_bytes: by which memory grew at its peak, weights included; None where the system does not tell.
+        pictures_per_second: images/s, the median over the rounds.
+        spread: difference between the fastest and the slowest round, relative to the median.
+        peak_bytes: growth of memory at its peak, including the weights; None where the system does not report it.
         device: its name.
     """
 
@@ -49,19 +49,19 @@ def measure(
     precision: str = "float32",
     threads: int | None = None,
 ) -> Speed:
-    """Measure inference on noise, after warming up.
+    """Measure inference on noise after a warm-up.
 
     Args:
         architecture: the network.
         size: (H, W).
-        classes: of the classifier; 0 runs the stages alone, as a detector's backbone.
-        batch: pictures at a time.
+        classes: of the classifier; 0 runs only the stages, as the backbone of a detector.
+        batch: images per batch.
         device: of torch.
         precision: "float32", "bfloat16" or "float16" (autocast).
         threads: of torch on the CPU; None for torch's own choice.
 
     Raises:
-        InputError: the process ended without an answer (out of memory).
+        InputError: the process failed, for example out of memory.
     """
     what = f"{size[0]}x{size[1]}, batch {batch} on {device}"
     context = multiprocessing.get_context("spawn")
@@ -81,11 +81,12 @@ def measure(
     return Speed(**found)
 
 
-def _answer(pipe: Any, text: str, size: tuple[int, int], classes: int, batch: int, device: str, precision: str,
-            threads: int | None) -> None:  # fmt: skip
+def _answer(
+    pipe: Any, text: str, size: tuple[int, int], classes: int, batch: int, device: str, precision: str, threads: int | None
+) -> None:
     import torch
 
-    import proxies  # noqa: F401 here, so that what its modules take is no part of the memory measured
+    import proxies  # noqa: F401 here, so that its modules do not count as memory of the network
     from uninas.compile.module import build
 
     if threads is not None:
@@ -94,12 +95,12 @@ def _answer(pipe: Any, text: str, size: tuple[int, int], classes: int, batch: in
         place = torch.device(device)
         architecture = parse(text)
         module = build(architecture, classes=classes).eval().to(place)
-        pictures = torch.randn(batch, architecture.in_channels, *size, device=place)
+        images = torch.randn(batch, architecture.in_channels, *size, device=place)
         before = _peak(place, reset=True)
         weights = sum(value.numel() * value.element_size() for value in module.state_dict().values())
-        rates = _rates(module, pictures, precision, classes)
+        rates = _rates(module, images, precision, classes)
         after = _peak(place)
-    except (RuntimeError, AssertionError, MemoryError) as error:  # no memory; no such device, or torch built without it
+    except (RuntimeError, AssertionError, MemoryError) as error:  # out of memory, no such device, or torch built without it
         pipe.send({"error": str(error).partition("\n")[0]})
         return
     middle = statistics.median(rates)
@@ -113,18 +114,18 @@ def _answer(pipe: Any, text: str, size: tuple[int, int], classes: int, batch: in
     )
 
 
-def _rates(module: Any, pictures: Any, precision: str, classes: int) -> list[float]:
+def _rates(module: Any, images: Any, precision: str, classes: int) -> list[float]:
     from proxies import pass_seconds
 
     def enough(seconds: Sequence[float]) -> bool:
         return len(seconds) == ROUNDS or (len(seconds) >= 3 and sum(seconds) >= ENOUGH_SECONDS)
 
     run = module if classes else module.forward_features
-    return [len(pictures) / seconds for seconds in pass_seconds(run, pictures, enough=enough, precision=precision)]
+    return [len(images) / seconds for seconds in pass_seconds(run, images, enough=enough, precision=precision)]
 
 
 def _peak(place: Any, *, reset: bool = False) -> int | None:
-    """Most memory held, in bytes: the device's, or this process's where Linux tells; with `reset` from now on."""
+    """Give the peak memory in bytes, of the device or (on Linux) of this process; with `reset` counted from now on."""
     import torch
 
     if place.type == "cuda":

@@ -1,4 +1,4 @@
-"""Networks as folders that other tools open: timm, torch.export, ONNX."""
+"""Export networks as folders for other tools: timm, OpenMMLab, torch.export, ONNX, the UniNAS reference implementation."""
 
 from downstream.export.exporting import FORMATS, export
 

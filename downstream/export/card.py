@@ -1,4 +1,4 @@
-"""The model card: what a network is, costs and scored, where it comes from, how to use it."""
+"""The model card: a network's costs, scores, origin and usage."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from timm.models._hub import generate_readme
 from downstream.models.timm_model import UniNASNet
 from downstream.protocols import PROTOCOLS
 from uninas.analysis.cost import Cost, cost
+from uninas.runtime import installing
 from uninas.runtime.files import write_text
 
 if TYPE_CHECKING:
@@ -20,32 +21,32 @@ if TYPE_CHECKING:
 __all__ = ["write_card"]
 
 _TASKS = {"mmdet": "object-detection", "mmseg": "image-segmentation"}
-"""Format -> what the Hugging Face Hub calls its task, where that is not classification."""
+"""Format -> name of its task on the Hugging Face Hub, where that is not classification."""
 
 _PROTOCOLS = {"mmdet": ("detect", 80), "mmseg": ("segment", 150)}
-"""Format -> whose protocol it is, and the classes of its data."""
+"""Format -> task of its protocol, and number of classes of the data."""
 
 _USAGE = {
     "timm": """### Image classification
 ```python
-import downstream  # pip install uninas-ray: makes the architecture known to timm
+import downstream  # of uninas-ray, see below: makes the architecture known to timm
 import timm
 
 model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
 transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
-logits = model(transform(picture).unsqueeze(0))
+logits = model(transform(image).unsqueeze(0))
 ```
 
 ### Feature maps
 ```python
 model = timm.create_model("local-dir:FOLDER", pretrained=True, features_only=True)
-maps = model(pictures)  # strides {strides}
+maps = model(images)  # strides {strides}
 ```""",
     "mmdet": """```python
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-config = Config.fromfile("config.py")  # pip install 'uninas-ray[mm]': Mask R-CNN with this network as its backbone
+config = Config.fromfile("config.py")  # Mask R-CNN with this network as its backbone
 config.work_dir = "runs/mask-rcnn"
 Runner.from_cfg(config).train()  # on data/coco
 ```""",
@@ -53,66 +54,75 @@ Runner.from_cfg(config).train()  # on data/coco
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-config = Config.fromfile("config.py")  # pip install 'uninas-ray[mm]': UperNet with this network as its backbone
+config = Config.fromfile("config.py")  # UperNet with this network as its backbone
 config.work_dir = "runs/upernet"
 Runner.from_cfg(config).train()  # on data/ade/ADEChallengeData2016
 ```""",
     "trained mmdet": """```python
 from mmdet.apis import inference_detector, init_detector
 
-model = init_detector("config.py", "model.pth", device="cuda")  # pip install 'uninas-ray[mm]'
-found = inference_detector(model, "picture.jpg")
+model = init_detector("config.py", "model.pth", device="cuda")
+found = inference_detector(model, "image.jpg")
 ```""",
     "trained mmseg": """```python
 from mmseg.apis import inference_model, init_model
 
-model = init_model("config.py", "model.pth", device="cuda")  # pip install 'uninas-ray[mm]'
-found = inference_model(model, "picture.jpg")
+model = init_model("config.py", "model.pth", device="cuda")
+found = inference_model(model, "image.jpg")
 ```""",
     "torch": """```python
 import torch
 
-run = torch.export.load("model.pt2").module()  # torch alone
-logits = run(pictures)  # float32 (batch, {shape}), any batch
+run = torch.export.load("model.pt2").module()  # needs only torch
+logits = run(images)  # float32 (batch, {shape}), any batch size
 ```""",
     "onnx": """```python
 import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx")
-(logits,) = session.run(["logits"], {{"pictures": pictures}})  # float32 (batch, {shape}), any batch
+(logits,) = session.run(["logits"], {{"pictures": images}})  # float32 (batch, {shape}), any batch size
 ```""",
-    "reference": """`reference.json` is a network of the authors' toolkit (arXiv 2510.06035); this package reads it, too:
+    "reference": """`reference.json` is a network of the UniNAS reference implementation (arXiv 2510.06035). To read it:
 
 ```
 uninas cost reference.json
 uninas evaluate reference.json --weights weights.npz --task classify --data imagenet
 ```
 
-`weights.npz`, where it is there, holds an array for each parameter under the toolkit's names, `w/NAME`.""",
+`weights.npz`, if present, contains one array per parameter under the names of the reference implementation, `w/NAME`.""",
 }
+
+_INSTALL = "\n\nUniNAS on Ray (uninas-ray) is installed from a checkout or a wheel file: "
+_INSTALLS = {
+    "timm": f"{_INSTALL}`{installing.COMMAND}`.",
+    "reference": f"{_INSTALL}`{installing.COMMAND}`.",
+    "mmdet": f"{_INSTALL}`{installing.with_extra('mm')}`, where its guide on training says how mmcv is built.",
+    "mmseg": f"{_INSTALL}`{installing.with_extra('mm')}`, where its guide on training says how mmcv is built.",
+}
+"""What follows the usage by format; torch and onnx need nothing of this package."""
 
 
 def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
-    """Write README.md, in the layout of timm's models on the Hugging Face Hub."""
+    """Write README.md in the layout of timm's models on the Hugging Face Hub."""
     height, width = subject.size
     details: dict[str, Any] = {
-        **(_stack(subject, to) if to in _PROTOCOLS else _classifier(subject)),
-        "Weights": "fresh, not trained" if subject.weights is None else subject.weights.name,
+        **(_dense(subject, to) if to in _PROTOCOLS else _classifier(subject)),
+        "Weights": "initial, not trained" if subject.weights is None else subject.weights.name,
         "Architecture": {"Digest": subject.architecture.digest, "File": "architecture.json"},
     }
     if subject.training is not None:
         details["Training"] = dict(subject.training)
     details |= _origin(subject.metadata)
     details["Made by"] = f"uninas-ray {_version('uninas-ray')}, torch {_version('torch')}, timm {_version('timm')}"
-    whole = to in _PROTOCOLS and subject.stack is not None and subject.weights is not None
-    usage = _USAGE[f"trained {to}" if whole else to].format(
+    whole = to in _PROTOCOLS and subject.openmmlab is not None and subject.weights is not None
+    example = _USAGE[f"trained {to}" if whole else to].format(
         shape=f"{model.in_chans}, {height}, {width}",
         strides=", ".join(str(info["reduction"]) for info in model.feature_info),
     )
     card = {
-        "description": "A network of the UniNAS space, found or made by hand, exported by UniNAS on Ray.",
+        "description": "A network of the UniNAS space, exported by UniNAS on Ray.",
         "details": details,
-        "usage": usage,
+        "usage": example + _INSTALLS.get(to, ""),
         "library_name": "uninas" if to == "reference" else to,
         "license": "unknown",  # the owner of the weights decides
         "tags": [_TASKS.get(to, "image-classification"), "neural-architecture-search", *(["timm"] if to == "timm" else [])],
@@ -128,12 +138,12 @@ def _classifier(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _stack(subject: Subject, to: str) -> dict[str, Any]:
-    """A detector or a segmenter: what is counted is the network that was found, not the heads on it."""
+def _dense(subject: Subject, to: str) -> dict[str, Any]:
+    """Describe a detector or a segmenter: the costs are those of the backbone, without the heads."""
     task, usual = _PROTOCOLS[to]
-    protocol, stack = PROTOCOLS[task], subject.stack
-    size = protocol.size if stack is None else stack.size
-    classes = usual if stack is None or stack.classes is None else len(stack.classes)
+    protocol, openmmlab = PROTOCOLS[task], subject.openmmlab
+    size = protocol.size if openmmlab is None else openmmlab.size
+    classes = usual if openmmlab is None or openmmlab.classes is None else len(openmmlab.classes)
     return {
         "Model Type": f"{protocol.head} with this network as its backbone",
         "Stats of the backbone": {**_counts(cost(subject.architecture, size, 0)), "Image size": _pixels(size)},
@@ -155,15 +165,15 @@ def _pixels(size: tuple[int, int]) -> str:
 
 
 def _origin(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What the search wrote into the architecture's file."""
+    """Describe the origin that the search wrote into the architecture's file."""
     found: dict[str, Any] = {}
     mean, spread = metadata.get("mean"), metadata.get("spread")
     if isinstance(mean, dict):
         spread = spread if isinstance(spread, dict) else {}
-        found["Scores (mean over fresh seeds)"] = {
+        found["Scores (mean over held-out seeds)"] = {
             name: f"{value:.5g}" + (f" ± {spread[name]:.2g}" if name in spread else "") for name, value in mean.items()
         }
-    names = {"objective": "objective", "index": "candidate", "place": "place in the search"}
+    names = {"objective": "objective", "index": "candidate", "place": "rank in the search"}
     origin = {names[key]: str(metadata[key]) for key in names if key in metadata}
     return {**found, **({"Search": origin} if origin else {})}
 

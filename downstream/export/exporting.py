@@ -1,10 +1,10 @@
-"""Export a network, trained or not, to a folder of another tool's format, with a model card.
+"""Export a network, trained or not, to a folder in the format of another tool, with a model card.
 
     subject = subject_of("runs/coatnet", weights=None)
     export(subject, "onnx", Path("exported"))
 
-Every folder holds README.md (the card), architecture.json (to build it anew) and what its format needs. Programs are run before
-they are given away: their logits must be the module's.
+Every folder contains README.md (the card), architecture.json (to build it again) and the files of its format. Exported programs
+are run and must give the logits of the module.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from downstream.data.pictures import crop_share
+from downstream.data.images import crop_share
 from downstream.export import programs
 from downstream.export.card import write_card
 from downstream.models.timm_model import UniNASNet
@@ -36,33 +36,33 @@ from uninas.text import to_document, to_text
 __all__ = ["FORMATS", "export"]
 
 TOLERANCE = 1e-4
-"""Largest difference between a program's logits and the module's, in parts of the largest logit."""
+"""Largest difference between the logits of a program and of the module, relative to the largest logit."""
 
 CHECKED = (1, 7)
-"""Batches that a program is run on before it is given away."""
+"""Batch sizes with which a program is checked."""
 
 
 def export(subject: Subject, to: str, out: Path) -> list[Path]:
-    """Write the folder.
+    """Export to a new folder.
 
     Args:
-        subject: what to export.
+        subject: to export.
         to: a key of `FORMATS`.
         out: folder to create.
 
     Returns:
-        the files.
+        The files.
 
     Raises:
-        InputError: unknown format, weights that do not fit, a folder that is not empty, or the disk.
-        RuntimeError: a program whose logits are not the module's.
+        InputError: unknown format, weights that do not fit, a folder that is not empty, or a full disk.
+        RuntimeError: a program whose logits differ from the module's.
     """
     if to not in FORMATS:
         raise InputError(f"--to: expected one of {', '.join(FORMATS)}; got '{to}'")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: expected a new or empty folder; it is a file or holds files: give another --out")
-    if subject.stack is not None and to != (own := _OWN[subject.stack.task]):
-        raise InputError(f"--to: expected {own}, for {subject.name} is the training of such a model; got {to}")
+        raise InputError(f"{out}: expected a new or empty folder; it is a file or not empty: give another --out")
+    if subject.openmmlab is not None and to != (own := _OWN[subject.openmmlab.task]):
+        raise InputError(f"--to: expected {own}, because {subject.name} is the training of such a model; got {to}")
     model = subject.model()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -72,11 +72,11 @@ def export(subject: Subject, to: str, out: Path) -> list[Path]:
             FORMATS[to](model, subject, folder)
             write_text(folder / "architecture.json", to_text(subject.architecture, subject.metadata))
             write_card(model, subject, to, folder)
-            folder.replace(out)  # whole or not at all
+            folder.replace(out)  # atomically
     except (OSError, SafetensorError) as error:
         raise InputError(f"{out}: cannot write: {getattr(error, 'strerror', None) or error}") from None
     except RuntimeError as error:
-        if "PytorchStreamWriter" in str(error):  # torch's word for a full disk
+        if "PytorchStreamWriter" in str(error):  # raised by torch when the disk is full
             raise InputError(f"{out}: cannot write: {str(error).partition(chr(10))[0]}") from None
         raise
     return sorted(out.iterdir())
@@ -113,31 +113,31 @@ def _onnx(model: UniNASNet, subject: Subject, out: Path) -> None:
 
 
 _HERE = 'here = __import__("os").path.dirname(__import__("sys")._getframe().f_code.co_filename)  # this file\'s folder'
-"""mmengine runs a configuration under its file's name; its own `{{ fileDirname }}` ends a text at a quote in the path."""
+"""mmengine runs a configuration under the name of its file; its own `{{ fileDirname }}` breaks at a quote in the path."""
 
 
 def _mm(task: str, model: UniNASNet, subject: Subject, out: Path) -> None:
-    """The protocol's configuration with this network in it; what lies beside it is found wherever the folder goes."""
-    stack = subject.stack
-    trained = subject.weights is not None and stack is None
+    """Write the protocol's configuration with this network; its files are found beside it, wherever the folder is moved."""
+    openmmlab = subject.openmmlab
+    trained = subject.weights is not None and openmmlab is None
     text = config_file(task).read_text(encoding="utf-8")
     values = {"arch": 'f"{here}/architecture.json"', "weights": 'f"{here}/model.safetensors"' if trained else "None"}
-    if stack is not None:  # as it was trained; MMDetection counts (width, height)
-        values["size"] = repr(stack.size[::-1] if task == "detect" else stack.size)
+    if openmmlab is not None:  # as it was trained; in MMDetection (width, height)
+        values["size"] = repr(openmmlab.size[::-1] if task == "detect" else openmmlab.size)
     for name, value in values.items():
         text, found = re.subn(rf"(?m)^{name} = [^#\n]*", f"{name} = {value}  ", text)
         assert found == 1, name
     text = text.replace("\narch = ", f"\n{_HERE}\narch = ")
-    if stack is not None and subject.weights is not None:  # of the whole model, as the stack's tools load them
-        named = {} if stack.classes is None else {"dataset_meta": {"classes": list(stack.classes)}}
-        state = weight_files.read(subject.weights, whole=True)
+    if openmmlab is not None and subject.weights is not None:  # of the whole model, as OpenMMLab's tools load them
+        named = {} if openmmlab.classes is None else {"dataset_meta": {"classes": list(openmmlab.classes)}}
+        state = weight_files.read_tensors(subject.weights, whole=True)
         weight_files.save_checkpoint({"meta": named, "state_dict": state}, out / "model.pth")
         text += '\n# The trained weights of the whole model, and the classes of its data.\nload_from = f"{here}/model.pth"\n'
-        if stack.classes is not None:
-            count = f"dict(num_classes={len(stack.classes)})"
-            text += f"classes = {stack.classes!r}\n"
+        if openmmlab.classes is not None:
+            count = f"dict(num_classes={len(openmmlab.classes)})"
+            text += f"classes = {openmmlab.classes!r}\n"
             text += f'model["roi_head"].update(bbox_head={count}, mask_head={count})\n'
-            for loader in ("train_dataloader", "val_dataloader"):  # the test's is the validation's
+            for loader in ("train_dataloader", "val_dataloader"):  # that of the test is that of the validation
                 text += f'{loader}["dataset"]["metainfo"] = dict(classes=classes)\n'
     write_text(out / "config.py", text)
     if trained:
@@ -145,7 +145,7 @@ def _mm(task: str, model: UniNASNet, subject: Subject, out: Path) -> None:
 
 
 def _describe(model: UniNASNet, subject: Subject, out: Path) -> None:
-    """Say what goes in and comes out."""
+    """Describe input and output of a program."""
     config = model.pretrained_cfg
     about = {
         "input": {
@@ -165,9 +165,9 @@ def _describe(model: UniNASNet, subject: Subject, out: Path) -> None:
 def _check(model: UniNASNet, subject: Subject, run: Callable[[Tensor], Tensor], path: Path) -> None:
     stream = torch.Generator().manual_seed(0)
     for batch in CHECKED:
-        pictures = torch.randn(batch, model.in_chans, *subject.size, generator=stream)
+        images = torch.randn(batch, model.in_chans, *subject.size, generator=stream)
         with torch.no_grad():
-            expected, got = model(pictures), run(pictures)
+            expected, got = model(images), run(images)
         error = float((got - expected).abs().max() / expected.abs().max())
         if not error <= TOLERANCE:
             raise RuntimeError(
@@ -176,7 +176,7 @@ def _check(model: UniNASNet, subject: Subject, run: Callable[[Tensor], Tensor], 
 
 
 def _reference(model: UniNASNet, subject: Subject, out: Path) -> None:
-    """The reference's JSON, and weights under its names where they are not fresh; both are read back before they go out."""
+    """Write the JSON of the reference implementation, and trained weights under its names; both are read back and compared."""
     architecture = subject.architecture.replace(classes=subject.classes)
     path = out / "reference.json"
     write_text(path, to_reference_text(architecture))
@@ -190,10 +190,14 @@ def _reference(model: UniNASNet, subject: Subject, out: Path) -> None:
 
 
 _OWN = {"detect": "mmdet", "segment": "mmseg"}
-"""Task of a training with the stack -> the one format that its weights go to."""
+"""Task of a training in OpenMMLab -> the format for its weights."""
 
 FORMATS: dict[str, Callable[[UniNASNet, Subject, Path], None]] = {
-    "timm": _timm, "mmdet": partial(_mm, "detect"), "mmseg": partial(_mm, "segment"), "torch": _torch, "onnx": _onnx,
+    "timm": _timm,
+    "mmdet": partial(_mm, "detect"),
+    "mmseg": partial(_mm, "segment"),
+    "torch": _torch,
+    "onnx": _onnx,
     "reference": _reference,
-}  # fmt: skip
+}
 """Format -> what writes its files."""

@@ -1,4 +1,4 @@
-"""A model as a program that needs none of our code: torch.export and ONNX, of any batch."""
+"""A model as a program that needs none of our code: torch.export and ONNX, with any batch size."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ INPUT, OUTPUT = "pictures", "logits"
 
 
 def program(model: UniNASNet, size: tuple[int, int]) -> Any:
-    """Trace a model: a `torch.export.ExportedProgram` of (batch, in_chans, *size), any batch from 1 on."""
-    pictures = torch.zeros(2, model.in_chans, *size)
+    """Trace a model: a `torch.export.ExportedProgram` of (batch, in_chans, *size), with any batch size."""
+    images = torch.zeros(2, model.in_chans, *size)
     with torch.no_grad():
-        return torch.export.export(model, (pictures,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+        return torch.export.export(model, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
 
 
 def write_onnx(model: UniNASNet, size: tuple[int, int], path: Path) -> None:
-    """Write a model as ONNX, weights inside.
+    """Write a model with its weights as ONNX.
 
     Raises:
-        InputError: the packages for it are missing.
+        InputError: packages for it are missing.
     """
     _needed()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of itself
+        warnings.simplefilter("ignore")  # of the exporter itself
         made = torch.onnx.export(program(model, size), dynamo=True, input_names=[INPUT], output_names=[OUTPUT], verbose=False)
     assert made is not None
     made.save(path, external_data=False)
 
 
 def runner(path: Path) -> Callable[[Tensor], Tensor]:
-    """Run an ONNX file on the CPU: pictures in, logits out."""
+    """Give a function that runs an ONNX file on the CPU, from images to logits."""
     _needed()
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda pictures: torch.from_numpy(session.run([OUTPUT], {INPUT: pictures.numpy()})[0])
+    return lambda images: torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
 
 
 def _needed() -> None:
@@ -55,5 +55,5 @@ def _needed() -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise InputError(
-            f"ONNX: expected the packages onnx, onnxscript and onnxruntime (pip install 'uninas-ray[onnx]'); {error}"
+            f"ONNX: expected the packages onnx, onnxscript and onnxruntime (pip install onnx onnxscript onnxruntime); {error}"
         ) from None

@@ -1,11 +1,11 @@
-"""What every use of a network outside of the search shares: where it comes from, how its stages run and are trained.
+"""Shared by all uses of a network after the search: where it comes from, and how its stages run and train.
 
     network = build(architecture_of("coatnet"))
     drop_paths(network, 0.2)
-    maps = stage_outputs(network.stem, network.stages, pictures, checkpointed=True)     [(B, width, H', W')], one a stage
+    maps = stage_outputs(network.stem, network.stages, images, checkpointed=True)     [(B, width, H', W')], one per stage
 
-Parameters keep the names of `uninas.compile.build` everywhere, so weights pass between the bare network, the model of timm and
-the backbone of MMDetection and MMSegmentation without a map.
+Parameters have the names of `uninas.compile.build` everywhere, so that the bare network, the model of timm and the backbone of
+MMDetection and MMSegmentation exchange weights directly.
 """
 
 from __future__ import annotations
@@ -28,19 +28,27 @@ from uninas.source import load
 from uninas.text import from_document
 
 __all__ = [
-    "Source", "architecture_of", "drop_paths", "of_batches", "of_pictures", "pixel_maps", "stage_outputs", "stage_strides",
-    "stage_widths", "with_channels",
-]  # fmt: skip
+    "Source",
+    "architecture_of",
+    "drop_paths",
+    "of_batches",
+    "of_images",
+    "pixel_maps",
+    "stage_outputs",
+    "stage_strides",
+    "stage_widths",
+    "with_channels",
+]
 
 Source = Architecture | Mapping[str, Any] | str
-"""An architecture, the document of an architecture file, or what `uninas.source.load` reads: a preset's name, a path."""
+"""An architecture, the document of an architecture file, or what `uninas.source.load` reads: name of a preset, or path."""
 
 
 def architecture_of(source: Source) -> Architecture:
     """Give the architecture that `source` names or is.
 
     Raises:
-        InputError: what was expected, what came and where.
+        InputError: not an architecture; the message says what was expected and where.
     """
     if isinstance(source, Architecture):
         return source
@@ -49,26 +57,26 @@ def architecture_of(source: Source) -> Architecture:
     return load(source)
 
 
-def of_pictures(architecture: Architecture) -> None:
-    """Refuse a network that does not look at red, green and blue, as a training on files of pictures needs it.
+def of_images(architecture: Architecture) -> None:
+    """Reject a network whose input is not red, green and blue, which training on image files needs.
 
     Raises:
         InputError: the architecture has another number of input channels.
     """
     if architecture.in_channels != 3:
-        raise InputError(f"expected a network of pictures, of 3 input channels; this one has {architecture.in_channels}")
+        raise InputError(f"expected a network with 3 input channels, for images; got {architecture.in_channels}")
 
 
 def of_batches(architecture: Architecture, batch: int, size: tuple[int, int]) -> None:
-    """Refuse to train where a batch norm would see a single value a channel: one picture, whose map is one pixel there.
+    """Reject a training in which a batch norm would see a single value per channel: one image, with a map of one pixel.
 
     Args:
         architecture: of the network.
-        batch: pictures at a time, of one process.
-        size: (H, W) of the pictures.
+        batch: images per batch, of one process.
+        size: (H, W) of the images.
 
     Raises:
-        InputError: torch would refuse a step.
+        InputError: torch would fail in the first step.
     """
     if batch > 1:
         return
@@ -76,51 +84,51 @@ def of_batches(architecture: Architecture, batch: int, size: tuple[int, int]) ->
         try:
             build(architecture).train()(torch.empty(batch, architecture.in_channels, *size))
         except ValueError as error:
-            if "more than 1 value per channel" not in str(error):  # torch's words
+            if "more than 1 value per channel" not in str(error):  # raised by torch
                 raise
             raise InputError(
-                f"--batch: expected at least 2 pictures, for at {size[0]}x{size[1]} a norm sees one value a channel of each; "
+                f"--batch: expected at least 2 images, because at {size[0]}x{size[1]} a norm sees one value per channel of each; "
                 f"got {batch}"
             ) from None
 
 
 def stage_widths(source: Source) -> list[int]:
-    """Channels of each stage's map, for a neck or a head that is built on them.
+    """Give the channels of each stage's map, for a neck or a head that uses them.
 
     Raises:
-        InputError: what was expected, what came and where.
+        InputError: not an architecture; the message says what was expected and where.
     """
     return [stage.width for stage in architecture_of(source).stages]
 
 
 def stage_strides(source: Source) -> list[int]:
-    """Pixels of the picture's side to one of each stage's map, whose sides are rounded up.
+    """Give the stride of each stage's map, whose sides are rounded up.
 
     Raises:
-        InputError: what was expected, what came and where.
+        InputError: not an architecture; the message says what was expected and where.
     """
     side = 1 << 24  # so large that rounding does not show
     return [round(side / place.height) for place in architecture_of(source).places((side, side))]
 
 
 def with_channels(architecture: Architecture, channels: int) -> Architecture:
-    """Give the architecture for pictures of so many channels.
+    """Give the architecture for images with another number of channels.
 
     Raises:
-        InputError: the stem is a graph, which is made for its own number of channels.
+        InputError: the stem is a graph, whose number of channels is fixed.
     """
     if channels != architecture.in_channels and isinstance(architecture.stem, Graph):
         raise InputError(
-            f"in_chans: expected {architecture.in_channels}, which the graph of the stem is made for; got {channels}"
+            f"in_chans: expected {architecture.in_channels}, for which the graph of the stem is made; got {channels}"
         )
     return architecture.replace(in_channels=channels)
 
 
 def drop_paths(network: Network, rate: float) -> None:
-    """Put stochastic depth (Huang et al. 2016) on the residual paths: 0 in the first block, growing evenly to `rate` in the last.
+    """Add stochastic depth (Huang et al. 2016) to the residual paths: from 0 in the first block linearly to `rate` in the last.
 
-    Both paths of a block have its rate, as in transformers. Plain blocks have no such path; where a network has no other, that
-    is warned of.
+    Both paths of a block have its rate, as in transformers. Plain blocks have no such path; a network with only plain blocks
+    gets a warning.
 
     Raises:
         InputError: a rate outside of [0, 1).
@@ -144,8 +152,8 @@ def stage_outputs(stem: nn.Module, stages: Iterable[nn.Module], x: Tensor, *, ch
         stem: of a `uninas.compile.Network`; so are the stages.
         stages: all, or the first ones.
         x: (B, in_channels, H, W).
-        checkpointed: keep only what enters each block, and compute the rest again in the backward pass (Chen et al. 2016). The
-            gradients and all statistics are those of a pass without.
+        checkpointed: keep only the input of each block, and compute the rest again in the backward pass (Chen et al. 2016).
+            Gradients and statistics do not change.
 
     Returns:
         (B, width, H', W') of each stage, in the template at strides 4, 8, 16, 32, sides rounded up; with class tokens
@@ -163,12 +171,12 @@ def stage_outputs(stem: nn.Module, stages: Iterable[nn.Module], x: Tensor, *, ch
 
 
 def pixel_maps(architecture: Architecture, outputs: Iterable[Tensor], size: Sequence[int]) -> list[Tensor]:
-    """Give the stages' outputs as maps, without class tokens.
+    """Give the outputs of stages as maps, without class tokens.
 
     Args:
         architecture: of the network.
         outputs: of the first stages, as `stage_outputs` gives them.
-        size: (H, W) of the picture.
+        size: (H, W) of the image.
 
     Returns:
         (B, width, H', W') of each stage.
@@ -196,7 +204,7 @@ def _checkpointed(block: nn.Module, x: Tensor) -> Tensor:
 
 @contextlib.contextmanager
 def _statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Run a pass again without moving the running statistics of batch norms a second time."""
+    """Run a pass again without updating the running statistics of batch norms a second time."""
     norms = [module for module in block.modules() if isinstance(module, _NormBase) and module.track_running_stats]
     kept = [
         (norm, norm.momentum, None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()) for norm in norms

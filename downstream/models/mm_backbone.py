@@ -3,8 +3,8 @@
     custom_imports = dict(imports=["downstream.models.mm_backbone"])
     model = dict(backbone=dict(type="UniNAS", arch="coatnet", drop_path_rate=0.1, weights="coatnet.safetensors"), ...)
 
-Registered at mmengine's root, where both look. Maps come out at the stages' strides, 4, 8, 16, 32 in the template, for an input
-of any size: tables of relative position bias are resized, masks are made anew.
+Registered at mmengine's root, which both search. The maps have the strides of the stages, 4, 8, 16, 32 in the template, for an
+input of any size: tables of relative position bias are resized, and masks are made for the size.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class UniNAS(BaseModule):
     """Stem and stages of a network.
 
     Args:
-        arch: a preset's name, a path (an architecture file, a run folder, the reference's JSON), a document.
+        arch: name of a preset, path (architecture file, run folder, JSON of the reference implementation), or document.
         in_channels: of the input.
-        out_indices: stages whose maps come out, in this order.
-        frozen_stages: -1: none; 0: the stem does not train; n: the stem and the first n stages do not.
-        norm_eval: batch norms keep their running statistics in training.
+        out_indices: stages whose maps are returned, in this order.
+        frozen_stages: -1 for none, 0 for the stem, n for the stem and the first n stages.
+        norm_eval: keep the running statistics of batch norms in training.
         drop_path_rate: see `downstream.models.backbone.drop_paths`.
-        with_cp: trade time for memory, see `downstream.models.backbone.stage_outputs`.
-        weights: file of a classifier, a detector or a backbone of this architecture; read safely.
+        with_cp: save memory at the cost of time, see `downstream.models.backbone.stage_outputs`.
+        weights: file of a classifier, a detector or a backbone of this architecture, read as data.
         init_cfg: of mmengine; `dict(type="Pretrained", checkpoint=FILE)` is the same as `weights`.
 
     Raises:
-        InputError: what the architecture or an option cannot be.
+        InputError: an invalid architecture or option.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class UniNAS(BaseModule):
         if not -1 <= frozen_stages <= count:
             raise InputError(f"frozen_stages: expected -1 to {count}; got {frozen_stages}")
         if weights is not None and not Path(weights).is_file():
-            raise InputError(f"weights: expected a file; there is no {weights}")
+            raise InputError(f"weights: expected a file; got {weights}, which does not exist")
         network = build(architecture, classes=0)
         drop_paths(network, drop_path_rate)
         self.architecture = architecture
@@ -82,20 +82,20 @@ class UniNAS(BaseModule):
         self._freeze()
 
     def init_weights(self) -> None:
-        """Load the weights, where there are some; a file of another architecture is an error."""
+        """Load the weights if there are any. Raises InputError: they are of another architecture."""
         super().init_weights()
         if self.weights is not None:
             weights_files.load(self, self.weights, backbone=True)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, in_channels, H, W) -> the stages' maps (B, width, H', W'), sides rounded up."""
+        """(B, in_channels, H, W) -> the maps of the stages (B, width, H', W'), sides rounded up."""
         checkpointed = self.with_cp and self.training and torch.is_grad_enabled()
         outputs = stage_outputs(self.stem, self.stages, x, checkpointed=checkpointed)
         found = pixel_maps(self.architecture, outputs, x.shape[2:])
         return tuple(found[index] for index in self.out_indices)
 
     def train(self, mode: bool = True) -> UniNAS:
-        """Switch the mode; what is frozen stays as in evaluation."""
+        """Set the mode; what is frozen stays in evaluation mode."""
         super().train(mode)
         self._freeze()
         if mode and self.norm_eval:

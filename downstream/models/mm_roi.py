@@ -1,6 +1,6 @@
-"""Regions of interest read in float32, whatever the precision around: type "Float32RoIExtractor" of MMDetection.
+"""Regions of interest in float32, whatever the precision of the model: type "Float32RoIExtractor" in MMDetection.
 
-mmcv's RoIAlign knows no bfloat16, and a float16 coordinate above 1,024 pixels is whole pixels.
+RoIAlign of mmcv does not support bfloat16, and float16 coordinates above 1,024 pixels are rounded to whole pixels.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Float32RoIExtractor"]
 
 @MODELS.register_module()
 class Float32RoIExtractor(SingleRoIExtractor):
-    """MMDetection's own, on features in float32."""
+    """The extractor of MMDetection on features in float32."""
 
     def forward(self, feats: tuple[Tensor, ...], rois: Tensor, roi_scale_factor: float | None = None) -> Any:
         """Maps (B, C, H, W) of several strides and boxes (n, 5) -> (n, C, h, w) in float32."""

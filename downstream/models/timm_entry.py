@@ -1,4 +1,4 @@
-"""The model's entry in timm's registry: as light as `import downstream` has to be, which registers it."""
+"""The entry of the model in timm's registry, which `import downstream` registers without importing timm or torch."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class UniNASNet(nn.Module):
     """A network with timm's interface: stem, stages, norm, pooling, dropout, classifier.
 
     Args:
-        architecture: what to build. Its own number of classes and of input channels are not looked at.
+        architecture: to build. Its own numbers of classes and of input channels are not used.
         num_classes: of the classifier; 0 for none.
         in_chans: channels of the input.
         global_pool: "avg" (the template's), "max", "avgmax", "catavgmax", or "" for the unpooled map.
@@ -53,13 +53,13 @@ class UniNASNet(nn.Module):
         device, dtype: of the parameters.
 
     Attributes:
-        num_features: channels of what `forward_features` gives.
-        head_hidden_size: of what the classifier reads, before pooling.
-        feature_info: one a stage: channels, reduction, module.
+        num_features: channels of the output of `forward_features`.
+        head_hidden_size: channels of the input of the classifier, before pooling.
+        feature_info: one per stage: channels, reduction, module.
         pretrained_cfg: timm's description of input, classifier and weights; timm sets it.
 
     Raises:
-        InputError: what the architecture cannot be built with, such as other input channels than its stem fits.
+        InputError: options with which the architecture cannot be built, such as other input channels than those of its stem.
     """
 
     pretrained_cfg: dict[str, Any]
@@ -78,7 +78,7 @@ class UniNASNet(nn.Module):
     ) -> None:
         super().__init__()
         architecture = with_channels(architecture, in_chans)
-        network = build(architecture, classes=1)  # with a norm; the classifier is our own
+        network = build(architecture, classes=1)  # with a norm; the classifier is built below
         drop_paths(network, drop_path_rate)
         self.architecture = architecture
         self.in_chans, self.drop_rate = in_chans, drop_rate
@@ -99,7 +99,7 @@ class UniNASNet(nn.Module):
         return made
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """(B, num_features, H', W') -> (B, num_classes), or what the classifier reads."""
+        """(B, num_features, H', W') -> (B, num_classes), or with `pre_logits` the input of the classifier."""
         x = self.head_drop(self.global_pool(x))
         made: Tensor = x if pre_logits else self.head(x)
         return made
@@ -117,15 +117,15 @@ class UniNASNet(nn.Module):
         output_fmt: str = "NCHW",
         intermediates_only: bool = False,
     ) -> Any:
-        """The outputs of stages, and the final features unless only the former are wanted.
+        """Give the outputs of stages, and the final features unless `intermediates_only`.
 
         Args:
             x: (B, in_chans, H, W).
             indices: which stages: all (None), the last so many, or these.
             norm: apply the final norm to the last stage's output.
-            stop_early: run no stage behind the last that is wanted.
+            stop_early: run no stage after the last that is needed.
             output_fmt: "NCHW".
-            intermediates_only: give the list alone.
+            intermediates_only: return only the list.
         """
         if output_fmt != "NCHW":
             raise ValueError(f"output_fmt: expected NCHW; got {output_fmt}")
@@ -142,7 +142,7 @@ class UniNASNet(nn.Module):
     def prune_intermediate_layers(
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
-        """Remove what the wanted stages do not need; gives their indices."""
+        """Remove what the given stages do not need. Gives their indices."""
         wanted = _places(len(self.stages), indices)
         last = max(wanted)
         cut = last < len(self.stages) - 1
@@ -156,11 +156,11 @@ class UniNASNet(nn.Module):
         return wanted
 
     def get_classifier(self) -> nn.Module:
-        """The last linear layer, or an identity."""
+        """Give the last linear layer, or an identity."""
         return self.head
 
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Begin a new classifier; 0 classes leave none. Raises InputError for an unknown pooling, or none before a classifier."""
+        """Replace the classifier; 0 classes for none. Raises InputError for an unknown pooling, or none before a classifier."""
         if global_pool is not None:
             if global_pool not in POOLS:
                 raise InputError(f"global_pool: expected one of {', '.join(map(repr, POOLS))}; got {global_pool!r}")
@@ -174,23 +174,23 @@ class UniNASNet(nn.Module):
         self.head = made.to(device=parameter.device, dtype=parameter.dtype)
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
-        """Patterns that sort parameters into layers, from the input on: for learning rates that decay by layer."""
+        """Give patterns that group parameters by layer from the input on, for layer-wise decay of the learning rate."""
         stages = r"^stages\.(\d+)" if coarse else [(r"^stages\.(\d+)\.entry", (0,)), (r"^stages\.(\d+)\.blocks\.(\d+)", None)]
         return {"stem": r"^stem", "blocks": stages if coarse else [*stages, (r"^norm", (99999,))]}
 
     def no_weight_decay(self) -> set[str]:
-        """Names of parameters that weight decay should spare beside biases and norms: tables of relative position bias."""
+        """Give the parameters without weight decay besides biases and norms: tables of relative position bias."""
         return {name for name, _ in self.named_parameters() if name.endswith(".table")}
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Trade time for memory in training, see `downstream.models.backbone.stage_outputs`."""
+        """Save memory at the cost of time in training, see `downstream.models.backbone.stage_outputs`."""
         self.grad_checkpointing = enable
 
     def __prepare_scriptable__(self) -> nn.Module:
-        """What `torch.jit.script` compiles in our place: the steps written out by symbolic tracing, in our mode."""
+        """Give what `torch.jit.script` compiles instead: the module traced symbolically, in its present mode."""
         traced = torch.fx.symbolic_trace(self)
         for node in traced.graph.nodes:
-            node.type = None  # annotations that are strings, which the compiler cannot look up
+            node.type = None  # string annotations, which the compiler cannot resolve
         traced.recompile()
         return traced
 
@@ -199,7 +199,7 @@ class UniNASNet(nn.Module):
 
 
 def _places(count: int, indices: int | Sequence[int] | None) -> list[int]:
-    """Places from 0 of the wanted ones among `count`: all (None), the last so many, or these, negative from the end."""
+    """Resolve indices among `count`: all (None), the last so many, or these, negative from the end."""
     if indices is None or isinstance(indices, int):
         wanted = list(range(count - (count if indices is None else indices), count))
     else:
@@ -221,7 +221,7 @@ def uninas(pretrained: bool = False, *, arch: Source | None = None, **options: A
 
     Args:
         pretrained: load the weights that the configuration names (an exported folder's).
-        arch: a preset's name, a path (an architecture file, a run folder, the reference's JSON), a document, an architecture.
+        arch: an architecture or its document, name of a preset, or path (architecture file, run folder, reference's JSON).
         options: of `UniNASNet`, and timm's own: features_only, out_indices, pretrained_cfg, ...
 
     Raises:
@@ -245,7 +245,7 @@ def uninas(pretrained: bool = False, *, arch: Source | None = None, **options: A
 
 
 def _about(architecture: Architecture, options: dict[str, Any]) -> dict[str, Any]:
-    """What timm's data configuration and tools want to know of a model."""
+    """Describe a model for timm's data configuration and tools."""
     return {
         "input_size": (options.get("in_chans", 3), *architecture.input_size),
         "pool_size": _pooled_size(architecture),
@@ -255,7 +255,7 @@ def _about(architecture: Architecture, options: dict[str, Any]) -> dict[str, Any
 
 
 def _pooled_size(architecture: Architecture) -> tuple[int, int]:
-    """Height and width of the map that is pooled, which the head may have made smaller, or pooled before."""
+    """Give the height and width of the map that is pooled, which the head may have made smaller, or pooled already."""
     last = architecture.flows()[-1]
     place = last.place
     if architecture.head is not None:
@@ -267,7 +267,7 @@ def _pooled_size(architecture: Architecture) -> tuple[int, int]:
 
 
 def _first_convolution(stem: tuple[int, int] | Graph) -> str | None:
-    """Name of the convolution that reads the picture; None where several do, or none."""
+    """Give the name of the only convolution that reads the image; None where there is none, or several."""
     if not isinstance(stem, Graph):
         return "stem.conv1"
     readers = [(node, name) for node, name in zip(stem.nodes, layer_names(stem), strict=True) if 0 in node.inputs]

@@ -1,11 +1,11 @@
-"""What the short trainings of a search's finalists leave in the search's run folder. Files of JSON and tables alone, no Ray.
+"""The files of a refine in the run folder of its search: JSON and tables, without Ray.
 
-RUN/refine/settings.json       what was asked for: the plan
-RUN/refine/01/, 02/, ...       a training each, as `uninas train` leaves it; 01 is finalists/01.json
-RUN/refine/decisions.json      every epoch in the order in which they ended, and whether the training then went on
-RUN/refine/results.json, .csv  proxy place and trained place
+RUN/refine/settings.json       the plan
+RUN/refine/01/, 02/, ...       one training each, as `uninas train` leaves it; 01 is finalists/01.json
+RUN/refine/decisions.json      every epoch in the order in which they ended, and whether the training continued
+RUN/refine/results.json, .csv  proxy rank and trained rank
 
-The decisions are the truth of what was stopped: a resume repeats them in their order, and goes on behind them.
+The decisions are the only record of what was stopped: a resume repeats them in order, and continues from there.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from downstream.train.settings import Settings
 from uninas.errors import InputError
 from uninas.runtime.files import read_run_json, write_csv, write_json
 
-__all__ = ["Decisions", "Finalist", "Plan", "begin", "finalists_of", "read", "results", "write_results"]
+__all__ = ["Decisions", "Finalist", "RefinePlan", "begin", "finalists_of", "read_plan", "results", "write_results"]
 
 FOLDER = "refine"
 FORMAT, VERSION = "uninas-refine", 1
 ENDS = ("stop", "done", "failed")
-"""Decisions after which a training does not go on."""
+"""Decisions that end a training."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Finalist:
     """A finalist of the search.
 
     Raises:
-        InputError: a name that is no number, which no folder is to be made of.
+        InputError: the name is not a number, and must not become a folder.
 
     Attributes:
         name: of its file in finalists/ and of its training's folder: "01" is the best.
         digest: of its network.
-        proxy_place: among the finalists, by the search: 1 is the best.
-        place, value: within the search's final population, and the objective's value there.
+        proxy_place: rank among the finalists by the search; 1 is the best.
+        place, value: rank in the final population of the search, and the value of the objective.
     """
 
     name: str
@@ -56,19 +56,19 @@ class Finalist:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a refine was asked for; the trainings' own settings lie in their folders.
+class RefinePlan:
+    """The settings of a refine; those of its trainings are in their folders.
 
     Attributes:
         finalists: best first.
-        data: folder of pictures.
-        epochs: of a training that is never stopped.
+        data: folder of images.
+        epochs: of a training that is not stopped.
         grace: epochs that every training gets.
-        reduction: at each rung (grace, grace * reduction, ..) a training goes on only within the best 1 / reduction of those that
-            were there before.
+        reduction: at each rung (grace, grace * reduction, ...) a training continues only if it is among the best 1 / reduction of
+            those that have reached it.
         device: of torch, in a trial.
-        cpus, gpus: of each trial; a fraction of a GPU is shared.
-        workers: processes that read pictures, of each trial.
+        cpus, gpus: per trial; a fraction shares a GPU.
+        workers: processes per trial that read images.
         concurrent: trials at a time.
     """
 
@@ -88,12 +88,12 @@ def finalists_of(run: Path, top: int | None = None) -> tuple[Finalist, ...]:
     """Read the finalists of a finished search, best first; the best `top` of them.
 
     Raises:
-        InputError: no run of a search, or one that has no finalists yet.
+        InputError: not the run of a search, or one without finalists yet.
     """
     data = read_run_json(run, "run.json", place="the run folder of a search", content="what a search writes")
     rows = data.get("finalists") if isinstance(data, dict) and data.get("format") == "uninas-run" else None
     if not rows:
-        raise InputError(f"{run}: expected a finished search with finalists; bring it to its end: uninas search --resume {run}")
+        raise InputError(f"{run}: expected a finished search with finalists; finish it with: uninas search --resume {run}")
     try:
         found = tuple(
             Finalist(Path(row["file"]).stem, row["digest"], number, row["place"], row["value"])
@@ -106,46 +106,50 @@ def finalists_of(run: Path, top: int | None = None) -> tuple[Finalist, ...]:
     return found[:top]
 
 
-def begin(run: Path, plan: Plan, trainings: Mapping[str, Settings]) -> None:
-    """Make RUN/refine at once: the plan, and a folder for each training, by the finalists' names.
+def begin(run: Path, plan: RefinePlan, trainings: Mapping[str, Settings]) -> None:
+    """Create RUN/refine atomically: the plan, and one folder per training, named after the finalist.
 
     Raises:
-        InputError: there is one already, or the disk refuses.
+        InputError: it exists, or it cannot be written.
     """
     folder, part = run / FOLDER, run / f".{FOLDER}.part"
     if folder.exists():
-        raise InputError(f"{folder}: expected none yet: go on with uninas refine --resume {run}, or move it away to begin anew")
+        raise InputError(
+            f"{folder}: expected no refine yet: resume it with uninas refine --resume {run}, or move it away to start again"
+        )
     try:
-        shutil.rmtree(part, ignore_errors=True)  # of a kill
+        shutil.rmtree(part, ignore_errors=True)  # left by a kill
         for name, settings in trainings.items():
             run_folder.create(settings, part / name)
         write_json(part / "settings.json", {"format": FORMAT, "version": VERSION, **asdict(plan)})
         os.rename(part, folder)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be made: {error.strerror or error}") from None
+        raise InputError(f"{folder}: cannot be created: {error.strerror or error}") from None
 
 
-def read(run: Path) -> Plan:
+def read_plan(run: Path) -> RefinePlan:
     """Read the plan back.
 
     Raises:
-        InputError: there is none, or not one that this version wrote.
+        InputError: there is none, or not one of this version.
     """
-    place = "the run of a search that was refined (uninas refine RUN --data FOLDER)"
+    place = "the run of a search with a refine (uninas refine RUN --data FOLDER)"
     data = read_run_json(run / FOLDER, "settings.json", place=place, content="the settings of a refine")
-    names = {field.name for field in fields(Plan)}
+    names = {field.name for field in fields(RefinePlan)}
     if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != VERSION or names - set(data):
-        raise InputError(f"{run / FOLDER / 'settings.json'}: expected the settings of a refine, version {VERSION}; got others")
+        raise InputError(
+            f"{run / FOLDER / 'settings.json'}: expected the settings of a refine, version {VERSION}; got something else"
+        )
     try:
         finalists = tuple(Finalist(**row) for row in data["finalists"])
     except TypeError as error:
         raise InputError(f"{run / FOLDER / 'settings.json'}: expected the finalists of a refine; {error}") from None
-    return Plan(**{**{name: data[name] for name in names}, "finalists": finalists})
+    return RefinePlan(**{**{name: data[name] for name in names}, "finalists": finalists})
 
 
 @final
 class Decisions:
-    """Every epoch that ended, in the order in which they did, each with what was decided: go_on, stop, done or failed.
+    """Every epoch in the order in which they ended, each with the decision: go_on, stop, done or failed.
 
     Args:
         folder: RUN/refine.
@@ -161,10 +165,10 @@ class Decisions:
 
     @staticmethod
     def read(folder: Path) -> Decisions:
-        """Read them, none where there are none yet; failures are left out, for a resume tries again.
+        """Read the decisions, none where there are none yet. Failures are left out, because a resume tries them again.
 
         Raises:
-            InputError: a file that is not as written.
+            InputError: the file was changed.
         """
         if not (folder / "decisions.json").exists():
             return Decisions(folder)
@@ -175,28 +179,30 @@ class Decisions:
         except (TypeError, KeyError):
             complete = False
         if not complete:
-            raise InputError(f"{folder / 'decisions.json'}: expected finalist, epoch, top1 and decision of each; it was changed")
+            raise InputError(
+                f"{folder / 'decisions.json'}: expected finalist, epoch, top1 and decision of each record; the file was changed"
+            )
         return Decisions(folder, kept)
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Keep one more; on disk when this returns."""
+        """Add a record; it is on disk when this returns."""
         self.records.append(record)
         write_json(self.path, self.records)
 
     def has(self, finalist: str, epoch: int) -> bool:
-        """Say whether that epoch has been decided on."""
+        """Whether there is a decision on that epoch."""
         return any(record["finalist"] == finalist and record.get("epoch") == epoch for record in self.records)
 
     def end(self, finalist: str) -> str | None:
-        """Give how a training ended: stop, done, failed; None where it has not."""
+        """Give the decision that ended a training: stop, done or failed; None if it has not ended."""
         of = (record["decision"] for record in self.records if record["finalist"] == finalist)
         return next((decision for decision in of if decision in ENDS), None)
 
 
-def results(plan: Plan, decisions: Decisions) -> dict[str, Any]:
-    """Order the finalists by their training, as successive halving does: who got further, then who is better there.
+def results(plan: RefinePlan, decisions: Decisions) -> dict[str, Any]:
+    """Rank the finalists by their training, as successive halving does: first by epochs, then by accuracy there.
 
-    Equals share a place; a training that failed is behind all others, and has no place.
+    Equal ones share a rank; a training that failed has none.
     """
     rows = []
     for finalist in plan.finalists:
@@ -206,25 +212,47 @@ def results(plan: Plan, decisions: Decisions) -> dict[str, Any]:
         reason = next((record["reason"] for record in of if record["decision"] == "failed"), None)
         rows.append(
             {
-                "finalist": finalist.name, "digest": finalist.digest, "proxy_place": finalist.proxy_place,
-                "place": finalist.place, "value": finalist.value, "status": end or "open", "reason": reason,
-                "epochs": len(curve), "top1": curve[-1] if curve else None,
-                "top1_at_grace": curve[plan.grace - 1] if len(curve) >= plan.grace else None, "curve": curve,
+                "finalist": finalist.name,
+                "digest": finalist.digest,
+                "proxy_place": finalist.proxy_place,
+                "place": finalist.place,
+                "value": finalist.value,
+                "status": end or "open",
+                "reason": reason,
+                "epochs": len(curve),
+                "top1": curve[-1] if curve else None,
+                "top1_at_grace": curve[plan.grace - 1] if len(curve) >= plan.grace else None,
+                "curve": curve,
             }
-        )  # fmt: skip
+        )
     reached = [(row["epochs"], row["top1"]) for row in rows if row["curve"] and row["status"] != "failed"]
     for row in rows:
         ranked = row["curve"] and row["status"] != "failed"
         row["trained_place"] = 1 + sum(other > (row["epochs"], row["top1"]) for other in reached) if ranked else None
     return {
-        "format": "uninas-refine-results", "version": 1, "complete": all(row["status"] != "open" for row in rows),
-        "epochs": plan.epochs, "grace": plan.grace, "reduction": plan.reduction, "finalists": rows,
-    }  # fmt: skip
+        "format": "uninas-refine-results",
+        "version": 1,
+        "complete": all(row["status"] != "open" for row in rows),
+        "epochs": plan.epochs,
+        "grace": plan.grace,
+        "reduction": plan.reduction,
+        "finalists": rows,
+    }
 
 
 _COLUMNS = (
-    "finalist", "digest", "status", "epochs", "top1", "top1_at_grace", "proxy_place", "trained_place", "place", "value", "reason",
-)  # fmt: skip
+    "finalist",
+    "digest",
+    "status",
+    "epochs",
+    "top1",
+    "top1_at_grace",
+    "proxy_place",
+    "trained_place",
+    "place",
+    "value",
+    "reason",
+)
 
 
 def write_results(run: Path, found: Mapping[str, Any]) -> None:

@@ -1,12 +1,12 @@
 """Short trainings of a search's finalists under Ray Tune, stopped early by ASHA. The only file of `downstream` that knows Ray.
 
-    train_finalists(Path("runs/mine"), plan, note=print)         begins, or goes on where it was left
+    train_finalists(Path("runs/mine"), plan, note=print)         starts, or resumes
 
-Tune starts the trials, each on its share of the machine, and repeats those whose process dies; ASHA decides which go on. Tune
-pickles the state that it would resume from, and no pickle of a run folder is ever loaded: so that state stays in Ray's own
-folder, which ends with the process, and a resume is made of our files. Every epoch's decision is on disk before Tune acts on it.
-A resume hands them to a fresh ASHA in their order, which has to decide the same again, and each training tells anew what it has
-in its checkpoint: known epochs change nothing, and those that a kill kept from being decided are decided then.
+Tune runs the trials, each on its share of the machine, and repeats those whose process dies; ASHA decides which continue. Tune
+pickles the state from which it would resume, and no pickle of a run folder is ever loaded: that state stays in Ray's own folder,
+which is removed with the process, and a resume uses our files. Every epoch's decision is on disk before Tune acts on it. A resume
+gives them in order to a new ASHA, which must decide the same again, and each training reports the epochs of its checkpoint again:
+known epochs change nothing, and those on which a kill prevented a decision are decided then.
 """
 
 from __future__ import annotations
@@ -20,34 +20,34 @@ from typing import Any, final
 from ray import tune
 from ray.tune import schedulers
 
-from downstream.refine.run_folder import FOLDER, Decisions, Plan
+from downstream.refine.run_folder import FOLDER, Decisions, RefinePlan
 from downstream.train import run_folder
 from downstream.train.classify import train
 from downstream.train.result import Watch
-from downstream.train.settings import Settings, read
+from downstream.train.settings import Settings, read_settings
 from uninas.errors import InputError
 from uninas.runtime import ray_local
 
 __all__ = ["train_finalists"]
 
 DEATHS = 3
-"""Repetitions of a training whose process died."""
+"""Number of times that a training is repeated after its process died."""
 
 _RELEASE_SECONDS = 60.0
-"""Patience with a folder whose processes were killed: those that read pictures notice it after some seconds."""
+"""Time to wait for a folder whose processes were killed: those that read images notice it after some seconds."""
 
 
-def train_finalists(run: Path, plan: Plan, *, note: Callable[[str], None] = lambda text: None) -> Decisions:
-    """Train what is left to train; gives every decision, of earlier sessions too.
+def train_finalists(run: Path, plan: RefinePlan, *, note: Callable[[str], None] = lambda text: None) -> Decisions:
+    """Train what is left to train. Gives all decisions, also those of earlier sessions.
 
     Args:
-        run: of the search, with RUN/refine begun.
+        run: of the search, with RUN/refine.
         plan: of RUN/refine.
-        note: told what a person may want to know: a line an epoch.
+        note: called with messages for the user, among them one line per epoch.
 
     Raises:
-        InputError: too few GPUs, another process is at it, decisions that another program took, or a disk that refuses.
-        KeyboardInterrupt: after Ctrl-C; no process stays, and the refine can be resumed.
+        InputError: too few GPUs, another process is refining this run, decisions of another program, or a full disk.
+        KeyboardInterrupt: after Ctrl-C; no process is left, and the refine can be resumed.
     """
     folder = (run / FOLDER).absolute()
     with run_folder.alone(folder):
@@ -62,7 +62,7 @@ def train_finalists(run: Path, plan: Plan, *, note: Callable[[str], None] = lamb
         note("starting Ray on this machine (about ten seconds)")
         local = ray_local.start(cpus=max(ray_local.cores(), plan.concurrent * plan.cpus))
         try:
-            _refuse_silence(plan)
+            _check_room(plan)
             _tune(folder, plan, left, asha, local.folder / "tune")
         finally:
             local.close()
@@ -71,38 +71,44 @@ def train_finalists(run: Path, plan: Plan, *, note: Callable[[str], None] = lamb
     return decisions
 
 
-def _refuse_silence(plan: Plan) -> None:
-    """Refuse what Ray would wait for in silence for ever."""
+def _check_room(plan: RefinePlan) -> None:
+    """Reject more trials than fit, for which Ray would wait forever without a message."""
     import ray
 
     have = int(ray.cluster_resources().get("GPU", 0))
     fits = have * int(1 / plan.gpus + 1e-9) if plan.gpus else plan.concurrent
     if fits < plan.concurrent:
         raise InputError(
-            f"--concurrent: expected at most as many trials as there is room for; {plan.concurrent} of {plan.gpus:g} GPU each do "
-            f"not fit {have} GPUs"
+            f"--concurrent: expected at most as many trials as fit; {plan.concurrent} of {plan.gpus:g} GPU each do not "
+            f"fit on {have} GPUs"
         )
 
 
-def _tune(folder: Path, plan: Plan, names: Sequence[str], asha: _Asha, storage: Path) -> None:
+def _tune(folder: Path, plan: RefinePlan, names: Sequence[str], asha: _Asha, storage: Path) -> None:
     ray_local.silence_tune()
     tuner = tune.Tuner(
         tune.with_resources(_train, {"cpu": plan.cpus, "gpu": plan.gpus}),
         param_space={
-            "finalist": tune.grid_search(list(names)), "folder": str(folder), "data": plan.data,
-            "device": plan.device, "workers": plan.workers,
+            "finalist": tune.grid_search(list(names)),
+            "folder": str(folder),
+            "data": plan.data,
+            "device": plan.device,
+            "workers": plan.workers,
         },
         tune_config=tune.TuneConfig(scheduler=asha, max_concurrent_trials=plan.concurrent, reuse_actors=True),
         run_config=tune.RunConfig(
-            name="refine", storage_path=str(storage), failure_config=tune.FailureConfig(max_failures=DEATHS), verbose=0,
+            name="refine",
+            storage_path=str(storage),
+            failure_config=tune.FailureConfig(max_failures=DEATHS),
+            verbose=0,
             callbacks=[_Deaths(asha)],
         ),
-    )  # fmt: skip
+    )
     tuner.fit()
 
 
 class _Report(Watch):
-    """Tells Tune of each epoch, of those before a resume as well; waits there while ASHA decides, and ends there if it stops."""
+    """Reports each epoch to Tune, also those before a resume; waits there while ASHA decides, and ends there if it stops."""
 
     def __init__(self) -> None:
         self._notes = list[str]()
@@ -120,19 +126,24 @@ class _Report(Watch):
 
 
 def _train(config: dict[str, Any]) -> None:
-    """The trial: an ordinary training, begun or taken up in the finalist's folder.
+    """Run the trial: an ordinary training in the finalist's folder, started or resumed.
 
-    What it raises is told as a result: a repetition would meet it again. Only a process that dies is Tune's to repeat.
+    An error is reported as a result, because it would occur again; Tune repeats only a trial whose process dies.
     """
     run = Path(config["folder"]) / config["finalist"]
     try:
         _await_release(run)
-        settings = read(run)
+        settings = read_settings(run)
         assert isinstance(settings, Settings)
         train(
-            settings, Path(config["data"]), run,
-            device=config["device"], workers=config["workers"], resume=True, watch=_Report(),
-        )  # fmt: skip
+            settings,
+            Path(config["data"]),
+            run,
+            device=config["device"],
+            workers=config["workers"],
+            resume=True,
+            watch=_Report(),
+        )
     except InputError as error:
         tune.report({"failed": str(error)})
     except Exception as error:
@@ -154,7 +165,7 @@ def _await_release(run: Path) -> None:
 
 @dataclass(frozen=True)
 class _Named:
-    """What ASHA looks at in a trial. Tune draws a trial's id anew in each session; the finalist's name stays."""
+    """What ASHA reads of a trial. Tune draws new trial ids in each session; the finalist's name stays the same."""
 
     trial_id: str
 
@@ -164,17 +175,21 @@ _WORDS = {"stop": "stopped", "done": "done", "failed": "failed"}
 
 @final
 class _Asha(schedulers.ASHAScheduler):
-    """Tune's ASHA that knows the finalists by name, writes its decisions down and repeats those of earlier sessions.
+    """Tune's ASHA, which knows the finalists by name, records its decisions and repeats those of earlier sessions.
 
     Raises:
-        InputError: the repeated decisions are others.
+        InputError: a repeated decision differs.
     """
 
-    def __init__(self, plan: Plan, decisions: Decisions, note: Callable[[str], None]) -> None:
+    def __init__(self, plan: RefinePlan, decisions: Decisions, note: Callable[[str], None]) -> None:
         super().__init__(
-            time_attr="epoch", metric="top1", mode="max", max_t=plan.epochs, grace_period=plan.grace,
+            time_attr="epoch",
+            metric="top1",
+            mode="max",
+            max_t=plan.epochs,
+            grace_period=plan.grace,
             reduction_factor=plan.reduction,
-        )  # fmt: skip
+        )
         self._plan, self._decisions, self._note = plan, decisions, note
         for finalist in plan.finalists:
             super().on_trial_add(None, _Named(finalist.name))  # type: ignore[arg-type]
@@ -182,11 +197,11 @@ class _Asha(schedulers.ASHAScheduler):
             if (again := self._decide(record["finalist"], record)) != record["decision"]:
                 raise InputError(
                     f"{decisions.path}: finalist {record['finalist']}, epoch {record['epoch']}: expected '{again}', as this "
-                    f"program decides; got '{record['decision']}': it was changed, or another version wrote it"
+                    f"program decides; got '{record['decision']}': it was changed, or written by another version"
                 )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out who listens: Tune pickles schedulers, into the folder that ends with Ray, and nobody reads them back."""
+        """Leave out the callback: Tune pickles schedulers into the folder that is removed with Ray, and nobody reads them."""
         return {name: value for name, value in self.__dict__.items() if name != "_note"}
 
     def _decide(self, finalist: str, result: Mapping[str, Any]) -> str:
@@ -196,7 +211,7 @@ class _Asha(schedulers.ASHAScheduler):
         return "done" if result["epoch"] >= self._plan.epochs else "stop"
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Do nothing: all finalists are known from the beginning."""
+        """Do nothing: all finalists are known from the start."""
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Decide on an epoch, once."""
@@ -218,40 +233,40 @@ class _Asha(schedulers.ASHAScheduler):
         return str(self.CONTINUE if decision == "go_on" else self.STOP)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
-        """Do nothing: its last result has been decided on."""
+        """Do nothing: there is a decision on its last result."""
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """Do nothing: nothing is forgotten."""
+        """Do nothing: nothing is to be forgotten."""
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Do nothing: Tune calls this before a repetition, too; see `_Deaths`."""
+        """Do nothing: Tune also calls this before a repetition; see `_Deaths`."""
 
     def failed(self, name: str, reason: str) -> None:
-        """Keep that a training failed."""
+        """Record that a training failed."""
         reason = " ".join(reason.split())
         self._decisions.add({"finalist": name, "decision": "failed", "reason": reason})
         self._note(f"{name}  failed: {reason}")
 
     def died(self, name: str) -> None:
-        """Say that a training goes on at its last epoch."""
+        """Report that a training continues from its last epoch."""
         self._note(f"{name}  its process died: repeated from its last epoch")
 
 
 @final
 class _Deaths(tune.Callback):
-    """Tells ASHA which processes died, and which trainings Tune gave up for it."""
+    """Reports to ASHA which processes died, and which trainings Tune gave up."""
 
     def __init__(self, asha: _Asha) -> None:
         self._asha = asha
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing, as of `_Asha`."""
+        """Leave out everything, as in `_Asha`."""
         return {}
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """A repetition is to come."""
+        """Report that a training is repeated."""
         self._asha.died(trial.config["finalist"])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """None is to come."""
+        """Record that a training is not repeated."""
         self._asha.failed(trial.config["finalist"], f"its process died {1 + DEATHS} times")

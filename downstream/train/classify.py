@@ -1,16 +1,16 @@
-"""Train a classifier on folders of pictures by timm's machinery: loader, augmentation, optimiser, schedule, averaging, tasks.
+"""Train a classifier on folders of images with timm's loader, augmentation, optimiser, schedule, averaging and tasks.
 
     train(settings, Path("imagenet"), Path("runs/coatnet"), device="cuda", workers=8)
-    train(read(run), Path("imagenet"), run, resume=True)
+    train(read_settings(run), Path("imagenet"), run, resume=True)
 
-RUN/settings.json, architecture.json     what was asked for
-RUN/checkpoint.pth                       the last epoch: all that a resume needs, tensors and plain data alone
-RUN/best.safetensors, last.safetensors   weights; best by top-1, the averaged ones where they were better
+RUN/settings.json, architecture.json     the settings
+RUN/checkpoint.pth                       the last epoch: all that a resume needs, only tensors and plain data
+RUN/best.safetensors, last.safetensors   weights; best by top-1, the averaged ones where they are better
 RUN/log.csv, curves.svg                  the epochs
 
-Every epoch draws from seeds of its own, and a resume begins at an epoch: the curve of a run that was killed is that of one that
-was not, to the last bit on CPUs, and on GPUs as far as their kernels, which may add in any order, repeat themselves. Under
-torchrun each process trains its share, and the first one writes.
+Every epoch has its own seeds, and a resume begins at an epoch: a run that was killed and resumed has the same curve as one that
+was not, bit by bit on CPUs, and on GPUs as far as their kernels, which may add in any order, are reproducible. Under torchrun
+each process trains on its share, and the first one writes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from timm.utils import ModelEmaV3, NativeScaler, distribute_bn
 from timm.utils.distributed import init_distributed_device_so
 from torch import Tensor, distributed, nn
 
-from downstream.data.pictures import Pictures, seed_everything, told_plainly, true_classes
+from downstream.data.images import Images, plain_errors, seed_everything, true_classes
 from downstream.evaluation.accuracy import Accuracy, accuracy
 from downstream.train.history import write_history
 from downstream.train.parts import Split, autocast, mixup_of, model_of, split_of, task_of
@@ -46,12 +46,12 @@ __all__ = ["train"]
 PANELS = {"loss": ("train_loss", "val_loss"), "top-1, %": ("top1", "top1_ema"), "learning rate": ("lr",)}
 CHECKPOINT = "checkpoint.pth"
 OVERFLOWS = 0.1
-"""Share of an epoch's steps whose loss may overflow in float16: the scaler skips them and scales the next one less."""
+"""Share of an epoch's steps whose loss may overflow in float16: the scaler skips them and reduces its scale."""
 
 
 @dataclass
 class _State:
-    """All that moves: kept in the checkpoint."""
+    """The state of a training: kept in the checkpoint."""
 
     epoch: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -70,35 +70,35 @@ def train(
     resume: bool = False,
     watch: Watch | None = None,
 ) -> Result:
-    """Train, or take a training up.
+    """Train, or resume a training.
 
     Args:
-        settings: what to do.
-        data: folder of the splits, see `downstream.data.pictures`.
+        settings: of the training.
+        data: folder of the splits, see `downstream.data.images`.
         run: folder to create; with `resume` that of the training.
         device: of torch; under torchrun each process takes its own.
-        workers: processes that read pictures, for each process that trains.
-        watch: told of the progress.
+        workers: processes that read images, per training process.
+        watch: called on the progress.
 
     Raises:
-        InputError: of the data, the settings, the weights, the folder or the disk.
-            Also where the loss is no number any more: the last checkpoint stays.
+        InputError: of the data, the settings, the weights, the folder or the disk; or the loss is not finite any more, in which
+            case the last checkpoint is kept.
     """
     watch = watch or Watch()
     device_of(device)
     place = init_distributed_device_so(device)
     if place["world_size"] != settings.processes:
         raise InputError(
-            f"expected {settings.processes} processes, as the learning rates are for; there are {place['world_size']}"
+            f"expected {settings.processes} processes, for which the learning rates are set; got {place['world_size']}"
         )
-    begun = resume and (run / CHECKPOINT).exists()  # else it was killed within the first epoch
+    begun = resume and (run / CHECKPOINT).exists()  # else it was killed in the first epoch
     rank = place["global_rank"]
     work = _Work.prepare(settings, data, torch.device(place["device"]), rank, workers, watch, fresh=not begun)
     first = rank == 0
-    with held(settings, run, resume=resume), told_plainly():
+    with held(settings, run, resume=resume), plain_errors():
         if begun:
             work.load(run / CHECKPOINT)
-            if first:  # a kill may have come between the checkpoint and these
+            if first:  # a kill may have come between the checkpoint and this
                 write_history(run, work.state.rows, PANELS)
                 watch.resumed(work.state.rows)
         while work.state.epoch < settings.epochs:
@@ -113,17 +113,17 @@ def train(
 
 @dataclass
 class _Work:
-    """The parts of one process's training, and an epoch of it. Use `prepare`.
+    """The parts of the training of one process. Use `prepare`.
 
     Attributes:
         model: the network.
-        task: the model and the loss, in what several processes need around them.
-        trainable: the model, and with a teacher the map between their features.
-        mixup: mixes the pictures of a batch, or None.
+        task: the model and the loss, wrapped for several processes where there are any.
+        trainable: the model, and with a teacher the projection between their features.
+        mixup: mixes the images of a batch, or None.
         schedule: of the learning rate.
         ema: averages the weights, or None.
         scaler: of the gradients in float16, or None.
-        state: all that moves.
+        state: of the training, which changes with every epoch.
     """
 
     settings: Settings
@@ -171,7 +171,7 @@ class _Work:
         )
         ema = ModelEmaV3(model, decay=settings.ema) if settings.ema else None
         if settings.processes > 1:
-            # Static: stored forms hold norms that no gradient reaches, which DDP would wait for.
+            # Static: stored forms hold norms without a gradient, for which DDP would wait.
             task.prepare_distributed(device_ids=[device] if device.type == "cuda" else None, static_graph=True)
         return cls(
             settings=settings,
@@ -195,11 +195,11 @@ class _Work:
         return self.settings.processes > 1
 
     def epoch(self) -> dict[str, float]:
-        """Train for an epoch and evaluate; moves the state on."""
+        """Train for an epoch and evaluate; updates the state."""
         state, settings = self.state, self.settings
         clock = time.perf_counter()
         seed_everything(settings.seed, 1 + state.epoch, self.rank)
-        self.train.pictures.seeds = (settings.seed, 1 + state.epoch)
+        self.train.images.seeds = (settings.seed, 1 + state.epoch)
         if self._distributed:
             self.train.batches.sampler.set_epoch(state.epoch)
         self.task.train()
@@ -210,9 +210,13 @@ class _Work:
                 distribute_bn(model, settings.processes, reduce=True)
         found = self._evaluate(self.model)
         row = {
-            "epoch": state.epoch + 1, "lr": self.optimiser.param_groups[0]["lr"], "train_loss": loss, "val_loss": found.loss,
-            "top1": found.top1, "top5": found.top5,
-        }  # fmt: skip
+            "epoch": state.epoch + 1,
+            "lr": self.optimiser.param_groups[0]["lr"],
+            "train_loss": loss,
+            "val_loss": found.loss,
+            "top1": found.top1,
+            "top5": found.top5,
+        }
         if self.ema is not None:
             averaged = self._evaluate(self.ema.module)
             row |= {"top1_ema": averaged.top1, "top5_ema": averaged.top5}
@@ -224,17 +228,17 @@ class _Work:
     def _pass(self) -> tuple[float, int]:
         settings, steps = self.settings, len(self.train.batches)
         update = self.state.epoch * steps
-        sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # of the losses, of the steps that have one
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)  # of the losses, and of the steps with a finite one
         bad = list[Tensor]()
-        for step, (pictures, targets) in enumerate(self.train.batches):
+        for step, (images, targets) in enumerate(self.train.batches):
             self.schedule.step_update(update + step)
-            pictures = pictures.to(self.device)
+            images = images.to(self.device)
             targets, replaced = true_classes(targets.to(self.device), len(settings.classes))
             bad.append(replaced)
             if self.mixup is not None:
-                pictures, targets = self.mixup(pictures, targets)
+                images, targets = self.mixup(images, targets)
             with autocast(self.device, settings.precision):
-                loss = self.task(pictures, targets)["loss"]
+                loss = self.task(images, targets)["loss"]
             self._backward(loss)
             if self.ema is not None:
                 self.ema.update(self.model)
@@ -242,14 +246,14 @@ class _Work:
             sums += torch.stack([value.nan_to_num(0.0, 0.0, 0.0), torch.isfinite(value).double()])
             self.watch.step(self.state.epoch, settings.epochs, step, steps, partial(float, loss.detach()))
         numbers = torch.cat(bad).cpu()
-        self._note_unreadable(self.train.pictures, (numbers[numbers > 0] - 1).tolist())
+        self._note_unreadable(self.train.images, (numbers[numbers > 0] - 1).tolist())
         if self._distributed:
             distributed.all_reduce(sums)
         total, finite = sums.tolist()
         expected = steps * settings.processes
         if expected - finite > (OVERFLOWS * expected if self.scaler is not None else 0):
             raise InputError(
-                f"epoch {self.state.epoch + 1}: expected a loss; in {expected - finite:.0f} of {expected} steps it is no number: "
+                f"epoch {self.state.epoch + 1}: expected a finite loss; got none in {expected - finite:.0f} of {expected} steps: "
                 "try a smaller learning rate, or --precision float32"
             )
         return total / finite, expected * settings.batch
@@ -268,21 +272,21 @@ class _Work:
     def _evaluate(self, model: nn.Module) -> Accuracy:
         with autocast(self.device, self.settings.precision):
             found = accuracy(model, self.val.batches, self.device, distributed=self._distributed)
-        self._note_unreadable(self.val.pictures, found.unreadable)
+        self._note_unreadable(self.val.images, found.unreadable)
         return found
 
-    def _note_unreadable(self, pictures: Pictures, numbers: Iterable[int]) -> None:
-        names = [{pictures.name(number) for number in numbers}]
+    def _note_unreadable(self, images: Images, numbers: Iterable[int]) -> None:
+        names = [{images.name(number) for number in numbers}]
         if self._distributed:
             names = [set()] * self.settings.processes
-            distributed.all_gather_object(names, {pictures.name(number) for number in numbers})
+            distributed.all_gather_object(names, {images.name(number) for number in numbers})
         new = set().union(*names) - self.state.unreadable
         if new:
-            self.watch.note(f"warning: {len(new)} pictures cannot be read and are skipped, the first is {min(new)}")
+            self.watch.note(f"warning: {len(new)} images cannot be read and are skipped, the first is {min(new)}")
             self.state.unreadable |= new
 
     def save(self, run: Path) -> None:
-        """Write the checkpoint, and the weights apart."""
+        """Write the checkpoint, and the weights in files of their own."""
         state, row = self.state, self.state.rows[-1]
         about = {"epoch": str(state.epoch), "top1": f"{row['top1']:.4f}", "averaged": "no"}
         weight_files.save(self.model.state_dict(), run / "last.safetensors", about)
@@ -294,10 +298,15 @@ class _Work:
             state.best, state.best_epoch = better, state.epoch
             weight_files.save(model.state_dict(), run / "best.safetensors", about)
         kept = {
-            "epoch": state.epoch, "rows": state.rows, "best": state.best, "best_epoch": state.best_epoch,
-            "unreadable": sorted(state.unreadable), "state_dict": self.model.state_dict(), "map": self._map(),
+            "epoch": state.epoch,
+            "rows": state.rows,
+            "best": state.best,
+            "best_epoch": state.best_epoch,
+            "unreadable": sorted(state.unreadable),
+            "state_dict": self.model.state_dict(),
+            "map": self._map(),
             "optimiser": self.optimiser.state_dict(),
-        }  # fmt: skip
+        }
         if self.ema is not None:
             kept["state_dict_ema"] = self.ema.module.state_dict()
         if self.scaler is not None:
@@ -305,11 +314,11 @@ class _Work:
         weight_files.save_checkpoint(kept, run / CHECKPOINT)
 
     def _map(self) -> dict[str, Tensor]:
-        """Give what is trained beside the model."""
+        """Give what is trained in addition to the model."""
         return {name: value for name, value in self.trainable.state_dict().items() if name.startswith("projection.")}
 
     def load(self, path: Path) -> None:
-        """Go on where a checkpoint was written."""
+        """Continue from a checkpoint. Raises InputError: it is of another training."""
         kept = weight_files.read_checkpoint(path)
         try:
             self.model.load_state_dict(kept["state_dict"])

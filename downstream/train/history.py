@@ -1,6 +1,6 @@
-"""What a training leaves to read: a table of epochs and its curves.
+"""The log of a training: a table of the epochs and its curves.
 
-RUN/log.csv       a row an epoch
+RUN/log.csv       one row per epoch
 RUN/curves.svg    loss, accuracy and learning rate over the epochs
 """
 
@@ -19,12 +19,12 @@ Row = Mapping[str, float]
 
 
 def write_history(folder: Path, rows: Sequence[Row], panels: Mapping[str, Sequence[str]]) -> None:
-    """Write the table and the curves, whole or not at all.
+    """Write the table and the curves, each atomically.
 
     Args:
         folder: of the run.
-        rows: numbers by column, a row an epoch; the first column is the epoch. Columns may be missing from a row.
-        panels: title -> the columns drawn there.
+        rows: numbers by column, one row per epoch; the first column is the epoch. Columns may be missing from a row.
+        panels: title -> the columns drawn in it.
     """
     write_csv(folder / "log.csv", [{name: _short(value) for name, value in row.items()} for row in rows])
     if rows:

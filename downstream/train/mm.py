@@ -2,8 +2,8 @@
 
     train(settings, Path("data/coco"), Path("runs/mask-rcnn"), workers=4)
 
-RUN/settings.json, architecture.json     what was asked for
-RUN/checkpoint.pth                       the last epoch: all that a resume needs, tensors and plain data alone
+RUN/settings.json, architecture.json     the settings
+RUN/checkpoint.pth                       the last epoch: all that a resume needs, only tensors and plain data
 RUN/best.safetensors                     weights with the best mask AP or mIoU
 RUN/log.csv, curves.svg                  the epochs
 RUN/<time>/                              mmengine's log
@@ -27,12 +27,12 @@ from typing import Any
 
 import torch
 
-from downstream.data.pictures import told_plainly
+from downstream.data.images import plain_errors
 from downstream.train.history import read_history, write_history
 from downstream.train.mm_config import METRICS, configured
 from downstream.train.result import Result, Watch
 from downstream.train.run_folder import held
-from downstream.train.settings import StackSettings
+from downstream.train.settings import OpenMMLabSettings
 from downstream.weights import weight_files
 from uninas.errors import InputError
 
@@ -47,32 +47,32 @@ OVERFLOWS = 0.1
 """Share of an epoch's steps whose loss may overflow in float16: the scaler skips them."""
 
 WARM = 3
-"""Batches of an evaluation before its clock starts, where there are more."""
+"""Batches of an evaluation before its clock starts, if there are more."""
 
 _number = itertools.count()
 
 
 def train(
-    settings: StackSettings, data: Path, run: Path, *, workers: int = 2, resume: bool = False, watch: Watch | None = None
+    settings: OpenMMLabSettings, data: Path, run: Path, *, workers: int = 2, resume: bool = False, watch: Watch | None = None
 ) -> Result:
-    """Train, or take a training up where its last epoch ended.
+    """Train, or resume a training after its last epoch.
 
     Args:
-        settings: what to do.
+        settings: of the training.
         data: folder in the layout of COCO or ADE20K.
         run: folder to create; with `resume` that of the training.
-        workers: processes that read pictures, for each process that trains.
-        watch: told of the progress.
+        workers: processes that read images, per training process.
+        watch: called on the progress.
 
     Raises:
-        InputError: of the stack, the data, the settings, the weights, the folder or the disk; a loss that is no number any more.
+        InputError: of OpenMMLab, the data, the settings, the weights, the folder or the disk; a loss that is not finite any more.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) != settings.processes:
         raise InputError(
-            f"expected {settings.processes} processes, as the training began with; there are {os.environ.get('WORLD_SIZE', '1')}"
+            f"expected {settings.processes} processes, with which the training began; got {os.environ.get('WORLD_SIZE', '1')}"
         )
-    begun = resume and (run / "checkpoint.pth").is_file()  # else it was killed within the first epoch
-    asked = replace(settings, weights=None) if begun else settings  # a checkpoint has all weights: the file may be gone
+    begun = resume and (run / "checkpoint.pth").is_file()  # else it was killed in the first epoch
+    asked = replace(settings, weights=None) if begun else settings  # a checkpoint has all weights, and the file may be gone
     with _processes(settings.processes), _quiet():
         config = configured(asked, data, run, workers=workers)
         if not resume:
@@ -82,7 +82,7 @@ def train(
             runner = _runner(config)
             runner.course = course
             runner.register_hook(course, "LOWEST")
-            with told_plainly():
+            with plain_errors():
                 runner.train()
     rows, metric = tuple(course.rows), BEST[settings.task]
     scored = [row for row in rows if metric in row]
@@ -90,22 +90,22 @@ def train(
     return Result(rows, metric, best[metric], int(best["epoch"]))
 
 
-def evaluate(settings: StackSettings, data: Path, run: Path, file: Path, *, workers: int = 2) -> Mapping[str, float]:
-    """Score weights on the validation pictures.
+def evaluate(settings: OpenMMLabSettings, data: Path, run: Path, file: Path, *, workers: int = 2) -> Mapping[str, float]:
+    """Evaluate weights on the validation images.
 
     Args:
         settings: of the model.
-        data: folder in the layout of COCO or ADE20K; the training pictures need not be there.
+        data: folder in the layout of COCO or ADE20K; the training images are not needed.
         run: where mmengine writes its log.
         file: weights of the whole model, read safely.
-        workers: processes that read pictures.
+        workers: processes that read images.
 
     Returns:
-        Box and mask AP, or mIoU and pixel accuracy, in percent; ``pictures``; and ``pictures_per_second``, loading included,
-        without the first few and without the scoring at the end.
+        Box and mask AP, or mIoU and pixel accuracy, in percent; ``pictures``, the number of images; and ``pictures_per_second``,
+        images/s including loading, without the first few batches and without computing the metrics at the end.
 
     Raises:
-        InputError: of the stack, the data or the weights; there is nothing on the pictures to score by.
+        InputError: of OpenMMLab, the data or the weights; the images have no labels.
     """
     with _quiet():
         config = configured(replace(settings, weights=None, processes=1), data, run, workers=workers, training=False)
@@ -115,16 +115,16 @@ def evaluate(settings: StackSettings, data: Path, run: Path, file: Path, *, work
         runner = _runner(config)
         weight_files.load(runner.model, file)
         runner.register_hook(clock, "LOWEST")
-        with told_plainly():
+        with plain_errors():
             found = runner.test()
-    pictures, figures = len(runner.test_dataloader.dataset), _percent(settings.task, found)
+    images, figures = len(runner.test_dataloader.dataset), _percent(settings.task, found)
     if BEST[settings.task] not in figures:
-        raise InputError(f"{data}: expected something labelled on the pictures of the validation; there is nothing")
-    return {**figures, "pictures": pictures, "pictures_per_second": clock.rate()}
+        raise InputError(f"{data}: expected labels on the validation images; got none")
+    return {**figures, "pictures": images, "pictures_per_second": clock.rate()}
 
 
 def _try_weights(config: Any) -> None:
-    """Load the weights that the training begins from once: a file that does not fit shall leave no folder."""
+    """Load the initial weights once, so that a file that does not fit leaves no folder."""
     if config.model.backbone.weights is not None:
         from mmengine.registry import MODELS
 
@@ -133,7 +133,7 @@ def _try_weights(config: Any) -> None:
 
 @contextmanager
 def _processes(count: int) -> Iterator[None]:
-    """Join the processes of one training before any of them touches a folder; leave them in the end."""
+    """Join the processes of one training before any of them touches a folder, and leave them at the end."""
     if count == 1 or torch.distributed.is_initialized():
         yield
         return
@@ -148,19 +148,19 @@ def _processes(count: int) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the stack prints off stdout, which is the command's own; mmengine's log file has it."""
+    """Keep what OpenMMLab prints off stdout, which belongs to the command; it is in mmengine's log file."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
 
 
 def _runner(config: Any) -> Any:
-    from downstream.train.mm_runner import LOOP, StackRunner
+    from downstream.train.mm_runner import LOOP, OpenMMLabRunner
 
-    name = f"uninas-{os.getpid()}-{next(_number)}"  # a name is for one runner of a process
+    name = f"uninas-{os.getpid()}-{next(_number)}"  # a name can be used once per process
     config.experiment_name = config.visualizer.name = name
     if config.train_cfg is not None:
         config.train_cfg.type = LOOP
-    runner = StackRunner.from_cfg(config)
+    runner = OpenMMLabRunner.from_cfg(config)
     for handler in runner.logger.handlers:
         if not isinstance(handler, logging.FileHandler):  # the file keeps everything
             handler.setLevel(logging.ERROR)
@@ -168,9 +168,9 @@ def _runner(config: Any) -> Any:
 
 
 def _percent(task: str, found: Mapping[str, Any]) -> dict[str, float]:
-    """The stack's metrics under our names; AP comes as a share, mIoU in percent. No AP at all is that of no detection: 0.
+    """Give OpenMMLab's metrics under our names, in percent. Where there is no AP there was no detection: it is 0.
 
-    Left out is what the stack has no figure for: a NaN, or COCO's -1.
+    A metric without a value (NaN, or -1 in COCO) is left out.
     """
     scale, usual = (100.0, 0.0) if task == "detect" else (1.0, math.nan)
     figures = {ours: scale * float(found.get(theirs, usual)) for theirs, ours in METRICS[task].items()}
@@ -178,12 +178,12 @@ def _percent(task: str, found: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _clock() -> Any:
-    """A hook of mmengine that says how many pictures a second a test takes."""
+    """Make a hook of mmengine that measures the images/s of a test."""
     from mmengine.hooks import Hook
 
     class Clock(Hook):
         def __init__(self) -> None:
-            self._pictures, self._begin, self._end, self._seen = 0, 0.0, 0.0, 0
+            self._images, self._begin, self._end, self._seen = 0, 0.0, 0.0, 0
 
         def before_test_epoch(self, runner: Any) -> None:
             self._first = min(WARM, len(runner.test_dataloader) - 1)
@@ -196,16 +196,16 @@ def _clock() -> Any:
             if batch_idx < self._first:
                 self._begin = self._end
             else:
-                self._pictures += len(outputs)
+                self._images += len(outputs)
 
         def rate(self) -> float:
-            return self._pictures / (self._end - self._begin)
+            return self._images / (self._end - self._begin)
 
     return Clock()
 
 
-def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> Any:
-    """A hook of mmengine that keeps the rows, the best weights and the person informed; see `mm_runner.Course`."""
+def _course(settings: OpenMMLabSettings, run: Path, resume: bool, watch: Watch) -> Any:
+    """Make a hook of mmengine that keeps the rows and the best weights and reports progress; see `mm_runner.Course`."""
     from mmengine.hooks import Hook
 
     from downstream.train.mm_runner import model_of
@@ -225,7 +225,7 @@ def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> A
         def restore(self, kept: Mapping[str, Any]) -> bool:
             self.rows = [dict(row) for row in kept["rows"]]
             logged = {row["epoch"]: row for row in read_history(run)}
-            for row in self.rows[-1:]:  # validated after its checkpoint was written, if it came to that
+            for row in self.rows[-1:]:  # it may have been validated after its checkpoint was written
                 row |= {name: value for name, value in logged.get(row["epoch"], {}).items() if name not in row}
             return bool(self.rows) and metric not in self.rows[-1]
 
@@ -233,7 +233,7 @@ def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> A
             self._losses, self._begin = [], time.perf_counter()
 
         def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-            self._lr = runner.optim_wrapper.get_lr()["lr"][0]  # of this step; the schedule moves on before the row is made
+            self._lr = runner.optim_wrapper.get_lr()["lr"][0]  # of this step; the schedule advances before the row is made
 
         def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
             loss = outputs["loss"]
@@ -245,13 +245,18 @@ def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> A
             finite = [loss for loss in self._losses if math.isfinite(loss)]
             if len(finite) < steps * (1 - OVERFLOWS if settings.precision == "float16" else 1):
                 raise InputError(
-                    f"epoch {runner.epoch + 1}: expected a loss; in {steps - len(finite)} of {steps} steps it is no number: "
+                    f"epoch {runner.epoch + 1}: expected a finite loss; got none in {steps - len(finite)} of {steps} steps: "
                     "try a smaller learning rate, or --precision float32"
                 )
-            self.rows.append({
-                "epoch": runner.epoch + 1, "lr": self._lr, "train_loss": sum(finite) / len(finite),
-                "seconds": seconds, "pictures_per_second": steps * settings.batch * settings.processes / seconds,
-            })  # fmt: skip
+            self.rows.append(
+                {
+                    "epoch": runner.epoch + 1,
+                    "lr": self._lr,
+                    "train_loss": sum(finite) / len(finite),
+                    "seconds": seconds,
+                    "pictures_per_second": steps * settings.batch * settings.processes / seconds,
+                }
+            )
             self._write(runner)
             if (runner.epoch + 1) % settings.every and runner.epoch + 1 != settings.epochs:
                 watch.epoch(self.rows[-1])
@@ -259,7 +264,9 @@ def _course(settings: StackSettings, run: Path, resume: bool, watch: Watch) -> A
         def after_val_epoch(self, runner: Any, metrics: Mapping[str, Any] | None = None) -> None:
             row, before = self.rows[-1], [other[metric] for other in self.rows[:-1] if metric in other]
             row |= {name: float(f"{value:.6g}") for name, value in _percent(task, metrics or {}).items()}  # as log.csv has it
-            if runner.rank == 0 and (not before or row.get(metric, -math.inf) > max(before)):  # without a figure the latest
+            if runner.rank == 0 and (
+                not before or row.get(metric, -math.inf) > max(before)
+            ):  # the latest where there is no value yet
                 about = {"epoch": str(int(row["epoch"])), **({metric: f"{row[metric]:.4f}"} if metric in row else {})}
                 weight_files.save(model_of(runner).state_dict(), run / "best.safetensors", about)
             self._write(runner)

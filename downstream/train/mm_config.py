@@ -1,9 +1,10 @@
-"""The configuration of a detector or a segmenter, for mmengine: the files of configs/ with what a person asked for put in.
+"""The configuration of a detector or a segmenter for mmengine: the files in configs/ with the settings of a training.
 
     config = configured(settings, Path("data/coco"), Path("runs/coatnet"), workers=4)
     Runner.from_cfg(config).train()
 
-configs/mmdet/mask_rcnn_uninas_coco.py, configs/mmseg/upernet_uninas_ade20k.py hold the protocol and can be used without us.
+configs/mmdet/mask_rcnn_uninas_coco.py, configs/mmseg/upernet_uninas_ade20k.py hold the protocol, and work with
+OpenMMLab's own tools.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from downstream.data.coco import read_annotations
-from downstream.models.backbone import of_pictures, stage_strides, stage_widths
-from downstream.models.mm_stack import require
-from downstream.train.settings import StackSettings
+from downstream.models.backbone import of_images, stage_strides, stage_widths
+from downstream.models.openmmlab import require
+from downstream.train.settings import OpenMMLabSettings
 from uninas.errors import InputError
 from uninas.runtime.configurations import find
 
@@ -23,17 +24,20 @@ __all__ = ["FILES", "METRICS", "class_names", "config_file", "configured"]
 FILES = {"detect": "mmdet/mask_rcnn_uninas_coco", "segment": "mmseg/upernet_uninas_ade20k"}
 _LAYOUT = {
     "detect": (
-        "annotations/instances_train2017.json", "annotations/instances_val2017.json", "train2017", "val2017",
+        "annotations/instances_train2017.json",
+        "annotations/instances_val2017.json",
+        "train2017",
+        "val2017",
     ),
     "segment": ("images/training", "annotations/training", "images/validation", "annotations/validation"),
-}  # fmt: skip
-"""What the folder of the data must hold: COCO's and ADE20K's own layouts."""
+}
+"""What the folder of the data must contain: the layouts of COCO and ADE20K."""
 
 METRICS = {
     "detect": {"coco/bbox_mAP": "box_ap", "coco/segm_mAP": "mask_ap"},
     "segment": {"mIoU": "miou", "aAcc": "pixel_accuracy"},
 }
-"""By task: the stack's name of a metric -> ours."""
+"""Task -> OpenMMLab's name of a metric -> ours."""
 
 
 def config_file(task: str) -> Path:
@@ -41,21 +45,21 @@ def config_file(task: str) -> Path:
     return find(FILES[task])
 
 
-def configured(settings: StackSettings, data: Path, run: Path, *, workers: int, training: bool = True) -> Any:
+def configured(settings: OpenMMLabSettings, data: Path, run: Path, *, workers: int, training: bool = True) -> Any:
     """Give the configuration of a training or an evaluation.
 
     Args:
-        settings: what was asked for.
+        settings: of the training.
         data: folder in the layout of COCO or ADE20K.
         run: where mmengine writes.
-        workers: processes that read pictures.
-        training: whether the training pictures are needed, too.
+        workers: processes that read images.
+        training: whether the training images are needed too.
 
     Returns:
         A `mmengine.Config`.
 
     Raises:
-        InputError: the stack is incomplete, the data are not there, or the settings ask for what cannot be.
+        InputError: OpenMMLab is incomplete, the data are missing, or the settings are impossible.
     """
     task = settings.task
     require(task)
@@ -85,18 +89,18 @@ def configured(settings: StackSettings, data: Path, run: Path, *, workers: int, 
     return config
 
 
-def _schedule(config: Any, settings: StackSettings) -> None:
+def _schedule(config: Any, settings: OpenMMLabSettings) -> None:
     config.train_cfg.max_epochs = settings.epochs
     config.train_cfg.val_interval = settings.every
     warmup, schedule = config.param_scheduler
     start = warmup.start_factor * config.optim_wrapper.optimizer.lr * settings.batch * settings.processes
     start /= config.auto_scale_lr.base_batch_size
     longest, config.epochs = config.epochs, settings.epochs
-    if settings.lr is not None:  # of the whole batch
+    if settings.lr is not None:  # for the total batch
         config.optim_wrapper.optimizer.lr = settings.lr
         config.auto_scale_lr.enable = False
         warmup.start_factor = min(1.0, start / settings.lr)
-    if settings.epochs != longest:  # every part of the schedule in proportion
+    if settings.epochs != longest:  # all parts of the schedule in proportion
         share = settings.epochs / longest
         warmup.end = round(warmup.end * share)
         if "milestones" in schedule:
@@ -108,10 +112,10 @@ def _schedule(config: Any, settings: StackSettings) -> None:
         schedule.begin, config.param_scheduler = 0, [schedule]
 
 
-def _data(config: Any, task: str, data: Path, settings: StackSettings, workers: int) -> None:
+def _data(config: Any, task: str, data: Path, settings: OpenMMLabSettings, workers: int) -> None:
     height, width = settings.size
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.num_workers, loader.persistent_workers = workers, False  # new ones each epoch know its seeds
+        loader.num_workers, loader.persistent_workers = workers, False  # new workers know the seeds of their epoch
         loader.dataset.data_root = f"{data}/"
         for step in loader.dataset.pipeline:
             if step.type in ("Resize", "RandomResize"):
@@ -120,7 +124,7 @@ def _data(config: Any, task: str, data: Path, settings: StackSettings, workers: 
                 step.crop_size = (height, width)
     if task == "segment":
         config.model.data_preprocessor.size = (height, width)
-        config.train_dataloader.drop_last = True  # UperNet's norms cannot train on a last picture that is alone
+        config.train_dataloader.drop_last = True  # UperNet's norms cannot train on a single last image
     else:
         for evaluator in (config.val_evaluator, config.test_evaluator):
             evaluator.ann_file = str(data / _LAYOUT["detect"][1])
@@ -128,18 +132,18 @@ def _data(config: Any, task: str, data: Path, settings: StackSettings, workers: 
 
 
 def class_names(data: Path) -> tuple[str, ...]:
-    """Names of the classes of COCO's training annotations, in their order. Raises InputError as `read_annotations`."""
+    """Give the class names of COCO's training annotations in order. Raises InputError as `read_annotations`."""
     return read_annotations(data / _LAYOUT["detect"][0])
 
 
-def _classes(config: Any, settings: StackSettings, data: Path, training: bool) -> None:
-    """Fit the heads to the classes of the training, which the annotations must have in the same order."""
+def _classes(config: Any, settings: OpenMMLabSettings, data: Path, training: bool) -> None:
+    """Fit the heads to the classes of the training, which the annotations must list in the same order."""
     from mmdet.datasets import CocoDataset
 
     names = settings.classes or read_annotations(data / _LAYOUT["detect"][1])
     for file in _LAYOUT["detect"][0 if training else 1 : 2]:
         found = read_annotations(data / file)
-        if found != names:  # the stack numbers classes by their order in the file
+        if found != names:  # OpenMMLab numbers classes by their order in the file
             raise InputError(
                 f"{data / file}: expected the {len(names)} classes {_few(names)} in this order; got {len(found)}: {_few(found)}"
             )
@@ -154,7 +158,7 @@ def _few(names: tuple[str, ...]) -> str:
     return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
 
 
-def _check(settings: StackSettings, data: Path, training: bool) -> None:
+def _check(settings: OpenMMLabSettings, data: Path, training: bool) -> None:
     import torch
 
     task = settings.task
@@ -163,11 +167,11 @@ def _check(settings: StackSettings, data: Path, training: bool) -> None:
     if missing:
         raise InputError(f"--data {data}: expected {', '.join(wanted)} in it; missing: {', '.join(missing)}")
     if task == "segment" and training and settings.batch < 2:
-        raise InputError(f"--batch: expected at least 2 pictures, for UperNet's norms; got {settings.batch}")
+        raise InputError(f"--batch: expected at least 2 images, which the norms of UperNet need; got {settings.batch}")
     if training and settings.precision != "float32" and not torch.cuda.is_available():
-        raise InputError(f"--precision {settings.precision}: expected a GPU for it; torch finds none")
+        raise InputError(f"--precision {settings.precision}: expected a GPU; torch finds none")
     architecture = settings.architecture
-    of_pictures(architecture)
+    of_images(architecture)
     strides = stage_strides(architecture)
     if strides != [4, 8, 16, 32]:
         raise InputError(

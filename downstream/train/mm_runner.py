@@ -1,9 +1,8 @@
-"""mmengine's Runner, made to resume to the same curve and to read nothing but data.
+"""mmengine's Runner, changed so that a resume gives the same curve and checkpoints are read as data.
 
-Three things differ from mmengine's own. A checkpoint is ours: tensors and plain numbers, read by the restricted loader;
-mmengine's are pickles, and hold a configuration that a resume runs as Python. It is written after every epoch, before its
-validation, which a resume makes up for. And every epoch and every picture draws from seeds of its own, however many processes
-read.
+Three things differ from mmengine. A checkpoint holds tensors and plain numbers and is read by the restricted loader; those of
+mmengine are pickles with a configuration that a resume runs as Python. It is written after every epoch, before the validation,
+which a resume catches up on. And every epoch and every image has its own seeds, independent of the number of processes that read.
 """
 
 from __future__ import annotations
@@ -21,38 +20,38 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
-from downstream.data.pictures import own_draws, seed_everything
+from downstream.data.images import own_draws, seed_everything
 from downstream.weights import weight_files
 from uninas.errors import InputError
 
-__all__ = ["CHECKPOINT", "Course", "StackRunner", "model_of"]
+__all__ = ["CHECKPOINT", "Course", "OpenMMLabRunner", "model_of"]
 
 CHECKPOINT = "checkpoint.pth"
 LOOP = "UniNASEpochs"
 
 
 class Course(Protocol):
-    """What the loop asks of the training around it."""
+    """What the loop needs of the training around it."""
 
     seed: int
     run: Path
     resume: bool
 
     def kept(self) -> Mapping[str, Any]:
-        """Give what the checkpoint holds of it."""
+        """Give what the checkpoint keeps of it."""
 
     def restore(self, kept: Mapping[str, Any]) -> bool:
-        """Take it back; says whether the last epoch's validation is still to be done."""
+        """Restore it; True where the validation of the last epoch is still to be done."""
 
 
 def model_of(runner: Any) -> nn.Module:
-    """Give the model without what wraps it for several processes."""
+    """Give the model without the wrapper for several processes."""
     model: nn.Module = getattr(runner.model, "module", runner.model)
     return model
 
 
 class _Steps:
-    """The steps between a picture's file and the network, with draws of the picture's own, and errors that name files."""
+    """The pipeline from an image's file to the network, with random numbers of the image's own, and errors that name files."""
 
     def __init__(self, pipeline: Any, seed: int, classes: int) -> None:
         self.transforms, self._classes = pipeline.transforms, classes
@@ -73,20 +72,20 @@ class _Steps:
         try:
             found = step(results)
         except Exception as error:  # of Pillow, OpenCV, the system, pycocotools, and mmcv's own
-            expected = "annotations of its objects; they" if objects and not labels else "a picture; it"
+            expected = "annotations of its objects; they" if objects and not labels else "an image; it"
             raise InputError(f"{labels or path}: expected {expected} cannot be read ({type(error).__name__})") from None
         if labels:
             self._check(found["gt_seg_map"], found["ori_shape"], labels)
         return found
 
     def _check(self, labels: Any, sides: tuple[int, int], path: str) -> None:
-        """Look at classes, (H, W), as the stack has them: from 0 on, 255 for none."""
+        """Check the classes, (H, W), as OpenMMLab has them: from 0, 255 for none."""
         if labels.shape != tuple(sides):
-            wanted, came = ("x".join(map(str, shape)) for shape in (sides, labels.shape))
-            raise InputError(f"{path}: expected a class a pixel of its picture, {wanted}; got {came}")
+            wanted, got = ("x".join(map(str, shape)) for shape in (sides, labels.shape))
+            raise InputError(f"{path}: expected one class per pixel of its image, {wanted}; got {got}")
         largest = int(labels.max(where=labels < 255, initial=0))
         if largest >= self._classes:
-            raise InputError(f"{path}: expected classes 1 to {self._classes}, and 0 or 255 for none; got {largest + 1}")
+            raise InputError(f"{path}: expected classes from 1 to {self._classes}, and 0 or 255 for none; got {largest + 1}")
 
 
 @LOOPS.register_module(name=LOOP)
@@ -95,7 +94,7 @@ class _Epochs(EpochBasedTrainLoop):
 
     def run(self) -> nn.Module:
         runner, course = self.runner, self.runner.course
-        owed = self._take_up() if course.resume else False
+        owed = self._resume() if course.resume else False
         runner.call_hook("before_train")
         if owed:
             runner.val_loop.run()
@@ -115,13 +114,16 @@ class _Epochs(EpochBasedTrainLoop):
     def _save(self) -> None:
         runner = self.runner
         kept = {
-            "epoch": self._epoch, "iter": self._iter, "course": dict(runner.course.kept()),
-            "state_dict": model_of(runner).state_dict(), "optimiser": runner.optim_wrapper.state_dict(),
+            "epoch": self._epoch,
+            "iter": self._iter,
+            "course": dict(runner.course.kept()),
+            "state_dict": model_of(runner).state_dict(),
+            "optimiser": runner.optim_wrapper.state_dict(),
             "schedules": [one.state_dict() for one in runner.param_schedulers],
-        }  # fmt: skip
+        }
         weight_files.save_checkpoint(kept, runner.course.run / CHECKPOINT)
 
-    def _take_up(self) -> bool:
+    def _resume(self) -> bool:
         runner, path = self.runner, self.runner.course.run / CHECKPOINT
         kept = weight_files.read_checkpoint(path)
         try:
@@ -137,20 +139,20 @@ class _Epochs(EpochBasedTrainLoop):
         return owed and due
 
 
-class StackRunner(Runner):
-    """mmengine's Runner with a course; several processes train one network with GPUs or without."""
+class OpenMMLabRunner(Runner):
+    """mmengine's Runner with a course, for one process or several, on GPUs or CPUs."""
 
     course: Course
 
     def wrap_model(self, model_wrapper_cfg: Any, model: nn.Module) -> nn.Module:
-        """As mmengine, and over CPUs: gradients are averaged wherever there are several processes, whoever launched them."""
+        """Wrap as mmengine does, and also on CPUs: gradients are averaged over all processes, however they were launched."""
         found: nn.Module
         if not is_distributed():
             found = super().wrap_model(model_wrapper_cfg, model)
             return found
         gpus = torch.cuda.is_available()
         found = MMDistributedDataParallel(
-            module=model.to(get_device()) if gpus else revert_sync_batchnorm(model),  # CPUs do not know synchronised norms
+            module=model.to(get_device()) if gpus else revert_sync_batchnorm(model),  # CPUs have no synchronised norms
             device_ids=[torch.cuda.current_device()] if gpus else None,
             broadcast_buffers=False,
             find_unused_parameters=bool(self.cfg.get("find_unused_parameters", False)),
@@ -158,27 +160,25 @@ class StackRunner(Runner):
         return found
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
-        """As mmengine; a warm-up of one step is left out, for it would never end."""
+        """Build as mmengine does, without a warm-up of one step, which would never end."""
         steps = len(self.train_dataloader)
         parts = [one for one in scheduler if one["type"] != "LinearLR" or (one["end"] - one["begin"]) * steps > 1]
         return super().build_param_scheduler(parts)
 
     @staticmethod
     def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> Any:
-        """As mmengine, with each picture's own draws."""
+        """Build as mmengine does, with random numbers of each image's own."""
         try:
             made = Runner.build_dataloader(dataloader, seed, diff_rank_seed)
         except ValueError as error:
-            if "need at least one array" not in str(error):  # the stack's words for a list of no pictures
+            if "need at least one array" not in str(error):  # raised for an empty list of images
                 raise
             root = dataloader["dataset"]["data_root"]
-            raise InputError(f"{root}: expected pictures, and objects on some; there are none") from None
+            raise InputError(f"{root}: expected images with objects; got none") from None
         if len(made.dataset) == 0:
-            raise InputError(f"{made.dataset.data_root}: expected pictures; there are none")
+            raise InputError(f"{made.dataset.data_root}: expected images; got none")
         if not isinstance(made.dataset.pipeline, _Steps):
             made.dataset.pipeline = _Steps(made.dataset.pipeline, seed or 0, len(made.dataset.metainfo["classes"]))
         if len(made) == 0:
-            raise InputError(
-                f"{made.dataset.data_root}: expected at least one batch of pictures to train on; got {len(made.dataset)} pictures"
-            )
+            raise InputError(f"{made.dataset.data_root}: expected images for at least one batch; got {len(made.dataset)} images")
         return made

@@ -1,4 +1,4 @@
-"""How a training ended, and who is told of it on the way: the same for every task."""
+"""The result of a training, and what is called on its progress: the same for every task."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["Result", "Watch"]
 
 @dataclass(frozen=True)
 class Result:
-    """How a training ended.
+    """The result of a training.
 
     Attributes:
-        rows: of log.csv, an epoch each.
-        metric: column of the rows that decided which weights are the best; in percent.
+        rows: of log.csv, one per epoch.
+        metric: column of the rows, in percent, that decides which weights are the best.
         best: its largest value; NaN where no epoch has one.
-        best_epoch: where that was, or 0.
-        unreadable: names of pictures that were skipped.
+        best_epoch: its epoch, or 0.
+        unreadable: names of images that were skipped.
     """
 
     rows: tuple[Mapping[str, float], ...]
@@ -28,16 +28,16 @@ class Result:
 
 
 class Watch:
-    """Who is told of the progress; does nothing."""
+    """Called on the progress of a training; this one does nothing."""
 
     def note(self, text: str) -> None:
-        """Something that a person should know."""
+        """Called with a message for the user."""
 
     def resumed(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """A training is taken up behind these epochs."""
+        """Called when a training is resumed after these epochs."""
 
     def step(self, epoch: int, epochs: int, step: int, steps: int, loss: Callable[[], float]) -> None:
-        """One batch is done; `loss` reads its value, which waits for the device."""
+        """Called after a batch; `loss` reads its value, which waits for the device."""
 
     def epoch(self, row: Mapping[str, float]) -> None:
-        """One epoch is done."""
+        """Called after an epoch."""

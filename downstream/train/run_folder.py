@@ -1,4 +1,4 @@
-"""A training's folder: begun once, and written by one process at a time."""
+"""The run folder of a training: created once, and written by one process at a time."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 
 from torch import distributed
 
-from downstream.train.settings import FILE, Settings, StackSettings
+from downstream.train.settings import FILE, OpenMMLabSettings, Settings
 from uninas.errors import InputError
 from uninas.runtime.files import write_json
 from uninas.runtime.locks import try_lock
 
-__all__ = ["ToldElsewhere", "alone", "create", "held"]
+__all__ = ["ReportedElsewhere", "alone", "create", "held"]
 
 
-class ToldElsewhere(InputError):
-    """What the first of several processes has run into, raised in the others too, which need not say it again."""
+class ReportedElsewhere(InputError):
+    """An error of the first of several processes, raised in the others too, which do not report it again."""
 
 
 @contextmanager
-def held(settings: Settings | StackSettings, run: Path, *, resume: bool) -> Iterator[None]:
-    """Make the folder, or with `resume` take it up, and hold it until the end; of several processes the first one does.
+def held(settings: Settings | OpenMMLabSettings, run: Path, *, resume: bool) -> Iterator[None]:
+    """Create the folder, or with `resume` use it again, and hold it until the end; of several processes the first one does.
 
     Raises:
         InputError: as `create` and `alone`; in every process.
@@ -41,20 +41,20 @@ def held(settings: Settings | StackSettings, run: Path, *, resume: bool) -> Iter
         if several:  # the others wait: mmengine makes the folder too, and the first would find it there
             distributed.broadcast_object_list(said)
         if said[0] is not None:
-            raise (InputError if first else ToldElsewhere)(said[0])
+            raise (InputError if first else ReportedElsewhere)(said[0])
         yield
 
 
-def create(settings: Settings | StackSettings, run: Path) -> None:
-    """Make the folder, with what a resume needs.
+def create(settings: Settings | OpenMMLabSettings, run: Path) -> None:
+    """Create the folder, with what a resume needs.
 
     Raises:
-        InputError: it exists, or the disk refuses.
+        InputError: it exists, or it cannot be written.
     """
     try:
         run.mkdir(parents=True, exist_ok=True)
-        if any(path.suffix != ".part" for path in run.iterdir()):  # those a kill leaves, before anything was written
-            raise InputError(f"{run}: expected a new folder; it exists: go on with --resume {run}, or give another --out")
+        if any(path.suffix != ".part" for path in run.iterdir()):  # left by a kill before anything was written
+            raise InputError(f"{run}: expected a new folder; it exists: resume with --resume {run}, or give another --out")
     except FileExistsError:
         raise InputError(f"{run}: expected a new folder; it is a file: give another --out") from None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a training was asked for: kept in RUN/settings.json, read again by a resume."""
+"""The settings of a training: kept in RUN/settings.json, read again by a resume."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from uninas.graph import Architecture
 from uninas.runtime.files import read_run_json, write_json
 from uninas.text import from_document
 
-__all__ = ["Settings", "read"]
+__all__ = ["OpenMMLabSettings", "Settings", "read_settings"]
 
 FILE = "settings.json"
 FORMAT, VERSION = "uninas-training", 1
@@ -27,17 +27,17 @@ class Settings:
         arch: the document of the architecture.
         classes: names, in the order of the classifier's outputs.
         size: (H, W) of training and evaluation.
-        batch: of one process.
-        processes: GPUs, or processes on CPUs.
+        batch: images per batch of one process.
+        processes: number of GPUs, or of processes on CPUs.
         epochs, warmup_epochs, optimiser, weight_decay, schedule, augment, clip, drop_path: see `Protocol`.
-        lr, warmup_lr, min_lr: for the whole batch.
+        lr, warmup_lr, min_lr: for the total batch.
         ema: decay of the averaged weights; 0 for none.
         precision: "float32", "bfloat16" or "float16" of the forward pass.
         seed: of initial weights, order, augmentation, dropout.
         smoothing, mixup, erase, norm_momentum: see `Protocol`.
-        teacher: a model of timm that teaches, or None; `teacher_weights` a file for it, `teacher_size` the (H, W) that it sees.
+        teacher: a model of timm to learn from, or None; `teacher_weights` a file for it, `teacher_size` the (H, W) of its input.
         teacher_logits, teacher_features, temperature: see `downstream.train.teacher.taught`.
-        weights: file that the training began from, or None.
+        weights: file with the initial weights, or None.
     """
 
     arch: Mapping[str, Any]
@@ -78,7 +78,7 @@ class Settings:
 
     @cached_property
     def architecture(self) -> Architecture:
-        """The network of `arch`, read once. Raises InputError: it is none."""
+        """The network of `arch`, parsed once. Raises InputError: it is not an architecture."""
         return from_document(dict(self.arch), "arch")
 
     def write(self, folder: Path) -> None:
@@ -87,24 +87,24 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class StackSettings:
-    """One training of a detector or a segmenter.
+class OpenMMLabSettings:
+    """One training of a detector or a segmenter in OpenMMLab.
 
     Attributes:
         task: "detect" or "segment".
         arch: the document of the architecture.
-        size: (H, W) that pictures are scaled to (detect) or cropped to (segment).
-        batch: of one process.
-        processes: GPUs, or processes on CPUs.
-        epochs: the protocol's schedule is stretched to them.
-        every: epochs between evaluations, which are also those between checkpoints.
-        lr: for the whole batch; None for the protocol's, in proportion to the batch.
+        size: (H, W) to which images are scaled (detect) or cropped (segment).
+        batch: images per batch of one process.
+        processes: number of GPUs, or of processes on CPUs.
+        epochs: to which the schedule of the protocol is scaled.
+        every: epochs between evaluations.
+        lr: for the total batch; None for the protocol's, scaled with the batch.
         drop_path: see `downstream.models.backbone.drop_paths`.
         checkpointing: see `downstream.models.backbone.stage_outputs`.
         precision: "float32", "bfloat16" or "float16" of the forward pass.
         seed: of initial weights, order and augmentation.
-        weights: file of a classifier that the backbone begins from, or None.
-        classes: names of the objects in the annotations' order; None for those of the data (detect), or ADE20K's 150 (segment).
+        weights: file of a classifier with the initial weights of the backbone, or None.
+        classes: names in the order of the annotations; None for those of the data (detect), or ADE20K's 150 (segment).
     """
 
     task: str
@@ -124,7 +124,7 @@ class StackSettings:
 
     @cached_property
     def architecture(self) -> Architecture:
-        """The network of `arch`, read once. Raises InputError: it is none."""
+        """The network of `arch`, parsed once. Raises InputError: it is not an architecture."""
         return from_document(dict(self.arch), "arch")
 
     def write(self, folder: Path) -> None:
@@ -132,11 +132,11 @@ class StackSettings:
         _write(self, folder)
 
 
-def _write(settings: Settings | StackSettings, folder: Path) -> None:
+def _write(settings: Settings | OpenMMLabSettings, folder: Path) -> None:
     write_json(folder / FILE, {"format": FORMAT, "version": VERSION, "task": settings.task, **asdict(settings)})
 
 
-def read(folder: Path) -> Settings | StackSettings:
+def read_settings(folder: Path) -> Settings | OpenMMLabSettings:
     """Read RUN/settings.json.
 
     Raises:
@@ -146,10 +146,14 @@ def read(folder: Path) -> Settings | StackSettings:
     data = read_run_json(folder, FILE, place="the folder of a training", content="the settings of a training")
     if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != VERSION:
         raise InputError(f"{path}: expected the settings of a training, version {VERSION}; got something else")
-    kind = Settings if data.get("task") == "classify" else StackSettings
+    kind = Settings if data.get("task") == "classify" else OpenMMLabSettings
     names = {field.name for field in fields(kind)}
     missing = sorted(names - set(data))
     if missing:
         raise InputError(f"{path}: expected the keys {', '.join(sorted(names))}; missing: {', '.join(missing)}")
     known: dict[str, Any] = {name: tuple(data[name]) if isinstance(data[name], list) else data[name] for name in names}
     return kind(**known)
+
+
+read = read_settings
+"""The name of version 0.1; removed with 0.3."""

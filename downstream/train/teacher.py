@@ -1,4 +1,4 @@
-"""A teacher: a trained model of timm whose answers, and features, a network learns beside the labels.
+"""Distillation: a trained model of timm whose logits and features a network learns in addition to the labels.
 
 task = taught(model, teacher_of("tf_efficientnet_b3.ns_jft_in1k", None, 1000), criterion, size=(320, 320), features=1.0)
 """
@@ -21,15 +21,15 @@ __all__ = ["Taught", "taught", "teacher_of"]
 
 
 def teacher_of(name: str, file: str | None, classes: int) -> nn.Module:
-    """Build a teacher with its trained weights, all of them: one with a fresh classifier would teach noise.
+    """Build a teacher with all its trained weights: one with an untrained classifier would teach noise.
 
     Args:
-        name: a model of timm, its weights' tag included, or `local-dir:FOLDER` as `uninas export --to timm` makes it.
-        file: weights to take in place of timm's, see `downstream.weights.weight_files`.
-        classes: that it has to know.
+        name: a model of timm, its weights' tag included, or `local-dir:FOLDER` as `uninas export --to timm` writes it.
+        file: weights to use instead of timm's, see `downstream.weights.weight_files`.
+        classes: number of classes that it must have.
 
     Raises:
-        InputError: no such model or weights, no way to them, or another number of classes.
+        InputError: no such model or weights, they cannot be downloaded, or another number of classes.
     """
     try:
         if file is None:
@@ -48,7 +48,7 @@ def teacher_of(name: str, file: str | None, classes: int) -> nn.Module:
     known = getattr(teacher, "num_classes", None)
     if known != classes:
         raise InputError(
-            f"--teacher: expected a teacher of the data's {classes} classes; {name} has {known}: "
+            f"--teacher: expected a teacher of the {classes} classes of the data; {name} has {known}: "
             "train one on this data, or give its weights with --teacher-weights"
         )
     return teacher
@@ -65,18 +65,18 @@ def taught(
     features: float = 0.0,
     temperature: float = 1.0,
 ) -> Taught:
-    """Make the task of a taught network.
+    """Make the training task of a network with a teacher.
 
     Args:
         model: the student.
         teacher: see `teacher_of`.
         criterion: (B, classes), targets -> (), the loss of the labels.
         device: of the training.
-        size: (H, W) that pictures are scaled to for the teacher; None for the student's.
-        logits: weight of the Kullback-Leibler divergence from the teacher's answers to the student's.
-        features: weight of the mean squared difference of the pooled features, the student's through a linear map where widths
-            differ; 0 leaves them out.
-        temperature: that both answers' logits are divided by; the divergence grows by its square.
+        size: (H, W) to which images are scaled for the teacher; None for the student's size.
+        logits: weight of the Kullback-Leibler divergence of the student's from the teacher's distribution.
+        features: weight of the mean squared difference of the pooled features, with a linear projection of the student's where
+            widths differ; 0 for none.
+        temperature: by which both logits are divided; the divergence is multiplied by its square.
     """
     seen = teacher if size is None else _Scaled(teacher, size)
     for parameter in teacher.parameters():
@@ -85,7 +85,7 @@ def taught(
 
 
 class _Scaled(nn.Module):
-    """A model that sees pictures at a size of its own."""
+    """A model whose input is scaled to its own size."""
 
     def __init__(self, model: nn.Module, size: tuple[int, int]) -> None:
         super().__init__()
@@ -93,9 +93,9 @@ class _Scaled(nn.Module):
         self.pretrained_cfg: dict[str, Any] = getattr(model, "pretrained_cfg", {})
         self.num_features = getattr(model, "head_hidden_size", getattr(model, "num_features", None))
 
-    def forward_features(self, pictures: Tensor) -> Tensor:
+    def forward_features(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> the model's features."""
-        scaled = functional.interpolate(pictures, self._size, mode="bicubic", antialias=True)
+        scaled = functional.interpolate(images, self._size, mode="bicubic", antialias=True)
         found: Tensor = self.model.forward_features(scaled)  # type: ignore[operator]
         return found
 
@@ -104,13 +104,13 @@ class _Scaled(nn.Module):
         found: Tensor = self.model.forward_head(features, pre_logits=pre_logits)  # type: ignore[operator]
         return found
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, classes)."""
-        return self.forward_head(self.forward_features(pictures))
+        return self.forward_head(self.forward_features(images))
 
 
 class Taught(FeatureDistillationTask):
-    """timm's task of feature distillation, with the divergence of the answers beside it: one pass of each network for both."""
+    """timm's task of feature distillation, plus the divergence of the logits: one pass of each network for both."""
 
     def __init__(
         self,

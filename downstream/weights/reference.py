@@ -1,10 +1,10 @@
-"""Weights under the reference toolkit's names: an .npz of one array a parameter, `w/<name>`, as its users keep them.
+"""Weights in the format of the UniNAS reference implementation: an .npz with one array per parameter, `w/<name>`.
 
-architecture, layers = read_reference(document, source)       uninas.reference: which of our layers theirs are
+architecture, layers = read_reference(document, source)       uninas.reference: their layers and ours
 load(model, "net.npz", layers)                                theirs into ours
 save(model.state_dict(), "net.npz", layers)                   ours under their names
 
-Counters of batches are left out, as there; buffers that follow from the architecture (indices, masks) are passed over.
+Counters of batches are left out, as there; buffers that follow from the architecture (indices, masks) are ignored.
 """
 
 from __future__ import annotations
@@ -24,28 +24,29 @@ from uninas.errors import InputError
 from uninas.reference import Layer
 from uninas.reference.names import TABLES
 
-__all__ = ["expected_shapes", "from_reference_names", "load", "read", "save", "to_reference_names"]
+__all__ = ["expected_shapes", "from_reference_names", "load", "read_arrays", "save", "to_reference_names"]
 
 PREFIX = "w/"
 _COUNTER = "num_batches_tracked"
-_FOLLOWS = ("relative_position_index", "mask")  # last parts of the names of buffers that hold nothing learned
-_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}  # a header of version 3 is no plain array's
+_FOLLOWS = ("relative_position_index", "mask")  # last parts of the names of buffers without learned values
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}  # plain arrays never have a header of version 3
 
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 
 
 def to_reference_names(state: Mapping[str, Tensor], layers: Sequence[Layer]) -> dict[str, np.ndarray[Any, Any]]:
-    """Our parameters and statistics by the reference's names.
+    """Give our parameters and statistics under the reference's names.
 
     Args:
         state: of a module of ours.
         layers: of the network in the reference.
 
     Returns:
-        name (without `w/`) -> array of the reference's shape. Layers that only the reference has, and never uses, begin anew.
+        Name (without `w/`) -> array of the reference's shape. Layers that only the reference has, and never uses, get initial
+        values.
 
     Raises:
-        InputError: a layer is not in the state, or the state holds what has no place there.
+        InputError: a layer is missing in the state, or the state has one that is not in the reference.
     """
     ours = _by_layer(state)
     made: dict[str, np.ndarray[Any, Any]] = {}
@@ -66,7 +67,7 @@ def to_reference_names(state: Mapping[str, Tensor], layers: Sequence[Layer]) -> 
 
 
 def expected_shapes(layers: Sequence[Layer], state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """The arrays that a module needs: name (without `w/`) -> shape in the reference.
+    """Give the arrays that a module needs: name (without `w/`) -> shape in the reference.
 
     Args:
         layers: of the network in the reference.
@@ -82,15 +83,15 @@ def expected_shapes(layers: Sequence[Layer], state: Mapping[str, Tensor]) -> dic
 
 
 def from_reference_names(arrays: Arrays, layers: Sequence[Layer], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict of a module from the reference's arrays.
+    """Give the state dict of a module from the reference's arrays.
 
     Args:
         arrays: name (without `w/`) -> array.
         layers: of the network in the reference.
-        state: the module's present one: what names, shapes and types must be. Counters keep their values.
+        state: of the module, with its names, shapes and types. Counters keep their values.
 
     Raises:
-        InputError: an array is missing, unknown, of another shape, or holds what is no number.
+        InputError: an array is missing, unknown, of another shape, or not finite.
     """
     made = {name: value.clone() for name, value in state.items()}
     ours = _by_layer(made)
@@ -108,12 +109,12 @@ def from_reference_names(arrays: Arrays, layers: Sequence[Layer], state: Mapping
     missing = sorted(ours.keys() - filled)
     if missing:
         raise InputError(f"expected layers for all weights; {len(missing)} have none, the first is {missing[0]}")
-    _refuse_unknown(arrays, expected_shapes(layers, state), layers)
+    _reject_unknown(arrays, expected_shapes(layers, state), layers)
     return made
 
 
-def _refuse_unknown(names: Iterable[str], shapes: Mapping[str, tuple[int, ...]], layers: Sequence[Layer]) -> None:
-    """Raise InputError for an array that is not needed, of no layer that the reference alone has, and no buffer passed over."""
+def _reject_unknown(names: Iterable[str], shapes: Mapping[str, tuple[int, ...]], layers: Sequence[Layer]) -> None:
+    """Raise InputError for an array that is not needed, nor of a layer of only the reference, nor an ignored buffer."""
     fresh = {f"{layer.theirs}.{leaf}" for layer in layers for leaf, _, _ in layer.fresh}
     unknown = sorted(n for n in set(names) - shapes.keys() - fresh if n.rpartition(".")[2] not in (*_FOLLOWS, _COUNTER))
     if unknown:
@@ -121,12 +122,12 @@ def _refuse_unknown(names: Iterable[str], shapes: Mapping[str, tuple[int, ...]],
 
 
 def _shape(leaf: str, value: Tensor) -> tuple[int, ...]:
-    """The shape in the reference of a parameter of ours, or of some of its rows: its tables are flat."""
+    """Give the shape in the reference of a parameter of ours, or of some of its rows: its tables are flat."""
     return (value.numel(),) if leaf in TABLES else tuple(value.shape)
 
 
 def _by_layer(state: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Layer -> parameter -> value, without counters."""
+    """Group a state dict: layer -> parameter -> value, without counters."""
     found: dict[str, dict[str, Tensor]] = {}
     for name, value in state.items():
         layer, _, leaf = name.rpartition(".")
@@ -140,24 +141,24 @@ def _tensor(arrays: Arrays, name: str, shape: tuple[int, ...]) -> Tensor:
         raise InputError(f"expected the weights {name}; there are none of that name")
     array = arrays[name]
     if array.shape != shape:
-        raise InputError(f"{name}: expected the shape {list(shape)}, came {list(array.shape)}")
+        raise InputError(f"{name}: expected the shape {list(shape)}, got {list(array.shape)}")
     if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise InputError(f"{name}: expected finite numbers")
     return torch.from_numpy(np.array(array, "float64" if array.dtype.itemsize > 4 else "float32"))
 
 
-def read(path: Path, layers: Sequence[Layer], state: Mapping[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
-    """Read the arrays of a file that a module needs by name, without `w/`; what else it may hold is left alone.
+def read_arrays(path: Path, layers: Sequence[Layer], state: Mapping[str, Tensor]) -> dict[str, np.ndarray[Any, Any]]:
+    """Read the arrays of a file that a module needs, by name without `w/`. Other arrays are not read.
 
-    Names, shapes and types are compared with what is expected before any data are unpacked: a small file can hold gigabytes.
+    Names, shapes and types are checked before any data are unpacked: a small file can contain gigabytes.
 
     Args:
         path: an .npz.
         layers: of the network in the reference.
-        state: the module's present one: what names and shapes must be.
+        state: of the module, with its names and shapes.
 
     Raises:
-        InputError: no such file, no .npz, no weights at all; an array is missing, unknown, of another shape, or no numbers.
+        InputError: no such file, not an .npz, no weights at all; an array is missing, unknown, of another shape, or not numeric.
     """
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
@@ -166,7 +167,7 @@ def read(path: Path, layers: Sequence[Layer], state: Mapping[str, Tensor]) -> di
         raise InputError(f"{path}: expected a weights file (.npz); no such file") from None
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except Exception as error:  # over garbage zipfile and numpy raise nearly anything
+    except Exception as error:  # on garbage zipfile and numpy raise nearly anything
         said = str(error).partition("\n")[0][:200] or type(error).__name__
         raise InputError(f"{path}: expected an .npz of arrays w/NAME; {said}") from None
 
@@ -174,17 +175,17 @@ def read(path: Path, layers: Sequence[Layer], state: Mapping[str, Tensor]) -> di
 def _weights_in(
     archive: zipfile.ZipFile, layers: Sequence[Layer], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """The expected arrays, once every name and every header has been seen to fit."""
+    """Read the expected arrays after checking every name and every header."""
     stored = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
     members = {name.removeprefix(PREFIX): info for name, info in stored.items() if name.startswith(PREFIX)}
     if not members:
         raise InputError(
-            f"expected arrays {PREFIX}NAME, came {', '.join(repr(name[:80]) for name in list(stored)[:3]) or 'nothing'}"
+            f"expected arrays {PREFIX}NAME, got {', '.join(repr(name[:80]) for name in list(stored)[:3]) or 'nothing'}"
         )
     for name in shapes:
         if name not in members:
             raise InputError(f"expected the weights {name}; there are none of that name")
-    _refuse_unknown(members, shapes, layers)
+    _reject_unknown(members, shapes, layers)
     for name, shape in shapes.items():
         _check_header(archive, members[name], name, shape)
     found = {}
@@ -195,34 +196,34 @@ def _weights_in(
 
 
 def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, shape: tuple[int, ...]) -> None:
-    """Raise InputError unless an .npy member says that it holds numbers of that shape; its data stay packed."""
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # LZMA would allocate what the file says
-        raise InputError(f"{name}: expected a stored or deflated member, came compression {member.compress_type}")
+    """Raise InputError unless the header of an .npy member declares numbers of that shape; its data are not unpacked."""
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # LZMA would allocate as much as the file says
+        raise InputError(f"{name}: expected a stored or deflated member, got compression {member.compress_type}")
     with archive.open(member) as stream:
         try:
             version = npy.read_magic(stream)
             if version not in _HEADERS:
-                raise InputError(f"{name}: expected an .npy file of version 1 or 2, came {version}")
-            came, _, dtype = _HEADERS[version](stream)
+                raise InputError(f"{name}: expected an .npy file of version 1 or 2, got {version}")
+            got, _, dtype = _HEADERS[version](stream)
         except InputError:
             raise
-        except Exception:  # a header is a literal of Python, which fails in many ways
-            raise InputError(f"{name}: expected an .npy file, came something else") from None
-    if came != shape:
-        raise InputError(f"{name}: expected the shape {list(shape)}, came {str(list(came))[:80]}")
+        except Exception:  # a header is a Python literal, which fails in many ways
+            raise InputError(f"{name}: expected an .npy file, got something else") from None
+    if got != shape:
+        raise InputError(f"{name}: expected the shape {list(shape)}, got {str(list(got))[:80]}")
     if dtype.kind not in "fiu":
-        raise InputError(f"{name}: expected finite numbers, came {str(dtype)[:40]}")
+        raise InputError(f"{name}: expected finite numbers, got {str(dtype)[:40]}")
 
 
 def load(module: nn.Module, path: str | Path, layers: Sequence[Layer]) -> None:
-    """Load a file of the reference's weights into a network of ours, all of it. The module is unchanged where that fails.
+    """Load a file of the reference's weights into a network, completely. On an error the module is unchanged.
 
     Raises:
         InputError: as `read` and `from_reference_names`.
     """
     path = Path(path)
     state = module.state_dict()
-    arrays = read(path, layers, state)
+    arrays = read_arrays(path, layers, state)
     try:
         made = from_reference_names(arrays, layers, state)
     except InputError as error:
@@ -231,15 +232,15 @@ def load(module: nn.Module, path: str | Path, layers: Sequence[Layer]) -> None:
 
 
 def save(state: Mapping[str, Tensor], path: str | Path, layers: Sequence[Layer]) -> None:
-    """Write a state dict under the reference's names, whole or not at all.
+    """Write a state dict under the reference's names, atomically.
 
     Raises:
-        InputError: as `to_reference_names`; the disk is full, or the folder cannot be written to.
+        InputError: as `to_reference_names`; the disk is full, or the folder is not writable.
     """
     arrays = {f"{PREFIX}{name}": array for name, array in to_reference_names(state, layers).items()}
 
     def write(part: Path) -> None:
-        with part.open("wb") as file:  # by name alone, numpy would end it in .npz
+        with part.open("wb") as file:  # given a name, numpy would append .npz
             np.savez(file, **arrays)  # type: ignore[arg-type]
 
     whole_file(Path(path), write)

@@ -1,10 +1,10 @@
 """Weights files: read safely, loaded strictly.
 
-    tensors = read("model.safetensors")            or a checkpoint of torch, timm, MMDetection, MMSegmentation
-    load(model, "best.pth.tar")                    everything, or an error that names what differs
+    tensors = read_tensors("model.safetensors")    or a checkpoint of torch, timm, MMDetection, MMSegmentation
+    load(model, "best.pth.tar")                    everything, or an error that says what differs
     load(model, "imagenet.safetensors", new_head=True)
 
-A file is data: pickles are read by torch's restricted loader, which builds tensors and plain containers and refuses all else.
+A file is data: pickles are read by torch's restricted loader, which builds only tensors and plain containers.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from uninas.errors import InputError
 from uninas.runtime.files import replacing
 
-__all__ = ["load", "metadata", "must_fit", "read", "read_checkpoint", "save", "save_checkpoint", "whole_file"]
+__all__ = ["load", "metadata", "must_fit", "read_checkpoint", "read_tensors", "save", "save_checkpoint", "whole_file"]
 
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # keys under which checkpoints keep a state dict, best first
 _ARRAYS = {"_reconstruct": numpy._core.multiarray._reconstruct, "scalar": numpy._core.multiarray.scalar}  # type: ignore[attr-defined]
@@ -35,24 +35,24 @@ _BACKBONE = "backbone."  # of a detector or a segmenter
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a file of `save_checkpoint`: tensors and plain data. Raises InputError as `read`."""
+    """Read a file of `save_checkpoint`: tensors and plain data. Raises InputError as `read_tensors`."""
     return _pickled(path)
 
 
 def save_checkpoint(data: Mapping[str, Any], path: Path) -> None:
-    """Write tensors and plain data in torch's format, whole or not at all. Raises InputError as `save`."""
+    """Write tensors and plain data in torch's format, atomically. Raises InputError as `save`."""
     whole_file(path, lambda part: torch.save(dict(data), part))
 
 
-def read(path: str | Path, *, whole: bool = False) -> dict[str, Tensor]:
-    """Read the tensors of a weights file, by their names in the network.
+def read_tensors(path: str | Path, *, whole: bool = False) -> dict[str, Tensor]:
+    """Read the tensors of a weights file by their names in the network.
 
     Args:
-        path: .safetensors, or a checkpoint of torch: a state dict, alone or under a usual key, averaged weights (EMA) first.
-        whole: all of a detector or a segmenter; else of such a file its backbone.
+        path: .safetensors, or a checkpoint of torch: a state dict, by itself or under a usual key, averaged weights (EMA) first.
+        whole: read all of a detector or a segmenter, not only its backbone.
 
     Raises:
-        InputError: no such file, no weights, or a pickle that holds more than tensors and plain data.
+        InputError: no such file, no weights, or a pickle of more than tensors and plain data.
     """
     path = Path(path)
     if not path.is_file():
@@ -63,14 +63,14 @@ def read(path: str | Path, *, whole: bool = False) -> dict[str, Tensor]:
     tensors = {str(name): value for name, value in tensors.items() if isinstance(value, Tensor)}
     if not tensors:
         raise InputError(f"{path}: expected tensors by name, or under one of {', '.join(_NESTED)}; got {_shown(found)}")
-    for prefix in (*_WRAPPERS * 2, *(() if whole else (_BACKBONE,))):  # wrappers stand in either order
+    for prefix in (*_WRAPPERS * 2, *(() if whole else (_BACKBONE,))):  # wrappers come in either order
         inside = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
         tensors = inside or tensors
     return tensors
 
 
 def metadata(path: Path) -> dict[str, str]:
-    """Read what a safetensors file says of itself; nothing where it is of another kind. Raises InputError as `read`."""
+    """Read the metadata of a safetensors file; empty for other files. Raises InputError as `read_tensors`."""
     if path.suffix != ".safetensors":
         return {}
     try:
@@ -92,13 +92,13 @@ def _pickled(path: Path) -> dict[str, Any]:
         with torch.serialization.safe_globals(_HARMLESS):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        refused = re.search(r"(?i)unsupported (?:global|class)\b[^\n]{,80}", str(error))
-        if refused is None:
+        rejected = re.search(r"(?i)unsupported (?:global|class)\b[^\n]{,80}", str(error))
+        if rejected is None:
             raise InputError(f"{path}: expected a checkpoint of torch; it cannot be read as one") from None
         raise InputError(
-            f"{path}: expected tensors and plain data alone; it wants to build other things, which is refused ({refused[0]})"
+            f"{path}: expected only tensors and plain data; the file would build other objects, and is rejected ({rejected[0]})"
         ) from None
-    except Exception as error:  # over garbage the restricted loader raises nearly anything
+    except Exception as error:  # on garbage the restricted loader raises nearly anything
         said = str(error).partition("\n")[0][:200] or type(error).__name__
         raise InputError(f"{path}: expected a checkpoint of torch; {said}") from None
     if not isinstance(found, Mapping):
@@ -107,19 +107,22 @@ def _pickled(path: Path) -> dict[str, Any]:
 
 
 class _Blank:
-    """Stands for what a checkpoint holds beside weights and nobody reads here."""
+    """Stands for what a checkpoint contains besides weights, and is not read here."""
 
     def __init__(self, *arguments: object) -> None: ...
 
 
 _HARMLESS: list[Any] = [
-    argparse.Namespace,  # timm's checkpoints hold their arguments in one
+    argparse.Namespace,  # in checkpoints of timm: their arguments
     (_Blank, "mmengine.logging.history_buffer.HistoryBuffer"),  # OpenMMLab's hold what was logged: buffers of arrays,
-    (_Blank, "builtins.getattr"), (_Blank, "__builtin__.getattr"),  # and names of their methods
-    numpy.ndarray, numpy.dtype, *{type(numpy.dtype(kind)) for kind in ("float64", "float32", "int64", "int32")},
+    (_Blank, "builtins.getattr"),
+    (_Blank, "__builtin__.getattr"),  # and names of their methods
+    numpy.ndarray,
+    numpy.dtype,
+    *{type(numpy.dtype(kind)) for kind in ("float64", "float32", "int64", "int32")},
     *((function, f"numpy.{core}.multiarray.{name}") for core in ("core", "_core") for name, function in _ARRAYS.items()),
-]  # fmt: skip
-"""What the restricted loader may build beside tensors and plain containers."""
+]
+"""What the restricted loader may build besides tensors and plain containers."""
 
 
 def _shown(found: Mapping[str, Any]) -> str:
@@ -127,19 +130,19 @@ def _shown(found: Mapping[str, Any]) -> str:
 
 
 def load(module: nn.Module, path: str | Path, *, new_head: bool = False, backbone: bool = False) -> None:
-    """Load a weights file into a model, all of it.
+    """Load a weights file into a model, completely.
 
     Args:
-        module: a network of ours in any of its uses: a classifier, a backbone, a detector or segmenter around it.
-        path: see `read`.
-        new_head: leave a classifier alone that has another number of classes than the file's.
-        backbone: the module ends at its last stage: later stages, final norm and classifier of the file are passed over.
+        module: a network in any of its uses: classifier, backbone, detector or segmenter.
+        path: see `read_tensors`.
+        new_head: keep the module's classifier where it has another number of classes than the file's.
+        backbone: the module ends at its last stage: later stages, final norm and classifier of the file are ignored.
 
     Raises:
-        InputError: as `read`; names or shapes differ, or a value is no number. The module is unchanged then.
+        InputError: as `read_tensors`; names or shapes differ, or a value is not finite. The module is unchanged then.
     """
     wanted = module.state_dict()
-    tensors = read(path, whole=any(name.startswith(_BACKBONE) for name in wanted))
+    tensors = read_tensors(path, whole=any(name.startswith(_BACKBONE) for name in wanted))
     if backbone:
         stages = {name.split(".")[1] for name in wanted if name.startswith("stages.")}
         behind = {f"stages.{name.split('.')[1]}." for name in tensors if name.startswith("stages.")}
@@ -155,12 +158,12 @@ def load(module: nn.Module, path: str | Path, *, new_head: bool = False, backbon
 
 
 def must_fit(path: str | Path, other: str | Path) -> None:
-    """Make sure that a file has the weights of the same model, all of it, as another one.
+    """Check that a file has the weights of the same whole model as another one.
 
     Raises:
         InputError: as `load`.
     """
-    _fit(read(path, whole=True), read(other, whole=True), path)
+    _fit(read_tensors(path, whole=True), read_tensors(other, whole=True), path)
 
 
 def _fit(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: str | Path) -> None:
@@ -177,7 +180,7 @@ def _fit(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: str 
         )
     broken = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
-        raise InputError(f"{path}: expected numbers; {len(broken)} tensors hold NaN or infinity, the first is {broken[0]}")
+        raise InputError(f"{path}: expected finite numbers; {len(broken)} tensors hold NaN or infinity, the first is {broken[0]}")
 
 
 def _head(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -185,22 +188,22 @@ def _head(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def save(tensors: Mapping[str, Tensor], path: str | Path, metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors as safetensors, whole or not at all.
+    """Write tensors as safetensors, atomically.
 
     Raises:
-        InputError: the disk is full, or the folder cannot be written to.
+        InputError: the disk is full, or the folder is not writable.
     """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     whole_file(Path(path), lambda part: safetensors.torch.save_file(plain, part, dict(metadata or {})))
 
 
 def whole_file(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` make a file beside its place, then move it there. Raises InputError as `save`."""
+    """Let `write` make a file beside `path`, then move it there. Raises InputError as `save`."""
     try:
         with replacing(path) as part:
             write(part)
             mask = os.umask(0o077)
             os.umask(mask)
-            part.chmod(0o666 & ~mask)  # safetensors lets nobody but the owner read
-    except (OSError, RuntimeError, SafetensorError) as error:  # torch's writer says that the disk is full by a RuntimeError
+            part.chmod(0o666 & ~mask)  # safetensors makes it readable only by its owner
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch raises RuntimeError when the disk is full
         raise InputError(f"{path}: cannot be written: {str(error).partition(chr(10))[0]}") from None

@@ -23,27 +23,27 @@ if TYPE_CHECKING:
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.svg", help="Write a picture of both instead of text.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
-    """Compare two networks: costs, stages, blocks, and the edits inside of every block that differs.
+    """Compare two networks: costs, stages, blocks, and the edits inside every block that differs.
 
-    A and B are whatever `uninas show` takes: presets, architecture files, run folders, the reference's JSON, SPACE:TEXT.
-    With the folder of a search alone, the network it found is compared with the one it began with, and the edits that its journal
-    tells of are listed beside; of a search in a published space, the choices.
+    A and B are what `uninas show` takes: presets, architecture files, run folders, JSON files of the UniNAS reference
+    implementation, SPACE:TEXT. With the folder of a search alone, the network that it found is compared with the one that it
+    started from, and the edits in its journal are listed too; for a search in a categorical space, the genotypes.
 
     \b
     uninas diff resnet50 resnext50_32x4d             what the papers changed
     uninas diff runs/demo                            what a search changed
     uninas diff runs/demo/best.json runs/demo/finalists/02.json
-    uninas diff a.json b.json --out diff.svg         both as a picture, changes in colour
-    uninas diff a.json b.json --json                 for programs
+    uninas diff a.json b.json --out diff.svg         both as a picture, with changes in colour
+    uninas diff a.json b.json --json                 as JSON
 
-    Networks are compared in canonical form, so it does not matter how they were written, and node numbers (%4) are those of that
-    form, as in the edits of a journal. + is new in B, − is gone from A, ~ has changed, → has moved. Edits of a few operations are
-    found as they were made; for large ones the shortest list of edits is approached, not promised.
+    Networks are compared in canonical form, so it does not matter how they were written. Node numbers (%4) are those of that
+    form, as in the edits of a journal. + is new in B, − is gone from A, ~ has changed, → has moved. Small edits are found
+    as they were made; for large ones the list of edits is short, but not always the shortest.
 
-    Exit status, as of diff(1): 0 the networks are equal, 1 they differ, 2 trouble.
+    Exit status, as of diff(1): 0 if the networks are equal, 1 if they differ, 2 on an error.
     """
     if out is not None and out.suffix.lower() != ".svg":
-        raise InputError(f"--out expects a file name that ends in .svg, got {str(out)!r}")
+        raise InputError(f"--out: expected a file name that ends in .svg, got {str(out)!r}")
     if out is not None and as_json:
         raise InputError("expected --out or --json, got both")
     from search.engine.lineage import lineage, space_of, start_of

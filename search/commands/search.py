@@ -44,8 +44,8 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None
     Files of your own (space.file, proxies.file, algorithm: {file: ..}) run as code: name only what you would run yourself. The
     run keeps copies of them, and a resume runs those.
 
-    CONFIG.yaml may be a Ray cluster file with the search under metadata, such as configs/cluster/search.yaml, or just the name of
-    a configuration that comes with the project: uninas search demo.
+    CONFIG.yaml may be a Ray cluster file with the search under metadata, such as configs/cluster/search.yaml, or the name of a
+    shipped configuration: uninas search demo.
 
     The run folder holds config.yaml, journal.jsonl (every candidate), best.json, finalists/, run.json and report.html, and
     front/ where there are several objectives. Ctrl-C stops cleanly, and the run can be resumed, as it can after a crash. A run

@@ -27,7 +27,7 @@ def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume:
     uninas sweep configs/search/demo.yaml --seeds 0,1 budget.params=400000,600000 evaluations=100 --out runs/budgets
     uninas sweep --resume runs/budgets
 
-    CONFIG.yaml may also be the name of a configuration that comes with the project, such as demo.
+    CONFIG.yaml may also be the name of a shipped configuration, such as demo.
 
     Searches run side by side as trials of Ray Tune, each in a process and a run folder of its own, on one processor core (the
     serial pool). Several GPUs serve one search better: uninas search with pool.kind ray.
@@ -51,7 +51,7 @@ def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume:
         folder = out or Path("runs") / f"sweep-{Path(words[0]).stem}"
         sweep.begin(folder, sweep.expand(words[0], words[1:], _seeds(seeds or "0..2")))
     try:
-        failed = sweep.run(folder, concurrent=concurrent, note=note)
+        failed = sweep.run_searches(folder, concurrent=concurrent, note=note)
     except KeyboardInterrupt:
         note(f"stopped; go on with: uninas sweep --resume {folder}")
         raise
@@ -93,7 +93,5 @@ def _show(rows: list[dict[str, Any]], failed: dict[str, str]) -> None:
             table.add_row(row["search"], failed.get(row["search"], row["status"]))
             continue
         scores = ", ".join(f"{name} {value:.5g}" for name, value in row.items() if name not in plain)
-        table.add_row(
-            row["search"], str(row["candidates"]), row["digest"][:12], f"{row['params']:,}", f"{row['macs']:,}", scores
-        )  # fmt: skip
+        table.add_row(row["search"], str(row["candidates"]), row["digest"][:12], f"{row['params']:,}", f"{row['macs']:,}", scores)
     Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False).print(table)

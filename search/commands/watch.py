@@ -37,7 +37,7 @@ def command(run: str, once: bool, as_json: bool, seconds: float) -> None:
 
     It ends when the run is complete, or on Ctrl-C, which the search does not notice.
     """
-    from search.journal.mirror import BEAT_SECONDS, followed
+    from search.journal.mirror import HEARTBEAT_SECONDS, followed
     from search.journal.object_store import is_url
     from search.monitor.follow import RunFollower
 
@@ -49,7 +49,7 @@ def command(run: str, once: bool, as_json: bool, seconds: float) -> None:
             for line in follower.look().lines():
                 click.echo(line)
         else:
-            _follow(follower, max(seconds, BEAT_SECONDS) if is_url(run) else seconds)
+            _follow(follower, max(seconds, HEARTBEAT_SECONDS) if is_url(run) else seconds)
 
 
 def _follow(follower: Any, seconds: float) -> None:

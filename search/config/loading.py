@@ -38,7 +38,7 @@ from uninas.spaces import SPACES
 def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
     """Read a configuration file, apply `key=value` overrides (dotted keys, YAML values), check it.
 
-    A word that names no file and has neither an ending nor a folder is the name of a configuration that comes with the project.
+    A word that names no file and has neither an ending nor a folder is the name of a shipped configuration.
 
     Raises:
         InputError: the file is missing, empty, no mapping, or holds or gets a key or value that cannot be.
@@ -55,7 +55,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
 
 
 def located(path: str | Path) -> Path:
-    """Give the file that a word means: itself, or by name one that comes with the project.
+    """Give the file that a word means: itself, or by name a shipped one.
 
     Raises:
         InputError: a word that is neither.

@@ -110,7 +110,7 @@ class RayPool:
     Args:
         config: workers, GPUs of each, deadline, batch, address.
         evaluator: see `search.workers.pool.EVALUATOR`; importable on every node.
-        note: told what a person may want to know (Ray is starting, a worker died).
+        note: called with what a person may want to know (Ray is starting, a worker died).
         interruptible: context in which Ctrl-C may cut Ray's slow start off.
     """
 

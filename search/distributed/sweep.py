@@ -1,7 +1,7 @@
 """Several searches as trials of Ray Tune: one trial is one whole search, in a process of its own on one processor core.
 
     plan = expand("search.yaml", ["budget.params=400000,600000"], seeds=range(3))      six searches
-    begin(Path("runs/sweep"), plan); run(Path("runs/sweep"), note=print)               each in a run folder under it
+    begin(Path("runs/sweep"), plan); run_searches(Path("runs/sweep"), note=print)               each in a run folder under it
 
 RUNS/sweep.json     the searches: names and overrides
 RUNS/<name>/        a run folder each, as `uninas search` leaves it
@@ -30,20 +30,20 @@ from uninas.errors import InputError
 from uninas.runtime import ray_local
 from uninas.runtime.files import read_run_json, write_csv, write_json
 
-__all__ = ["Plan", "begin", "expand", "read", "rows", "run", "write_results"]
+__all__ = ["SweepPlan", "begin", "expand", "read_plan", "rows", "run_searches", "write_results"]
 
 FILE, FORMAT, VERSION = "sweep.json", "uninas-sweep", 1
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """The searches of a sweep: the configuration file, and by name the overrides of each."""
 
     config: str
     searches: dict[str, list[str]]
 
 
-def expand(config: str, words: Sequence[str], seeds: Iterable[int]) -> Plan:
+def expand(config: str, words: Sequence[str], seeds: Iterable[int]) -> SweepPlan:
     """Make every combination of seeds and of the values of `key=v1,v2`; a value in brackets is one.
 
     Every search scores in its own process: its pool is the serial one, whatever the configuration asks for.
@@ -65,10 +65,10 @@ def expand(config: str, words: Sequence[str], seeds: Iterable[int]) -> Plan:
         assert settled.pool.kind == "serial"
         label = "-".join(re.sub(r"[^\w.]+", "", overrides[place].rpartition(".")[2]) for place in varied)
         searches[f"{number:03}-{label}"] = [*overrides, pool]
-    return Plan(str(configuration.located(config).absolute()), searches)
+    return SweepPlan(str(configuration.located(config).absolute()), searches)
 
 
-def begin(folder: Path, plan: Plan) -> None:
+def begin(folder: Path, plan: SweepPlan) -> None:
     """Make the folder of a sweep.
 
     Raises:
@@ -85,7 +85,7 @@ def begin(folder: Path, plan: Plan) -> None:
     write_json(folder / FILE, {"format": FORMAT, "version": VERSION, **asdict(plan)})
 
 
-def read(folder: Path) -> Plan:
+def read_plan(folder: Path) -> SweepPlan:
     """Read the plan of a sweep back.
 
     Raises:
@@ -97,12 +97,14 @@ def read(folder: Path) -> Plan:
             re.fullmatch(r"[\w.-]+", name) for name in data["searches"]
         ):
             raise ValueError("another format, or names that are none")
-        return Plan(data["config"], data["searches"])
+        return SweepPlan(data["config"], data["searches"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{folder / FILE}: expected the searches of a sweep, version {VERSION}; {error}") from None
 
 
-def run(folder: Path, *, concurrent: int | None = None, note: Callable[[str], None] = lambda text: None) -> dict[str, str]:
+def run_searches(
+    folder: Path, *, concurrent: int | None = None, note: Callable[[str], None] = lambda text: None
+) -> dict[str, str]:
     """Bring every search to its end; gives by name why those that failed did.
 
     Args:
@@ -114,7 +116,7 @@ def run(folder: Path, *, concurrent: int | None = None, note: Callable[[str], No
         InputError: no sweep.
         KeyboardInterrupt: after Ctrl-C; no process stays, and the sweep can be resumed.
     """
-    plan = read(folder)
+    plan = read_plan(folder)
     left = [name for name in plan.searches if not _complete(folder / name)]
     if not left:
         return {}
@@ -127,12 +129,16 @@ def run(folder: Path, *, concurrent: int | None = None, note: Callable[[str], No
         tuner = tune.Tuner(
             tune.with_resources(_search, {"cpu": 1}),
             param_space={
-                "name": tune.grid_search(left), "folder": str(folder.absolute()), "config": plan.config,
-                "searches": plan.searches, "output": str(local.folder), "cwd": os.getcwd(),
+                "name": tune.grid_search(left),
+                "folder": str(folder.absolute()),
+                "config": plan.config,
+                "searches": plan.searches,
+                "output": str(local.folder),
+                "cwd": os.getcwd(),
             },
             tune_config=tune.TuneConfig(max_concurrent_trials=slots, reuse_actors=True),
             run_config=tune.RunConfig(name="sweep", storage_path=str(local.folder / "tune"), verbose=0, callbacks=[listener]),
-        )  # fmt: skip
+        )
         tuner.fit()
     finally:
         local.close()
@@ -181,8 +187,10 @@ def _search(settings: dict[str, Any]) -> None:
         code = subprocess.call(
             [sys.executable, "-m", "uninas.cli", "search", *words],
             cwd=settings["cwd"],  # not Tune's folder: a configuration names files from where the user stands
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
     lines = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     tune.report({"name": name, "code": code, "said": lines[-1] if lines else f"it ended with {code}"})
 
@@ -197,7 +205,7 @@ def _complete(run_folder: Path) -> bool:
 def rows(folder: Path) -> list[dict[str, Any]]:
     """Give a row a search: its name, overrides, candidates, and of its best network digest, costs and scores on fresh seeds."""
     found = []
-    for name, overrides in read(folder).searches.items():
+    for name, overrides in read_plan(folder).searches.items():
         row: dict[str, Any] = {"search": name, "overrides": " ".join(overrides[:-1]), "status": "unfinished"}
         if _complete(folder / name):
             data = read_run_json(folder / name, "run.json", place="the run folder of a search", content="what a search writes")

@@ -151,9 +151,13 @@ class ArchitectureSearcher(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Write every ask and tell in their order, as JSON."""
         state = {
-            "format": FORMAT, "version": VERSION, "settings": self._settings, "metric": self._metric, "mode": self._mode,
+            "format": FORMAT,
+            "version": VERSION,
+            "settings": self._settings,
+            "metric": self._metric,
+            "mode": self._mode,
             "events": self._events,
-        }  # fmt: skip
+        }
         write_json(Path(checkpoint_path), state)
 
     def restore(self, checkpoint_path: str) -> None:
@@ -198,10 +202,17 @@ def from_config(config: SearchConfig, metric: str | None = None, mode: str | Non
             f"budget.{LATENCY}: expected none under Tune, where nobody measures it; got {config.budget.latency_ms:g}"
         )
     return ArchitectureSearcher(
-        space_of(config), metric, mode,
-        algorithm=config.algorithm, seed=config.seed, evaluations=config.evaluations, window=config.window, order=config.order,
-        options=config.algorithm_options, objectives=config.objectives,
-    )  # fmt: skip
+        space_of(config),
+        metric,
+        mode,
+        algorithm=config.algorithm,
+        seed=config.seed,
+        evaluations=config.evaluations,
+        window=config.window,
+        order=config.order,
+        options=config.algorithm_options,
+        objectives=config.objectives,
+    )
 
 
 def _without(settings: Mapping[str, Any], name: str) -> dict[str, Any]:

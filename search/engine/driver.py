@@ -14,7 +14,7 @@ RUN/space.py        the user's own space, where there is one: a resume runs it; 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from search.journal.records import KINDS, Ask, Candidate, Header, Kinds, Rescore
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
 from search.spaces.from_config import from_config
-from search.workers.pool import scored
+from search.workers.pool import Pool, scored
 from uninas.errors import InputError
 from uninas.runtime.files import write_text
 from uninas.spaces import SpaceError
@@ -85,7 +85,7 @@ def begin(
     if config.space.architecture is not None:
         files[START] = space.text(space.starts()[0])
     files |= own_texts
-    task = _Search(plan, folder, space, files, view, name, address)
+    task = _Search.of(plan, folder, space, files, view, name, address)
     with _collector(plan.pool.kind):
         return session.begin(folder, task, pool=partial(pool_maker, plan.pool, view), view=view)
 
@@ -118,7 +118,7 @@ def resume(
     plan = SearchPlan.resolve(dataclasses.replace(config, evaluations=wanted))
     space = space or from_config(config, stored(config.space, folder))
     files = {CONFIG: plan.text} if wanted > config.evaluations else {}
-    task = _Search(plan, folder, space, files, view, name, address)
+    task = _Search.of(plan, folder, space, files, view, name, address)
     with _collector(plan.pool.kind):
         return session.resume(folder, task, pool=partial(pool_maker, plan.pool, view), view=view)
 
@@ -136,12 +136,45 @@ def _collector(pool: str) -> AbstractContextManager[None]:
 
 
 def _observer(plan: SearchPlan, run: str, view: View) -> Observer:
-    """Make who is told of all that happens once the pool has started: Ray's metrics where the pool is Ray's."""
+    """Make the observer of what happens once the pool has started: Ray's metrics where the pool is Ray's."""
     if plan.pool.kind != "ray":
         return NOBODY
     from search.distributed.ray_metrics import observe
 
     return observe(run, view.note)
+
+
+def _phase(
+    plan: SearchPlan,
+    space: Space,
+    state: State,
+    name: str,
+    algorithm: str,
+    window: int,
+    options: Mapping[str, Any],
+    objectives: Sequence[str],
+) -> Phase:
+    engine = make(
+        algorithm,
+        space,
+        plan.objective,
+        seed=plan.seed,
+        phase=name,
+        window=window,
+        order=plan.order,
+        options=options,
+        objectives=objectives,
+    )
+    return Phase(
+        name,
+        engine,
+        total=plan.evaluations,
+        order=plan.order,
+        objective=plan.objective,
+        job=lambda proposal: plan.search_job(proposal.candidate.digest, space.text(proposal.candidate)),
+        state=state,
+        costs=plan.costs,
+    )
 
 
 @final
@@ -159,7 +192,10 @@ class _Search:
         files: Mapping[str, str],
         view: View,
         name: str | None,
-        address: str | None,
+        address: str,
+        state: State,
+        search: Phase,
+        random: Phase,
     ) -> None:
         self._plan = plan
         self._folder = folder
@@ -167,38 +203,40 @@ class _Search:
         self._files = files
         self._view = view
         self._name = name
-        self._address = address or str(folder)
-        self._state = State()
-        self._search = self._phase("search", plan.algorithm, plan.window, plan.options, plan.objectives)
-        self._random = self._phase("random", "random", plan.random_window, {}, ())
+        self._address = address
+        self._state = state
+        self._search = search
+        self._random = random
         self._events: dict[str, list[Ask | Entry]] = {"search": [], "random": []}
         self._rescores: dict[tuple[str, int], Rescore] = {}
         self._observer: Observer = NOBODY
         self._results: dict[str, Any] = {}  # of run.json, once the search is complete
 
-    def _phase(self, name: str, algorithm: str, window: int, options: Mapping[str, Any], objectives: tuple[str, ...]) -> Phase:
-        plan, space = self._plan, self._space
-        engine = make(
-            algorithm,
-            space,
-            plan.objective,
-            seed=plan.seed,
-            phase=name,
-            window=window,
-            order=plan.order,
-            options=options,
-            objectives=objectives,
-        )
-        return Phase(
-            name,
-            engine,
-            total=plan.evaluations,
-            order=plan.order,
-            objective=plan.objective,
-            job=lambda proposal: plan.search_job(proposal.candidate.digest, space.text(proposal.candidate)),
-            state=self._state,
-            costs=plan.costs,
-        )
+    @staticmethod
+    def of(
+        plan: SearchPlan,
+        folder: Path,
+        space: Space,
+        files: Mapping[str, str],
+        view: View,
+        name: str | None,
+        address: str | None,
+    ) -> _Search:
+        """Make the task with its phases, at their beginning.
+
+        Args:
+            plan: what to do.
+            folder: of the run.
+            space: to search.
+            files: what to write into the folder, by name.
+            view: shows the progress.
+            name: of the run; None for the one it began with.
+            address: what a person calls the folder; None for its path.
+        """
+        state = State()
+        search = _phase(plan, space, state, "search", plan.algorithm, plan.window, plan.options, plan.objectives)
+        random = _phase(plan, space, state, "random", "random", plan.random_window, {}, ())
+        return _Search(plan, folder, space, files, view, name, address or str(folder), state, search, random)
 
     @property
     def header(self) -> Header:
@@ -249,7 +287,7 @@ class _Search:
             cure = f"fix {copy}, the run's own copy, then: uninas search --resume {self._address}"
             raise type(error)(f"{error}; {cure}") from None
 
-    def _pool(self, session: Session[SearchRecord]) -> Any:
+    def _pool(self, session: Session[SearchRecord]) -> Pool:
         """Give the pool, and let the observer see what happens from its start on."""
         pool = session.pool()
         if self._observer is NOBODY:

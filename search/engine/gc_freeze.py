@@ -25,7 +25,7 @@ def looked_at_once() -> Iterator[None]:
         if phase == "stop" and info["generation"] == 2:
             gc.freeze()
 
-    others = gc.get_freeze_count()  # frozen by whoever called: they stay so, and ours with them
+    others = gc.get_freeze_count()  # frozen by the caller: they stay so, and ours with them
     gc.callbacks.append(freeze)
     try:
         yield

@@ -1,6 +1,6 @@
 """One stretch of a run: ask, score, tell, journal, until so many candidates are in the journal.
 
-With `order: ask` the journal's lines stand in ask order, whoever finished first; a result that waits for an older one
+With `order: ask` the journal's lines are in ask order, whichever finished first; a result that waits for an older one
 is in memory only, and is scored again if the driver dies. With `order: completion` the journal is the log of events
 itself, asks included, so that a replay sees every tell at the ask that saw it.
 """

@@ -100,8 +100,8 @@ def begin(folder: Path, task: Task[R], *, pool: Callable[[Interrupts], Pool], vi
         InputError: the pool cannot be had, the disk is full, or what the task raises.
         KeyboardInterrupt: after Ctrl-C or SIGTERM; all workers are gone, and the run can be resumed.
     """
-    existed = folder.exists()
-    with Interrupts() as interrupts, Session(folder, task, pool, view, interrupts) as session:
+    existed, before = folder.exists(), previous(folder)
+    with Interrupts() as interrupts, Session(folder, task, pool, view, interrupts, before) as session:
         session.start()
         try:
             folder.mkdir(parents=True, exist_ok=existed)
@@ -131,7 +131,7 @@ def resume(
     """
     with (
         Interrupts() as interrupts,
-        Session(folder, task, pool, view, interrupts) as session,
+        Session(folder, task, pool, view, interrupts, previous(folder)) as session,
         session.reopened(without_journal) as journal,
     ):
         task.catch_up(journal)
@@ -154,7 +154,13 @@ class Session(Generic[R]):
     journal: Journal
 
     def __init__(
-        self, folder: Path, task: Task[R], pool: Callable[[Interrupts], Pool], view: View, interrupts: Interrupts
+        self,
+        folder: Path,
+        task: Task[R],
+        pool: Callable[[Interrupts], Pool],
+        view: View,
+        interrupts: Interrupts,
+        before: Mapping[str, Any],
     ) -> None:
         self.folder = folder
         self.view = view
@@ -164,8 +170,8 @@ class Session(Generic[R]):
         self._pool: Pool | None = None
         self._environment: Mapping[str, str] | None = None  # of the pool, once it is started
         self._began: float | None = None
-        self._before = previous(folder)
-        self.rows: list[dict[str, Any]] = list(self._before.get("sessions", []))
+        self._before = before
+        self.rows: list[dict[str, Any]] = list(before.get("sessions", []))
 
     def __enter__(self) -> Self:
         return self

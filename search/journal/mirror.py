@@ -4,16 +4,16 @@
         driver.begin(config, folder, ...)
     with snapshot("s3://bucket/run") as folder: ...                            a copy to read from, for a report
 
-A search works on a local folder, as ever. A thread mirrors it: every few seconds the journal's new lines become one object more,
-and files that changed are written again, so that a machine that is lost takes at most those seconds along. The store holds
+A search always works on a local folder. A thread mirrors it: every few seconds the journal's new lines become one more object,
+and files that changed are written again, so that losing the machine loses at most those seconds. The store holds
 
     config.yaml, run.json, best.json, ...        as in a local run folder
     journal/000000000000.jsonl, ...              the journal in pieces, each named by its offset in bytes
-    owner.json                                   who writes: a random token and a beat, gone after an orderly end
+    owner.json                                   who writes: a random token and a heartbeat, gone after a clean end
 
-Pieces are whole lines; now and then small ones are joined into one under the name of the first, and a reader passes over what a
-joined one covers: at every moment the store holds the whole journal up to some line. Object stores have no locks. The owner's
-beat takes their place: who wants the run and sees it move is refused, and an owner who finds another's token stops.
+Pieces are whole lines; small ones are joined from time to time under the name of the first, and a reader skips what a joined one
+covers: at every moment the store holds the whole journal up to some line. Object stores have no locks. The owner's heartbeat
+takes their place: a second search that sees it change is rejected, and an owner that finds another's token stops.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from uninas.runtime.files import replacing
 
 __all__ = ["Mirror", "followed", "run_folder", "snapshot"]
 
-BEAT_SECONDS = 5.0
-"""Between two passes of a mirror: what a lost machine takes along."""
+HEARTBEAT_SECONDS = 5.0
+"""Seconds between two passes of a mirror: what is lost with a machine."""
 
-SILENT_BEATS = 3
-"""An owner that does not move for so many of them is taken for dead."""
+SILENT_HEARTBEATS = 3
+"""An owner whose heartbeat does not change for this many passes is considered dead."""
 
 JOIN = 64
-"""So many small pieces of the journal are joined into one."""
+"""This many small pieces of the journal are joined into one."""
 
 _JOURNAL, _STALE = "journal.jsonl", "journal.stale.jsonl"
 _OWNER = "owner.json"
@@ -58,12 +58,14 @@ class Mirror:
     Args:
         folder: of the run.
         store: to be kept equal.
-        note: told of trouble that a person should know of.
-        beat_seconds: between two passes.
+        note: called with trouble that a person should know of.
+        heartbeat_seconds: between two passes.
     """
 
-    def __init__(self, folder: Path, store: Store, *, note: Callable[[str], None], beat_seconds: float = BEAT_SECONDS) -> None:
-        self._folder, self._store, self._note, self._every = folder, store, note, beat_seconds
+    def __init__(
+        self, folder: Path, store: Store, *, note: Callable[[str], None], heartbeat_seconds: float = HEARTBEAT_SECONDS
+    ) -> None:
+        self._folder, self._store, self._note, self._every = folder, store, note, heartbeat_seconds
         self._token, self._beat = secrets.token_hex(16), 0
         self._sent = 0  # bytes of the journal that the store has
         self._pieces: list[int] = []  # offsets of the small ones
@@ -71,7 +73,7 @@ class Mirror:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._trouble = ""
-        self.robbed = False
+        self.lost_ownership = False
 
     def claim(self) -> None:
         """Become the run's owner.
@@ -81,8 +83,8 @@ class Mirror:
         """
         before = self._store.get(_OWNER)
         if before is not None:
-            self._note(f"{self._store.url}: its last search did not end in order; waiting whether it still moves")
-            for _ in range(SILENT_BEATS):
+            self._note(f"{self._store.url}: its last search did not end cleanly; checking whether it is still running")
+            for _ in range(SILENT_HEARTBEATS):
                 self._stop.wait(self._every)
                 if self._store.get(_OWNER) not in (before, None):
                     raise InputError(
@@ -124,7 +126,7 @@ class Mirror:
                     self._seen[name] = _state(self._folder / name)
 
     def start(self) -> None:
-        """Mirror once, so that a store that refuses is known at once, then go on in a thread."""
+        """Mirror once, so that a store that rejects it is known at once, then continue in a thread."""
         self.push()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._thread.start()
@@ -134,8 +136,8 @@ class Mirror:
             try:
                 self.push()
             except InputError as error:
-                if self.robbed:
-                    os.kill(os.getpid(), signal.SIGTERM)  # the search stops in good order
+                if self.lost_ownership:
+                    os.kill(os.getpid(), signal.SIGTERM)  # the search stops cleanly
                     return
                 if not self._trouble:
                     self._note(f"warning: {error}; the search goes on in {self._folder}, and this is tried again")
@@ -149,7 +151,7 @@ class Mirror:
         """Bring the store up to the local folder.
 
         Raises:
-            InputError: the store refuses, or another process took the run over.
+            InputError: the store rejects it, or another process took the run over.
         """
         self._check_owner()
         self._mark()
@@ -165,7 +167,7 @@ class Mirror:
         except (ValueError, TypeError, KeyError):
             token = None
         if self._beat and token != self._token:
-            self.robbed = True
+            self.lost_ownership = True
             raise InputError(f"{self._store.url}: expected to be the only search on this run; another process took it over")
 
     def _push_journal(self) -> None:
@@ -187,7 +189,7 @@ class Mirror:
             self._pieces = []
 
     def push_files(self, wanted: Collection[str] | None = None) -> None:
-        """Bring files other than the journal up to date, all or the wanted ones. Raises InputError: the store refuses."""
+        """Bring files other than the journal up to date, all or the wanted ones. Raises InputError: the store rejects it."""
         here = {}
         for path in sorted(self._folder.rglob("*")):
             name = path.relative_to(self._folder).as_posix()
@@ -203,15 +205,15 @@ class Mirror:
             del self._seen[name]
 
     def release(self) -> None:
-        """Give the run free, unless it is another's by now. Raises InputError: the store refuses."""
-        if not self.robbed:
+        """Release the run, unless it is another's by now. Raises InputError: the store rejects it."""
+        if not self.lost_ownership:
             self._store.delete(_OWNER)
 
     def close(self) -> None:
-        """Bring the store up to date and give the run free.
+        """Bring the store up to date and release the run.
 
         Raises:
-            InputError: the store refuses; the local folder has everything then.
+            InputError: the store rejects it; the local folder has everything then.
         """
         self._stop.set()
         if self._thread is not None:
@@ -220,7 +222,7 @@ class Mirror:
             self.push()
             self.release()
         except InputError as error:
-            if self.robbed:
+            if self.lost_ownership:
                 raise
             raise InputError(
                 f"{error}; all is kept in {self._folder}: make the store writable, then uninas search --resume {self._store.url}"
@@ -267,24 +269,26 @@ def _journal(store: Store, names: list[str]) -> tuple[bytes, list[int]]:
 
 
 @contextmanager
-def run_folder(place: str, *, fresh: bool, note: Callable[[str], None], beat_seconds: float = BEAT_SECONDS) -> Iterator[Path]:
+def run_folder(
+    place: str, *, fresh: bool, note: Callable[[str], None], heartbeat_seconds: float = HEARTBEAT_SECONDS
+) -> Iterator[Path]:
     """Give the local folder of a run, mirrored until the end where `place` is a URL.
 
     Args:
         place: path or URL.
-        fresh: the run is to begin; else to go on.
-        note: told what a person should know.
-        beat_seconds: see `Mirror`.
+        fresh: whether the run is new; else it is continued.
+        note: called with what a person should know.
+        heartbeat_seconds: see `Mirror`.
 
     Raises:
-        InputError: of the store; a fresh run that is there already, or one to go on with that is not.
+        InputError: of the store; a fresh run that exists already, or one to continue that does not.
     """
     if not is_url(place):
         yield Path(place)
         return
     store = Store(place)
     folder = _working_folder(store.url)
-    mirror = Mirror(folder, store, note=note, beat_seconds=beat_seconds)
+    mirror = Mirror(folder, store, note=note, heartbeat_seconds=heartbeat_seconds)
     if fresh and any(name != _OWNER for name in store.names()):
         raise InputError(f"{store.url}: expected a new run folder; it exists: resume it with --resume, or give another --out")
     mirror.claim()
@@ -295,7 +299,7 @@ def run_folder(place: str, *, fresh: bool, note: Callable[[str], None], beat_sec
             mirror.pull()
         mirror.start()
     except BaseException:
-        mirror.release()  # what cannot be taken up stays as it is
+        mirror.release()  # what cannot be resumed stays as it is
         raise
     try:
         yield folder

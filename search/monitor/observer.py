@@ -1,4 +1,4 @@
-"""Observers of a running search: they are told of every record that the journal gets, and of the figures on the way.
+"""Observers of a running search: they are given every record that the journal gets, and the figures on the way.
 
 An observer changes nothing: the same search without one leaves the same journal. Ray's metrics are one
 (`search.distributed.ray_metrics`); a search on another pool has none.

@@ -5,7 +5,7 @@
     picture = figures.picture(name, info, rate, silent)    what a person or a program wants to know
     picture.lines(), picture.as_dict()
 
-A journal has no times, so the rate comes from whoever reads it, see `search.monitor.follow`; `session_rate` is what the files
+A journal has no times, so the rate comes from its reader, see `search.monitor.follow`; `session_rate` is what the files
 alone say of it.
 """
 

@@ -28,24 +28,24 @@ def scores_over_time(run: Run) -> str:
     """
     columns = run.objective.columns
     if len(columns) == 1:
-        return render_svg("scores", "Scores over time", 3.9, lambda figure: _draw_column(figure.subplots(), run, columns[0]))
+        return render_svg("scores", "Scores over time", 3.9, lambda figure: _plot_column(figure.subplots(), run, columns[0]))
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         rows = math.ceil(len(columns) / 2)
         grid = figure.add_gridspec(rows + 1, 2, height_ratios=[1.7] + [1.0] * rows)
-        _draw_places(figure.add_subplot(grid[0, :]), run)
+        _plot_places(figure.add_subplot(grid[0, :]), run)
         for index, column in enumerate(columns):
-            _draw_column(figure.add_subplot(grid[1 + index // 2, index % 2]), run, column, small=True)
+            _plot_column(figure.add_subplot(grid[1 + index // 2, index % 2]), run, column, small=True)
 
-    return render_svg("scores", "Scores over time", 3.3 + 1.9 * math.ceil(len(columns) / 2), draw)
+    return render_svg("scores", "Scores over time", 3.3 + 1.9 * math.ceil(len(columns) / 2), plot)
 
 
-def _draw_column(axes: Axes, run: Run, column: Sequence[str], small: bool = False) -> None:
+def _plot_column(axes: Axes, run: Run, column: Sequence[str], small: bool = False) -> None:
     values: list[float] = []
     for entries, colour, marker, name in _phases(run):
         scored = [entry for entry in entries if all(score in entry.scores for score in column)]
         raw = [raw_value(column, entry.scores) for entry in scored]
-        _draw_progress(axes, scored, raw, colour, marker, name)
+        _plot_progress(axes, scored, raw, colour, marker, name)
         values += raw
     floor = readable_floor(values) if values else 0.0
     if below := sum(value < floor for value in values):
@@ -69,12 +69,12 @@ def _legend(axes: Axes, run: Run) -> None:
     axes.legend(handles=handles, ncols=4, loc="lower right", bbox_to_anchor=(1.0, 0.99), borderaxespad=0)
 
 
-def _draw_places(axes: Axes, run: Run) -> None:
+def _plot_places(axes: Axes, run: Run) -> None:
     count = len(run.places)
     for entries, colour, marker, name in _phases(run):
         scored = [entry for entry in entries if (entry.phase, entry.index) in run.places]
         values = [100.0 * (count - run.places[entry.phase, entry.index] + 1) / count for entry in scored]
-        _draw_progress(axes, scored, values, colour, marker, name)
+        _plot_progress(axes, scored, values, colour, marker, name)
     axes.set_title("Place in the final population (100: first, 0: last)")
     axes.set_xlabel("candidate")
     _legend(axes, run)
@@ -85,16 +85,22 @@ def _phases(run: Run) -> list[tuple[tuple[Entry, ...], str, str, str]]:
     return [phase for phase in phases if phase[0]]
 
 
-def _draw_progress(axes: Axes, entries: Sequence[Entry], values: Sequence[float], colour: str, marker: str, name: str) -> None:
+def _plot_progress(axes: Axes, entries: Sequence[Entry], values: Sequence[float], colour: str, marker: str, name: str) -> None:
     """A cloud of values over candidate numbers, and the best so far as a line."""
     if not entries:
         return
     steps = [entry.index for entry in entries]
     size = 18 if len(entries) < 200 else 9 if len(entries) < 1000 else 4
     axes.scatter(
-        steps, values, s=size, color=colour, marker=marker, linewidths=0.7 if marker == "x" else 0, alpha=0.45,
+        steps,
+        values,
+        s=size,
+        color=colour,
+        marker=marker,
+        linewidths=0.7 if marker == "x" else 0,
+        alpha=0.45,
         rasterized=len(entries) > RASTER_FROM,
-    )  # fmt: skip
+    )
     style = "--" if marker == "x" else "-"
     best = np.maximum.accumulate(values)
     axes.step(steps, best, where="post", color=colour, linewidth=1.8, linestyle=style)
@@ -104,7 +110,7 @@ def population(run: Run) -> str:
     """Every scored candidate in the plane of parameters and MACs, coloured by final place, with the budget's lines."""
     places = run.places
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         axes = figure.subplots()
         colours = LinearSegmentedColormap.from_list("rank", RANK_COLOURS)
         cloud = None
@@ -115,11 +121,20 @@ def population(run: Run) -> str:
             entries.sort(key=lambda entry: -places[entry.phase, entry.index])  # the best are drawn last, on top
             shades = [1.0 - (places[entry.phase, entry.index] - 1) / max(len(places) - 1, 1) for entry in entries]
             cloud = axes.scatter(
-                [entry.cost["params"] for entry in entries], [entry.cost["macs"] for entry in entries],
-                c=shades, cmap=colours, vmin=0, vmax=1, s=size, marker=marker,
-                linewidths=0.9 if marker == "x" else 0.0, alpha=0.85, rasterized=len(entries) > RASTER_FROM, label=name,
-            )  # fmt: skip
-        _draw_budget(axes, run)
+                [entry.cost["params"] for entry in entries],
+                [entry.cost["macs"] for entry in entries],
+                c=shades,
+                cmap=colours,
+                vmin=0,
+                vmax=1,
+                s=size,
+                marker=marker,
+                linewidths=0.9 if marker == "x" else 0.0,
+                alpha=0.85,
+                rasterized=len(entries) > RASTER_FROM,
+                label=name,
+            )
+        _plot_budget(axes, run)
         _mark(axes, run)
         axes.set_xlabel("parameters")
         axes.set_ylabel("MACs")
@@ -132,39 +147,31 @@ def population(run: Run) -> str:
             bar.outline.set_visible(False)
             bar.ax.tick_params(length=0)
 
-    return render_svg("population", "Population in the plane of parameters and MACs", 5.2, draw)
+    return render_svg("population", "Population in the plane of parameters and MACs", 5.2, plot)
 
 
-def _draw_budget(axes: Axes, run: Run) -> None:
-    budget = run.config.budget
+def _plot_budget(axes: Axes, run: Run) -> None:
+    dashes, budget = (0, (4, 3)), run.config.budget
+    common: dict[str, Any] = {"textcoords": "offset points", "color": INK, "fontsize": 7.5}
     if budget.params is not None:
-        axes.axvline(budget.params, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        axes.annotate(
-            f"budget {quantity(budget.params)}", (budget.params, 0.02), xycoords=("data", "axes fraction"),
-            xytext=(-4, 0), textcoords="offset points", ha="right", color=INK, fontsize=7.5,
-        )  # fmt: skip
+        axes.axvline(budget.params, color=INK, linewidth=1, linestyle=dashes)
+        text = f"budget {quantity(budget.params)}"
+        axes.annotate(text, (budget.params, 0.02), xycoords=("data", "axes fraction"), xytext=(-4, 0), ha="right", **common)
     if budget.macs is not None:
-        axes.axhline(budget.macs, color=INK, linewidth=1, linestyle=(0, (4, 3)))
-        axes.annotate(
-            f"budget {quantity(budget.macs)}", (0.005, budget.macs), xycoords=("axes fraction", "data"),
-            xytext=(0, 3), textcoords="offset points", ha="left", color=INK, fontsize=7.5,
-        )  # fmt: skip
+        axes.axhline(budget.macs, color=INK, linewidth=1, linestyle=dashes)
+        text = f"budget {quantity(budget.macs)}"
+        axes.annotate(text, (0.005, budget.macs), xycoords=("axes fraction", "data"), xytext=(0, 3), ha="left", **common)
 
 
 def _mark(axes: Axes, run: Run) -> None:
     """The start as a square, the best as a star."""
     start = next((entry for entry in run.entries if entry.parent is None), None)
-    if start is not None:
-        axes.scatter(
-            start.cost["params"], start.cost["macs"], s=55, marker="s", color=PAPER, edgecolors=INK, linewidths=1.3,
-            zorder=5, label="start",
-        )  # fmt: skip
     best = next((entry for entry in run.entries if run.best is not None and entry.digest == run.best.digest), None)
-    if best is not None:
-        axes.scatter(
-            best.cost["params"], best.cost["macs"], s=170, marker="*", color=AMBER, edgecolors=INK, linewidths=0.8,
-            zorder=6, label="best",
-        )  # fmt: skip
+    square: dict[str, Any] = {"s": 55, "marker": "s", "color": PAPER, "linewidths": 1.3, "zorder": 5, "label": "start"}
+    star: dict[str, Any] = {"s": 170, "marker": "*", "color": AMBER, "linewidths": 0.8, "zorder": 6, "label": "best"}
+    for entry, look in ((start, square), (best, star)):
+        if entry is not None:
+            axes.scatter(entry.cost["params"], entry.cost["macs"], edgecolors=INK, **look)
 
 
 _PRESET_COLOURS = {"resnet": TEAL, "efficientnet": AMBER, "vit": PURPLE, "coatnet": SOFT}
@@ -173,7 +180,7 @@ _PRESET_COLOURS = {"resnet": TEAL, "efficientnet": AMBER, "vit": PURPLE, "coatne
 def spectra(found: Spectra) -> str:
     """Sorted eigenvalues of every network's Fisher matrix over their quantile, on a logarithmic axis, and the deciles."""
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         axes, lower = figure.subplots(1, 2, width_ratios=[1.6, 1])
         for name, spectrum in found.of.items():
             colour = BLUE if name == BEST else _PRESET_COLOURS.get(name, SOFT)
@@ -198,7 +205,7 @@ def spectra(found: Spectra) -> str:
         lower.set_xticks(range(1, 10))
         lower.legend(loc="upper left")
 
-    return render_svg("spectra", "Fisher spectra of the best network and of the presets", 4.1, draw)
+    return render_svg("spectra", "Fisher spectra of the best network and of the presets", 4.1, plot)
 
 
 def finalists(run: Run) -> str:
@@ -207,11 +214,11 @@ def finalists(run: Run) -> str:
     rows = run.finalists
     names = [f"{one.entry.digest[:8]}   place {one.place}" for one in rows]
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         grid: Any = figure.subplots(1, len(columns), sharey=True, squeeze=False)
         for axes, column in zip(grid[0], columns, strict=True):
             for row, finalist in enumerate(rows):
-                _draw_spread(axes, finalist, column, len(rows) - 1 - row)
+                _plot_spread(axes, finalist, column, len(rows) - 1 - row)
             axes.set_title(column_name(column) if len(columns) < 3 else " then ".join(column))
             axes.locator_params(axis="x", nbins=3 if len(columns) > 2 else 6)
             quantities(axes.xaxis)
@@ -221,10 +228,10 @@ def finalists(run: Run) -> str:
         for label in grid[0][0].get_yticklabels():
             label.set_color(INK)
 
-    return render_svg("finalists", "Scores of the finalists on fresh seeds", 0.9 + 0.3 * len(rows), draw)
+    return render_svg("finalists", "Scores of the finalists on fresh seeds", 0.9 + 0.3 * len(rows), plot)
 
 
-def _draw_spread(axes: Axes, finalist: Finalist, column: Sequence[str], height: float) -> None:
+def _plot_spread(axes: Axes, finalist: Finalist, column: Sequence[str], height: float) -> None:
     wanted = set(column)
     fresh = [raw_value(column, one.scores) for one in finalist.rescores if wanted <= one.scores.keys()]
     if wanted <= finalist.entry.scores.keys():

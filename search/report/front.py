@@ -73,12 +73,12 @@ def charts(run: Run) -> str:
     across = min(len(costs), 3)
     down = math.ceil(len(costs) / across)
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         height, label = _heights(run)
         grid: Any = figure.subplots(down, across, sharey=True, squeeze=False)
         for place, axes in enumerate(grid.flat):
             if place < len(costs):
-                _draw(axes, run, costs[place], height)
+                _plot_cost(axes, run, costs[place], height)
             else:
                 axes.set_visible(False)
         for row in grid:
@@ -94,7 +94,7 @@ def charts(run: Run) -> str:
         handles, labels = grid[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper right", ncols=6)
 
-    return render_svg("front", "Score over each cost, with the Pareto front", 0.5 + 3.7 * down, draw)
+    return render_svg("front", "Score over each cost, with the Pareto front", 0.5 + 3.7 * down, plot)
 
 
 def _heights(run: Run) -> tuple[dict[tuple[str, int], float], str]:
@@ -117,7 +117,7 @@ def _heights(run: Run) -> tuple[dict[tuple[str, int], float], str]:
     return {place: share * (order.ranks([(value, 0.0)])[0] - 0.5) for place, value in values.items()}, "% that rank lower"
 
 
-def _draw(axes: Axes, run: Run, cost: str, height: Mapping[tuple[str, int], float]) -> None:
+def _plot_cost(axes: Axes, run: Run, cost: str, height: Mapping[tuple[str, int], float]) -> None:
     def points(entries: Sequence[Entry]) -> tuple[list[float], list[float]]:
         kept = [one for one in entries if (one.phase, one.index) in height and one.costs([cost])]
         return [one.costs([cost])[cost] for one in kept], [height[one.phase, one.index] for one in kept]
@@ -125,26 +125,35 @@ def _draw(axes: Axes, run: Run, cost: str, height: Mapping[tuple[str, int], floa
     size = 16 if len(run.entries) < 1000 else 7
     if run.baseline:
         axes.scatter(
-            *points(run.baseline), s=size, marker="x", color=AMBER, linewidths=0.7, alpha=0.4, label="random",
+            *points(run.baseline),
+            s=size,
+            marker="x",
+            color=AMBER,
+            linewidths=0.7,
+            alpha=0.4,
+            label="random",
             rasterized=len(run.baseline) > RASTER_FROM,
-        )  # fmt: skip
+        )
     every = points(run.entries)
     axes.scatter(*every, s=size, color=BLUE, linewidths=0, alpha=0.22, label="search", rasterized=len(run.entries) > RASTER_FROM)
     axes.step(*_envelope(*every), where="post", color=TEAL, linewidth=1.1, alpha=0.8, label="best at a cost")
     by_digest = {one.digest: one for one in run.entries}
     marked = [by_digest[member.entry.digest] for member in run.front]
-    axes.scatter(
-        *points(marked), s=24, color=TEAL, edgecolors=PAPER, linewidths=0.5,
-        zorder=4, label="front",
-    )  # fmt: skip
+    axes.scatter(*points(marked), s=24, color=TEAL, edgecolors=PAPER, linewidths=0.5, zorder=4, label="front")
     rings = [by_digest[one.entry.digest] for one in run.finalists]
     if rings:
         axes.scatter(*points(rings), s=62, facecolors="none", edgecolors=INK, linewidths=0.9, zorder=5, label="finalist")
     if run.best is not None and run.best.digest in by_digest:
         axes.scatter(
-            *points([by_digest[run.best.digest]]), s=150, marker="*", color=AMBER, edgecolors=INK, linewidths=0.8, zorder=6,
+            *points([by_digest[run.best.digest]]),
+            s=150,
+            marker="*",
+            color=AMBER,
+            edgecolors=INK,
+            linewidths=0.8,
+            zorder=6,
             label="best",
-        )  # fmt: skip
+        )
     _cut(axes, [*every[0], *points(run.baseline)[0]], points(marked)[0])
     axes.set_xlabel(NAMES[cost])
     axes.locator_params(axis="x", nbins=5)
@@ -189,10 +198,14 @@ def _table(run: Run, scores: Sequence[str]) -> dict[str, Any]:
         cells += [_score(entry.scores[name]) if name in entry.scores else "–" for name in scores]
         rows.append(
             {
-                "digest": digest, "role": role, "index": f"{entry.index:,}", "cells": cells,
-                "file": str(files.get(digest) or "–").removeprefix("front/"), "device": entry.device if several else None,
+                "digest": digest,
+                "role": role,
+                "index": f"{entry.index:,}",
+                "cells": cells,
+                "file": str(files.get(digest) or "–").removeprefix("front/"),
+                "device": entry.device if several else None,
             }
-        )  # fmt: skip
+        )
     return {"columns": ["place", *(NAMES[name] for name in costs), *scores], "rows": rows, "devices": several}
 
 

@@ -91,12 +91,17 @@ def section(refined: Refined) -> Markup:
     placed = [one for one in refined.finalists if one.trained_place is not None]
     rows = [
         [
-            one.finalist, one.digest[:12], f"{len(one.curve)} of {refined.epochs}", _percent(one.top1_at_grace),
-            _percent(one.curve[-1] if one.curve else None), str(one.proxy_place), str(one.trained_place or "–"),
+            one.finalist,
+            one.digest[:12],
+            f"{len(one.curve)} of {refined.epochs}",
+            _percent(one.top1_at_grace),
+            _percent(one.curve[-1] if one.curve else None),
+            str(one.proxy_place),
+            str(one.trained_place or "–"),
             _STATUS[one.status] + (f": {one.reason}" if one.reason else ""),
         ]
         for one in sorted(refined.finalists, key=lambda one: (one.trained_place or math.inf, one.proxy_place))
-    ]  # fmt: skip
+    ]
     context = {
         "rows": rows,
         "chart": Markup(chart(refined)) if len(placed) > 1 else "",
@@ -151,7 +156,7 @@ def chart(refined: Refined) -> str:
     """Places against each other, and every training's top-1 over its epochs."""
     colours = {"done": BLUE, "stop": AMBER, "failed": SOFT, "open": SOFT}
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         left, right = figure.subplots(1, 2)
         last = max(one.proxy_place for one in refined.finalists)
         left.plot([1, last], [1, last], color=RULE, linewidth=1, linestyle=(0, (4, 3)))
@@ -159,16 +164,24 @@ def chart(refined: Refined) -> str:
             if one.trained_place is not None:
                 left.scatter(one.proxy_place, one.trained_place, s=34, color=colours[one.status], zorder=3)
                 left.annotate(
-                    f"{one.finalist}  {one.curve[-1]:.1f} %", (one.proxy_place, one.trained_place), xytext=(6, 5),
-                    textcoords="offset points", fontsize=7.5, color=SOFT,
-                )  # fmt: skip
+                    f"{one.finalist}  {one.curve[-1]:.1f} %",
+                    (one.proxy_place, one.trained_place),
+                    xytext=(6, 5),
+                    textcoords="offset points",
+                    fontsize=7.5,
+                    color=SOFT,
+                )
             if one.curve:
                 epochs = range(1, len(one.curve) + 1)
                 right.plot(epochs, one.curve, color=colours[one.status], linewidth=1.4, marker=".", markersize=5)
                 right.annotate(
-                    one.finalist, (len(one.curve), one.curve[-1]), xytext=(5, -2), textcoords="offset points", fontsize=7.5,
+                    one.finalist,
+                    (len(one.curve), one.curve[-1]),
+                    xytext=(5, -2),
+                    textcoords="offset points",
+                    fontsize=7.5,
                     color=SOFT,
-                )  # fmt: skip
+                )
         left.set_title("Places: proxy and trained (dashed: equal)")
         left.set_xlabel("place by the proxies")
         left.set_ylabel("place by training")
@@ -180,4 +193,4 @@ def chart(refined: Refined) -> str:
         for axis in (left.xaxis, left.yaxis, right.xaxis):
             axis.set_major_locator(MaxNLocator(integer=True))
 
-    return render_svg("refined", "Places by the proxies and by training, and top-1 over the epochs", 3.7, draw)
+    return render_svg("refined", "Places by the proxies and by training, and top-1 over the epochs", 3.7, plot)

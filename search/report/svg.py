@@ -49,22 +49,22 @@ _STYLE: dict[str, Any] = {
 
 
 def render_svg(
-    name: str, title: str, height: float, draw: Callable[[Figure], None], *, width: float = WIDTH, alone: bool = False
+    name: str, title: str, height: float, plot: Callable[[Figure], None], *, width: float = WIDTH, alone: bool = False
 ) -> str:
-    """Draw a figure and give its SVG.
+    """Plot a figure and give its SVG.
 
     Args:
         name: prefix of the SVG's ids, which share one space on a page.
         title: what the chart shows, for those who do not see it.
         height, width: in inches.
-        draw: draws on the empty figure.
+        plot: plots on the empty figure.
         alone: for a file of its own, on white and in the light colours; else for a page, whose variables give the colours.
     """
     style: Any = {**_STYLE, "svg.hashsalt": name, **({"savefig.facecolor": PAPER} if alone else {})}
     with matplotlib.rc_context(style):
         figure = Figure(figsize=(width, height), layout="constrained", dpi=144)
         FigureCanvasSVG(figure)
-        draw(figure)
+        plot(figure)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = buffer.getvalue()

@@ -99,7 +99,7 @@ class GenotypeSpace:
         """Make the candidate of a journalled genotype again.
 
         Raises:
-            ValueError: it is none of this space: another version of the code wrote it.
+            ValueError: it is not of this space: another version of the code wrote it.
         """
         genotype = edit.get("genotype")
         fault = self._space.fault(genotype)

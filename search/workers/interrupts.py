@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: once is a request to stop in good order, twice stops at once and takes every child along."""
+"""Ctrl-C and SIGTERM: the first asks for a clean stop, the second stops at once and kills every child process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any, Self, final
 
 EXIT_INTERRUPTED = 130
 SPARED: set[int] = set()
-"""Processes that `kill_descendants` leaves: they end by themselves with this one, after cleaning up behind it."""
+"""Processes that `kill_descendants` leaves alone: they end by themselves with this one, after cleaning up."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

@@ -88,7 +88,7 @@ def scored(
         pool: started, with nothing under way.
         jobs: drawn as the pool accepts them.
         check: called before each wait; what it raises, a `KeyboardInterrupt`, ends the scoring.
-        show: told how many jobs are under way, after what finished has been given.
+        show: called with how many jobs are under way, after what finished has been given.
         in_order: whether a job is given only after those before it; else as it finishes.
     """
     following = enumerate(jobs)

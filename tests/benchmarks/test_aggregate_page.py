@@ -33,10 +33,24 @@ def choice(networks: int = 100, timm: bool = True, splits: bool = True) -> Choic
     other = Tried(("flops", "zico"), figures(0.01), figures(-0.02))
     return Choice(
         settings={
-            "runs": {name: f"run-{name}" for name in DATASETS}, "timm": None, "reference": "vkdnw_agg", "components": ["jacov"],
-            "left_out": {"params": "orders as flops"}, "largest": 2, "sets": 1234, "shortlist": 119, "shortlist_resamples": 100,
-            "seed": 4, "resamples": 1000, "networks": networks, "population": "reachable", "chosen_on": networks // 2,
-            "reported_on": networks - networks // 2, "top": 5, "batch": {"cifar10": 64}, "probes": {"cifar10": None},
+            "runs": {name: f"run-{name}" for name in DATASETS},
+            "timm": None,
+            "reference": "vkdnw_agg",
+            "components": ["jacov"],
+            "left_out": {"params": "orders as flops"},
+            "largest": 2,
+            "sets": 1234,
+            "shortlist": 119,
+            "shortlist_resamples": 100,
+            "seed": 4,
+            "resamples": 1000,
+            "networks": networks,
+            "population": "reachable",
+            "chosen_on": networks // 2,
+            "reported_on": networks - networks // 2,
+            "top": 5,
+            "batch": {"cifar10": 64},
+            "probes": {"cifar10": None},
         },
         explanation="One sentence. And another.",
         chosen=Tried(("vkdnw_single", "jacov"), figures(0.03), figures(0.02)),
@@ -46,7 +60,7 @@ def choice(networks: int = 100, timm: bool = True, splits: bool = True) -> Choic
         within=figures(-0.04, ("regnet.a",)) if timm else (),
         mean=figures(-0.05, ("mean",)) if timm else (),
         environment={"numpy": "2"},
-    )  # fmt: skip
+    )
 
 
 def write(folder: Path, **options: Any) -> Path:

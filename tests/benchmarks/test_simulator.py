@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.virtual import PARTS, Calls, Clock, Numbers, Result, Times, simulate
+from benchmarks.simulated.virtual import PARTS, Calls, Clock, Numbers, Result, Times, simulate
 from search.ranking.objective import Objective
 
 ONE = Objective("one", (("flops",),))

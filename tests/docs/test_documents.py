@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("uninas", "proxies", "search", "downstream")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 CURRENT = [path for path in DOCUMENTS if path.name not in ("CHANGELOG.md", "deprecation.md")]  # these two name old modules
-NO_MODULES = {"proxies.file", "uninas.proxies", "uninas.algorithms"}  # a key of configurations, groups of entry points
+NO_MODULES = {"proxies.file", "proxies.options", "uninas.proxies", "uninas.algorithms"}  # keys, and groups of entry points
 TOP_LEVEL = {
     "pyproject.toml",
     "README.md",

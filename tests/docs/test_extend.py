@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -14,6 +15,12 @@ from typing import Any
 
 import pytest
 
+from proxies.testing import check_proxy
+from search.algorithms.asktell import Reported
+from search.ranking.objective import find
+from search.testing import check_algorithm, check_choice_space
+from tests.amounts import slow
+from uninas.errors import InputError
 from uninas.spaces import own
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +45,7 @@ def example(name: str) -> ModuleType:
     assert described is not None
     assert described.loader is not None
     module = importlib.util.module_from_spec(described)
+    sys.modules[described.name] = module  # dataclasses look their module up
     described.loader.exec_module(module)
     return module
 
@@ -69,20 +77,33 @@ def test_the_head_trains_all_of_the_backbone() -> None:
     assert re.search(r"^SumHead: loss \d+\.\d\d, \d+ parameters trained, prediction \(64, 64\)$", out, re.MULTILINE)
 
 
-@pytest.mark.filterwarnings("ignore")  # of statistics over five networks
-def test_the_benchmark_ranks_networks_whose_accuracy_is_their_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_benchmark_ranks_networks_whose_accuracy_is_their_size(tmp_path: Path) -> None:
     """With accuracies that grow with the parameters, Kendall's tau of `params` is one; backwards it is minus one."""
-    benchmark = example("benchmark")
-    monkeypatch.delitem(benchmark.NETWORKS, benchmark.SOURCE, raising=False)
     names = ["00000000", "10000000", "11000000", "11100000", "11110000"]  # each has one layer more
     for sign in (1, -1):
-        table = tmp_path / f"table{sign}.csv"
         rows = [f"{name},{50 + sign * place}" for place, name in enumerate(names)]
-        table.write_text("\n".join(["architecture,mean_acc", *rows]) + "\n", encoding="utf-8")
-        found = benchmark.bench(table, tmp_path / f"run{sign}", proxies=("params",), sample=None, batch=2)
-        (row,) = found["rows"]
-        assert row["kendall"]["value"] == pytest.approx(sign)
-        assert {path.name for path in (tmp_path / f"run{sign}").iterdir()} >= {"journal.jsonl", "scores.csv", "results.json"}
+        (tmp_path / "table.csv").write_text("\n".join(["architecture,mean_acc", *rows]) + "\n", encoding="utf-8")
+        words = ["--data", "table.csv", "--proxies", "params", "--batch", "2", "--pool", "serial", "--json"]
+        found = json.loads(run(str(EXAMPLES / "benchmark.py"), *words, "--out", f"run{sign}", folder=tmp_path))
+        assert [row["kendall"]["value"] for row in found["rows"]] == [pytest.approx(sign)]
+        assert {path.name for path in (tmp_path / f"run{sign}").iterdir()} >= {"journal.jsonl", "scores.csv", "report.html"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (
+            "0000000x,50",
+            "architecture: expected eight digits 0, 1 or 2; 1 of 1 rows are otherwise, the first is line 2",
+        ),
+        ("00000001,50\n00000001,51", "architecture: expected each architecture once"),
+        ("00000001,none", "mean_acc: expected an accuracy in percent, 0 to 100"),
+    ],
+)
+def test_a_table_that_is_wrong_is_rejected_with_its_line(rows: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(f"architecture,mean_acc\n{rows}\n", encoding="utf-8")
+    with pytest.raises(InputError, match=re.escape(said)):
+        example("benchmark").read_accuracies(tmp_path / "table.csv")
 
 
 def searched(name: str, folder: Path, *overrides: str) -> dict[str, Any]:
@@ -94,9 +115,56 @@ def searched(name: str, folder: Path, *overrides: str) -> dict[str, Any]:
     return found
 
 
-def test_the_space_is_searched_and_kept_with_the_run(tmp_path: Path) -> None:
-    searched("space", tmp_path / "run")
-    assert (tmp_path / "run/space.py").read_bytes() == (EXAMPLES / "space.py").read_bytes()
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("proxy", "proxies.py"), slow("space", "space.py"), slow("algorithm", "algorithm.py"), slow("objective", None)],
+)
+def test_a_search_runs_by_the_configuration_and_keeps_the_file(name: str, kept: str | None, tmp_path: Path) -> None:
+    found = searched(name, tmp_path / "run")
+    if kept is not None:
+        assert (tmp_path / "run" / kept).read_bytes() == (EXAMPLES / f"{name}.py").read_bytes()
+    shown = {"proxy": "logit_spread x naswot", "objective": "2 naswot + 1 jacov + 0.5 flops"}
+    assert found["objective"] == shown.get(name, "naswot")
+    assert found["algorithm"] == {"algorithm": "restarts", "proxy": "random"}.get(name, "evolution")
+
+
+def test_the_algorithm_starts_again_when_it_does_not_improve() -> None:
+    """Fed with results of one value: after the first, every eighth ends a leg, and a sample follows."""
+    made = example("algorithm").Restarts(Recorded(), find("flops"), patience=3)
+    for index in range(9):
+        made.propose(index, random.Random(index), ())
+        made.learn(Reported(index, Recorded.candidate, ((1.0, 0.0),)))
+    assert "".join(made.space.asked) == "smmmsmmms"
+
+
+class Recorded:
+    """A space of one candidate that notes how it was asked: (s)ample or (m)utate."""
+
+    candidate: Any = object()
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def sample(self, rng: random.Random) -> Any:
+        self.asked.append("s")
+        return self.candidate
+
+    def mutate(self, parent: Any, rng: random.Random) -> Any:
+        assert parent is self.candidate
+        self.asked.append("m")
+        return self.candidate
+
+
+def test_the_algorithm_keeps_the_contract() -> None:
+    check_algorithm(example("algorithm").Restarts, options={"patience": 3})
+
+
+def test_the_space_keeps_the_contract() -> None:
+    check_choice_space(example("space").SPACE)
+
+
+def test_the_proxy_keeps_the_contract() -> None:
+    assert all(value > 0 for value in check_proxy(example("proxy").logit_spread).values())
 
 
 def test_the_space_is_a_space_that_the_command_describes() -> None:

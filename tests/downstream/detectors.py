@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from downstream.train.history import read_history
-from downstream.train.settings import StackSettings
+from downstream.train.settings import OpenMMLabSettings
 from tests.uninas.examples import small
 from uninas.text import to_text
 
-ROOT = Path(__file__).resolve().parents[2]
 TASKS = ("detect", "segment")
 SIZES = {"detect": (96, 128), "segment": (64, 64)}
 
 
-def settings(task: str, **changes: Any) -> StackSettings:
-    made = StackSettings(
-        task=task, arch=json.loads(to_text(small("coatnet"))), size=SIZES[task], batch=2, processes=1, epochs=2, every=1,
+def settings(task: str, **changes: Any) -> OpenMMLabSettings:
+    made = OpenMMLabSettings(
+        task=task,
+        arch=json.loads(to_text(small("coatnet"))),
+        size=SIZES[task],
+        batch=2,
+        processes=1,
+        epochs=2,
+        every=1,
         drop_path=0.1,
-    )  # fmt: skip
+    )
     return dataclasses.replace(made, **changes)
 
 

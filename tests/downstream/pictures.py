@@ -1,4 +1,4 @@
-"""A small folder of pictures with classes that can be learnt: squares of a colour, a brighter channel a class."""
+"""A small folder of images with classes that can be learnt: squares of a colour, a brighter channel a class."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CLASSES = ("blue", "green", "red")
 
 
 def make(folder: Path, *, train: int = 16, val: int = 8, side: int = 32) -> Path:
-    """Write folder/train and folder/val with so many pictures a class; gives the folder."""
+    """Write folder/train and folder/val with so many images a class; gives the folder."""
     rng = np.random.default_rng(0)
     for split, count in (("train", train), ("val", val)):
         for place, name in enumerate(CLASSES):

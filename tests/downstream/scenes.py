@@ -1,4 +1,4 @@
-"""Small data in the true layouts of COCO and ADE20K: rectangles of a colour a class, on noise, in pictures of odd sizes."""
+"""Small data in the true layouts of COCO and ADE20K: rectangles of a colour a class, on noise, in images of odd sizes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIDES = ((97, 131), (128, 96), (111, 113))
 
 
 def _scene(rng: np.random.Generator, sides: tuple[int, int]) -> tuple[np.ndarray, list[tuple[int, tuple[int, int, int, int]]]]:
-    """A picture, and its rectangles: (class, (left, top, width, height))."""
+    """An image, and its rectangles: (class, (left, top, width, height))."""
     height, width = sides
     pixels = rng.integers(0, 90, (height, width, 3), dtype=np.uint8)
     found = []
@@ -40,10 +40,17 @@ def make_coco(folder: Path, *, train: int = 6, val: int = 2) -> Path:
             images.append({"id": number, "file_name": name, "height": height, "width": width})
             for kind, (left, top, w, h) in rectangles:
                 corners = [left, top, left + w, top, left + w, top + h, left, top + h]
-                annotations.append({
-                    "id": len(annotations) + 1, "image_id": number, "category_id": kind + 1, "bbox": [left, top, w, h],
-                    "area": w * h, "segmentation": [corners], "iscrowd": 0,
-                })  # fmt: skip
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": number,
+                        "category_id": kind + 1,
+                        "bbox": [left, top, w, h],
+                        "area": w * h,
+                        "segmentation": [corners],
+                        "iscrowd": 0,
+                    }
+                )
         categories = [{"id": place + 1, "name": name} for place, name in enumerate(CLASSES)]
         (folder / "annotations" / f"instances_{split}2017.json").write_text(
             json.dumps({"images": images, "annotations": annotations, "categories": categories})

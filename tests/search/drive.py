@@ -1,8 +1,8 @@
 """A driver in a process of its own, to be killed by tests: python -m tests.search.drive begin|resume FOLDER JSON.
 
 The JSON: config (overrides of a toy configuration), behaviour (of the scorer), salt, overrides (of a resume), die_writing
-(SIGKILL itself in the middle of the n-th record it writes), file_limit (bytes that no file may outgrow), beat_seconds (of the
-mirror, where FOLDER is a URL).
+(SIGKILL itself in the middle of the n-th record it writes), file_limit (bytes that no file may outgrow), heartbeat_seconds (of
+the mirror, where FOLDER is a URL).
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from search.config import loading
@@ -81,9 +82,9 @@ def main(action: str, folder: str, options: str) -> None:
     misbehave(wanted)
     space = ToySpace(behaviour=wanted.get("behaviour"), salt=wanted.get("salt", ""))
     view = PlainView(lambda text: print(text, flush=True), clock=lambda: 0.0)
-    beat = wanted.get("beat_seconds", mirror.BEAT_SECONDS)
+    heartbeat = wanted.get("heartbeat_seconds", mirror.HEARTBEAT_SECONDS)
     fresh = action == "begin"
-    with mirror.run_folder(folder, fresh=fresh, note=view.note, beat_seconds=beat) as path:
+    with mirror.run_folder(folder, fresh=fresh, note=view.note, heartbeat_seconds=heartbeat) as path:
         common = {"view": view, "space": space, "pool_maker": toy_pool, "address": folder}
         if fresh:
             driver.begin(toy_config(*wanted.get("config", ())), path, **common)
@@ -91,7 +92,8 @@ def main(action: str, folder: str, options: str) -> None:
             driver.resume(path, wanted.get("overrides"), **common)
 
 
-if __name__ == "__main__":
+def run_main(main: Callable[..., None]) -> None:
+    """Call `main` with the arguments of the command line; exit as the program does for a mistake and for Ctrl-C."""
     try:
         main(*sys.argv[1:])
     except InputError as error:
@@ -99,3 +101,7 @@ if __name__ == "__main__":
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+if __name__ == "__main__":
+    run_main(main)

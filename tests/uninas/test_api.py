@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import uninas
 from tests.search.conftest import ROOT
 from tests.uninas.examples import around, graph_of
 from uninas import IDENTITY, Architecture, Block, Graph, InputError, Node, Stage, op
+from uninas.commands.show import command as show
 from uninas.text import from_document
 
 NET = uninas.preset("coatnet", widths=[32, 64, 96, 128], depths=[1, 1, 1, 1], stem=[8, 16], classes=10, input_size=(32, 32))
@@ -76,7 +78,7 @@ def test_a_drawing_is_returned_and_written(tmp_path: Path) -> None:
     ("call", "message"),
     [
         (lambda folder: uninas.draw(NET, folder / "net.png"), r"ends in \.svg"),
-        (lambda folder: uninas.draw(NET, block=1), "expected a stage beside block 1, got none"),
+        (lambda folder: uninas.draw(NET, block=1), "expected a stage with block 1, got none"),
         (lambda folder: uninas.draw(NET, stage=5), "expected a stage from 1 to 4"),
         (lambda folder: uninas.draw(NET, folder / "none" / "net.svg"), "cannot write"),
     ],
@@ -146,6 +148,10 @@ def test_the_document_is_what_the_text_says(name: str, metadata: dict[str, objec
     assert from_document(document, "document") == architecture
 
 
+def test_the_package_knows_its_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", uninas.__version__)
+
+
 # --- former names -----------------------------------------------------------------------------------------------------------
 
 
@@ -161,3 +167,17 @@ def test_a_stage_still_knows_its_transition_as_its_entry() -> None:
         assert replace(made, entry=None) == Stage(8, (), tokens=1)
     with pytest.raises(TypeError):
         Stage(8, (), enter=down)
+
+
+def test_a_cost_still_knows_its_trainable_parameters_as_live_ones() -> None:
+    figures = uninas.cost(NET)
+    with pytest.warns(DeprecationWarning, match="`live_params` of a cost is now `trainable_params`"):
+        assert figures.live_params == figures.trainable_params == figures.as_dict()["live_params"]
+
+
+def test_a_block_option_of_before_still_works(capsys: pytest.CaptureFixture[str]) -> None:
+    for word, warning in (("entry", "warning: --block entry is now --block transition\n"), ("transition", "")):
+        show.main(["resnet50", "--stage", "2", "--block", word], standalone_mode=False)
+        out, err = capsys.readouterr()
+        assert "Transition C" in out
+        assert err == warning

@@ -197,7 +197,7 @@ REFERENCE = {
 }
 
 WRONG_REFERENCES: dict[str, tuple[dict[str, Any], str]] = {
-    "other depths": ({"depths": [1, 3]}, 'expected blocks as "depths" says, [1, 3], got'),
+    "other depths": ({"depths": [1, 3]}, 'expected as many blocks as in "depths", [1, 3], got'),
     "no stages": ({"model_str": "[]"}, "stages"),
     "model_str that is a list": ({"model_str": []}, "model_str"),
     "model_str that is no JSON": ({"model_str": "[["}, "JSON"),

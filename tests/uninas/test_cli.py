@@ -60,7 +60,7 @@ def test_a_run_that_has_found_nothing_yet_is_told_so(tmp_path: Path) -> None:
 def test_options_without_a_space_are_refused() -> None:
     result = CliRunner().invoke(space, ["--size", "7", "--seed", "4"])
     assert isinstance(result.exception, InputError)
-    assert "expected a SPACE beside --size, --seed" in str(result.exception)
+    assert "expected a SPACE with --size, --seed" in str(result.exception)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Hostile files (benchmarks/hostile.py) through the readers: a network or a refusal in one line, and an end to each.
+"""Hostile files (benchmarks/hostile/files.py) through the readers: a network or a refusal in one line, and an end to each.
 
 The bounds of time are held by `python -m benchmarks.fuzz`; here the work is counted where it was once without bound.
 """
@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from benchmarks.fuzz import FINE, LATER, NETWORK, REFUSED, outcome
-from benchmarks.hostile import KINDS, file_of, random_graph
+from benchmarks.hostile.files import KINDS, file_of
+from benchmarks.hostile.graphs import random_graph
 from tests.amounts import amount
 from uninas import Graph, Node, canonical_text, canonicalise, cost, op, parse
 from uninas.analysis import trainable

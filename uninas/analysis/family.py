@@ -19,7 +19,7 @@ _SHARE = 0.25
 
 
 def family(architecture: Architecture) -> str:
-    """The parts that at least a quarter of the blocks have, joined by " + "; "pointwise" where there is none.
+    """Return the parts that at least a quarter of the blocks have, joined by " + "; "pointwise" where there is none.
 
     A network without blocks is judged by its transitions.
     """

@@ -35,7 +35,7 @@ _NAMES = tuple("+".join(chosen) if len(chosen) < len(PATH_KINDS) else "any" for 
 
 
 def kind_of(op: Op) -> str | None:
-    """The kind of an operation, one of `KINDS` (never skip), or None: it is neither counted nor does it lengthen a path."""
+    """Return the kind of an operation, one of `KINDS` (never skip); None where it is not counted and lengthens no path."""
     if op.name == "conv":
         if op.values["groups"] == "depthwise":
             return "depthwise"

@@ -10,7 +10,7 @@ Counts = tuple[int, int, int, int, int]
 
 
 def graph_cost(graph: Graph, at: Flow) -> Counts:
-    """The counts of one graph in a block on that map. Raises GraphError."""
+    """Return the counts of one graph in a block on that map. Raises GraphError."""
     key = ("cost", *at)
     found: Counts | None = graph.memo.get(key)
     if found is None:
@@ -19,7 +19,7 @@ def graph_cost(graph: Graph, at: Flow) -> Counts:
 
 
 def frame_cost(graph: Graph, given: Flow) -> Counts:
-    """The counts of one graph of the frame that reads that map. Raises GraphError."""
+    """Return the counts of one graph of the frame that reads that map. Raises GraphError."""
     key = ("frame cost", *given)
     found: Counts | None = graph.memo.get(key)
     if found is None:

@@ -2,6 +2,8 @@ r"""Which parameters of a canonical architecture no gradient reaches: those that
 
 The map that passes through the network is followed from the stem to the head. A layer fed by a zero still learns its bias; a
 norm whose map only reaches zeros learns nothing; and where a plain part does not read its input at all, nothing before it learns.
+One case is not recognised: where only a class token is read in the end and no attention has mixed it with the pixels, what lies
+before the pixels is counted as trainable.
 
 A network whose second block is a plain zero. Nothing before that block gets a gradient: neither the stem's 404 parameters nor the
 convolution's 584. Behind it the final LayerNorm reads zeros, so that of its 16 parameters only the 8 biases learn:
@@ -59,10 +61,10 @@ class _Walk:
         self.zero = False
 
     def stage(self, stage: Stage, before: Flow, after: Flow) -> None:
-        """The transition, if there is one, and the blocks; `after` follows from `before`, but for how halves are rounded.
+        """Walk the transition, if there is one, and the blocks; `after` follows from `before`, but for how halves are rounded.
 
-        What is given no zero adds what it adds, whatever came before, where blocks are residual or no part is a zero: kept with
-        the stage.
+        Where the map is not zero, and blocks are residual or no part is a zero, the counts do not depend on what lies before the
+        stage: they are kept with it.
         """
         key = ("never trained", before, after.place)
         if not self.zero and key in stage.memo:
@@ -93,7 +95,7 @@ class _Walk:
         )
 
     def plain(self, block: Block, stage: Stage, at: Flow, halved: int | None) -> None:
-        """A plain block, at a map of that kind; `halved`: the channels that it reads where it halves the resolution."""
+        """Walk a plain block, at a map of that kind; `halved`: the channels that it reads where it halves the resolution."""
         if halved is not None:
             self._project(halved, stage.width)
         for graph in block.subblocks:
@@ -107,7 +109,7 @@ class _Walk:
                 )
 
     def linear(self, channels: int, made: int) -> None:
-        """A linear layer with a bias."""
+        """Walk a linear layer with a bias."""
         self.dead += channels * made * self.zero
         self.met += channels * made + made
         self.zero = False
@@ -125,7 +127,7 @@ class _Walk:
         types: Callable[[Graph], tuple[Type, ...]],
         at: tuple[str, Flow],
     ) -> None:
-        """A graph that alone leads on: where it does not read its input, all that came before is dead. `at`: its kind and place.
+        """Walk a graph without a shortcut: where it does not read its input, all before it is dead. `at`: its kind and place.
 
         Kept with the graph, since one graph may stand in thousands of blocks.
         """
@@ -142,7 +144,7 @@ class _Walk:
         self.dead, self.met, self.zero = self.dead + dead, self.met + every, zero
 
     def residual(self, block: Block, stage: Stage, at: Flow, halved: int | None) -> None:
-        """A residual block: its shortcut passes on whatever its sub-blocks do."""
+        """Walk a residual block: its shortcut passes the map on whatever its sub-blocks do."""
         width = stage.width
         given_zero = self.zero
         if halved is not None:

@@ -12,15 +12,19 @@ from uninas.commands.options import Size
 @click.command("cost")
 @click.argument("arch")
 @click.option("--size", type=Size(), help="Input size in pixels, height x width. Default: the architecture's reference size.")
-@click.option("--classes", type=click.IntRange(0), help="Outputs of the head; 0 leaves the head out (a backbone).")
+@click.option(
+    "--classes",
+    type=click.IntRange(0),
+    help="Number of classes; 0 leaves the head out (a backbone). Default: the architecture's.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(arch: str, size: tuple[int, int] | None, classes: int | None, as_json: bool) -> None:
-    """Parameters, MACs, layers and memory of ARCH, exactly and at any input size.
+    """Print the parameters, MACs, layers and memory of ARCH, exactly and at any input size.
 
     ARCH is a preset (resnet, efficientnet, vit, coatnet; published networks by timm's names, such as convnext_tiny), an
-    architecture file, a run folder, the reference's JSON, or a point of a published space, SPACE:TEXT such as nasbench201:CELL
-    (see `uninas space`). One MAC is one multiply-add of a convolution, linear layer or attention product; papers often print
-    2 x MACs as FLOPs.
+    architecture file, a run folder, a JSON file of the UniNAS reference implementation, or a point of a published space,
+    SPACE:TEXT such as nasbench201:CELL (see `uninas space`). One MAC is one multiply-add of a convolution, linear layer or
+    attention product; papers often print 2 x MACs as FLOPs.
 
     \b
     uninas cost coatnet

@@ -15,7 +15,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]
     name = "H[xW]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """(height, width); fails with what was expected and what came."""
+        """Return (height, width); fail with what was expected and what was given."""
         if isinstance(value, tuple):
             return value
         match = re.fullmatch(r"([0-9]{1,5})(?:x([0-9]{1,5}))?", str(value))
@@ -25,10 +25,10 @@ class Size(click.ParamType):  # type: ignore[type-arg]
 
 
 class Number(click.FloatRange):
-    """A number within a range; NaN and infinities are none."""
+    """A finite number within a range."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number; fails with what was expected and what came."""
+        """Return the number; fail with what was expected and what was given."""
         number = float(super().convert(value, param, ctx))
         if not math.isfinite(number):
             self.fail(f"expected a finite number, got {str(value)[:40]!r}", param, ctx)

@@ -1,4 +1,4 @@
-"""`uninas show`: read a network in the terminal, or as a picture."""
+"""`uninas show`: a network in the terminal, or as a picture."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BlockNumber(click.ParamType):  # type: ignore[type-arg]
 
 @click.command(name="show")
 @click.argument("architecture", metavar="ARCH")
-@click.option("--stage", type=click.IntRange(1), metavar="N", help="The blocks of one stage; the first is 1.")
+@click.option("--stage", type=click.IntRange(1), metavar="N", help="Show the blocks of one stage; the first is 1.")
 @click.option(
     "--block",
     type=BlockNumber(),
@@ -45,33 +45,33 @@ class BlockNumber(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--expand/--fold",
     default=None,
-    help="Patterns (attention, MBConv, ...) operation by operation, or each as one line or box. Default: folded in the overview "
-    "and in a stage, expanded in a block and in a picture.",
+    help="Show patterns (attention, MBConv, ...) operation by operation, or each as one line or box. Default: folded in the "
+    "overview and in a stage, expanded in a block and in a picture.",
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.svg", help="Write a picture instead of text.")
 def command(architecture: str, stage: int | None, block: int | None, expand: bool | None, out: Path | None) -> None:
-    """Read a network: overview, one stage, one block.
+    """Show a network: overview, one stage, one block.
 
     ARCH is a preset (resnet, efficientnet, vit, coatnet; published networks by timm's names, such as convnext_tiny), an
-    architecture file, a run folder, the reference's JSON, or a point of a published space, SPACE:TEXT such as nasbench201:CELL
-    (see `uninas space`).
+    architecture file, a run folder, a JSON file of the UniNAS reference implementation, or a point of a published space,
+    SPACE:TEXT such as nasbench201:CELL (see `uninas space`).
 
     \b
     uninas show coatnet                              stages, widths, blocks by name, costs of each part
     uninas show coatnet --stage 3                    the distinct blocks of stage 3
     uninas show coatnet --stage 3 --block 1          that block, operation by operation
     uninas show coatnet --expand                     overview, then every distinct block
-    uninas show coatnet --out coatnet.svg            all of it as a picture
+    uninas show coatnet --out coatnet.svg            the whole network as a picture
     uninas show coatnet --fold --out small.svg       with each pattern as one box
 
-    Equal blocks share a letter and are written once (B ×5). Patterns are recognised by structure: MBConv ×4 dw5 + SE widens four
+    Equal blocks share a letter and are shown once (B ×5). Patterns are recognised by structure: MBConv ×4 dw5 + SE widens four
     times around a depthwise 5x5 convolution with a squeeze-and-excitation gate; conv3g32/2 is a 3x3 convolution in 32 groups of
-    stride 2; what has no name is listed as it is. MACs are multiply-adds at the reference size.
+    stride 2; what has no name is listed operation by operation. MACs are multiply-adds at the reference size.
     """
     if out is not None and out.suffix.lower() != ".svg":
-        raise InputError(f"--out expects a file name that ends in .svg, got {str(out)!r}")
+        raise InputError(f"--out: expected a file name that ends in .svg, got {str(out)!r}")
     if block is not None and stage is None:
-        raise InputError("--block expects a --stage beside it: which stage's block?")
+        raise InputError("--block: expected a --stage with it, got none")
     from uninas.source import load
 
     arch = load(architecture)
@@ -103,11 +103,11 @@ def _print(arch: Architecture, stage: int | None, block: int | None, expand: boo
 
 
 def terminal() -> Console:
-    """The standard output; a pipe has no width of its own, so nothing is broken over lines early."""
+    """Open the standard output; a pipe has no width of its own, so lines are not broken early."""
     from rich.console import Console
 
     class Printer(Console):
-        """rich would leave with status 1 where the reader has left; the command line decides."""
+        """On a broken pipe rich would exit with status 1; here the command line decides."""
 
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError

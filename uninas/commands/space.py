@@ -1,4 +1,4 @@
-"""`uninas space`: what a space of choices holds, without torch."""
+"""`uninas space`: what a categorical space holds, without torch."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from uninas.commands.options import Size
 
 @click.command("space")
 @click.argument("space", required=False, metavar="[SPACE]")
-@click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="Networks to draw and count.")
+@click.option("--samples", type=click.IntRange(1), default=100, show_default=True, help="How many networks to sample.")
 @click.option("--size", type=Size(), help="Input size in pixels, height x width. Default: the space's own.")
-@click.option("--classes", type=click.IntRange(1), help="Outputs of the networks. Default: the space's own.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides which networks are drawn.")
+@click.option("--classes", type=click.IntRange(1), help="Number of classes. Default: the space's own.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the samples.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(space: str | None, samples: int, size: tuple[int, int] | None, classes: int | None, seed: int, as_json: bool) -> None:
-    """Draw networks from SPACE and say what they cost; without SPACE, list the published spaces.
+    """Sample networks of SPACE and report what they cost; without SPACE, list the published spaces.
 
-    SPACE is a published space, or a Python file that defines one, SPACE: so a file of one's own is tried before a search. Such a
-    file runs as code. Networks are canonical, as in a search, and no budget applies. Legal samples that cannot be built are
-    counted; a search passes over them. See docs/guides/spaces.md.
+    SPACE is a published space, or a Python file that defines one as SPACE, to try before a search. Such a file runs as code.
+    Networks are canonical, as in a search, and no budget applies. Legal samples that cannot be built are counted; a search skips
+    them. See docs/guides/spaces.md.
 
     \b
     uninas space
@@ -43,7 +43,9 @@ def command(space: str | None, samples: int, size: tuple[int, int] | None, class
             if given(name) is click.core.ParameterSource.COMMANDLINE
         ]
         if idle:
-            raise InputError(f"expected a SPACE beside {', '.join(idle)}; got none: without one the spaces are listed")
+            raise InputError(
+                f"expected a SPACE with {', '.join(idle)}, got none: without a SPACE the published spaces are listed"
+            )
         _list(as_json)
         return
     if space not in SPACES and not space.endswith(".py"):
@@ -57,7 +59,7 @@ def command(space: str | None, samples: int, size: tuple[int, int] | None, class
         return
     click.echo(f"{chosen.name} at {height}x{width}, {outputs} classes: {_count(chosen.size)}")
     click.echo(f"  start            {chosen.text(chosen.start())}")
-    click.echo(f"  {found['samples']} samples, {found['distinct']} of them networks that differ")
+    click.echo(f"  {found['samples']} samples, {found['distinct']} distinct networks")
     if found["unbuilt"]:
         click.echo(f"  {found['unbuilt']} cannot be built; {found['first_unbuilt']}")
     click.echo(f"  {'':<17}{'least':>18}{'median':>18}{'most':>18}{'start':>18}")
@@ -81,7 +83,7 @@ def _list(as_json: bool) -> None:
 
 
 def _sample(space: Any, samples: int, rng: random.Random, size: tuple[int, int], classes: int) -> dict[str, Any]:
-    """Costs of the start and of samples, how many networks differ, and how many legal genotypes are none.
+    """Count the costs of the start and of samples, how many networks differ, and how many legal genotypes cannot be built.
 
     Raises InputError where the start cannot be built, or no sample.
     """
@@ -94,22 +96,22 @@ def _sample(space: Any, samples: int, rng: random.Random, size: tuple[int, int],
         return network.digest, cost(network, size).as_dict()
 
     _, start = counted(space.start())
-    drawn, unbuilt = [], []
+    sampled, unbuilt = [], []
     for _ in range(samples):
         try:
-            drawn.append(counted(space.sample(rng)))
+            sampled.append(counted(space.sample(rng)))
         except Unbuildable as error:
             unbuilt.append(str(error))
-    if not drawn:
-        raise InputError(f"{space.name}: expected a network among {samples} samples; none can be built: {unbuilt[0]}")
+    if not sampled:
+        raise InputError(f"{space.name}: expected a network among {samples} samples, got none that can be built: {unbuilt[0]}")
     rows = {}
     for name in ("params", "macs", "layers", "attention_tokens"):
-        values = sorted(figures[name] for _, figures in drawn)
+        values = sorted(figures[name] for _, figures in sampled)
         rows[name] = {"least": values[0], "median": values[len(values) // 2], "most": values[-1], "start": start[name]}
-    distinct = len({digest for digest, _ in drawn})
+    distinct = len({digest for digest, _ in sampled})
     found = {"name": space.name, "size": space.size, "samples": samples, "distinct": distinct, "unbuilt": len(unbuilt)}
     return {**found, "first_unbuilt": unbuilt[0] if unbuilt else None, "cost": rows}
 
 
 def _count(size: int | None) -> str:
-    return "genotypes uncounted" if size is None else f"{size:,} genotypes"
+    return "size unknown" if size is None else f"{size:,} genotypes"

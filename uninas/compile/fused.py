@@ -1,8 +1,8 @@
 """The fused steps of a plan in torch: several layers' parameters run as one operation.
 
 Parameters stay with the layers they belong to, so fused and unfused builds have the same weights under the same names. Where
-layers cannot run as one, each is called by itself: where somebody listens to one by a hook, so that what it sees and makes can
-be observed; where one was replaced by a module of another make; where they differ in mode.
+layers cannot run as one, each is called by itself: where one has a hook, so that what it reads and makes can be observed; where
+one was replaced by another kind of module; where they differ in mode.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ for _name in ("biased", "shared", "windowed_attention"):
 
 
 def attention(op: Op, biases: Sequence[Layer], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q^T k / sqrt(head_dim) [+ bias]) v through torch's scaled_dot_product_attention; feature maps in and out."""
+    """Compute softmax(q^T k / sqrt(head_dim) [+ bias]) v by torch's scaled_dot_product_attention; feature maps in and out."""
     head_dim, window, shift = op.values["head_dim"], op.values["window"], op.values["shift"]
     share, size = q.shape[1] // k.shape[1], (q.shape[2], q.shape[3])
     if not _as_one(biases, RelativePositionBias):
@@ -49,7 +49,7 @@ def attention(op: Op, biases: Sequence[Layer], q: Tensor, k: Tensor, v: Tensor) 
 
 
 def _as_one(layers: Sequence[Layer], kind: type[nn.Module]) -> bool:
-    """Whether all layers are of exactly that kind, and nobody has a hook on one of them."""
+    """Whether all layers are of exactly that kind, without a hook on any."""
     return all(
         type(layer) is kind
         and not (layer._forward_hooks or layer._forward_pre_hooks or layer._backward_hooks or layer._backward_pre_hooks)
@@ -58,14 +58,14 @@ def _as_one(layers: Sequence[Layer], kind: type[nn.Module]) -> bool:
 
 
 def wide(layers: Sequence[Layer], x: Tensor) -> Tensor:
-    """Convolutions of one input as one convolution: (B, C, H, W) -> (B, sum of their outputs, H, W)."""
+    """Run convolutions of one input as one convolution: (B, C, H, W) -> (B, sum of their outputs, H, W)."""
     if not _as_one(layers, nn.Conv2d):
         return torch.cat([layer(x) for layer in layers], 1)
     return _convolution([layer for layer in layers if isinstance(layer, nn.Conv2d)], x, 1)
 
 
 def batch(op: Op, layers: Sequence[Layer], inputs: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-    """The layers of isomorphic branches on stacked inputs (branch after branch along the channels or heads)."""
+    """Run the layers of isomorphic branches on stacked inputs (branch after branch along the channels or heads)."""
     x = inputs[0]
     extra = {"size": size} if op.name in NEEDS_SIZE else {}
     if not op.spec.instance:

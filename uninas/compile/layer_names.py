@@ -8,7 +8,7 @@ from uninas.graph import Graph
 
 
 def layer_names(graph: Graph) -> tuple[str | None, ...]:
-    """For each node its layer's name, `<operation>_<ordinal among equals>`, or None where it has no layer of its own."""
+    """Name each node's layer, `<operation>_<ordinal among equals>`; None where it has no layer of its own."""
     counts: dict[str, int] = {}
     names: list[str | None] = []
     for node in graph.nodes:
@@ -22,5 +22,5 @@ def layer_names(graph: Graph) -> tuple[str | None, ...]:
 
 
 def subblock_prefix(stage: int, block: int, sub: int) -> str:
-    """Where a sub-block's layers live in the module: "stages.0.blocks.1.sub2."."""
+    """Return where a sub-block's layers are in the module: "stages.0.blocks.1.sub2."."""
     return f"stages.{stage}.blocks.{block}.sub{sub + 1}."

@@ -91,7 +91,7 @@ torch.fx.wrap("resized")  # as `expand_table`
 class PaddedConv2d(nn.Module):
     """A convolution whose first window begins `padding` pixels before the map; zeros or a cut at the end give ceil(H / stride).
 
-    The convolution is a child, so that who listens to it sees the map that it reads.
+    The convolution is a child, so that a hook on it sees the map that it reads.
     """
 
     def __init__(

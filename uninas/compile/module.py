@@ -17,7 +17,7 @@ from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, Stage, head
 
 
 def build(architecture: Architecture, *, classes: int | None = None, fused: bool = True) -> Network:
-    """The network as a module, in the form given (canonicalise first to score or to train).
+    """Build the network as a module, in the form given (canonicalise first to score or to train).
 
     Input (B, in_channels, H, W) of any size; output (B, classes) logits, default the architecture's classes. `fused=False` runs
     each node by itself: the reference that fused execution is held against. Weights are torch's defaults.
@@ -82,7 +82,7 @@ class GraphModule(nn.Module):
         return layers[0](*inputs, size=behind) if step.op.name in NEEDS_SIZE else layers[0](*inputs)
 
     def layer(self, node: int) -> Layer:
-        """What computes a node: its child, or the function of an operation without parameters."""
+        """Return what computes a node: its child, or the function of an operation without parameters."""
         name = self.names[node]
         layer = self.functions[node] if name is None else self._modules[name]
         assert layer is not None
@@ -211,7 +211,7 @@ class Network(nn.Module):
         self.head: nn.Module = nn.Linear(channels, classes) if classes else nn.Identity()
 
     def forward_features(self, x: Tensor) -> list[Tensor]:
-        """The output of each stage, at strides 4, 8, 16, 32 in the template."""
+        """Return the output of each stage, at strides 4, 8, 16, 32 in the template."""
         x = self.stem(x)
         features = []
         for stage in self.stages:
@@ -228,7 +228,7 @@ class Network(nn.Module):
     # --- the door to scores: a proxy needs nothing else of an architecture ---------------------------------------------------
 
     def scoring_layers(self) -> list[tuple[str, nn.Module]]:
-        """Every convolution and linear layer with its name, in forward order."""
+        """Return every convolution and linear layer with its name, in forward order."""
         return [(n, m) for n, m in self.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)]
 
     def block_outputs(self) -> list[tuple[str, nn.Module]]:

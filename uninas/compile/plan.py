@@ -109,7 +109,7 @@ class _Planner:
         return len(self.made) - 1
 
     def full(self, value: int) -> int:
-        """The value at its own size, expanded if its broadcast was postponed."""
+        """Return a value at its own size, expanded if its broadcast was postponed."""
         if value not in self.postponed:
             return value
         found = self.postponed[value]
@@ -118,7 +118,7 @@ class _Planner:
         return found
 
     def value(self, wanted: int) -> int:
-        """The value of a node; its ancestors are planned first, without recursion over depth."""
+        """Return the value of a node; its ancestors are planned first, without recursion over depth."""
         stack = [wanted]
         while stack:
             node = stack[-1]
@@ -135,7 +135,7 @@ class _Planner:
         return self.values[wanted]
 
     def needs(self, node: int) -> tuple[int, ...]:
-        """The nodes whose values the step of `node` reads one by one."""
+        """Return the nodes whose values the step of `node` reads one by one."""
         if self.fused:
             found = self.attention(node)
             if found is not None:
@@ -179,7 +179,7 @@ class _Planner:
     # --- fusion 3 ---------------------------------------------------------------------------------------------------------
 
     def split(self, node: int) -> bool:
-        """Cut a slice's map into all its slices at once, if each of them is needed; whether that was done."""
+        """Cut a slice's map into all its slices at once, if each of them is needed; return whether that was done."""
         op, (source,) = self.graph.nodes[node]
         count = op.values["count"]
         slices = [(i, self.graph.nodes[i].op.values["index"]) for i in self.slices.get((source, count), ())]
@@ -200,7 +200,7 @@ class _Planner:
         return i
 
     def attention(self, node: int) -> tuple[tuple[int, int, int], tuple[int, ...]] | None:
-        """((q, k, v), bias nodes) where `node` applies a softmax of scores that nothing else reads."""
+        """Find ((q, k, v), bias nodes) where `node` applies a softmax of scores that nothing else reads."""
         op, inputs = self.graph.nodes[node]
         if op.name != "matmul_av":
             return None
@@ -221,7 +221,7 @@ class _Planner:
     # --- fusion 4 ---------------------------------------------------------------------------------------------------------
 
     def branches(self, node: int) -> _Branches | None:
-        """The branches that run into a concatenation, where batching them saves a convolution or an attention product."""
+        """Return the branches that run into a concatenation, where batching them saves a convolution or an attention product."""
         op, inputs = self.graph.nodes[node]
         if op.name != "concat" or len(set(inputs)) != len(inputs) or len(inputs) < 2:
             return None

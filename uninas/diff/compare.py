@@ -2,7 +2,7 @@
 
 Both are brought into canonical form first, so how a network was written makes no difference, and two are equal exactly where
 their digests are. Stages are aligned as sequences, then the blocks of two stages (`uninas.diff.sequences`), then the nodes of two
-graphs (`uninas.diff.matching`). A block that is gone at one place and has come at another is said to have moved.
+graphs (`uninas.diff.matching`). A block that is gone in one place and new in another has moved.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Difference:
         return self.a.digest == self.b.digest
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain JSON data; node numbers are those of the canonical forms."""
+        """Return all of it as plain JSON data; node numbers are those of the canonical forms."""
         sides: list[dict[str, Any]] = []
         for arch, figures in zip((self.a, self.b), self.costs, strict=True):
             sides.append({"digest": arch.digest, "input_size": list(arch.input_size), "cost": figures.as_dict()})
@@ -191,21 +191,21 @@ def _stage(
 
 
 def _with_moves(stages: list[StageDiff]) -> list[StageDiff]:
-    """A block removed at one place and added at another, unchanged, has moved: it is told where it stands now."""
+    """A block removed in one place and added in another, unchanged, has moved: it is listed where it stands now."""
     gone = [block for stage in stages for block in stage.blocks if block.kind == "removed"]
-    came: dict[tuple[int, int], BlockDiff] = {}
+    moved: dict[tuple[int, int], BlockDiff] = {}
     left: set[tuple[int, int]] = set()
     for stage in stages:
         for block in stage.blocks:
             twin = next((one for one in gone if one.block == block.block), None) if block.kind == "added" else None
             if twin is not None and block.after is not None and twin.before is not None and any(block.block.subblocks):
                 gone.remove(twin)
-                came[block.after] = replace(block, kind="moved", before=twin.before)
+                moved[block.after] = replace(block, kind="moved", before=twin.before)
                 left.add(twin.before)
     result = []
     for stage in stages:
         blocks = [
-            came.get(block.after or (0, 0), block)
+            moved.get(block.after or (0, 0), block)
             for block in stage.blocks
             if not (block.kind == "removed" and block.before in left)
         ]

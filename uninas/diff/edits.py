@@ -66,7 +66,7 @@ def diff_graphs(a: Graph | None, b: Graph | None, reads_a: tuple[int, int], read
 
 
 def _edits(a: Graph, b: Graph, pairs: Mapping[int, int]) -> list[NodeEdit]:
-    """Pieces that came and went, then what changed of the nodes that stayed; sorted by their places."""
+    """List pieces added and removed, then what changed of the nodes that stayed; sorted by their places."""
     back = {second: first for first, second in pairs.items()}
     found = [_piece(a, piece, "removed") for piece in _pieces(a, pairs)]
     found += [_piece(b, piece, "inserted") for piece in _pieces(b, back)]
@@ -117,7 +117,7 @@ def _ends(graph: Graph, piece: set[int]) -> tuple[tuple[int, ...], tuple[int, ..
 def _rewired(
     a: Graph, b: Graph, first: int, second: int, pairs: Mapping[int, int], back: Mapping[int, int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What a node no longer reads, and what it reads now, as far as no inserted or removed piece says it."""
+    """What a node no longer reads, and what it reads now, unless an inserted or removed piece explains it."""
     ours, theirs = a.nodes[first].inputs, b.nodes[second].inputs
     lost, won = _direct(ours, theirs, a, b, pairs, back)
     ordered = not a.nodes[first].op.spec.commutative and len(ours) == len(theirs) > 1

@@ -26,7 +26,7 @@ _PASSES = 20  # of improvement; small changes settle in one or two
 
 
 def align(a: Graph, b: Graph) -> dict[int, int]:
-    """Node of `a` -> node of `b`, for those that have a partner. See the head of this file for what is guaranteed."""
+    """Map nodes of `a` to nodes of `b`, as far as they have a partner. See the head of this file for what is guaranteed."""
     if a == b:
         return {index: index for index in range(len(a.nodes))}
     search = _Search(_Side(a), _Side(b))
@@ -37,7 +37,7 @@ def align(a: Graph, b: Graph) -> dict[int, int]:
 
 
 def pairing_cost(a: Graph, b: Graph, pairs: dict[int, int]) -> float:
-    """What `align` minimises, of any pairing."""
+    """Return what `align` minimises, for any pairing."""
     search = _Search(_Side(a), _Side(b))
     for first, second in pairs.items():
         search.pair(first, second)
@@ -64,7 +64,7 @@ class _Side:
         return self.graph.nodes[index].op
 
     def ends(self, index: int) -> tuple[Counter[tuple[int, int]], Counter[tuple[int, int]]]:
-        """What a node reads, and what reads it; of the reader of the output, the output."""
+        """Return what a node reads, and what reads it; of the reader of the output, the output."""
         if index == _OUT:
             return Counter({(self.graph.output, 0): 1}), Counter()
         return self.reads[index], self.readers[index]
@@ -85,7 +85,7 @@ class _Side:
 
 
 def unlikeness(one: Op, other: Op) -> float:
-    """How unlike two operations are: 0 equal, 0.3 but for attributes, 0.6 of one family, 0.9 otherwise."""
+    """Return how unlike two operations are: 0 equal, 0.3 but for attributes, 0.6 of one family, 0.9 otherwise."""
     if one is other:
         return 0.0
     if one.name == other.name:
@@ -193,7 +193,7 @@ class _Search:
     # --- third step
 
     def cost(self) -> float:
-        """Of the pairing so far."""
+        """Return the cost of the pairing so far."""
         alone = len(self.a.graph.nodes) + len(self.b.graph.nodes) + 2 - 2 * len(self.pairs)
         unlike = sum(unlikeness(self.a.op(f), self.b.op(s)) for f, s in self.pairs.items() if f != _OUT)
         missing = 0
@@ -228,7 +228,7 @@ class _Search:
         return found
 
     def _best_partner(self, first: int, best: float) -> float:
-        """Give a node the partner that lowers the cost most, if any does; whoever had that one takes the node's in exchange."""
+        """Give a node the partner that lowers the cost most, if any does; the node that had it takes this node's in exchange."""
         start, chosen = self.pairs.get(first), None
         for second in [None, *sorted(self._candidates(first))]:
             if second == start or (second is not None and not _comparable(self.a.op(first), self.b.op(second))):

@@ -21,7 +21,7 @@ _ALONE = 0.5  # second key of an added or removed item that is nowhere else; an 
 def align_sequences(
     a: Sequence[Item], b: Sequence[Item], distance: Callable[[Item, Item], float]
 ) -> list[tuple[int | None, int | None]]:
-    """Pairs of indices in order; None on one side: the item is on the other alone. Of equal neighbours it is the last.
+    """Pair indices in order; None on one side: the item is on the other alone. Of equal neighbours it is the last.
 
     Args:
         a: items compared by ==.
@@ -61,7 +61,7 @@ def align_sequences(
 
 
 def bag_of(graphs: Iterable[Graph | None]) -> Bag:
-    """How often each operation and each pair of an operation and its reader occurs in some graphs."""
+    """Count how often each operation, and each pair of an operation and its reader, occurs in some graphs."""
     bag: Bag = Counter()
     for graph in graphs:
         if graph is None:
@@ -74,6 +74,6 @@ def bag_of(graphs: Iterable[Graph | None]) -> Bag:
 
 
 def bag_distance(one: Bag, other: Bag) -> float:
-    """The share of two bags that they do not have in common, from 0 to 1."""
+    """Return the share of two bags that they do not have in common, from 0 to 1."""
     whole = one.total() + other.total()
     return 0.0 if not whole else 1 - 2 * (one & other).total() / whole

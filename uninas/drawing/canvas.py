@@ -75,7 +75,7 @@ class Canvas:
         self._parts: list[str] = []
 
     def rect(self, x: float, y: float, width: float, height: float, style: str, *, radius: float = 4) -> None:
-        """A rectangle with rounded corners, of one or more classes."""
+        """Draw a rectangle with rounded corners, of one or more classes."""
         self._parts.append(
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0):.1f}" height="{max(height, 0):.1f}" rx="{radius:g}"'
             f' class="{style}"/>'
@@ -92,7 +92,7 @@ class Canvas:
         anchor: str = "start",
         bold: int = 0,
     ) -> None:
-        """A line of text; `y` is its baseline, `anchor` one of start, middle, end, `bold` a font weight or 0."""
+        """Draw a line of text; `y` is its baseline, `anchor` one of start, middle, end, `bold` a font weight or 0."""
         weight = f' font-weight="{bold}"' if bold else ""
         self._parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}"{weight} class="{style}">'
@@ -100,11 +100,11 @@ class Canvas:
         )
 
     def line(self, x1: float, y1: float, x2: float, y2: float, style: str) -> None:
-        """A straight line."""
+        """Draw a straight line."""
         self._parts.append(f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" class="{style}"/>')
 
     def edge(self, points: Sequence[tuple[float, float]], *, arrow: bool = True) -> None:
-        """A smooth line through points that run downward, with an arrow's tip at the end."""
+        """Draw a smooth line through points that run downward, with an arrow's tip at the end."""
         (x, y), *rest = points
         path = [f"M{x:.1f} {y:.1f}"]
         for next_x, next_y in rest:
@@ -129,7 +129,7 @@ class Canvas:
         self._parts.append("</g>")
 
     def to_svg(self, width: float, height: float, title: str, *, left: float = 0.0) -> str:
-        """The whole drawing, from x = `left` on, as one SVG document without a reference to anything outside it."""
+        """Return the whole drawing, from x = `left` on, as one SVG document without a reference to anything outside it."""
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left:g} 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
             f' height="{height:.0f}" class="un-drawing" role="img" aria-label={quoteattr(clean(title))}>'
@@ -139,7 +139,7 @@ class Canvas:
 
 
 def clean(text: str) -> str:
-    """The text without characters that XML 1.0 cannot hold, each replaced by U+FFFD."""
+    """Return the text without characters that XML 1.0 cannot hold, each replaced by U+FFFD."""
     return _UNREPRESENTABLE.sub("\ufffd", text)
 
 
@@ -154,7 +154,7 @@ _WIDTHS = {  # of DejaVu Sans, the widest of the fonts in FONT, in units of the 
 
 
 def text_width(text: str, size: float = 12) -> float:
-    """A generous estimate of a line's width in pixels, for any sans-serif font; bold letters are a tenth wider."""
+    """Estimate a line's width in pixels, for any sans-serif font; bold letters are a tenth wider."""
     return size * sum(_WIDTHS.get(letter, 0.62) for letter in text)
 
 

@@ -2,7 +2,7 @@
 
 A line is a maximal chain in which each element alone reads the one before; a gate beside the line is one element of it. Its
 convolutions are matched against the shapes below. Norms, activations and what is transparent may stand anywhere
-between two convolutions unless a shape says otherwise; anything else ends a chain, so that nothing is called what it is not.
+between two convolutions unless a shape says otherwise; anything else ends a chain, so that no name is wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SHORT = {"batch_norm": "BN", "layer_norm": "LN", "group_norm": "GN", "add": "su
 
 
 def short_label(view: GraphView, node: int) -> str:
-    """What a summary calls one operation."""
+    """Return what a summary calls one operation."""
     return _SHORT.get(view.name(node), op_label(view.graph.nodes[node].op))
 
 
@@ -32,7 +32,7 @@ class Unit:
     gates: dict[int, Pattern] = field(default_factory=dict)  # product -> gate
 
     def nodes(self, view: GraphView, *, last: bool = False) -> set[int]:
-        """All nodes; with `last`, of a pattern's last unit: its norms and what is transparent, up to anything else."""
+        """Return all nodes; with `last`, of a pattern's last unit: its norms and what is transparent, up to anything else."""
         found = {self.conv}
         for node in self.after:
             if last and (node in self.gates or not (view.is_norm(node) or view.is_transparent(node))):
@@ -41,16 +41,16 @@ class Unit:
         return found
 
     def acts(self, view: GraphView) -> bool:
-        """Whether something nonlinear follows."""
+        """Return whether something nonlinear follows."""
         return any(view.is_activation(node) or node in self.gates for node in self.after)
 
     def gate_text(self) -> str:
-        """The gates' names, each behind a plus; SiLU is an activation and no gate."""
+        """Return the gates' names, each behind a plus; SiLU is an activation and no gate."""
         return "".join(f" + {gate.text}" for gate in self.gates.values() if gate.kind != "silu")
 
 
 def segments(view: GraphView, attention: Sequence[Pattern], gates: Sequence[Pattern]) -> list[list[Unit]]:
-    """Every line of the graph as the units on it, cut where anything but a unit's parts stands between two convolutions."""
+    """Return every line of the graph as its units, cut where anything but a unit's parts stands between two convolutions."""
     taken = {node for pattern in attention for node in pattern.nodes}
     beside = {max(gate.nodes): gate for gate in gates if not gate.nodes & taken and gate.kind != "gate"}
     seen = taken.union(*[gate.nodes for gate in beside.values()])  # no line starts there
@@ -99,30 +99,30 @@ class Chain:
     units: Sequence[Unit]
 
     def channels(self, index: int) -> int:
-        """Channels behind a unit; -1: what the first reads."""
+        """Return the channels behind a unit; -1: of what the first reads."""
         if index < 0:
             return self.view.channels(self.view.inputs(self.units[0].conv)[0])
         return self.view.channels(self.units[index].conv)
 
     def pointwise(self, index: int) -> bool:
-        """Whether a unit is a plain 1x1 convolution."""
+        """Return whether a unit is a plain 1x1 convolution."""
         return self.view.is_pointwise(self.units[index].conv)
 
     def depthwise(self, index: int) -> bool:
-        """Whether a unit is a spatial depthwise convolution."""
+        """Return whether a unit is a spatial depthwise convolution."""
         return self.view.is_depthwise(self.units[index].conv) and not self.view.is_conv(self.units[index].conv, 1)
 
     def spatial(self, index: int) -> bool:
-        """Whether a unit mixes pixels and channels."""
+        """Return whether a unit mixes pixels and channels."""
         conv = self.units[index].conv
         return not self.view.is_depthwise(conv) and not self.view.is_conv(conv, 1)
 
     def text(self, index: int) -> str:
-        """The convolution in a few letters, with its gates."""
+        """Return the convolution in a few letters, with its gates."""
         return self.view.conv_text(self.units[index].conv) + self.units[index].gate_text()
 
     def gated(self, index: int) -> bool:
-        """Whether a gate other than SiLU follows."""
+        """Return whether a gate other than SiLU follows."""
         return bool(self.units[index].gate_text())
 
 
@@ -232,7 +232,7 @@ SHAPES: tuple[Shape, ...] = (
 
 
 def conv_runs(view: GraphView, units: Sequence[Unit], taken: set[int]) -> list[Pattern]:
-    """What is left of a line: convolution [norm] [activation]; equal neighbours are one pattern with a count."""
+    """Return what is left of a line: convolution [norm] [activation]; equal neighbours are one pattern with a count."""
     runs: list[tuple[str, set[int], int, int]] = []  # text of one, nodes of all, last node, count
     for unit in units:
         if unit.conv in taken:

@@ -19,7 +19,7 @@ Room = tuple[float, float]
 def assign_coordinates(
     layers: Layers, above: Neighbours, rooms: Sequence[Room], is_dummy: Callable[[int], bool], gap: float
 ) -> list[float]:
-    """The place of every point, so that the rooms of neighbours in a layer are at least `gap` apart.
+    """Return the coordinate of every point, so that the rooms of neighbours in a layer are at least `gap` apart.
 
     Args:
         layers: the points of each layer from left to right.

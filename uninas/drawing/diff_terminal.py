@@ -19,7 +19,7 @@ COSTS = {"params": "params", "macs": "MACs", "layers": "layers", "attention_toke
 
 
 def difference_lines(difference: Difference, names: tuple[str, str]) -> Iterator[RenderableType]:
-    """What to print, from top to bottom: both networks, their costs, then what differs, part by part.
+    """Yield what to print, from top to bottom: both networks, their costs, then what differs, part by part.
 
     Args:
         difference: of two networks.
@@ -43,7 +43,7 @@ def difference_lines(difference: Difference, names: tuple[str, str]) -> Iterator
 
 
 def cost_rows(difference: Difference) -> list[tuple[str, str, str, str]]:
-    """Name, A's figure, B's figure, the difference with its share of A's."""
+    """List name, A's figure, B's figure, and the difference with its share of A's."""
     rows = []
     for key, name in COSTS.items():
         before, after = (getattr(cost, key) for cost in difference.costs)
@@ -104,7 +104,7 @@ def _add_blocks(tree: Tree, difference: Difference, run: list[BlockDiff]) -> Non
 
 
 def twin_note(difference: Difference, block: BlockDiff) -> str:
-    """Of a block that is new in B at its place, where A has its like: "as stage 2, block 1 of A"; else ""."""
+    """For a block that is new in B at its place, say where A has its equal: "as stage 2, block 1 of A"; else ""."""
     if block.kind not in ("added", "changed") or not any(block.block.subblocks):
         return ""
     for s, stage in enumerate(difference.a.stages, start=1):

@@ -41,7 +41,7 @@ class Words(NamedTuple):
 
 
 def edit_words(graph: GraphDiff, edit: NodeEdit) -> Words:
-    """`+ GELU %4 between conv 3×3 %3 and BatchNorm %5`: numbers are those of the canonical graphs, of B where it has the node."""
+    """Describe an edit: `+ GELU %4 between conv 3×3 %3 and BatchNorm %5`; numbers are B's where it has the node, else A's."""
     if edit.kind == "inserted":
         assert graph.b is not None
         return Words("+", f"{_piece(graph.b, edit.after, graph.reads_b)} {_between(graph.b, edit, '')}")
@@ -75,7 +75,7 @@ def _replaced(a: Graph, b: Graph, edit: NodeEdit) -> str:
 
 
 def is_another(graph: GraphDiff) -> bool:
-    """Whether two graphs have so little in common that they are named whole, and not edit by edit."""
+    """Return whether two graphs have so little in common that they are named whole, and not edit by edit."""
     if graph.a is None or graph.b is None or len(graph.edits) < 3:
         return False
     kept = sum(graph.a.nodes[one].op is graph.b.nodes[other].op for one, other in graph.pairs.items()) - 1  # the input
@@ -83,7 +83,7 @@ def is_another(graph: GraphDiff) -> bool:
 
 
 def graph_words(graph: GraphDiff, residual: bool) -> list[Words]:
-    """All that happened to a graph: that it came, went or was exchanged as a whole, or its edits one by one."""
+    """Describe all that happened to a graph: that it was added, removed or exchanged as a whole, or its edits one by one."""
     before = summarise_graph(graph.a, *graph.reads_a, residual=residual)
     after = summarise_graph(graph.b, *graph.reads_b, residual=residual)
     if graph.kind == "added":
@@ -96,7 +96,7 @@ def graph_words(graph: GraphDiff, residual: bool) -> list[Words]:
 
 
 def block_place(blocks: Sequence[BlockDiff]) -> str:
-    """`block 2`, `blocks 2 to 4`; with A's number where B's is another, or where it is gone: `block 3 (block 2 of A)`."""
+    """Name some blocks: `block 2`, `blocks 2 to 4`; with A's number where it differs: `block 3 (block 2 of A)`."""
     first, last = blocks[0], blocks[-1]
     if first.after is None:
         assert first.before is not None
@@ -115,7 +115,7 @@ def _numbers(first: tuple[int, int], last: tuple[int, int]) -> str:
 
 
 def stage_facts(stage: StageDiff) -> tuple[str, bool]:
-    """Width and size of a stage, and whether they differ: `96 ch, 56×56`, `width 96 became 112, 56×56`."""
+    """Describe the width and size of a stage, and whether they differ: `96 ch, 56×56`, `width 96 became 112, 56×56`."""
     texts = []
     for values, one, two in (
         (stage.widths, "{} ch", "width {} became {}"),
@@ -127,7 +127,7 @@ def stage_facts(stage: StageDiff) -> tuple[str, bool]:
 
 
 def block_runs(stage: StageDiff) -> list[list[BlockDiff]]:
-    """A stage's blocks, neighbours to which the same happened together."""
+    """Return a stage's blocks, neighbours to which the same happened together."""
     runs: list[list[BlockDiff]] = []
     for block in stage.blocks:
         if runs and runs[-1][-1].kind == block.kind and runs[-1][-1].block == block.block and runs[-1][-1].graphs == block.graphs:

@@ -45,7 +45,7 @@ def draw(
     if path is not None and Path(path).suffix.lower() != ".svg":
         raise InputError(f"expected a file name that ends in .svg, got {str(path)!r}")
     if block is not None and stage is None:
-        raise InputError(f"expected a stage beside block {block}, got none")
+        raise InputError(f"expected a stage with block {block}, got none")
     made = draw_architecture(architecture, title=title, stage=stage, block=block, shut=fold)
     if path is not None:
         write_text(Path(path), made)

@@ -40,7 +40,7 @@ def fold(graph: Graph, marks: Mapping[int, str] | None = None) -> Folded:
 
 
 def shut(graph: Graph, groups: Sequence[frozenset[int]]) -> Folded:
-    """One box for each of some disjoint groups of nodes; a group that others stand within stays open.
+    """Make one box of each of some disjoint groups of nodes; a group that others stand within stays open.
 
     A node stands within a group where it both depends on the group and is needed by it. Where two groups stand within each other,
     all stay open.

@@ -122,7 +122,7 @@ class GraphPicture:
 
     @property
     def shows_maps(self) -> bool:
-        """Whether a label tells of an attention map."""
+        """Whether a label shows an attention map."""
         return any(
             label and item.node is not None and isinstance(self._types[item.node], AttentionMap)
             for item, label in zip(self._items, self._labels, strict=True)
@@ -209,6 +209,6 @@ def _draw_box(canvas: Canvas, item: _Item, box: Box) -> None:
     label = f"{item.label} ×{item.count}" if item.count > 1 else item.label
     size = 15.0 if small else 11.5
     canvas.text(box.width / 2, box.height / 2 + size * 0.35, label, size=size, anchor="middle")
-    if item.mark and not small:  # a sign beside the colour, for whoever cannot tell colours apart
+    if item.mark and not small:  # a sign beside the colour, for colour-blind readers
         canvas.text(2.5, 10, MARKS[item.mark], f"un-on-{item.mark}", size=11, bold=700)
     canvas.close_group()

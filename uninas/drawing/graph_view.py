@@ -32,63 +32,63 @@ class GraphView:
             self._before.append(past)
 
     def name(self, index: int) -> str:
-        """The operation's name."""
+        """Return the operation's name."""
         return self.graph.nodes[index].op.name
 
     def inputs(self, index: int) -> tuple[int, ...]:
-        """The nodes that a node reads."""
+        """Return the nodes that a node reads."""
         return self.graph.nodes[index].inputs
 
     def only_reader(self, index: int) -> int | None:
-        """The one node that reads this one, which is not the graph's output; else None."""
+        """Return the one node that reads this one, which is not the graph's output; else None."""
         readers = self.readers[index]
         return readers[0] if len(readers) == 1 and index != self.graph.output else None
 
     def is_conv(self, index: int, kernel: int | None = None) -> bool:
-        """Whether a node is a convolution (of that kernel)."""
+        """Return whether a node is a convolution (of that kernel)."""
         operation = self.graph.nodes[index].op
         return operation.name == "conv" and (kernel is None or operation.values["kernel"] == kernel)
 
     def is_pointwise(self, index: int) -> bool:
-        """Whether a node mixes the channels of each pixel, as 1x1 convolutions without groups do."""
+        """Return whether a node mixes the channels of each pixel, as 1x1 convolutions without groups do."""
         values = self.graph.nodes[index].op.values
         return self.is_conv(index, 1) and values["groups"] == 1 and values["stride"] == 1
 
     def is_depthwise(self, index: int) -> bool:
-        """Whether a node is a convolution of each channel by itself."""
+        """Return whether a node is a convolution of each channel by itself."""
         return self.is_conv(index) and self.graph.nodes[index].op.values["groups"] == "depthwise"
 
     def is_norm(self, index: int) -> bool:
-        """Whether a node normalises."""
+        """Return whether a node normalises."""
         return family_of(self.graph.nodes[index].op) == "normalisation" and self.name(index) not in TRANSPARENT
 
     def is_activation(self, index: int) -> bool:
-        """Whether a node is a nonlinear function of each entry."""
+        """Return whether a node is a nonlinear function of each entry."""
         linear = self.name(index) in TRANSPARENT or self.name(index) == "negate"
         return family_of(self.graph.nodes[index].op) == "activation" and not linear
 
     def is_transparent(self, index: int) -> bool:
-        """Whether a node may stand anywhere within a pattern."""
+        """Return whether a node may stand anywhere within a pattern."""
         return self.name(index) in TRANSPARENT
 
     def channels(self, index: int) -> int:
-        """Channels of a feature map; heads of an attention map."""
+        """Return the channels of a feature map; heads of an attention map."""
         return self.types[index][0]
 
     def full(self, index: int) -> bool:
-        """Whether a node's value is not pooled to one pixel."""
+        """Return whether a node's value is not pooled to one pixel."""
         return not self.types[index].pooled
 
     def depends(self, index: int, earlier: int) -> bool:
-        """Whether a node's value is computed from the earlier node's."""
+        """Return whether a node's value is computed from the earlier node's."""
         return bool(self._before[index] >> earlier & 1)
 
     def past(self, index: int) -> list[int]:
-        """All nodes that a node is computed from, in order."""
+        """Return all nodes that a node is computed from, in order."""
         return [node for node, bit in enumerate(reversed(f"{self._before[index]:b}")) if bit == "1"]
 
     def between(self, first: int, last: int) -> set[int]:
-        """Nodes on some path from `first` to `last`, both ends included; empty where there is no path."""
+        """Return the nodes on some path from `first` to `last`, both ends included; empty where there is no path."""
         if first == last:
             return {first}
         if not self.depends(last, first):
@@ -96,15 +96,15 @@ class GraphView:
         return {n for n in range(first, last + 1) if n in (first, last) or (self.depends(last, n) and self.depends(n, first))}
 
     def sources(self, nodes: set[int]) -> set[int]:
-        """The nodes outside of some that these read."""
+        """Return the nodes outside of some that these read."""
         return {source for node in nodes for source in self.inputs(node)} - nodes
 
     def exits(self, nodes: set[int]) -> list[int]:
-        """Those of some nodes that are read from outside or are the graph's output."""
+        """Return those of some nodes that are read from outside or are the graph's output."""
         return [n for n in sorted(nodes) if n == self.graph.output or any(reader not in nodes for reader in self.readers[n])]
 
     def conv_text(self, index: int) -> str:
-        """A convolution in a few letters: conv3, dw5, conv3g32 (32 groups), conv3d2 (dilation 2), conv7/2 (stride 2)."""
+        """Return a convolution in a few letters: conv3, dw5, conv3g32 (32 groups), conv3d2 (dilation 2), conv7/2 (stride 2)."""
         values = self.graph.nodes[index].op.values
         depthwise, groups = values["groups"] == "depthwise", values["groups"]
         text: str = f"{'dw' if depthwise else 'conv'}{values['kernel']}"
@@ -115,5 +115,5 @@ class GraphView:
 
 
 def factor_text(ratio: Fraction) -> str:
-    """A ratio of channels for a name: 4, 1.5, 2.3."""
+    """Return a ratio of channels for a name: 4, 1.5, 2.3."""
     return f"{float(ratio):.3g}"

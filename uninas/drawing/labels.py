@@ -1,4 +1,4 @@
-"""What a drawing calls things: operations, their families, channel counts. New operations fall back to their text."""
+"""Labels of a drawing: operations, their families, channel counts. New operations fall back to their text."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FAMILIES: dict[str, str] = {
     "merge": "merge and split",
     "structure": "input and output",
 }
-"""Every family that a drawing tells apart, with its name in the legend. An unknown family is drawn as `structure`."""
+"""Every family that drawings distinguish, with its name in the legend. An unknown family is drawn as `structure`."""
 
 
 def family_of(op: Op) -> str:
-    """The key in `FAMILIES` under which an operation is drawn."""
+    """Return the key in `FAMILIES` under which an operation is drawn."""
     return op.spec.family if op.spec.family in FAMILIES else "structure"
 
 
 def op_label(op: Op) -> str:
-    """A short name for a box: "conv 3×3", "depthwise 5×5", "softmax"."""
+    """Return a short name for a box: "conv 3×3", "depthwise 5×5", "softmax"."""
     values = op.values
     if op.name == "conv":
         return _conv_label(op)
@@ -40,9 +40,9 @@ def op_label(op: Op) -> str:
 
 
 def qualifiers(op: Op, known: tuple[str, ...] = ()) -> list[str]:
-    """What distinguishes an operation from others of its name: the words that its label adds for attributes off their default.
+    """Return the words that tell an operation from others of its name: what its label adds for attributes off their default.
 
-    Attributes in `known` are told elsewhere. What the label does not mention is said as attribute and value.
+    Attributes in `known` are shown elsewhere. What the label does not mention is shown as attribute and value.
     """
     label = op.spec.label or ""
     off_default = [a.name for a in op.spec.attributes if a.name not in known and op.values[a.name] != a.default]
@@ -79,31 +79,31 @@ def _stride_label(op: Op) -> str:
 
 
 def type_label(type_: Type, width: int, *, symbolic: bool = False, before: Collection[Type] = ()) -> str:
-    """The type of a value: "384 ch", "96 ch, 1×1", "6 maps", "2C, stride 2"; with `symbolic` in multiples of the width C.
+    """Return the type of a value: "384 ch", "96 ch, 1×1", "6 maps", "2C, stride 2"; with `symbolic` in multiples of the width C.
 
     Stride and class token are left out where they are as in all the types `before`.
     """
-    told_stride = not before or any(one.stride != type_.stride for one in before)
-    told_token = not before or any(one.tokens != type_.tokens for one in before)
-    at = "" if type_.stride == 1 or type_.pooled or not told_stride else f", stride {type_.stride}"
+    shows_stride = not before or any(one.stride != type_.stride for one in before)
+    shows_token = not before or any(one.tokens != type_.tokens for one in before)
+    at = "" if type_.stride == 1 or type_.pooled or not shows_stride else f", stride {type_.stride}"
     if isinstance(type_, AttentionMap):
         count = multiple(type_.heads, width) if symbolic else str(type_.heads)
         maps = "map" if count == "1" else "maps"
         return f"{count} {maps}, 1×1" if type_.pooled else f"{count} {maps}{at}"
     text = multiple(type_.channels, width) if symbolic else f"{type_.channels} ch"
-    text += " + token" * (type_.tokens > 0 and not type_.pooled and told_token)
+    text += " + token" * (type_.tokens > 0 and not type_.pooled and shows_token)
     return f"{text}, 1×1" if type_.pooled else f"{text}{at}"
 
 
 def multiple(channels: int, width: int) -> str:
-    """A channel count as a multiple of the block's width C: "C", "4C", "C/4", "3C/2"."""
+    """Return a channel count as a multiple of the block's width C: "C", "4C", "C/4", "3C/2"."""
     ratio = Fraction(channels, width)
     above = "C" if ratio.numerator == 1 else f"{ratio.numerator}C"
     return above if ratio.denominator == 1 else f"{above}/{ratio.denominator}"
 
 
 def quantity(value: float) -> str:
-    """A count with three significant digits and a letter: 26.9 M, 4.21 G, 512."""
+    """Return a count with three significant digits and a letter: 26.9 M, 4.21 G, 512."""
     for limit, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if value >= 0.9995 * limit:
             scaled = value / limit
@@ -112,7 +112,7 @@ def quantity(value: float) -> str:
 
 
 def percent(part: float, whole: float) -> str:
-    """A share of a whole: "42 %", "0.3 %", "< 0.1 %"; "–" of nothing."""
+    """Return a share of a whole: "42 %", "0.3 %", "< 0.1 %"; "–" of nothing."""
     if whole <= 0:
         return "–"
     share = 100 * part / whole

@@ -64,7 +64,7 @@ class Layout:
 
 
 def longest_path_layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
-    """The layer of each of `count` nodes: the length of the longest path that ends in it.
+    """Return the layer of each of `count` nodes: the length of the longest path that ends in it.
 
     Raises:
         ValueError: an edge names a node outside 0 .. count-1, or the edges hold a cycle.
@@ -134,7 +134,7 @@ class _Layered:
         return order
 
     def crossings(self, layers: list[list[int]]) -> int:
-        """The number of pairs of segments that cross, counted as inversions."""
+        """Return the number of pairs of segments that cross, counted as inversions."""
         total = 0
         for upper, lower in pairwise(layers):
             place = {point: index for index, point in enumerate(lower)}

@@ -11,7 +11,7 @@ from uninas.ops import AttentionMap
 
 
 def find_attention(view: GraphView, count_heads: bool) -> list[Pattern]:
-    """Every application of an attention map, with the map's nodes, projections and slices; what shares a projection is one."""
+    """Find every application of an attention map, with its nodes, projections and slices; what shares a projection is one."""
     groups: list[set[int]] = []
     for index in range(len(view.graph.nodes)):
         if not _applies_map(view, index):
@@ -110,7 +110,7 @@ def _attention_text(view: GraphView, nodes: set[int], count_heads: bool) -> str:
 
 
 def find_mixers(view: GraphView) -> list[Pattern]:
-    """The mean of a pixel's neighbours less the pixel (arXiv 2111.11418)."""
+    """Find means of a pixel's neighbours less the pixel (arXiv 2111.11418)."""
     found = []
     for index in range(len(view.graph.nodes)):
         pair = sorted(view.inputs(index), key=view.name)
@@ -127,7 +127,7 @@ def find_mixers(view: GraphView) -> list[Pattern]:
 
 
 def find_gates(view: GraphView) -> list[Pattern]:
-    """multiply(x, sigmoid(y)): squeeze-and-excitation where y is a small network on the mean of x, SiLU where y is x."""
+    """Find multiply(x, sigmoid(y)): squeeze-and-excitation where y is a small network on the mean of x, SiLU where y is x."""
     found = []
     for index in range(len(view.graph.nodes)):
         if view.name(index) != "multiply" or len(view.inputs(index)) != 2:

@@ -151,7 +151,9 @@ def overview(architecture: Architecture) -> Overview:
 
 
 def select(view: Overview, stage: int, block: int | None = None) -> list[BlockKind]:
-    """The kinds of blocks of one stage (from 1), or the one kind of its block (from 1; 0 is the transition), at its width alone.
+    """Return the kinds of blocks of one stage, or the kind of one of its blocks, at its width alone.
+
+    Stages and blocks are counted from 1; block 0 is the transition.
 
     Raises InputError where there is no such stage or block.
     """

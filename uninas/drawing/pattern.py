@@ -36,11 +36,11 @@ class Pattern:
 
 
 def union(patterns: Iterable[Pattern]) -> set[int]:
-    """All nodes of some patterns."""
+    """Return all nodes of some patterns."""
     return {node for pattern in patterns for node in pattern.nodes}
 
 
 def outermost(patterns: Iterable[Pattern]) -> list[Pattern]:
-    """The patterns that lie in no other."""
+    """Return the patterns that lie in no other."""
     every = list(patterns)
     return [one for one in every if not any(one.nodes < other.nodes for other in every)]

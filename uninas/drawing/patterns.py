@@ -1,7 +1,7 @@
-"""Names that people give to groups of operations: attention, MBConv, squeeze-and-excitation, MLP, ResNet's blocks.
+"""Familiar names for groups of operations: attention, MBConv, squeeze-and-excitation, MLP, ResNet's blocks.
 
 A graph holds primitive operations only; this file finds the familiar shapes in it again, by structure alone, for drawings and
-one-line summaries. Nothing else depends on what is found here. What has no name is said as what it is.
+one-line summaries. Nothing else depends on what is found here. What has no name is listed operation by operation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _SILENT = {"input", "identity", "slice", "broadcast", "concat"}  # plumbing that
 def find_patterns(
     graph: Graph, width: int, tokens: int = 0, *, count_heads: bool = True, residual: bool = False
 ) -> tuple[Pattern, ...]:
-    """The patterns of a graph in the order of their first nodes; two are disjoint, or one lies inside the other.
+    """Return the patterns of a graph in the order of their first nodes; two are disjoint, or one lies inside the other.
 
     Args:
         graph: a sub-block's graph.
@@ -187,7 +187,7 @@ def _dense(view: GraphView, found: Sequence[Pattern]) -> list[Pattern]:
 def summarise_graph(
     graph: Graph | None, width: int, tokens: int = 0, *, count_heads: bool = True, residual: bool = False, limit: int = 4
 ) -> str:
-    """One line for a sub-block: its outermost patterns and what is left, in order; "" for an absent one.
+    """Summarise a sub-block in one line: its outermost patterns and what is left, in order; "" for an absent one.
 
     Args:
         graph: the sub-block, or None.
@@ -229,7 +229,7 @@ def _summary(graph: Graph, width: int, tokens: int, count_heads: bool, residual:
 
 
 def summarise_block(block: Block, width: int, tokens: int = 0, *, count_heads: bool = True) -> str:
-    """One line for a block: "attention 6 heads of 32 + bias | MLP ×4". A Zero sub-block is left out beside another."""
+    """Summarise a block in one line: "attention 6 heads of 32 + bias | MLP ×4". A zero sub-block is left out beside another."""
     texts = [summarise_graph(graph, width, tokens, count_heads=count_heads, residual=block.residual) for graph in block.subblocks]
     working = [text for text in texts if text and text != "zero"]
     return " | ".join(working) or "no operation"

@@ -18,7 +18,7 @@ class Skip:
 
 
 def find_skip(view: GraphView, nodes: set[int]) -> Skip | None:
-    """The skip connection around some nodes, if they have one entry, one exit, and are added to what they read.
+    """Find the skip connection around some nodes, if they have one input, one exit, and are added to what they read.
 
     Norms, activations and pools before and norms behind the nodes may lie within the skip; the shortcut may hold 1x1
     convolutions, norms and pools. One activation behind the sum belongs to it, as in ResNet.
@@ -66,7 +66,7 @@ def _tail(view: GraphView, nodes: set[int]) -> tuple[set[int], int] | None:
 
 
 def _shortcut(view: GraphView, addition: int, whole: set[int], source: int) -> tuple[list[str], set[int]] | None:
-    """The words for the other road from `source` to the sum and the nodes on it, if it is a shortcut."""
+    """The words for the other path from `source` to the sum and the nodes on it, if it is a shortcut."""
     others = [node for node in view.inputs(addition) if node not in whole]
     if len(others) != 1:
         return None

@@ -29,7 +29,7 @@ _ROOMY, _NARROW = 104, 66  # columns of the terminal: with shares of the cost; w
 
 
 def title_line(view: Overview) -> Text:
-    """The digest and the totals."""
+    """Return the digest and the totals."""
     arch, total = view.architecture, view.total
     height, width = arch.input_size
     facts = [f"{height}×{width} px", f"{arch.classes} classes", f"{quantity(total.params)} params"]
@@ -39,7 +39,7 @@ def title_line(view: Overview) -> Text:
 
 
 def overview_table(view: Overview, columns: int) -> Table:
-    """Stem, stages and head with their resolution, stride, channels, blocks by name, parameters and MACs.
+    """Tabulate stem, stages and head: resolution, stride, channels, blocks by name, parameters and MACs.
 
     A run of equal blocks is a row. Rows add up to the total. Narrow terminals get fewer columns.
 
@@ -96,9 +96,9 @@ def _run_text(run: Run) -> Text:
 
 
 def kind_tree(kind: BlockKind, *, shut: bool = False) -> Tree:
-    """A distinct block as a tree: its graphs, a line a node, patterns as branches.
+    """Return a distinct block as a tree: its graphs, one line per node, patterns as branches.
 
-    A node's line says its number, its operation, which nodes it reads where that is not just the one before, and the type where
+    A node's line says its number, its operation, which nodes it reads if not just the one before, and the type where
     it changes: in channels, or of a block at several widths in multiples of its width C. With `shut` a pattern is one line.
     """
     widths = kind.widths
@@ -178,7 +178,7 @@ class _GraphLines:
 
 
 def stage_line(view: Overview, stage: StageView) -> Text:
-    """A stage's number, resolution, channels and cost."""
+    """Return a stage's number, resolution, channels and cost."""
     height, width = stage.resolution
     line = Text.assemble((f"Stage {stage.number}  ", "bold"), f"{height}×{width}, {stage.width} ch, {stage.content}")
     cost = f"{quantity(stage.params)} params ({percent(stage.params, view.total.params)})"

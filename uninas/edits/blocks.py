@@ -16,7 +16,7 @@ from uninas.text import parse_graph
 
 
 def bounded(edit: Edit, name: str, low: int, high: int) -> int:
-    """An edit's argument that is an integer within bounds. Raises InputError."""
+    """Return an edit's argument that is an integer within bounds. Raises InputError."""
     value = edit.arguments.get(name)
     if type(value) is not int or not low <= value <= high:
         raise InputError(f"expected an edit's {name!r} to be an integer from {low} to {high}, got {value!r}")
@@ -30,7 +30,7 @@ def _blocks(architecture: Architecture, stage: int, block: int) -> list[Block]:
 
 
 def block_at_width(block: Block, before: int, after: int) -> Block:
-    """A block of one width, for another. Raises IllTyped where no rounding helps."""
+    """Fit a block of one width to another. Raises IllTyped where no rounding helps."""
     if before == after:
         return block
     return block.with_subblocks(tuple([None if g is None else at_width(g, before, after) for g in block.subblocks]))
@@ -96,7 +96,7 @@ def crossover(architecture: Architecture, edit: Edit) -> Architecture:
 
 
 def crossover_edit(stage: int, block: int, donor: Block) -> Edit:
-    """The crossover that puts `donor`, of the stage's width, in place of a block."""
+    """Return the crossover that puts `donor`, of the stage's width, in place of a block."""
     arguments: dict[str, int | str] = {
         f"sub{n + 1}": "absent" if graph is None else graph.text for n, graph in enumerate(donor.subblocks)
     }

@@ -51,18 +51,18 @@ class Classes(NamedTuple):
     fixed: set[int]
 
     def size(self, number: int, types: tuple[Type, ...]) -> Fraction:
-        """Channels of a class, given the types of the nodes."""
+        """Return the channels of a class, given the types of the nodes."""
         node = self.of.index(number)
         return types[node][0] / self.factor[node]
 
     def unit(self, number: int) -> Fraction:
-        """The least size of a class in which every member has a whole number of channels; all others are multiples."""
+        """Return the least size of a class in which every member has a whole number of channels; all others are multiples."""
         members = [self.factor[node] for node, of in enumerate(self.of) if of == number]
         return Fraction(lcm(*(f.denominator for f in members)), gcd(*(f.numerator for f in members)))
 
 
 def classes(graph: Graph, types: tuple[Type, ...]) -> Classes:
-    """The classes of a graph, which do not depend on its width; kept with it."""
+    """Return the classes of a graph, which do not depend on its width; kept with it."""
     found: Classes | None = graph.memo.get("channel classes")
     if found is None:
         found = graph.memo["channel classes"] = _classes(graph, types)
@@ -119,7 +119,7 @@ def _begins(operation: Op) -> bool:
 
 
 def fit(graph: Graph, types: tuple[Type, ...], channels: int, sizes: Mapping[int, Fraction]) -> Graph:
-    """The graph with another number of input channels, and classes of other sizes; all others keep their channels.
+    """Fit a graph to another number of input channels, and classes to other sizes; all others keep their channels.
 
     Groups that no longer divide their channels stay as wide, or nearly; heads become what is nearest. Raises IllTyped.
     """
@@ -164,23 +164,23 @@ def _fitted(operation: Op, before: int, given: int, wanted: Fraction) -> Op:
 
 
 def divisors(number: int) -> list[int]:
-    """All divisors, ascending."""
+    """Return all divisors, ascending."""
     small = [d for d in range(1, int(number**0.5) + 1) if number % d == 0]
     return sorted({*small, *(number // d for d in small)})
 
 
 def nearest_divisor(number: int, wanted: float) -> int:
-    """The divisor of a number that is nearest to `wanted` in proportion; of two the lesser."""
+    """Return the divisor of a number that is nearest to `wanted` in proportion; the lesser of two."""
     return min(divisors(number), key=lambda d: (abs(log(d / wanted)), d)) if wanted > 1 else 1
 
 
 def snapped(value: Fraction | float, unit: Fraction) -> Fraction:
-    """The multiple of a unit that is nearest to a value; at least one unit."""
+    """Return the multiple of a unit that is nearest to a value; at least one unit."""
     return max(round(value / unit), 1) * unit
 
 
 def at_width(graph: Graph, before: int, after: int) -> Graph:
-    """A sub-block's graph of a block of one width, for another width: the same graph where its ratios fit.
+    """Fit the graph of a sub-block of one width to another width: the same graph where its ratios fit.
 
     Else inner widths are rounded. Raises IllTyped where no rounding helps.
     """
@@ -203,7 +203,7 @@ def at_width(graph: Graph, before: int, after: int) -> Graph:
 
 
 def reading(graph: Graph, before: int, after: int, tokens: int = 0) -> Graph:
-    """A graph of the frame that reads other channels than before; it makes what it made, by one more convolution if need be."""
+    """Fit a graph of the frame to other input channels; it makes what it made, by one more convolution if need be."""
     if before == after:
         return graph
     types = graph.frame_types(before, tokens)
@@ -211,7 +211,7 @@ def reading(graph: Graph, before: int, after: int, tokens: int = 0) -> Graph:
 
 
 def leading(graph: Graph, channels: int, wanted: int, tokens: int = 0) -> Graph:
-    """A graph of the frame that makes another number of channels; a pointwise convolution at its end where nothing else can."""
+    """Fit a graph of the frame to other output channels; by a pointwise convolution at its end where nothing else can."""
     types = graph.frame_types(channels, tokens)
     out = graph.output
     if types[out][0] == wanted:

@@ -31,7 +31,7 @@ class Edit:
     part: str = "block"
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON data; the part is named where it is no block."""
+        """Return plain JSON data; the part is named where it is no block."""
         part = {} if self.part == "block" else {"part": self.part}
         return {"kind": self.kind, **part, "stage": self.stage, "block": self.block, "sub": self.sub, **self.arguments}
 

@@ -21,7 +21,7 @@ KINDS = ("full", "pooled", "sequence", "attention")
 
 
 def kind_of(type_: Type) -> str:
-    """One of KINDS: which fragments fit an edge of that type."""
+    """Return which of KINDS a type is: it decides which fragments fit an edge of that type."""
     if type(type_) is FeatureMap:
         return "pooled" if type_.pooled else "sequence" if type_.tokens else "full"
     return "attention"
@@ -138,7 +138,7 @@ class Vocabulary(NamedTuple):
 
 
 def vocabulary(names: Iterable[str]) -> Vocabulary:
-    """The fragments of those names, and of the vocabularies of those names, together.
+    """Return the fragments of those names, and of the vocabularies of those names, together.
 
     Raises InputError for a name that is neither, and for none at all.
     """

@@ -16,40 +16,40 @@ _WIDEN, _NARROW = op("conv", kernel=1, ratio=4), op("conv", kernel=1, ratio="1/4
 
 
 def chain(*ops: Op) -> Graph:
-    """A graph that is one path."""
+    """Build a graph that is one path."""
     builder = GraphBuilder()
     return builder.build(builder.chain(0, *ops))
 
 
 @cache
 def fused_mbconv(expansion: int = 4) -> Graph:
-    """A convolution that expands, and a reduction (EfficientNetV2, arXiv 2104.00298)."""
+    """Build a convolution that expands, and a reduction (EfficientNetV2, arXiv 2104.00298)."""
     wide = op("conv", kernel=3, ratio=expansion, bias=False)
     return chain(wide, _BATCH_NORM, _GELU, op("conv", kernel=1, ratio=f"1/{expansion}", bias=False), _BATCH_NORM)
 
 
 @cache
 def convnext_block() -> Graph:
-    """Depthwise 7x7, LayerNorm, an MLP of 4, LayerScale (arXiv 2201.03545)."""
+    """Build depthwise 7x7, LayerNorm, an MLP of 4, LayerScale (arXiv 2201.03545)."""
     return chain(op("conv", kernel=7, groups="depthwise"), _LAYER_NORM, _WIDEN, _GELU, _NARROW, op("layer_scale"))
 
 
 @cache
 def depthwise_mlp() -> Graph:
-    """An MLP with a depthwise convolution inside (PVTv2, arXiv 2106.13797)."""
+    """Build an MLP with a depthwise convolution inside (PVTv2, arXiv 2106.13797)."""
     return chain(_WIDEN, op("conv", kernel=3, groups="depthwise"), _GELU, _NARROW)
 
 
 @cache
 def window_attention(shift: int = 0, window: int = 7) -> Graph:
-    """Attention in windows with a relative position bias, and its projection (Swin, arXiv 2103.14030)."""
+    """Build attention in windows with a relative position bias, and its projection (Swin, arXiv 2103.14030)."""
     builder = GraphBuilder()
     return builder.build(builder.add(_CONV1, attention(builder, 0, window=window, shift=shift)))
 
 
 @cache
 def coarse_attention(stride: int = 2, head_dim: int = 32) -> Graph:
-    """Attention to keys and values of a coarser map (PVTv2, arXiv 2106.13797)."""
+    """Build attention to keys and values of a coarser map (PVTv2, arXiv 2106.13797)."""
     builder = GraphBuilder()
     query = builder.add(_CONV1, 0)
     coarse = builder.chain(0, op("conv", kernel=stride, stride=stride), _LAYER_NORM)
@@ -58,7 +58,7 @@ def coarse_attention(stride: int = 2, head_dim: int = 32) -> Graph:
 
 @cache
 def shared_key_attention(share: int = 2, head_dim: int = 16) -> Graph:
-    """Attention in which so many heads share keys and values (arXiv 1911.02150, 2305.13245)."""
+    """Build attention in which so many heads share keys and values (arXiv 1911.02150, 2305.13245)."""
     builder = GraphBuilder()
     query = builder.add(_CONV1, 0)
     return _attended(builder, query, builder.add(op("conv", kernel=1, ratio=f"2/{share}"), 0), op("matmul_qk", head_dim=head_dim))
@@ -66,7 +66,7 @@ def shared_key_attention(share: int = 2, head_dim: int = 16) -> Graph:
 
 @cache
 def channel_attention(head_dim: int = 32) -> Graph:
-    """Attention between the channels of each head, linear in the pixels (XCiT, arXiv 2106.09681, without its norms)."""
+    """Build attention between the channels of each head, linear in the pixels (XCiT, arXiv 2106.09681, without its norms)."""
     builder = GraphBuilder()
     query = builder.add(_CONV1, 0)
     scores = op("matmul_qk", head_dim=head_dim, over="channels")
@@ -82,14 +82,14 @@ def _attended(builder: GraphBuilder, query: int, both: int, scores: Op) -> Graph
 
 @cache
 def pool_mixer() -> Graph:
-    """The mean of the neighbours less the pixel itself (PoolFormer, arXiv 2111.11418)."""
+    """Build the mean of the neighbours less the pixel itself (PoolFormer, arXiv 2111.11418)."""
     builder = GraphBuilder()
     return builder.build(builder.add(op("add"), builder.add(op("average_pool"), 0), builder.add(op("negate"), 0)))
 
 
 @cache
 def dense_layers(layers: int = 2) -> Graph:
-    """Layers that each add half of the width to all that came before, then a projection (DenseNet, arXiv 1608.06993)."""
+    """Build layers that each add half of the width to all layers before it, then a projection (DenseNet, arXiv 1608.06993)."""
     builder, x = GraphBuilder(), 0
     for layer in range(layers):
         grown = builder.chain(x, _BATCH_NORM, _GELU, op("conv", kernel=3, ratio=f"1/{2 + layer}", bias=False))
@@ -99,7 +99,7 @@ def dense_layers(layers: int = 2) -> Graph:
 
 @cache
 def token_mixer() -> Graph:
-    """A linear layer over pixels, gated by the input (gMLP, arXiv 2105.08050, in short)."""
+    """Build a linear layer over pixels, gated by the input (gMLP, arXiv 2105.08050, in short)."""
     builder = GraphBuilder()
     mixed = builder.chain(0, _LAYER_NORM, op("token_linear"))
     return builder.build(builder.add(op("multiply"), 0, mixed))

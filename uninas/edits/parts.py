@@ -27,7 +27,7 @@ class Site(NamedTuple):
 
 
 def site(architecture: Architecture, edit: Edit) -> Site:
-    """The graph that an edit acts on; an absent sub-block is the identity. Raises InputError where there is none."""
+    """Return the graph that an edit acts on; an absent sub-block is the identity. Raises InputError where there is none."""
     if edit.part == "block":
         if not (
             0 <= edit.stage < len(architecture.stages)
@@ -55,7 +55,7 @@ def site(architecture: Architecture, edit: Edit) -> Site:
 
 
 def with_graph(architecture: Architecture, edit: Edit, graph: Graph) -> Architecture:
-    """A copy with another graph where the edit acts."""
+    """Return a copy with another graph where the edit acts."""
     if edit.part == "stem":
         return architecture.replace(stem=graph)
     if edit.part == "head":

@@ -59,7 +59,7 @@ CROSSOVERS = ("crossover", "crossover_stage")
 
 
 def prior_of(changes: Mapping[str, float]) -> dict[str, float]:
-    """PRIOR with some weights changed, in its order whatever the order of the changes; 0 switches a kind off.
+    """Return PRIOR with some weights changed, in its own order; 0 switches a kind off.
 
     Raises InputError for an unknown kind, a negative weight, or if nothing is left that one parent is enough for.
     """

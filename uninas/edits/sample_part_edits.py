@@ -14,7 +14,7 @@ _WIDTH_STEP, _STEM_STEP = 16, 8
 
 
 def blocks_of(architecture: Architecture) -> list[tuple[int, int]]:
-    """(stage, block) of every block."""
+    """List (stage, block) of every block."""
     return [(s, b) for s, stage in enumerate(architecture.stages) for b in range(len(stage.blocks))]
 
 

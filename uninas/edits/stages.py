@@ -1,4 +1,4 @@
-"""Edits of stages and of the frame: widths, downsampling, stem, head, stages that come and go, crossover of a stage.
+"""Edits of stages and of the frame: widths, transitions, stem, head, stages added and removed, crossover of a stage.
 
 What reads a map whose channels change (the next stage's transition, or the head) is fitted to them.
 """
@@ -186,7 +186,7 @@ def _named(name: str, graphs: Mapping[str, Graph]) -> Graph:
 
 
 def crossover_stage_edit(architecture: Architecture, stage: int, donor: Architecture, donor_stage: int) -> Edit:
-    """The crossover that puts a stage of `donor` in place of one of `architecture`. Raises IllTyped where it cannot fit."""
+    """Return the crossover that puts a stage of `donor` in place of another. Raises IllTyped where it cannot fit."""
     given, taken = _given(architecture, stage), donor.stages[donor_stage]
     names: dict[Graph, str] = {}
 

@@ -1,4 +1,4 @@
-"""Block families with drawn hyperparameters: what the stages of a random architecture (`uninas.grammar.sampling`) are made of.
+"""Block families with drawn hyperparameters: the stages of a random architecture (`uninas.grammar.sampling`).
 
 A recipe is drawn before the width is known, and makes a block for any width that is a multiple of its step.
 """
@@ -20,7 +20,7 @@ _LAYER_NORM, _ADD, _SIGMOID = op("layer_norm"), op("add"), op("sigmoid")
 
 
 class Recipe(NamedTuple):
-    """A family with its hyperparameters settled: what makes a block of some width, a multiple of `step`."""
+    """A family with its hyperparameters drawn, which makes a block of any width that is a multiple of `step`."""
 
     family: str
     step: int
@@ -164,6 +164,6 @@ RECIPES: dict[str, Callable[[random.Random, Op, Vocabulary], Recipe]] = {
 
 
 def attends(block: Block) -> bool:
-    """Whether a block holds an attention map over all pixels."""
+    """Return whether a block holds an attention map over all pixels."""
     nodes = [node for graph in block.subblocks if graph is not None for node in graph.nodes if node.op.name == "matmul_qk"]
     return any(node.op.values["window"] == 0 and node.op.values["over"] == "pixels" for node in nodes)

@@ -1,12 +1,12 @@
-"""Whole random architectures, drawn from a grammar of networks and not by a walk from one.
+"""Sample whole random architectures from a grammar of networks, instead of walking from one.
 
-    network  := stem stage+ head                        3 to 5 stages, stem and head of `uninas.edits.forms`
-    stage    := transition block+                       transitions of `uninas.edits.forms`; 1 to 24 blocks in the network
-    block    := recipe                                  one of `uninas.grammar.recipes` a stage; half have one or two
+    network  := stem stage+ head                        3 to 5 stages, stem and head of `uninas.edits.forms` stage    :=
+    transition block+                       transitions of `uninas.edits.forms`; 1 to 24 blocks in the network block    := recipe
+    of `uninas.grammar.recipes`, one per stage; half of the networks have one or two
 
 Widths are settled last: they grow along the network by drawn factors, and are scaled together until the costliest of the bounded
 parameters and MACs comes near a drawn share of its bound. Attention stands only where its map is within its bound, and depth is
-cut where there would be too many layers. So nearly all are within their bounds; who draws checks.
+cut where there would be too many layers. So nearly all samples are within their bounds, and the caller checks them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from uninas.ops import op
 
 MOST_BLOCKS = 24
 MOST_TOKENS = 1024
-"""Of an attention map where no bound says otherwise."""
+"""Of an attention map, by default."""
 
 _STAGES, _HOW_OFTEN = (3, 4, 5), (1, 3, 1)
 _KEEPS = "project"  # the transition that does not halve the resolution
@@ -37,7 +37,7 @@ _WIDEST = 4096
 
 @dataclass(frozen=True)
 class _Outline:
-    """All of a network but its widths: those are relative here."""
+    """A network with relative widths."""
 
     stem: str
     stem_width: float
@@ -49,7 +49,7 @@ class _Outline:
     act: str
 
     def build(self, scale: float, classes: int, input_size: tuple[int, int], in_channels: int) -> Architecture:
-        """The network with all widths scaled, each a multiple of what its blocks ask for."""
+        """Return the network with all widths scaled, each a multiple of what its blocks ask for."""
         act = op(self.act)
         given = _multiple(self.stem_width * scale, _STEM_STEP)
         stem = STEMS[self.stem](in_channels, given, act)
@@ -81,7 +81,7 @@ def sample_network(
         rng: decides everything.
         input_size: (H, W) in pixels, at least 32 each.
         classes: outputs of the head.
-        in_channels: channels of the picture.
+        in_channels: channels of the image.
         bounds: inclusive upper bounds by name: params, macs, layers, attention_tokens.
         words: fragments that blocks made of fragments may hold.
 
@@ -117,7 +117,7 @@ def _outline(rng: random.Random, input_size: tuple[int, int], bounds: Mapping[st
     stride = 2 if stem in ("template", "conv") else 4
     transitions, strides = [], []
     halving = [form for form in TRANSITIONS if form != _KEEPS]
-    one = rng.choice(halving) if rng.random() < 0.5 else None  # one way down for all stages
+    one = rng.choice(halving) if rng.random() < 0.5 else None  # one transition for all stages
     for number in range(count):
         room = min(input_size) >= 4 * stride  # two pixels are left
         halves = room and (stride == 2 if number == 0 else rng.random() < 0.9)
@@ -144,7 +144,7 @@ def _outline(rng: random.Random, input_size: tuple[int, int], bounds: Mapping[st
 
 
 def _recipes(rng: random.Random, act: str, tokens: list[int], most: int, words: Vocabulary) -> tuple[Recipe, ...]:
-    """One recipe a stage: of one or two families, the second from some stage on, or of any."""
+    """Draw one recipe per stage: of one or two families, the second from some stage on, or of any."""
     known = [family for family in RECIPES if family != "fragments" or words.fitting["full"]]
     early, late = rng.choice(known), rng.choice(known)
     turn, mixed = rng.randint(0, len(tokens)), rng.random() < 0.5

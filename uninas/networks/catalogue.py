@@ -20,15 +20,15 @@ def preset(
     classes: int = 1000,
     input_size: tuple[int, int] = (224, 224),
 ) -> Architecture:
-    """A hand-made network, optionally at other widths and depths (one number a stage) and with another stem (two widths).
+    """Build a hand-made network, optionally at other widths and depths (one number per stage) and with another stem (two widths).
 
-    Published networks (`uninas.networks.zoo`) are as they were published.
+    Published networks (`uninas.networks.zoo`) are built as published.
 
     Raises InputError for an unknown name, a wrong number of stages, or a width that its blocks cannot have.
     """
     if name in ZOO:
         if widths or depths or tuple(stem) != STEM:
-            raise InputError(f"preset {name}: expected no other widths, depths or stem: it is as it was published")
+            raise InputError(f"preset {name}: expected no other widths, depths or stem: it is built as published")
         published = ZOO[name](classes=classes, input_size=input_size)
         check(published, f"preset {name}")
         return published

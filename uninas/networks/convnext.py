@@ -19,7 +19,7 @@ def convnext(
     classes: int = 1000,
     input_size: tuple[int, int] = (224, 224),
 ) -> Architecture:
-    """A stem of patches; each stage norms and takes patches of two before its blocks; the head norms what is pooled."""
+    """Build ConvNeXt: a stem of patches; each stage begins with a norm and patches of two; the head norms what is pooled."""
     stages, channels = [], widths[0]
     for number, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         down = () if number == 0 else (_NORM, conv(channels, width, 2, stride=2, bias=True))

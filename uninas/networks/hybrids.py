@@ -13,7 +13,7 @@ _NORM, _GELU, _HALVE = op("layer_norm"), op("gelu"), op("average_pool", kernel=2
 
 
 def poolformer_s12(*, classes: int = 1000, input_size: tuple[int, int] = (224, 224)) -> Architecture:
-    """Average pooling in the place of attention."""
+    """Build PoolFormer-S12: average pooling in the place of attention."""
     stages, channels = [], 64
     for width, depth in zip((64, 128, 320, 512), (2, 2, 6, 2), strict=True):
         transition = IDENTITY if width == channels else chain(conv(channels, width, 3, stride=2, bias=True))
@@ -36,7 +36,7 @@ def _pooling() -> Graph:
 
 
 def coatnet_0(*, classes: int = 1000, input_size: tuple[int, int] = (224, 224)) -> Architecture:
-    """Two stages of inverted residuals, two of attention; the first block of each halves the resolution."""
+    """Build CoAtNet-0: two stages of inverted residuals, two of attention; the first block of each halves the resolution."""
     stages, channels = [], 64
     for width, depth in ((96, 2), (192, 3)):
         stages.append(stage(width, _inverted(channels, width, 2), [_inverted(width, width, 1)] * (depth - 1)))

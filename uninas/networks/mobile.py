@@ -12,7 +12,7 @@ from uninas.ops import Op, op
 
 @dataclass(frozen=True)
 class _Rows:
-    """Equal blocks: how many, their width, kernel, inner channels by block, stride of the first, activation, and who gates."""
+    """Equal blocks: how many, their width, kernel, inner channels by block, stride of the first, activation, and gates."""
 
     width: int
     kernel: int
@@ -25,7 +25,7 @@ class _Rows:
 
 
 def mobilenetv2(*, classes: int = 1000, input_size: tuple[int, int] = (224, 224)) -> Architecture:
-    """Inverted residuals, expansion 6."""
+    """Build MobileNetV2: inverted residuals, expansion 6."""
     act, before = op("relu6"), 32
     rows = []
     for width, depth, stride in ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1)):
@@ -38,7 +38,7 @@ def mobilenetv2(*, classes: int = 1000, input_size: tuple[int, int] = (224, 224)
 
 
 def mobilenetv3_large(*, classes: int = 1000, input_size: tuple[int, int] = (224, 224)) -> Architecture:
-    """Inverted residuals, some gated by a hard sigmoid; the head widens after the pooling."""
+    """Build MobileNetV3-Large: inverted residuals, some gated by a hard sigmoid; the head widens after the pooling."""
     act, relu = op("hardswish"), op("relu")
     gates = {"gate": op("hard_sigmoid"), "gate_act": relu}
     rows = [
@@ -54,7 +54,7 @@ def mobilenetv3_large(*, classes: int = 1000, input_size: tuple[int, int] = (224
 
 
 def efficientnet_b0(*, classes: int = 1000, input_size: tuple[int, int] = (224, 224)) -> Architecture:
-    """Inverted residuals, expansion 6, each gated; a gate reduces to a quarter of what the block reads."""
+    """Build EfficientNet-B0: inverted residuals, expansion 6, each gated; a gate reduces to a quarter of what the block reads."""
     act, before = op("silu"), 32
     rows = []
     for width, depth, kernel, stride in (

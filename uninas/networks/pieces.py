@@ -12,24 +12,24 @@ NORM, RELU = op("batch_norm"), op("relu")
 
 
 def conv(channels: int, out: int, kernel: int = 1, *, stride: int = 1, groups: int | str = 1, bias: bool = False) -> Op:
-    """A convolution from so many channels to so many; its ratio is what the graph stores."""
+    """Build a convolution from so many channels to so many; its ratio is what the graph stores."""
     return op("conv", kernel=kernel, ratio=Fraction(out, channels), groups=groups, bias=bias, stride=stride)
 
 
 def normed(channels: int, out: int, kernel: int = 1, act: Op | None = RELU, **more: int | str) -> tuple[Op, ...]:
-    """Convolution without bias, BatchNorm, activation."""
+    """Return a convolution without bias, BatchNorm, activation."""
     ops = (conv(channels, out, kernel, **more), NORM)  # type: ignore[arg-type]
     return ops if act is None else (*ops, act)
 
 
 def gated(builder: GraphBuilder, x: int, channels: int, reduced: int, act: Op, gate: Op) -> int:
-    """Squeeze and excitation (arXiv 1709.01507): x times gate(expand(act(reduce(mean of x)))), with biases."""
+    """Add squeeze and excitation (arXiv 1709.01507): x times gate(expand(act(reduce(mean of x)))), with biases."""
     squeezed = builder.chain(x, op("global_average_pool"), conv(channels, reduced, bias=True), act)
     return builder.add(op("multiply"), x, builder.chain(squeezed, conv(reduced, channels, bias=True), gate, op("broadcast")))
 
 
 def chain(*ops: Op) -> Graph:
-    """A graph that is one path."""
+    """Build a graph that is one path."""
     builder = GraphBuilder()
     return builder.build(builder.chain(0, *ops))
 
@@ -40,5 +40,5 @@ def stage(width: int, transition: Graph, blocks: Iterable[Graph]) -> Stage:
 
 
 def network(stem: Graph, stages: Iterable[Stage], head: Graph | None, classes: int, input_size: tuple[int, int]) -> Architecture:
-    """The whole; checked by whoever asked for it."""
+    """Build the whole network, unchecked."""
     return Architecture(tuple(stages), classes, input_size, stem, 3, head)

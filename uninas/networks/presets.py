@@ -18,14 +18,14 @@ STEM = (32, 64)
 
 @cache
 def zero() -> Graph:
-    """A sub-block that contributes nothing."""
+    """Build a sub-block that contributes nothing."""
     builder = GraphBuilder()
     return builder.build(builder.add(op("zero"), 0))
 
 
 @cache
 def resnet_block() -> Graph:
-    """conv3x3, BatchNorm, GELU, twice."""
+    """Build conv3x3, BatchNorm, GELU, twice."""
     builder = GraphBuilder()
     conv, norm, act = op("conv", kernel=3), op("batch_norm"), op("gelu")
     return builder.build(builder.chain(0, conv, norm, act, conv, norm, act))
@@ -33,7 +33,7 @@ def resnet_block() -> Graph:
 
 @cache
 def mbconv(expansion: int = 4, kernel: int = 5, reduction: int = 4) -> Graph:
-    """Expansion, depthwise convolution, squeeze-and-excitation gate, reduction (EfficientNet's block)."""
+    """Build expansion, depthwise convolution, squeeze-and-excitation gate, reduction (EfficientNet's block)."""
     builder = GraphBuilder()
     norm, act = op("batch_norm"), op("gelu")
     expand = op("conv", kernel=1, ratio=expansion)
@@ -44,7 +44,7 @@ def mbconv(expansion: int = 4, kernel: int = 5, reduction: int = 4) -> Graph:
 
 
 def squeeze_excitation(builder: GraphBuilder, x: int, reduction: int = 4) -> int:
-    """multiply(x, sigmoid(broadcast(expand(gelu(reduce(pool(x)))))))."""
+    """Add multiply(x, sigmoid(broadcast(expand(gelu(reduce(pool(x)))))))."""
     squeezed = builder.chain(x, op("global_average_pool"), op("conv", kernel=1, ratio=f"1/{reduction}"), op("gelu"))
     gate = builder.chain(squeezed, op("conv", kernel=1, ratio=reduction), op("broadcast"), op("sigmoid"))
     return builder.add(op("multiply"), x, gate)
@@ -52,13 +52,13 @@ def squeeze_excitation(builder: GraphBuilder, x: int, reduction: int = 4) -> int
 
 @cache
 def attention_block(head_dim: int = 32) -> Graph:
-    """Multi-head self-attention with a relative position bias, and its output projection."""
+    """Build multi-head self-attention with a relative position bias, and its output projection."""
     builder = GraphBuilder()
     return builder.build(builder.add(op("conv", kernel=1), attention(builder, 0, head_dim)))
 
 
 def attention(builder: GraphBuilder, x: int, head_dim: int = 32, *, bias: bool = True, window: int = 0, shift: int = 0) -> int:
-    """softmax(q^T k / sqrt(head_dim) [+ relative position bias]) v, q, k, v from one 1x1 convolution; whole or in windows."""
+    """Add softmax(q^T k / sqrt(head_dim) [+ position bias]) v, with q, k, v from one 1x1 convolution; whole or in windows."""
     qkv = builder.add(op("conv", kernel=1, ratio=3), x)
     query, key, value = (builder.add(op("slice", index=i, count=3), qkv) for i in range(3))
     scores = builder.add(op("matmul_qk", head_dim=head_dim, window=window, shift=shift), query, key)
@@ -68,14 +68,14 @@ def attention(builder: GraphBuilder, x: int, head_dim: int = 32, *, bias: bool =
 
 @cache
 def mlp_block(expansion: int = 4) -> Graph:
-    """Expansion, LayerNorm, GELU, reduction."""
+    """Build expansion, LayerNorm, GELU, reduction."""
     builder = GraphBuilder()
     expand, reduce = op("conv", kernel=1, ratio=expansion), op("conv", kernel=1, ratio=f"1/{expansion}")
     return builder.build(builder.chain(0, expand, op("layer_norm"), op("gelu"), reduce))
 
 
 def letter_block(letter: str) -> Block:
-    """The reference's block of that letter: R, E or T."""
+    """Build the reference's block of that letter: R, E or T."""
     if letter == "R":
         return Block((resnet_block(), zero()))
     if letter == "E":

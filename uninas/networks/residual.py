@@ -12,7 +12,7 @@ from uninas.ops import op
 def resnet(
     *, groups: int = 1, group_width: int = 64, classes: int = 1000, input_size: tuple[int, int] = (224, 224)
 ) -> Architecture:
-    """Bottleneck blocks, 3, 4, 6, 3 of them; the 3x3 convolution strides."""
+    """Build ResNet-50 or ResNeXt-50: bottleneck blocks, 3, 4, 6, 3 of them; the 3x3 convolution strides."""
     stages, channels = [], 64
     for depth, out, stride in zip((3, 4, 6, 3), (256, 512, 1024, 2048), (1, 2, 2, 2), strict=True):
         inner = out // 4 * groups * group_width // 64
@@ -31,7 +31,7 @@ def regnety(
     classes: int = 1000,
     input_size: tuple[int, int] = (224, 224),
 ) -> Architecture:
-    """Blocks as wide inside as outside, gated; a gate reduces to a quarter of what the block reads."""
+    """Build RegNetY: blocks as wide inside as outside, gated; a gate reduces to a quarter of what the block reads."""
     stages, channels = [], 32
     for width, depth in zip(widths, depths, strict=True):
         groups = width // group_width

@@ -20,7 +20,7 @@ def swin(
     classes: int = 1000,
     input_size: tuple[int, int] = (224, 224),
 ) -> Architecture:
-    """Attention in windows of 7, every second block's shifted by 3; four neighbours become one pixel between stages.
+    """Build Swin: attention in windows of 7, every second block's shifted by 3; four neighbours become one pixel between stages.
 
     Each width is twice the one before.
     """
@@ -33,7 +33,7 @@ def swin(
 
 
 def pvt_v2_b1(*, classes: int = 1000, input_size: tuple[int, int] = (224, 224)) -> Architecture:
-    """Keys and values at a coarser stride, an MLP with a depthwise convolution; each stage ends in a norm."""
+    """Build PVTv2-B1: keys and values at a coarser stride, an MLP with a depthwise convolution; each stage ends in a norm."""
     widths, stages, channels = (64, 128, 320, 512), [], 64
     end = Block((chain(_NORM),), residual=False)
     for width, stride, expansion in zip(widths, (8, 4, 2, 1), (8, 8, 4, 4), strict=True):
@@ -45,7 +45,7 @@ def pvt_v2_b1(*, classes: int = 1000, input_size: tuple[int, int] = (224, 224)) 
 
 
 def deit(*, width: int = 384, depth: int = 12, classes: int = 1000, input_size: tuple[int, int] = (224, 224)) -> Architecture:
-    """One resolution: patches of 16, a class token, which the classifier reads, heads of 64."""
+    """Build DeiT: one resolution, patches of 16, a class token, which the classifier reads, heads of 64."""
     stem = chain(conv(3, width, 16, stride=16, bias=True), op("position_embedding"), op("class_token", position=True))
     stage = Stage(width, (Block((_attention(64), _mlp())),) * depth, IDENTITY, tokens=1)
     return network(stem, [stage], chain(_NORM, op("take_class_token")), classes, input_size)

@@ -1,11 +1,11 @@
-"""Interchange with the reference toolkit (arXiv 2510.06035 and its public files): its JSON both ways, and its names of weights.
+"""Interchange with the UniNAS reference implementation (arXiv 2510.06035 and its public files): its JSON and names of weights.
 
     from_reference, read_reference      a network, and which of our layers each of the reference's is
-    to_reference, to_reference_text     the JSON of what the reference can say, or a clear refusal
+    to_reference, to_reference_text     the JSON of a network, or an error where it has no such network
     reference_layers                    the names of that JSON's layers
     inexact                             where the reference would compute something else
 
-Weights themselves pass in `downstream.weights.reference`.
+Weights themselves are converted in `downstream.weights.reference`.
 """
 
 from uninas.reference.names import Layer

@@ -15,7 +15,7 @@ HEADS = (3, 6, 12, 24)
 """Heads that the reference's attention may have, of 32 channels each."""
 
 FACTOR = 4
-"""Of an expansion that does not say another."""
+"""Of an expansion, by default."""
 
 MOST_BRANCHES = 3
 """Of a fork."""
@@ -66,7 +66,7 @@ EACH_CHANNEL = frozenset(
 """Classes that treat each channel (each map of an attention) by itself: on all heads at once they do what they do on each."""
 
 FUSED = "fused"
-"""A key of our own among an attention's params, which the reference passes over: its heads are equal and one node of ours."""
+"""A key of our own among an attention's params, which the reference ignores: its heads are equal and one node of ours."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Part:
     fused: bool = False
 
     def of_heads(self) -> tuple[tuple[Part, ...], tuple[Part, ...], tuple[Part, ...]]:
-        """The pieces, maps and results of an attention, head by head."""
+        """Return the pieces, maps and results of an attention, head by head."""
         heads, inner = self.heads, self.inner
         if self.fused:
             return inner[:3] * heads, inner[3:4] * heads, inner[4:] * heads
@@ -113,5 +113,5 @@ class Part:
 
 
 def sequence(type_: Type, parts: tuple[Part, ...] = ()) -> Part:
-    """Nodes one after the other."""
+    """Return a sequence of nodes."""
     return Part("SequentialModule", type_, parts)

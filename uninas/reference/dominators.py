@@ -26,12 +26,12 @@ class Dominators:
             self.root.append(self.root[moving[0]] if moving else index)
 
     def inputs(self, node: int) -> tuple[int, ...]:
-        """What a node depends on."""
+        """Return what a node depends on."""
         operation, inputs = self.nodes[node]
         return () if self.constants and operation.name == "zero" else inputs
 
     def weights(self) -> list[int]:
-        """How many nodes depend on each node that only reads zeros; of the input more than any."""
+        """Return how many nodes depend on each node that only reads zeros; of the input more than any."""
         weight = [0] * len(self.nodes)
         if not any(self.is_zero(node) for node in range(1, len(self.nodes))):
             return weight
@@ -48,11 +48,11 @@ class Dominators:
         return [len(self.nodes), *weight[1:]]
 
     def is_zero(self, node: int) -> bool:
-        """Whether a node is a constant zero."""
+        """Return whether a node is a constant zero."""
         return self.constants and self.nodes[node].op.name == "zero"
 
     def moving(self, nodes: Sequence[int]) -> list[int]:
-        """Those of some nodes that come from one root: the input, else the constant that counts."""
+        """Return those of some nodes that come from one root: the input, else the constant that counts."""
         found = [node for node in nodes if not self.is_zero(node)]
         if not found:
             return []
@@ -60,11 +60,11 @@ class Dominators:
         return [node for node in found if self.root[node] == chosen]
 
     def constant(self, node: int) -> bool:
-        """Whether a node depends on zeros alone."""
+        """Return whether a node depends on zeros alone."""
         return self.root[node] != 0 or self.is_zero(node)
 
     def meet(self, nodes: Sequence[int]) -> int:
-        """The nearest common dominator; -1 for none."""
+        """Return the nearest common dominator; -1 for none."""
         if not nodes:
             return -1
         found = nodes[0]
@@ -74,7 +74,7 @@ class Dominators:
         return found
 
     def upwards(self, node: int, start: int) -> Iterator[int]:
-        """A node and its dominators below `start`, nearest first."""
+        """Return a node and its dominators below `start`, nearest first."""
         while node not in (start, -1):
             yield node
             node = self.above[node]

@@ -1,6 +1,6 @@
 """The reference's names of layers, and which of our layers each one is.
 
-Weights pass between the two by these names alone: `Layer` says for each layer of the reference which of ours it is, or which rows
+Weights are converted by these names alone: `Layer` says for each layer of the reference which of ours it is, or which rows
 of it (outputs of a convolution, channels of a norm, heads of a table). Rows are needed where several heads are one node of ours:
 the reference keeps q0, k0, v0, q1, ... one after the other where we keep all queries, all keys, all values.
 """
@@ -40,7 +40,7 @@ TABLES = {"table": "relative_position_bias_table"}
 
 
 def template_layers(architecture: Architecture) -> list[Layer]:
-    """Of stem, norms, shortcuts and head. An absent sub-block has a norm in the reference alone."""
+    """List the layers of stem, norms, shortcuts and head. An absent sub-block has a norm in the reference alone."""
     layers = [Layer("stem.conv1", "stem.conv1"), Layer("stem.norm1", "stem.norm"), Layer("stem.conv2", "stem.conv2")]
     channels = architecture.flows()[0].channels
     for s, stage in enumerate(architecture.stages):
@@ -72,14 +72,14 @@ def _fresh_conv(channels: int, made: int) -> Fresh:
 
 
 def tree_layers(graph: Graph, tree: Part, stage: int, block: int, sub: int) -> list[Layer]:
-    """Of a sub-block whose graph is written as that tree."""
+    """List the layers of a sub-block whose graph is written as that tree."""
     prefix = subblock_prefix(stage, block, sub)
     named = [None if name is None else f"{prefix}{name}" for name in layer_names(graph)]
     return list(_layers(tree, subblock_name(stage, block, sub), named, None))
 
 
 def subblock_name(stage: int, block: int, sub: int) -> str:
-    """What the reference calls a sub-block."""
+    """Return what the reference calls a sub-block."""
     return f"stages.{stage}.blocks.{block}.subblock{sub + 1}"
 
 
@@ -124,7 +124,7 @@ def _attention_layers(part: Part, prefix: str, ours: Sequence[str | None]) -> It
 
 @cache
 def regrouped(heads: int) -> tuple[int, ...]:
-    """The rows of our convolution to all queries, keys and values in the reference's order: those of q0, k0, v0, q1, ..."""
+    """Return the rows of our convolution to queries, keys and values in the reference's order: those of q0, k0, v0, q1, ..."""
     return tuple(
         piece * heads * HEAD_DIM + head * HEAD_DIM + i for head in range(heads) for piece in range(3) for i in range(HEAD_DIM)
     )

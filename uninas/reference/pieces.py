@@ -14,7 +14,7 @@ _MOST_NODES = 2_000  # of a graph that is looked at: each knows all that it depe
 
 
 def with_pieces(graph: Graph, types: tuple[Type, ...], *, inner_first: bool) -> tuple[Graph, tuple[Type, ...], list[int]] | None:
-    """The graph with such slices, its types, and the old number of each node (of a slice its part's); None: there are none.
+    """Return the graph with such slices, its types, and the old number of each node (of a slice its part's); None without any.
 
     `inner_first`: where two concatenations share a part, the one that depends on less is the whole; else the other one.
     """

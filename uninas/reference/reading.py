@@ -1,4 +1,4 @@
-"""Reading the reference toolkit's JSON; stored shapes may be wrong and are ignored.
+"""Read the JSON of the UniNAS reference implementation; stored shapes may be wrong and are ignored.
 
 A file holds img_size, num_classes, embed_dim, depths, stem_width and `model_str`, a JSON text of stages of blocks. A block is a
 letter (R, E, T) or two nodes {"class", "params"}. Nodes become our primitives; heads stay separate branches, unless this package
@@ -24,18 +24,18 @@ _MOST_SHOWN = 300  # characters of a place in a message
 
 
 def from_reference(document: Mapping[str, Any], source: str) -> Architecture:
-    """The stored form of a reference file, dead parts included. Raises InputError that says where."""
+    """Read the stored form of a reference file, dead parts included. Raises InputError that says where."""
     return _read(document, source).architecture
 
 
 def import_reference(document: Mapping[str, Any], source: str) -> tuple[Architecture, dict[str, str]]:
-    """The architecture, and the reference's name of each of our layers that is one of its layers (without ".weight")."""
+    """Return the architecture, and the reference's name of each of our layers that is one of its layers (without ".weight")."""
     architecture, layers = read_reference(document, source)
     return architecture, {layer.ours: layer.theirs for layer in layers if layer.ours is not None and layer.rows is None}
 
 
 def read_reference(document: Mapping[str, Any], source: str) -> tuple[Architecture, list[Layer]]:
-    """The architecture, and all layers of the reference's network with the layers of ours that they are.
+    """Return the architecture, and all layers of the reference's network with the layers of ours that they are.
 
     Raises InputError that says where.
     """
@@ -76,7 +76,7 @@ class _Reader:
         }
 
     def layers(self) -> list[Layer]:
-        """The reference's layers."""
+        """Return the reference's layers."""
         layers = template_layers(self.architecture)
         for s, stage in enumerate(self.architecture.stages):
             for b, block in enumerate(stage.blocks):
@@ -93,7 +93,7 @@ class _Reader:
         return value
 
     def stem(self) -> list[int]:
-        """The channels of the stem's two convolutions, which the reference lets be one number."""
+        """Return the channels of the stem's two convolutions, which the reference lets be one number."""
         value = self.document.get("stem_width")
         return [value, value] if type(value) is int and 1 <= value <= 65536 else self.integers("stem_width")
 
@@ -122,7 +122,7 @@ class _Reader:
             stages.append(Stage(width, blocks))
         depths = self.document.get("depths", [len(row) for row in rows])
         if depths != [len(row) for row in rows]:
-            raise _fail(where, f'blocks as "depths" says, {str(depths)[:60]}', [len(row) for row in rows])
+            raise _fail(where, f'as many blocks as in "depths", {str(depths)[:60]}', [len(row) for row in rows])
         size = self.integer("img_size")
         architecture = Architecture(tuple(stages), self.integer("num_classes"), (size, size), (stem[0], stem[1]))
         if inexact(architecture):  # where all halves are whole, both ways to round are one
@@ -181,7 +181,7 @@ class _Reader:
         return x, Part(kind, type_, tuple(parts))
 
     def expansion(self, kind: str, params: Mapping[str, Any], x: int, type_: Type, where: str) -> tuple[int, Part]:
-        """Two 1x1 convolutions around an inner node; the factor multiplies (Expand...) or divides (Reduce...) the channels."""
+        """Read two 1x1 convolutions around a node; the factor multiplies (Expand...) or divides (Reduce...) the channels."""
         factor = params.get("factor", FACTOR)
         if type(factor) is not int or not 1 <= factor <= 65536:
             raise _fail(where, "an integer factor from 1 to 65536", factor)
@@ -215,7 +215,7 @@ class _Reader:
             raise _fail(where, "two branches to multiply" if count else "at least one branch", count)
         starts = [x] * count
         if params.get("branches_count", count) != count:
-            raise _fail(where, f'as many branches as "branches_count" says, {str(params["branches_count"])[:60]}', count)
+            raise _fail(where, f'as many branches as "branches_count", {str(params["branches_count"])[:60]}', count)
         if how[0] == "chunk":
             if type_[0] % count:
                 raise _fail(where, f"a number of branches that divides {type_[0]} channels", count)
@@ -237,7 +237,7 @@ class _Reader:
     # --- attention --------------------------------------------------------------------------------------------------------
 
     def attention(self, kind: str, params: Mapping[str, Any], x: int, type_: Type, where: str) -> tuple[int, Part]:
-        """Heads as branches: pieces q0, k0, v0, q1, ... of one 1x1 convolution, each through its own nodes."""
+        """Read heads as branches: pieces q0, k0, v0, q1, ... of one 1x1 convolution, each through its own nodes."""
         branches = self.many(params, "branches", where)
         maps, posts = self.many(params, "connections", where), self.many(params, "post_branches", where)
         if not isinstance(type_, FeatureMap):
@@ -269,15 +269,15 @@ class _Reader:
         return made, Part(kind, type_, inner, qkv, heads=heads, fused=whole)
 
     def one_head(self, branches: list[Any], maps: list[Any], posts: list[Any], where: str) -> tuple[list[Any], ...]:
-        """The nodes of the first head, which all others equal but for their shapes."""
+        """Return the nodes of the first head, which all others equal but for their shapes."""
         heads = [_unshaped([*branches[3 * h : 3 * h + 3], maps[h], posts[h]]) for h in range(len(maps))]
         if any(head != heads[0] for head in heads):
-            raise _fail(where, f'equal heads where "{FUSED}" says so', "others")
+            raise _fail(where, f'equal heads where "{FUSED}" is true', "others")
         return branches[:3], maps[:1], posts[:1]
 
     def check_each_channel(self, part: Part, where: str) -> None:
         if part.kind not in EACH_CHANNEL and part.merge not in ("add", "multiply"):
-            raise _fail(where, f'classes that treat each channel by itself where "{FUSED}" says that heads are one', part.kind)
+            raise _fail(where, f'classes that treat each channel by itself where "{FUSED}" is true', part.kind)
         for inner in part.inner:
             self.check_each_channel(inner, where)
 

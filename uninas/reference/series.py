@@ -33,12 +33,12 @@ from uninas.reference.classes import CLASS_OF, EACH_CHANNEL, HEAD_DIM, HEADS, MO
 from uninas.reference.dominators import Dominators
 from uninas.reference.pieces import with_pieces
 
-_MOST_STEPS = 20_000  # nodes written, and tried in vain
+_MOST_STEPS = 20_000  # nodes written, and tried without success
 _QKV = op("conv", kernel=1, ratio=3)
 
 
 class Unsayable(InputError):
-    """A graph that the reference cannot say; `node` is where, None for the whole of it."""
+    """A graph that the reference cannot express; `node` is where, None for the whole of it."""
 
     def __init__(self, message: str, node: int | None = None) -> None:
         super().__init__(message)
@@ -46,11 +46,11 @@ class Unsayable(InputError):
 
 
 class _TooLong(Unsayable):
-    """There is no use in another attempt."""
+    """A graph for which another attempt would not help either."""
 
 
 def tree_of(graph: Graph, types: tuple[Type, ...], *, any_heads: bool = False) -> Part:
-    """The reference's SequentialModule that computes the graph. Raises Unsayable.
+    """Return the reference's SequentialModule that computes the graph. Raises Unsayable.
 
     `any_heads`: also of another number of heads than the reference's attention may have.
     """
@@ -89,7 +89,7 @@ def _renumbered(part: Part, old: list[int]) -> Part:
 
 
 def layers_of(part: Part) -> Iterator[int]:
-    """Our nodes that a tree names, each as often as it stands there."""
+    """Return our nodes that a tree names, each as often as it stands there."""
     yield from (node for node in (part.opens, part.closes) if node is not None)
     for inner in part.inner:
         yield from layers_of(inner)
@@ -110,7 +110,7 @@ class _Parser:
         self.dominators = Dominators(graph.nodes, constants=constants, prefer=prefer)
 
     def whole(self) -> Part:
-        """The tree, in which everything that costs anything stands once."""
+        """Return the tree, in which everything that costs anything stands once."""
         made = self.series(self.output, 0)
         times = [0] * len(self.nodes)
         for node in layers_of(made):
@@ -132,7 +132,7 @@ class _Parser:
         return made
 
     def series(self, node: int, start: int) -> Part:
-        """What computes `node` from its dominator `start`, whose type it has; of a constant from anything."""
+        """Parse what computes `node` from its dominator `start`, whose type it has; of a constant from anything."""
         type_ = self.types[node]
         parts: list[Part] = []
         while node not in (start, -1):
@@ -144,7 +144,7 @@ class _Parser:
         return sequence(type_, tuple(reversed(parts)))
 
     def step(self, node: int, start: int) -> tuple[Part, int]:
-        """The last part of a series that ends at `node`, and the node that it reads (-1: it may read anything)."""
+        """Return the last part of a series that ends at `node`, and the node that it reads (-1: it may read anything)."""
         operation, inputs = self.nodes[node]
         made, name = self.types[node], operation.name
         if self.dominators.is_zero(node):
@@ -174,7 +174,7 @@ class _Parser:
     # --- around a series --------------------------------------------------------------------------------------------------
 
     def around(self, node: int, start: int, opens: Callable[[Node], bool]) -> tuple[int, int, Part]:
-        """(where it begins, what it reads, what is inside) of a part that ends at `node`; (-1, -1, ...) before a constant."""
+        """Return (first node, what it reads, what is inside) of a part that ends at `node`; (-1, -1, ...) before a constant."""
         (last,) = self.nodes[node].inputs
         for first in self.dominators.upwards(last, start):
             if opens(self.nodes[first]) and _alike(self.types[self.nodes[first].inputs[0]], self.types[node]):
@@ -201,7 +201,7 @@ class _Parser:
     # --- forks ------------------------------------------------------------------------------------------------------------
 
     def fork(self, node: int, start: int, ends: Sequence[int], merge: str) -> tuple[Part, int]:
-        """Branches that copy one map."""
+        """Parse branches that copy one map."""
         moving = self.dominators.moving(ends)
         read = self.dominators.meet(moving)
         while read not in (start, -1) and not _alike(self.types[read], self.types[node]):
@@ -251,7 +251,7 @@ class _Parser:
         return any(self.nodes[d].op.name == "matmul_av" for d in self.dominators.upwards(node, start))
 
     def chunk(self, node: int, start: int) -> tuple[Part, int]:
-        """Branches that each read a piece of one map."""
+        """Parse branches that each read a piece of one map."""
         inputs, made = self.nodes[node].inputs, self.types[node]
         begins: list[dict[int, int]] = []  # of each branch: map -> its piece that dominates the branch
         for index, end in enumerate(inputs):
@@ -272,7 +272,7 @@ class _Parser:
     # --- attention --------------------------------------------------------------------------------------------------------
 
     def heads(self, node: int, start: int) -> tuple[Part, int]:
-        """Attention head by head: pieces of 32 channels, each head's results concatenated."""
+        """Parse attention head by head: pieces of 32 channels, each head's results concatenated."""
         inputs, made = self.nodes[node].inputs, self.types[node]
         count = self.counted(node, len(inputs))
         pieces: list[Part] = []
@@ -294,7 +294,7 @@ class _Parser:
         return Part("ForkMergeAttention", made, inside, self.known(source), heads=count), self.before(source)
 
     def fused(self, node: int, start: int) -> tuple[Part, int]:
-        """Attention of all heads at once; on each head it does the same."""
+        """Parse attention of all heads at once; on each head it does the same."""
         made = self.types[node]
         count = self.counted(node, self.types[self.nodes[node].inputs[0]][0])
         self.heads_as_one = True
@@ -324,7 +324,7 @@ class _Parser:
         return count
 
     def products(self, node: int, start: int, piece: tuple[int, int], source: int) -> tuple[list[Part], Part, int]:
-        """Query, key, value and map of the product `node`, and the convolution whose pieces they are.
+        """Return query, key, value and map of the product `node`, and the convolution whose pieces they are.
 
         `piece`: number of the query's piece, and how many there are; `source`: the convolution, where it is known.
         """
@@ -343,7 +343,7 @@ class _Parser:
         return found, self.series(scores, query_key), source
 
     def taken(self, node: int, start: int, ends: dict[str, int], piece: tuple[int, int], source: int) -> tuple[list[Part], int]:
-        """What leads from its piece of the convolution to each of `ends`, which the product `node` reads; and the convolution."""
+        """Return what leads from a piece of the convolution to each of `ends`, which `node` reads; the convolution."""
         found: list[Part] = []
         for role, end in ends.items():
             number, count = piece[0] + ("query", "key", "value").index(role), piece[1]

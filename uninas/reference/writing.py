@@ -1,4 +1,4 @@
-"""Writing the reference toolkit's JSON: what it can say of an architecture, in its own classes, with the shapes that are true."""
+"""Write the JSON of the UniNAS reference implementation, in its own classes, with true shapes."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ LETTERS = {letter_block(letter): letter for letter in "RET"}
 
 
 def to_reference(architecture: Architecture) -> dict[str, Any]:
-    """The reference's JSON of an architecture, ready for `json.dump`.
+    """Return the reference's JSON of an architecture, ready for `json.dump`.
 
     Blocks that are a letter's stored form are written as the letter, all others as graphs. An absent sub-block is written as a
     zero, which has a norm in the reference. Attention of several heads in one node is written head by head, with a mark by
-    which `from_reference` makes one node of it again; the reference passes over the mark.
+    which `from_reference` makes one node of it again; the reference ignores the mark.
 
-    Raises InputError that names stage, block, sub-block and operation where the reference has no way to say it.
+    Raises InputError that names stage, block, sub-block and operation where the reference cannot express it.
     """
     _check_frame(architecture)
     return _Writer(architecture).document()
 
 
 def to_reference_text(architecture: Architecture) -> str:
-    """`to_reference` as the text of a file. Raises InputError."""
+    """Return `to_reference` as the text of a file. Raises InputError."""
     return json.dumps(to_reference(architecture)) + "\n"
 
 
 def reference_layers(architecture: Architecture) -> list[Layer]:
-    """The layers of what `to_reference` writes, template included, each with the layer of ours that it is. Raises InputError."""
+    """List the layers of what `to_reference` writes, each with the layer of ours that it is. Raises InputError."""
     _check_frame(architecture)
     return _Writer(architecture).layers()
 
 
 def inexact(architecture: Architecture) -> list[str]:
-    """Where the reference would compute something else although it can be written: one line each.
+    """List where the reference would compute something else although the network can be written, one line each.
 
-    It leaves the last row and column of an odd map out when it halves the resolution; this package keeps them, unless the
-    architecture says otherwise.
+    It leaves the last row and column of an odd map out when it halves the resolution; this package keeps them, unless
+    the architecture sets `rounding`.
     """
     if architecture.rounding == "down":
         return []
@@ -117,7 +117,7 @@ class _Writer:
         return {f"subblock{k + 1}": _written(tree, place) for k, tree in enumerate(trees)}
 
     def tree(self, graph: Graph | None, width: int, s: int, b: int, k: int) -> Part:
-        """A sub-block as the reference has it. Raises InputError that says where."""
+        """Return a sub-block as the reference has it. Raises InputError that says where."""
         if graph is None:
             whole = FeatureMap(width, False)
             return sequence(whole, (Part("Zero", whole),))

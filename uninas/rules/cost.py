@@ -11,44 +11,44 @@ from uninas.shapes import AttentionMap, FeatureMap, Place, Type, entries, pixels
 
 
 def conv_weights(op: Op, given: Type, made: Type) -> int:
-    """Entries of a convolution's kernel."""
+    """Count the entries of a convolution's kernel."""
     kernel: int = op.values["kernel"]
     return made[0] * (given[0] // conv_groups(op, given[0])) * kernel * kernel
 
 
 def conv_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Kernel and bias."""
+    """Count the parameters of kernel and bias."""
     return conv_weights(op, given, made) + (made[0] if op.values["bias"] else 0)
 
 
 def conv_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """The kernel's entries at each pixel, or entry of an attention map, that is made."""
+    """Count the kernel's entries once for each pixel, or entry of an attention map, that is made."""
     return conv_weights(op, given, made) * (entries(made, place) // made[0])
 
 
 def conv_bias(op: Op, made: Type, place: Place) -> int:
-    """A number for each channel made, or none."""
+    """Count one bias for each channel made, or none."""
     return made[0] if op.values["bias"] else 0
 
 
 def norm_bias(op: Op, made: Type, place: Place) -> int:
-    """A number for each channel."""
+    """Count one bias for each channel."""
     return made[0]
 
 
 def norm_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Weight and bias of each channel."""
+    """Count one weight and one bias for each channel."""
     return 2 * made[0]
 
 
 def table_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """A bias for each head, or for all together, and each offset between two tokens, at the reference size."""
+    """Count one bias for each head, or for all together, and each offset between two tokens, at the reference size."""
     height, width = table_size(made, place)
     return (1 if op.values["shared"] else made[0]) * (2 * height - 1) * (2 * width - 1)
 
 
 def scores_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Channels of a head times entries of the map; between channels, the pixels that are summed over."""
+    """Count the channels of a head times the entries of the map; between channels, the pixels that are summed over."""
     assert type(given) is FeatureMap
     assert type(made) is AttentionMap
     windows, rows, columns = sides_of(made, place)
@@ -56,7 +56,7 @@ def scores_macs(op: Op, given: Type, made: Type, place: Place) -> int:
 
 
 def weighted_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Each entry of the map (the first input) for each channel of a head of the values."""
+    """Count each entry of the map (the first input) once for each channel of a head of the values."""
     assert type(given) is AttentionMap
     assert type(made) is FeatureMap
     if given.channels:
@@ -66,34 +66,34 @@ def weighted_macs(op: Op, given: Type, made: Type, place: Place) -> int:
 
 
 def token_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """A vector, and another for its place."""
+    """Count one vector, and another for its position."""
     return made[0] * (2 if op.values["position"] else 1)
 
 
 def mixing_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """A weight for each pair of pixels and a bias for each pixel, at the reference size."""
+    """Count one weight for each pair of pixels and one bias for each pixel, at the reference size."""
     height, width = table_size(made, place)
     return (height * width) ** 2 + height * width
 
 
 def mixing_bias(op: Op, made: Type, place: Place) -> int:
-    """A bias for each pixel, at the reference size."""
+    """Count one bias for each pixel, at the reference size."""
     height, width = table_size(made, place)
     return height * width
 
 
 def mixing_macs(op: Op, given: Type, made: Type, place: Place) -> int:
-    """Each channel's pixels to each, at the reference size: a map of another size is resized."""
+    """Count each pair of pixels once for each channel, at the reference size: a map of another size is resized."""
     height, width = table_size(made, place)
     return made[0] * (height * width) ** 2
 
 
 def scale_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """A factor for each channel."""
+    """Count one factor for each channel."""
     return made[0]
 
 
 def embedding_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
-    """An offset for each channel and pixel, at the reference size."""
+    """Count one offset for each channel and pixel, at the reference size."""
     height, width = table_size(made, place)
     return made[0] * height * width

@@ -7,7 +7,7 @@ from uninas.shapes import AttentionMap, FeatureMap, Place, Type, pixels_of, side
 
 
 def sides(given: Type, place: Place) -> tuple[int, int]:
-    """Lengths of the last two dimensions of a tensor of that type, at the reference size."""
+    """Return the lengths of the last two dimensions of a tensor of that type, at the reference size."""
     at = Place(*place[2:], *place[2:])
     if type(given) is AttentionMap:
         return sides_of(given, at)[1:]

@@ -10,14 +10,14 @@ from uninas.shapes import MOST_CHANNELS, MOST_STRIDE, AttentionMap, FeatureMap, 
 
 
 def feature(op: Op, given: Type) -> FeatureMap:
-    """The input as a feature map, class tokens or not; IllTyped for any other."""
+    """Return the input as a feature map, class tokens or not; IllTyped for any other."""
     if type(given) is not FeatureMap:
         raise IllTyped(f"{op.text} expects a feature map, got {given}")
     return given
 
 
 def grid(op: Op, given: Type) -> FeatureMap:
-    """The input as a feature map whose pixels have neighbours; IllTyped for any other."""
+    """Return the input as a feature map whose pixels have neighbours; IllTyped for any other."""
     found = feature(op, given)
     if found.tokens and not found.pooled:
         raise IllTyped(f"{op.text} expects a map without class tokens, got {given}")
@@ -25,7 +25,7 @@ def grid(op: Op, given: Type) -> FeatureMap:
 
 
 def full_grid(op: Op, given: Type) -> FeatureMap:
-    """The input as such a map that is not pooled either."""
+    """Return the input as such a map that is not pooled either."""
     found = grid(op, given)
     if found.pooled:
         raise IllTyped(f"{op.text} expects a full map, got {given}")
@@ -33,7 +33,7 @@ def full_grid(op: Op, given: Type) -> FeatureMap:
 
 
 def tensor(op: Op, given: Type) -> Type:
-    """The input as a tensor (channels, rows, columns): a feature map, or an attention map from each pixel of a map to each.
+    """Return the input as a tensor (channels, rows, columns): a feature map, or an attention map between all pixels of a map.
 
     Such a map has a channel for each head. IllTyped for maps in windows, between channels, and of other or shared keys.
     """
@@ -43,29 +43,29 @@ def tensor(op: Op, given: Type) -> Type:
 
 
 def same(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """Whatever came."""
+    """Return the input's type, whatever it is."""
     return inputs[0]
 
 
 def same_feature(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The feature map that came."""
+    """Return the input's type, which is a feature map."""
     return feature(op, inputs[0])
 
 
 def same_tensor(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The feature map or plain attention map that came."""
+    """Return the input's type, which is a feature map or a plain attention map."""
     return tensor(op, inputs[0])
 
 
 def same_map(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The attention map that came."""
+    """Return the input's type, which is an attention map."""
     if type(inputs[0]) is not AttentionMap:
         raise IllTyped(f"{op.text} expects an attention map, got {inputs[0]}")
     return inputs[0]
 
 
 def all_equal(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The one type of all inputs."""
+    """Return the one type of all inputs."""
     first = inputs[0]
     for other in inputs:
         if other != first or type(other) is not type(first):
@@ -74,7 +74,7 @@ def all_equal(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def scaled(op: Op, channels: int, ratio: Fraction) -> int:
-    """So many times the channels, where that is a whole number."""
+    """Return so many times the channels, where that is a whole number."""
     product = channels * ratio.numerator
     if product % ratio.denominator:
         raise IllTyped(f"{op.text} cannot make {ratio} of {channels} channels: not a whole number")
@@ -82,19 +82,19 @@ def scaled(op: Op, channels: int, ratio: Fraction) -> int:
 
 
 def bounded(op: Op, channels: int) -> int:
-    """A number of channels, within what any value may have."""
+    """Return a number of channels, within what any value may have."""
     if channels > MOST_CHANNELS:
         raise IllTyped(f"{op.text} would make {channels} channels, expected at most {MOST_CHANNELS}")
     return channels
 
 
 def strided(op: Op, given: FeatureMap) -> int:
-    """The stride of what an operation with a `stride` makes of a map."""
+    """Infer the stride of what an operation with a `stride` makes of a map."""
     return coarser(op, given, op.values["stride"])
 
 
 def coarser(op: Op, given: FeatureMap, stride: int) -> int:
-    """The stride of a map that is so many times coarser than another."""
+    """Infer the stride of a map that is so many times coarser than another."""
     if stride == 1:
         return given.stride
     if given.pooled:
@@ -105,16 +105,16 @@ def coarser(op: Op, given: FeatureMap, stride: int) -> int:
 
 
 def conv_groups(op: Op, channels: int) -> int:
-    """In how many groups a convolution of so many channels works."""
+    """Return in how many groups a convolution of so many channels works."""
     groups = op.values["groups"]
     return channels if groups == "depthwise" else int(groups)
 
 
 @cache
 def check_window(op: Op) -> None:
-    """IllTyped for a window that is neither odd, and so padded to keep its centre, nor even and moved by its own size.
+    """Raise IllTyped for a window that is neither odd, and so padded to keep its centre, nor even and moved by its own size.
 
-    Any other says how many pixels of padding it begins with.
+    Any other window states how many pixels of padding it begins with.
     """
     kernel, dilation = op.values["kernel"], op.values.get("dilation", 1)
     padding = op.values.get("padding", "same")
@@ -129,12 +129,12 @@ def check_window(op: Op) -> None:
 
 
 def is_filled(op: Op) -> bool:
-    """Whether a convolution's map is filled up by itself before, for torch's pads both ends alike."""
+    """Return whether a convolution's map is padded by itself before, since torch pads both ends alike."""
     return bool(op.values["kernel"] % 2 == 0 or op.values["padding"] != "same")
 
 
 def infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """Channels (heads of an attention map) by the ratio, sides by the stride."""
+    """Infer channels (heads of an attention map) from the ratio, sides from the stride."""
     given = tensor(op, inputs[0])
     if type(given) is FeatureMap and given.tokens and not op.values["kernel"] == op.values["stride"] == 1:
         grid(op, given)
@@ -151,24 +151,24 @@ def infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def whole(op: Op, given: AttentionMap) -> AttentionMap:
-    """An attention map under a window that keeps its sides; IllTyped for any other window."""
+    """Return an attention map under a window that keeps its sides; IllTyped for any other window."""
     if op.values["stride"] != 1:
         raise IllTyped(f"{op.text} expects a feature map to stride over, got {given}")
     return given
 
 
 def same_full(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The full feature map that came, without class tokens."""
+    """Return the input's type, which is a full feature map without class tokens."""
     return full_grid(op, inputs[0])
 
 
 def infer_class_token(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The map as a sequence, with a token in front."""
+    """Make the map a sequence, with a token in front."""
     return full_grid(op, inputs[0])._replace(tokens=1)
 
 
 def infer_take_class_token(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The first class token of a sequence, as a pooled map."""
+    """Take the first class token of a sequence, as a pooled map."""
     given = feature(op, inputs[0])
     if given.pooled or not given.tokens:
         raise IllTyped(f"{op.text} expects a map with a class token, got {given}")
@@ -176,7 +176,7 @@ def infer_take_class_token(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def infer_group_norm(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The feature map that came, whose channels fall into whole groups."""
+    """Return the input's type, which is a feature map whose channels fall into whole groups."""
     given = feature(op, inputs[0])
     if given.channels % op.values["groups"]:
         raise IllTyped(f"{op.text} cannot split {given.channels} channels into groups")
@@ -184,13 +184,13 @@ def infer_group_norm(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def infer_space_to_depth(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """Each tile of factor x factor pixels becomes one pixel with all their channels."""
+    """Make of each tile of factor x factor pixels one pixel with all their channels."""
     given, factor = full_grid(op, inputs[0]), op.values["factor"]
     return FeatureMap(bounded(op, given.channels * factor * factor), False, coarser(op, given, factor))
 
 
 def infer_window(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """Pooling over a window, padded to keep the size (or its ceil(size / stride)); an even window moves by its own size."""
+    """Pool over a window, padded to keep the size (or its ceil(size / stride)); an even window moves by its own size."""
     if type(inputs[0]) is AttentionMap:
         given_map = tensor(op, inputs[0])
         check_window(op)
@@ -202,9 +202,10 @@ def infer_window(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def infer_zero(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """A map of zeros of any number of channels, stride and kind; `tokens` are class tokens that it has and its input has not.
+    """Make a map of zeros of any number of channels, stride and kind.
 
-    With `map` an attention map from each of its pixels to each, as many heads as it has channels; of an attention map another.
+    `tokens` are the class tokens that it has and its input does not. With `map` it is an attention map from each of its pixels to
+    each, with as many heads as it has channels. From an attention map it makes another one.
     """
     given = tensor(op, inputs[0])
     if type(given) is AttentionMap:
@@ -223,7 +224,7 @@ def infer_zero(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def infer_slice(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """One of equal pieces of the channels, or of an attention map's heads."""
+    """Take one of equal pieces of the channels, or of an attention map's heads."""
     given = tensor(op, inputs[0])
     index, count = op.values["index"], op.values["count"]
     if given[0] % count or index >= count:
@@ -232,7 +233,7 @@ def infer_slice(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The channels of all inputs, which have one size; the heads of attention maps."""
+    """Join the channels of all inputs, which have one size; the heads of attention maps."""
     if type(inputs[0]) is AttentionMap:
         maps = [given for given in inputs if type(given) is AttentionMap and tensor(op, given)[1:] == inputs[0][1:]]
         if len(maps) < len(inputs):
@@ -250,13 +251,13 @@ def infer_concat(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def infer_pool(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The same channels on one pixel; an attention map's heads on one entry."""
+    """Keep the channels, on one pixel; an attention map's heads, on one entry."""
     given = tensor(op, inputs[0])
     return type(given)(given[0], True, *given[2:])
 
 
 def infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """A pooled map on all pixels again, or on all entries of an attention map."""
+    """Put a pooled map on all pixels again, or on all entries of an attention map."""
     given = tensor(op, inputs[0])
     if not given.pooled:
         raise IllTyped(f"{op.text} expects a pooled map, got {given}")
@@ -264,7 +265,7 @@ def infer_broadcast(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def infer_matmul_qk(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """A map of each pixel to each, or of each channel of a head to each, one for each head of the queries.
+    """Make a map of each pixel to each, or of each channel of a head to each, one for each head of the queries.
 
     Keys may lie at another stride, be pooled, or have fewer heads, each then shared by as many of the queries' heads.
     """
@@ -291,7 +292,7 @@ def infer_matmul_qk(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def infer_matmul_av(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The values, weighted."""
+    """Weight the values."""
     attention, value = inputs[0], feature(op, inputs[1])
     if type(attention) is not AttentionMap:
         raise IllTyped(f"{op.text} expects an attention map, got {attention}")
@@ -306,7 +307,7 @@ def infer_matmul_av(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def infer_table(op: Op, inputs: tuple[Type, ...]) -> Type:
-    """The attention map that came, whose rows and columns are pixels of one grid."""
+    """Return the input's type, which is an attention map whose rows and columns are pixels of one grid."""
     attention = same_map(op, inputs)
     assert type(attention) is AttentionMap
     if attention.keys is not None or attention.tokens or attention.channels:

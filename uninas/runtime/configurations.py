@@ -1,4 +1,4 @@
-"""The configurations that come with the project, by name: in the sources, or where an installation puts them.
+"""The configurations that are shipped with the project, by name: in the sources, or in the data folder of an installation.
 
 find("demo")                             .../configs/search/demo.yaml
 find("search/demo"), find("cluster/aws") with the folder, where two might have the same name
@@ -27,18 +27,18 @@ def find(name: str, folders: Sequence[str] = FOLDERS, *, roots: Sequence[Path] |
     """Give the file of a configuration.
 
     Args:
-        name: of the file without its ending, or FOLDER/NAME; the first of `folders` that has it counts.
+        name: of the file without its ending, or FOLDER/NAME; the first of `folders` with such a file counts.
         folders: some of `FOLDERS`.
-        roots: where these may lie; None for the sources and the places of an installation.
+        roots: that contain the folders; None for the sources and the data folders of an installation.
 
     Raises:
-        InputError: there is none of that name, with the names that there are; or no configurations at all.
+        InputError: no such name, with the known names and the nearest; or no configurations at all.
     """
     places = _roots() if roots is None else roots
     root = next((root for root in places if any((root / folder).is_dir() for folder in folders)), None)
     if root is None:
         raise InputError(
-            f"expected the configurations of the project in {' or '.join(map(str, places))}; there are none: install it again"
+            f"expected the configurations of the project in {' or '.join(map(str, places))}; got none: reinstall the project"
         )
     known = {
         f"{folder}/{file.stem}": file
@@ -52,11 +52,11 @@ def find(name: str, folders: Sequence[str] = FOLDERS, *, roots: Sequence[Path] |
     names = list(dict.fromkeys(file.stem for file in known.values()))
     near = difflib.get_close_matches(name, [*names, *known], 1, cutoff=0.4)
     hint = f", nearest is '{near[0]}'" if near else ""
-    raise InputError(f"expected a file, or the name of a configuration ({', '.join(names)}); got '{name}'{hint}")
+    raise InputError(f"expected a file, or the name of a shipped configuration ({', '.join(names)}); got '{name}'{hint}")
 
 
 def _roots() -> list[Path]:
-    """Give where configurations may lie, in order: beside the sources; of this environment, of this user, of `pip --target`."""
+    """Give the possible roots in order: of the sources, of this environment, of this user, of `pip install --target`."""
     sources = Path(__file__).resolve().parents[2]
     data = [Path(sysconfig.get_path("data")), Path(sysconfig.get_path("data", sysconfig.get_preferred_scheme("user"))), sources]
     own = [sources / "configs"] if (sources / "pyproject.toml").is_file() else []

@@ -1,4 +1,4 @@
-"""The device that a command runs on, as a person names it. The one of our files with torch that the compiler has no part in."""
+"""The device that a command runs on, as the user names it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["device_of"]
 
 
 def device_of(asked: str | None) -> torch.device:
-    """Read a device's name; a GPU where there is one and None is asked.
+    """Read a device's name; where None is asked, a GPU if there is one.
 
     Raises:
-        InputError: no name of a device, or not one of this machine.
+        InputError: not a device, or not one of this machine.
     """
     if asked is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -18,14 +18,14 @@ __all__ = ["csv_text", "read_numbers", "read_run_json", "replacing", "write_csv"
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Give a place beside `path` to write a file to, which takes its name at the end. What was there before stays until then.
+    """Give a path beside `path` to write a file to, which replaces `path` at the end. What was there before stays until then.
 
     Args:
         path: of the file.
-        durable: wait until the system has it on disk; else a crash of the machine may leave half of it under the final name.
+        durable: wait until the file is on disk; else a crash of the machine may leave half of it under the final name.
 
     Raises:
-        OSError: as writing does; like after any other error nothing is left beside.
+        OSError: of writing. After any error nothing is left beside `path`.
     """
     beside = path.with_name(f".{path.name}.part")
     try:
@@ -43,7 +43,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a file at once, see `replacing`.
 
     Raises:
-        InputError: the disk is full or refuses; nothing is left behind.
+        InputError: the disk is full, or the folder is not writable; nothing is left behind.
     """
     try:
         with replacing(path) as beside:
@@ -53,11 +53,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None) -> str:
-    """Give rows as CSV with a line of headings; what a row has not is an empty cell.
+    """Give rows as CSV with a header; a value that a row does not have is an empty cell.
 
     Args:
         rows: value by column.
-        columns: to write, in order; None for all, in the order in which the rows name them.
+        columns: to write, in order; None for all, in the order of their first use.
     """
     stream = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row) if columns is None else columns)
@@ -73,10 +73,10 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable[s
 
 
 def read_numbers(path: Path) -> list[dict[str, float]]:
-    """Read a CSV of numbers: of each row those that it has.
+    """Read a CSV of numbers, without its empty cells.
 
     Raises:
-        ValueError: a cell that is no number.
+        ValueError: a cell that is not a number.
         OSError: the file cannot be read.
     """
     with path.open(encoding="utf-8", newline="") as stream:
@@ -84,21 +84,21 @@ def read_numbers(path: Path) -> list[dict[str, float]]:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write JSON at once; NaN and infinities are refused, JSON has none."""
+    """Write JSON at once. Raises ValueError for NaN and infinities, which JSON does not have; InputError as `write_text`."""
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
 def read_run_json(folder: Path, name: str, *, place: str, content: str) -> Any:
-    """Read the JSON of a file that a run's folder holds.
+    """Read a JSON file of a run's folder.
 
     Args:
         folder: of the run.
         name: of the file in it.
         place: what the folder should be, for the message: "the folder of a training".
-        content: what the file should hold, for the message: "the settings of a training".
+        content: what the file should contain, for the message: "the settings of a training".
 
     Raises:
-        InputError: no such file, or no JSON in it.
+        InputError: no such file, or it is not JSON.
     """
     path = folder / name
     try:

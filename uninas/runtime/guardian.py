@@ -1,8 +1,8 @@
-"""A small process beside a driver that runs its own Ray: when the driver is gone, however it went, nothing of Ray stays.
+"""A small process beside a driver that runs its own Ray: once the driver has ended, however it ended, nothing of Ray stays.
 
-Ray's head and raylet end with the driver, but after a SIGKILL some of its agents live on for a minute and more, and its
-folder of logs and sockets for ever. The guardian holds the read end of a pipe whose write end only the driver has; when
-that closes, it kills every process that still writes into Ray's folder, and removes the folder. It is started as a plain
+Ray's head and raylet end with the driver, but after a SIGKILL some of its agents live on for a minute and more, and its folder of
+logs and sockets is never removed. The guardian holds the read end of a pipe whose write end only the driver has; when that
+closes, the guardian kills every process that still writes into Ray's folder, and removes the folder. It is started as a plain
 script and imports nothing but the standard library. Linux (/proc) only; elsewhere it removes the folder.
 """
 
@@ -16,13 +16,13 @@ _ROUNDS = 100  # a process may start another one while it is being looked for
 
 
 def writers(folder: str) -> list[int]:
-    """Give the processes that hold a file of `folder` open for writing: a person's `tail -f` in it is none of them."""
+    """List the processes that hold a file of `folder` open for writing, which a `tail -f` does not."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             holds = any(_writes(process, entry, folder) for entry in (process / "fd").iterdir())
         except OSError:
-            continue  # it ended while we looked, or belongs to somebody else
+            continue  # it has ended since, or belongs to another user
         if holds:
             found.append(int(process.name))
     return found
@@ -40,7 +40,7 @@ def _writes(process: Path, entry: Path, folder: str) -> bool:
 
 
 def main(folder: str, driver: int) -> None:
-    """Wait for the end of the pipe, then clean up; the driver itself may still be there and is spared."""
+    """Wait for the end of the pipe, then clean up; the driver itself may still be running and is spared."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sys.stdin.buffer.read()
@@ -52,7 +52,7 @@ def main(folder: str, driver: int) -> None:
             try:
                 os.kill(process, signal.SIGKILL)
             except ProcessLookupError:
-                continue  # it ended by itself meanwhile
+                continue  # it has ended since
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -9,10 +9,10 @@ __all__ = ["try_lock"]
 
 
 def try_lock(file: IO[Any]) -> bool:
-    """Take the exclusive lock of an open file, without waiting. It ends with the file, or with the process however that ends.
+    """Take the exclusive lock of an open file without waiting. It ends when the file is closed, or the process ends in any way.
 
     Returns:
-        False where another process has it, or the file system knows no locks.
+        False if another process has it, or the file system has no locks.
     """
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""What this machine is, and how much memory a process has held: for measurements. Linux tells; elsewhere less is known."""
+"""What this machine is, and how much memory a process has held: for measurements. On Linux only; elsewhere less is known."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["peak_bytes", "processor"]
 
 
 def processor() -> str:
-    """The processor's model, or what the architecture is called; no host name."""
+    """Return the processor's model, or the name of its architecture; never the host's name."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -20,7 +20,7 @@ def processor() -> str:
 
 
 def peak_bytes(*, reset: bool = False) -> int | None:
-    """The most memory this process has held, in bytes; with `reset` from now on. None where the system is not Linux."""
+    """Return the most memory this process has held, in bytes; with `reset` from now on. None where the system is not Linux."""
     try:
         if reset:
             Path("/proc/self/clear_refs").write_text("5")

@@ -1,8 +1,8 @@
-"""Act when another package is imported, whoever imports it, without importing it oneself.
+"""Call something when another package is imported, by any code, without importing it oneself.
 
     when_imported("timm", before=repair, after=register)
 
-`import downstream` makes its models known to timm in this way, and a command that prints its help never pays for timm and torch.
+`import downstream` registers its model in timm in this way, so that a command prints its help without importing timm and torch.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def _nothing() -> None:
 
 
 def when_imported(name: str, *, before: Callable[[], object] = _nothing, after: Callable[[], object] = _nothing) -> None:
-    """Call `before` ahead of the first import of a package and `after` behind it; `after` at once if it is imported already.
+    """Call `before` before the first import of a package and `after` after it; `after` at once if it is imported already.
 
     Args:
-        name: of a top-level package; nothing happens while nobody imports it, so it need not be installed.
-        before: called right before the package's own code runs.
-        after: called once that code has run. An import that fails calls it not, and the next attempt starts anew.
+        name: of a top-level package, which need not be installed.
+        before: called right before the code of the package runs.
+        after: called after that code has run. It is not called if the import fails; the next attempt calls both again.
     """
     if name in sys.modules:
         after()
@@ -41,7 +41,7 @@ def when_imported(name: str, *, before: Callable[[], object] = _nothing, after: 
 
 @final
 class _Finder(MetaPathFinder):
-    """Finds the awaited packages as the other finders do, and puts the calls around their execution."""
+    """Finds the awaited packages as the other finders do, and adds the calls around their execution."""
 
     def __init__(self) -> None:
         self.awaited: dict[str, list[tuple[Callable[[], object], Callable[[], object]]]] = {}

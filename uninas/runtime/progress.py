@@ -1,8 +1,8 @@
-"""What a person sees of work that takes long: one panel that is redrawn on a terminal, plain lines in a log.
+"""Progress display of long work: one panel that is redrawn on a terminal, plain lines in a log.
 
-class Steps(Progress): ...                               what is counted, and how it reads as a line and as a panel
+class Steps(Progress): ...                               what is counted, and how it looks as a line and as a panel
 view = view_for(Console(stderr=True))
-view.update(steps)                                       as often as one likes: the view decides what is worth showing
+view.update(steps)                                       as often as you like: the view decides when to show it
 view.note("warning: ...")                                a line of its own
 view.close()
 """
@@ -29,12 +29,12 @@ _CALM_SECONDS = 60.0  # between two lines of a log after an hour: work of a week
 
 @dataclass
 class Progress:
-    """How far the current phase of the work is. Who works changes it in place and calls `View.update`.
+    """State of the current phase of the work, which changes it in place and calls `View.update`.
 
     Attributes:
         phase: its name.
         done, total: steps of the phase.
-        done_before: of `done`, those of an earlier session, which say nothing about the rate.
+        done_before: of `done`, those of an earlier session, which do not count for the rate.
         started: monotonic seconds.
     """
 
@@ -45,7 +45,7 @@ class Progress:
     started: float = field(default_factory=time.monotonic)
 
     def begin(self, phase: str, done: int, total: int) -> None:
-        """Begin a phase of which `done` steps were made before."""
+        """Begin a phase of which `done` steps were done before."""
         self.phase, self.done, self.total, self.done_before = phase, done, total, done
         self.started = time.monotonic()
 
@@ -61,11 +61,11 @@ class Progress:
         return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
     def line(self) -> str:
-        """Give all of it in a line, for a log."""
+        """Give the state as a line, for a log."""
         return f"{self.phase} {self.done}/{self.total}  {self.rate():.2f}/s  {self.left()} left"
 
     def panel(self) -> RenderableType:
-        """Draw it, for a terminal."""
+        """Draw the state, for a terminal."""
         return bar(self)
 
 
@@ -86,21 +86,21 @@ class View(Protocol):
     """Something that shows a `Progress`.
 
     Attributes:
-        live: it is drawn again and again; else written once.
+        live: it is redrawn in place; else written once.
     """
 
     live: bool
 
     def update(self, state: Progress) -> None:
-        """Show the state, as often as the view thinks fit."""
+        """Show the state, at most as often as the view decides."""
         ...
 
     def note(self, text: str) -> None:
-        """Say one thing that is worth a line of its own."""
+        """Show a message on a line of its own."""
         ...
 
     def close(self) -> None:
-        """Show the last state and give the terminal back."""
+        """Show the last state and release the terminal."""
         ...
 
 
@@ -116,7 +116,7 @@ class LiveView:
         self._running = False
 
     def update(self, state: Progress) -> None:
-        """Take the state in; it is drawn four times per second, however often it changes."""
+        """Take the state; it is drawn four times per second, however often it changes."""
         self._state = state
         if not self._running:
             self._live.start()
@@ -127,7 +127,7 @@ class LiveView:
         self._live.console.print(text, markup=False, highlight=False)
 
     def close(self) -> None:
-        """Leave the last panel standing."""
+        """Leave the last panel on the screen."""
         if self._running:
             self._live.stop()
             self._running = False
@@ -135,12 +135,12 @@ class LiveView:
 
 @dataclass(frozen=True)
 class Pace:
-    """How often a log gets a line.
+    """How often a log gets a line of progress.
 
     Attributes:
         seconds: between two lines, at first; after an hour it is at least a minute.
-        edges: also at the begin and the end of a phase, at once.
-        after_notes: the pause begins anew with every note, and with the first update.
+        edges: also immediately at the start and the end of a phase.
+        after_notes: the pause starts again with every note; there is one before the first line too.
     """
 
     seconds: float = 10.0
@@ -150,7 +150,7 @@ class Pace:
 
 @final
 class PlainView:
-    """Lines for a log, by default at the begin and the end of a phase, and at most one per ten seconds in between."""
+    """Lines for a log, by default at the start and the end of a phase, and at most one per ten seconds in between."""
 
     live = False
 
@@ -182,14 +182,14 @@ class PlainView:
         self._write(text)
 
     def close(self) -> None:
-        """Nothing is held back."""
+        """Do nothing: all is written already."""
 
 
 def view_for(console: Console, pace: Pace | None = None) -> View:
-    """Choose by where the output goes.
+    """Choose a view by where the output goes.
 
-    A log has neither colours nor other control characters, whatever an error brought along. That of a job submitted to Ray is
-    read in the dashboard, days later and from another place: its lines begin with the time in UTC.
+    A log has neither colours nor other control characters, even if an error message does. That of a job submitted to Ray is read
+    in the dashboard, days later and from elsewhere: its lines start with the time in UTC.
     """
     if console.is_terminal:
         return LiveView(console)

@@ -1,10 +1,10 @@
-"""A Ray of one process's own: on this machine, on loopback alone, gone with the process however it ends.
+"""A Ray cluster of one process: on this machine, on loopback alone, gone with the process however it ends.
 
-local = start(cpus=2)           Ray runs, and this process is connected to it
-local.folder                    of its logs and sockets; what lies in it goes with it
+local = start(cpus=2)           Ray is running, and this process is connected to it
+local.folder                    of its logs and sockets; removed at the end with all that is in it
 local.close()
 
-The one of our files with Ray that the space has no part in: search and downstream start it alike.
+Search and downstream both start Ray here; the space itself has no use for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from uninas.runtime import guardian
 
 __all__ = ["LocalRay", "cores", "defaults", "silence_tune", "start", "stay_on_loopback"]
 
-_OBJECT_STORE_BYTES = 100 << 20  # what travels is a few kilobytes; Ray's default takes 30% of the memory
+_OBJECT_STORE_BYTES = 100 << 20  # messages are a few kilobytes; Ray's default takes 30% of the memory
 
 _ATTEMPTS = 3  # Ray gives up after half a minute, which a busy machine may need, and which cannot be set
 
@@ -35,21 +35,21 @@ def cores() -> int:
 
 
 def defaults() -> None:
-    """Set the environment of any Ray; every variable is a default: what the user has set stays."""
+    """Set the environment of any Ray; every variable is a default: what the user has set wins."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's next default; silences its warning
-    os.environ.setdefault("RAY_COLOR_PREFIX", "0")  # what it prints of a dead worker is read in logs
+    os.environ.setdefault("RAY_COLOR_PREFIX", "0")  # what it prints of a dead worker ends up in logs
 
 
 def stay_on_loopback() -> None:
-    """Let Ray keep to 127.0.0.1, which it else takes for the machine's own address. It reads this where it is imported first."""
-    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # by this name
+    """Keep Ray on 127.0.0.1 instead of the machine's address. Ray reads this when it is first imported."""
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the variable's name, on Linux too
 
 
 def silence_tune() -> None:
-    """Keep Ray Tune, in this process, from copying results into files, from printing, and from judging what trials report.
+    """Keep Ray Tune, in this process, from copying results into files, from printing, and from checking what trials report.
 
-    Its newer output writes to stdout however silent it is asked to be, and its check of metrics refuses a trial that reports a
+    Its newer output writes to stdout whatever verbosity is set, and its check of metrics rejects a trial that reports a
     failure in place of a score.
     """
     os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_STRICT_METRIC_CHECKING="1", RAY_AIR_NEW_OUTPUT="0")
@@ -69,7 +69,7 @@ class LocalRay:
         self._guardian = process
 
     def close(self) -> None:
-        """End Ray with every process of it, and remove its folder; a second call does nothing."""
+        """Stop Ray with all its processes, and remove its folder; a second call does nothing."""
         import ray
 
         if ray.is_initialized():
@@ -85,10 +85,11 @@ def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = 
     Args:
         cpus: slots; GPUs are those of the machine.
         dashboard: with Ray's dashboard, on loopback, too.
-        spare: told the id of the process that cleans up behind this one, before Ray starts: who kills all children spares it.
+        spare: called with the id of the process that cleans up after this one, before Ray starts: a caller that kills all its
+            children must spare that one.
 
     Raises:
-        InputError: the machine is so busy that Ray gave up several times.
+        InputError: Ray did not start after several attempts, since the machine is too busy.
     """
     defaults()
     stay_on_loopback()
@@ -108,7 +109,7 @@ def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = 
             local.close()
             if "timed out during startup" not in str(error):
                 raise
-    raise InputError(f"expected Ray to start on this machine; it gave up {_ATTEMPTS} times: is it overloaded?")
+    raise InputError(f"expected Ray to start on this machine, got {_ATTEMPTS} timeouts: is it overloaded?")
 
 
 def _init(folder: str, cpus: int, dashboard: bool) -> None:

@@ -2,8 +2,8 @@
 
 Beside a CPU build of torch a torchvision wheel that is linked against CUDA loses its operators, and its import ends in
 ``RuntimeError: operator torchvision::nms does not exist``: it registers a shape rule for an operator that is not there. With the
-operators' schemas declared the import goes through; the operators themselves stay absent, and calling one is an error that
-says so. Models and transforms do not need them.
+operators' schemas declared the import goes through; the operators themselves stay absent, and calling one is a clear error.
+Models and transforms do not need them.
 
     from uninas.runtime.torchvision_repair import repair
     repair()
@@ -25,14 +25,14 @@ _SCHEMAS = {
     "nms": "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms": "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 }
-_kept: list[torch.library.Library] = []  # a library's definitions live as long as the object
+_kept: list[torch.library.Library] = []  # a library's definitions last as long as the object
 
 
 def repair() -> bool:
-    """Import torchvision, declaring its missing operators if that is what stands in the way.
+    """Import torchvision, declaring its missing operators if that is what prevents the import.
 
     Returns:
-        True if a repair was needed, False if torchvision is healthy (or absent: then there is nothing to repair).
+        True if a repair was needed, False if torchvision is healthy (or not installed).
 
     Raises:
         RuntimeError: torchvision fails to import for another reason.

@@ -1,6 +1,6 @@
-"""What a search space of choices is: genotypes as plain JSON data, and the network that each one stands for.
+"""What a categorical search space is: genotypes as plain JSON data, and the network that each one stands for.
 
-A space says how a genotype is drawn, what its neighbours are, whether it is legal, and builds its architecture in the one graph;
+A space defines how a genotype is drawn, what its neighbours are and whether it is legal, and builds its architecture;
 cost, files, drawings, scores and searches then need nothing more. `Product` is such a space made of named positions with options;
 a space that is no product (`nasbench101`, `mobilenetv2`) is a class of its own with the methods of `ChoiceSpace`.
 """
@@ -25,7 +25,7 @@ _TRIES = 10_000  # draws for a legal genotype
 
 
 class SpaceError(InputError):
-    """A space does not do what `ChoiceSpace` says, whatever the genotype: its code has to be mended."""
+    """A space breaks the contract of `ChoiceSpace`, whatever the genotype: its code has to be fixed."""
 
 
 class Unbuildable(InputError):
@@ -37,7 +37,7 @@ class ChoiceSpace(Protocol):
 
     Attributes:
         name: what a configuration and the command line call it.
-        size: how many genotypes there are, or how many of them differ where the source counts those; None where nobody knows.
+        size: how many genotypes there are, or how many of them differ where the source counts those; None where that is unknown.
         classes: outputs of the network in the source.
         input_size: (height, width) in pixels in the source.
     """
@@ -63,44 +63,44 @@ class ChoiceSpace(Protocol):
         ...
 
     def start(self) -> Genotype:
-        """The genotype that a search begins with."""
+        """Return the genotype that a search begins with."""
         ...
 
     def sample(self, rng: random.Random) -> Genotype:
-        """A legal genotype that depends on no other."""
+        """Draw a legal genotype that depends on no other."""
         ...
 
     def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
-        """A legal neighbour: exactly one choice differs. The argument stays as it was. Raises InputError where there is none."""
+        """Draw a legal neighbour: exactly one choice differs. Leave the argument as it is. Raises InputError without any."""
         ...
 
     def fault(self, genotype: Genotype) -> str | None:
-        """Why it is no legal genotype of this space, or None. Any JSON data may come."""
+        """Say why it is no legal genotype of this space, or None. It may be any JSON data."""
         ...
 
     def build(self, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
-        """The network of a legal genotype. Raises InputError where the graph cannot be that: nobody has to foresee all of it."""
+        """Build the network of a legal genotype. Raises InputError where it cannot be built: no space has to foresee that."""
         ...
 
     def text(self, genotype: Genotype) -> str:
-        """A legal genotype in one line, as the source writes it where it does."""
+        """Write a legal genotype in one line, as the source writes it where it does."""
         ...
 
     def parse(self, text: str) -> Genotype:
-        """Read what `text` wrote. Raises InputError that says what was expected, what was found and where."""
+        """Read what `text` wrote. Raises InputError that says what was expected, what was given and where."""
         ...
 
 
 def architecture_of(
     space: ChoiceSpace, text: str, classes: int | None = None, input_size: tuple[int, int] | None = None
 ) -> Architecture:
-    """The network that a text names in a space, by default with the classes and input size of the source. Raises InputError."""
+    """Build the network that a text names in a space, by default with the source's classes and input size. Raises InputError."""
     genotype = space.parse(text)
     return space.build(genotype, space.classes if classes is None else classes, input_size or space.input_size)
 
 
 def canonical_network(space: ChoiceSpace, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
-    """The network of a legal genotype in canonical form. Raises Unbuildable, which names the genotype and says why."""
+    """Return the network of a legal genotype in canonical form. Raises Unbuildable, which names the genotype and says why."""
     try:
         return canonicalise(space.build(genotype, classes, input_size))
     except SpaceError:
@@ -111,7 +111,7 @@ def canonical_network(space: ChoiceSpace, genotype: Genotype, classes: int, inpu
 
 
 def check_legal(space: ChoiceSpace, genotype: Genotype, what: str = "genotype") -> Genotype:
-    """The genotype itself. Raises InputError where the space finds a fault in it."""
+    """Return the genotype itself. Raises InputError where the space finds a fault in it."""
     fault = space.fault(genotype)
     if fault is not None:
         raise InputError(f"{space.name}: {what} {shown(genotype)}: {fault}")
@@ -119,7 +119,7 @@ def check_legal(space: ChoiceSpace, genotype: Genotype, what: str = "genotype") 
 
 
 def shown(value: object) -> str:
-    """Some JSON data for a message, no longer than a line."""
+    """Return some JSON data for a message, no longer than a line."""
     text = value if isinstance(value, str) and value.isprintable() else repr(value)
     return text if len(text) <= 160 else text[:157] + "..."
 
@@ -135,16 +135,16 @@ class Product:
         name: see `ChoiceSpace`.
         positions: {position: options}; options are JSON data, at least one each, all different. They are kept as JSON gives them
             back: a tuple is a list.
-        network: builds the architecture from (genotype, classes, input size). It may do with its genotype what it likes.
-        classes: outputs of the network where nobody asks for others.
-        input_size: (height, width) in pixels where nobody asks for another.
+        network: builds the architecture from (genotype, classes, input size). It may change its genotype.
+        classes: outputs of the network, by default.
+        input_size: (height, width) in pixels, by default.
         first: the genotype a search begins with; default: the first option of each position.
-        legal: says in words why a combination is none of the space's, or None; default: every combination is one.
+        legal: explains in words why a combination is illegal, or returns None; default: every combination is legal.
         write: a genotype's text, for spaces that have a form of their own.
         read: what `write` wrote, back as {position: option}; raises InputError. What it gives is checked.
 
     Raises:
-        ValueError: options that are no list of JSON data, are empty, equal, or (without `write`) cannot be told apart in a text.
+        ValueError: options that are no list of JSON data, are empty, equal, or (without `write`) look the same in a text.
     """
 
     name: str
@@ -179,38 +179,38 @@ class Product:
         return prod(map(len, self.positions.values())) if self.legal is None else None
 
     def start(self) -> dict[str, Any]:
-        """See `first`."""
+        """Return a copy of `first`."""
         found: dict[str, Any] = as_json(
             {position: options[0] for position, options in self.positions.items()} | dict(self.first or {})
         )
         return found
 
     def sample(self, rng: random.Random) -> dict[str, Any]:
-        """Each option with the same chance, drawn again until they are legal together. Raises InputError when they never are."""
+        """Draw each option with the same chance, again until they are legal together. Raises InputError when they never are."""
         for _ in range(_TRIES):
             genotype: dict[str, Any] = as_json({position: rng.choice(options) for position, options in self.positions.items()})
-            if self._told(genotype) is None:
+            if self._legal_fault(genotype) is None:
                 return genotype
         raise InputError(f"{self.name}: expected a legal genotype among {_TRIES:,} samples; none was")
 
     def mutate(self, genotype: Genotype, rng: random.Random) -> dict[str, Any]:
-        """A legal neighbour, each with the same chance. Raises InputError where there is none."""
+        """Draw a legal neighbour, each with the same chance. Raises InputError where there is none."""
         found = list(self.neighbours(genotype))
         if not found:
             raise InputError(f"{self.name}: expected a legal neighbour of {shown(self.text(genotype))}; there is none")
         return rng.choice(found)
 
     def neighbours(self, genotype: Genotype) -> Iterator[dict[str, Any]]:
-        """Every legal genotype that differs in one position."""
+        """Return every legal genotype that differs in one position."""
         for position, options in self.positions.items():
             for option in options:
                 if not _same(option, genotype[position]):
                     neighbour = as_json({**genotype, position: option})
-                    if self._told(neighbour) is None:
+                    if self._legal_fault(neighbour) is None:
                         yield neighbour
 
     def fault(self, genotype: Genotype) -> str | None:
-        """An unknown, missing or impossible position, or what `legal` says."""
+        """Find an unknown, missing or impossible position, or what `legal` objects to."""
         if not isinstance(genotype, Mapping):
             return f"expected a mapping of {', '.join(self.positions)}"
         for position in (*self.positions, *genotype):
@@ -221,21 +221,21 @@ class Product:
             if not any(_same(genotype[position], option) for option in self.positions[position]):
                 known = ", ".join(map(_option_text, self.positions[position]))
                 return f"{position}: expected one of {shown(known)}; got {shown(_option_text(genotype[position]))}"
-        return self._told(genotype)
+        return self._legal_fault(genotype)
 
-    def _told(self, genotype: Mapping[str, Any]) -> str | None:
-        """What `legal` says of the options."""
+    def _legal_fault(self, genotype: Mapping[str, Any]) -> str | None:
+        """Ask `legal` about the options."""
         said = None if self.legal is None else self.legal(as_json(genotype))
         if said is not None and not isinstance(said, str):
-            raise SpaceError(f"{self.name}: legal: expected words that say what is wrong, or None; got {shown(said)}")
+            raise SpaceError(f"{self.name}: legal: expected a text that explains what is wrong, or None; got {shown(said)}")
         return said
 
     def build(self, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
-        """What `network` makes of it."""
+        """Build the network, as `network` does."""
         return self.network(as_json(genotype), classes, input_size)
 
     def text(self, genotype: Genotype) -> str:
-        """`width=16 kernel=3`, or what `write` makes of it."""
+        """Write `width=16 kernel=3`, or what `write` makes of it."""
         if self.write is not None:
             return self.write(genotype)
         return " ".join(f"{position}={_option_text(genotype[position])}" for position in self.positions)
@@ -257,7 +257,7 @@ class Product:
 
 
 def as_json(value: Any) -> Any:
-    """A copy as JSON gives it back: what is searched is what a journal will say. TypeError or ValueError for other data."""
+    """Copy a value as JSON gives it back: what is searched is what a journal holds. Raises TypeError or ValueError."""
     return json.loads(json.dumps(value))
 
 

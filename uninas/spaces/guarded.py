@@ -1,4 +1,4 @@
-"""A space whose code is not ours, held to the contract of `ChoiceSpace`: what it breaks is told in one line, with its place.
+"""A space whose code is not ours, held to the contract of `ChoiceSpace`: what it breaks is reported in one line, with its place.
 
 Genotypes pass as copies, as JSON gives them back. So code that changes its argument changes nothing but its own copy, and a
 search sees the genotype that its journal will give a resume.
@@ -20,7 +20,7 @@ from uninas.spaces.choices import ChoiceSpace, Genotype, SpaceError, as_json, sh
 
 @final
 class Guarded:
-    """The space of the file `path`, as a `ChoiceSpace` that keeps its word.
+    """The space of the file `path`, as a `ChoiceSpace` that keeps its contract.
 
     InputError of a method passes, for it is part of the contract.
 
@@ -43,36 +43,36 @@ class Guarded:
 
     @property
     def size(self) -> int | None:
-        """As the space says: counted when asked for, since that may take a while."""
+        """As the space says, counted on request, since that may take a while."""
         found: int | None = self._attribute("size", "a whole number, or None", lambda value: value is None or _is_count(value))
         return found
 
     def start(self) -> Genotype:
-        """As the space says."""
+        """Do as the space does."""
         return self._genotype("start")
 
     def sample(self, rng: random.Random) -> Genotype:
-        """As the space says."""
+        """Do as the space does."""
         return self._genotype("sample", rng)
 
     def mutate(self, genotype: Genotype, rng: random.Random) -> Genotype:
-        """As the space says."""
+        """Do as the space does."""
         return self._genotype("mutate", as_json(genotype), rng)
 
     def fault(self, genotype: Genotype) -> str | None:
-        """As the space says."""
+        """Do as the space does."""
         found = self._call("fault", as_json(genotype))
         if found is not None and not isinstance(found, str):
-            raise self._error("fault", "words that say what is wrong, or None", found, genotype)
+            raise self._error("fault", "a text that explains what is wrong, or None", found, genotype)
         return found
 
     def build(self, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
-        """As the space says."""
+        """Do as the space does."""
         found = self._call("build", as_json(genotype), classes, input_size)
         if not isinstance(found, Architecture):
             raise self._error("build", "an Architecture (does network return it?)", found, genotype)
         try:
-            canonicalise(found)  # frozen data that nobody has looked at yet: its parts may be anything
+            canonicalise(found)  # its parts have not been checked yet, and may be anything
         except InputError:
             raise
         except FAILURES as error:
@@ -80,14 +80,14 @@ class Guarded:
         return found
 
     def text(self, genotype: Genotype) -> str:
-        """As the space says."""
+        """Do as the space does."""
         found = self._call("text", as_json(genotype))
         if not isinstance(found, str):
             raise self._error("text", "text", found, genotype)
         return found
 
     def parse(self, text: str) -> Genotype:
-        """As the space says."""
+        """Do as the space does."""
         return self._genotype("parse", text)
 
     def _genotype(self, method: str, *arguments: Any) -> Genotype:

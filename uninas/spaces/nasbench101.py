@@ -41,7 +41,7 @@ Cell = tuple[tuple[str, ...], tuple[Edge, ...]]
 
 
 def pruned(operations: Sequence[str], edges: Sequence[Edge]) -> Cell | None:
-    """The cell without what is not on a way from input to output, vertices numbered anew; None where there is no way."""
+    """Return the cell without what is not on a way from input to output, vertices numbered anew; None where there is no way."""
     last = len(operations) + 1
     forward, backward = {0}, {last}
     for source, target in sorted(edges, key=lambda edge: edge[1]):
@@ -60,7 +60,7 @@ def pruned(operations: Sequence[str], edges: Sequence[Edge]) -> Cell | None:
 
 
 def channels_of(edges: Sequence[Edge], vertices: int, before: int, out: int) -> list[int]:
-    """Channels of each vertex of a pruned cell that makes `out` channels of `before` (the authors' model_builder.py)."""
+    """Return each vertex's channels in a pruned cell that makes `out` channels of `before` (the authors' model_builder.py)."""
     channels = [0] * vertices
     channels[0], channels[-1] = before, out
     last = vertices - 1
@@ -117,7 +117,7 @@ def _first_channels(builder: GraphBuilder, x: int, channels: int, wanted: int) -
 def network_of(
     operations: Sequence[str], edges: Sequence[Edge], classes: int, input_size: tuple[int, int], *, stem: int = 128
 ) -> Architecture:
-    """The network of a legal cell, pruned; `stem` channels of the first stack."""
+    """Return the network of a legal cell, pruned; `stem` channels of the first stack."""
     cell = pruned(operations, edges)
     assert cell is not None, "a legal cell has a way from input to output"
     stages = [stage(stem, IDENTITY, [_module(cell, stem, stem, False)] * 3)]
@@ -138,13 +138,13 @@ class NasBench101:
     input_size: tuple[int, int] = (32, 32)
 
     def start(self) -> dict[str, Any]:
-        """The Inception-like cell of the benchmark's README."""
+        """Return the Inception-like cell of the benchmark's README."""
         c3, c1, pool = OPERATIONS
         edges = [(0, 1), (0, 2), (0, 3), (0, 5), (1, 6), (2, 6), (3, 4), (4, 6), (5, 6)]
         return _genotype([c1, c3, c3, c3, pool], edges)
 
     def sample(self, rng: random.Random) -> dict[str, Any]:
-        """Seven vertices, each edge with chance 1/2, each operation alike, drawn again until legal: as the authors sample."""
+        """Draw seven vertices, each edge with chance 1/2, each operation alike, until they are legal: as the authors sample."""
         while True:
             operations = [rng.choice(OPERATIONS) for _ in range(MOST_VERTICES - 2)]
             edges = [edge for edge in combinations(range(MOST_VERTICES), 2) if rng.random() < 0.5]
@@ -153,11 +153,11 @@ class NasBench101:
                 return genotype
 
     def mutate(self, genotype: Genotype, rng: random.Random) -> dict[str, Any]:
-        """A legal neighbour, each with the same chance."""
+        """Return a legal neighbour, each with the same chance."""
         return rng.choice(list(self.neighbours(genotype)))
 
     def neighbours(self, genotype: Genotype) -> Iterator[dict[str, Any]]:
-        """Every legal genotype with one edge more or less, one other operation, or below seven vertices one more.
+        """Return every legal genotype with one edge more or less, one other operation, or below seven vertices one more.
 
         A vertex more reads one and is read by one, so that small cells grow into the space; samples and the start have seven.
         """
@@ -184,7 +184,7 @@ class NasBench101:
                         yield neighbour
 
     def fault(self, genotype: Genotype) -> str | None:
-        """Too many vertices or edges, unknown operations, no way from input to output."""
+        """Report too many vertices or edges, unknown operations, no way from input to output."""
         if not isinstance(genotype, Mapping) or set(genotype) != {"ops", "edges"}:
             return "expected a mapping of ops and edges"
         operations, edges = genotype["ops"], genotype["edges"]
@@ -205,11 +205,11 @@ class NasBench101:
         return None
 
     def build(self, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
-        """The network of the cell."""
+        """Return the network of the cell."""
         return network_of(genotype["ops"], [(source, target) for source, target in genotype["edges"]], classes, input_size)
 
     def text(self, genotype: Genotype) -> str:
-        """Operations, a bar, edges."""
+        """Write operations, a bar, edges."""
         return f"{','.join(genotype['ops'])}|{','.join(f'{source}-{target}' for source, target in genotype['edges'])}"
 
     def parse(self, text: str) -> dict[str, Any]:

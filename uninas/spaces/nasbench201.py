@@ -32,7 +32,7 @@ _RELU, _NORM = op("relu"), op("batch_norm")
 
 
 def parse_cell(text: str) -> tuple[str, ...]:
-    """The six operation names of a cell, in the order of `EDGES`. Raises InputError that says what was expected and where."""
+    """Read the six operation names of a cell, in the order of `EDGES`. Raises InputError that says what was expected where."""
     written = text.split("+")
     if len(written) != _NODES - 1:
         raise _fail(text, f"{_NODES - 1} nodes joined by '+'", f"{len(written)}")
@@ -52,13 +52,13 @@ def parse_cell(text: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _fail(text: str, expected: str, came: str) -> InputError:
+def _fail(text: str, expected: str, got: str) -> InputError:
     form = "a cell is written |op~0|+|op~0|op~1|+|op~0|op~1|op~2|"
-    return InputError(f"NAS-Bench-201 cell {text[:160]!r}: expected {expected}, got {came} ({form})")
+    return InputError(f"NAS-Bench-201 cell {text[:160]!r}: expected {expected}, got {got} ({form})")
 
 
 def cell_text(operations: Sequence[str]) -> str:
-    """The text of a cell, given its six operations in the order of `EDGES`. Raises InputError."""
+    """Return the text of a cell, given its six operations in the order of `EDGES`. Raises InputError."""
     if len(operations) != len(EDGES) or not set(operations) <= set(OPERATIONS):
         raise InputError(f"expected {len(EDGES)} of {', '.join(OPERATIONS)}, got {', '.join(map(str, operations))[:200]!r}")
     nodes = []
@@ -69,12 +69,12 @@ def cell_text(operations: Sequence[str]) -> str:
 
 
 def all_cells() -> Iterator[str]:
-    """The texts of all 15,625 cells: by the order of `OPERATIONS`, the last edge changing fastest."""
+    """Return the texts of all 15,625 cells: by the order of `OPERATIONS`, the last edge changing fastest."""
     return map(cell_text, product(OPERATIONS, repeat=len(EDGES)))
 
 
 def is_reachable(text: str) -> bool:
-    """Whether each edge that is not `none` lies on a path of such edges from node 0 to node 3; so do 9,445 of the cells.
+    """Return whether each edge that is not `none` lies on a path of such edges from node 0 to node 3; so do 9,445 of the cells.
 
     The cell of six `none` counts: it stands for every network whose output does not see its input. Raises InputError.
     """
@@ -91,7 +91,7 @@ def is_reachable(text: str) -> bool:
 
 @cache
 def cell(text: str) -> Graph:
-    """A cell's graph in the form written: edges read their sources, `none` as a zero, dead edges stay. Raises InputError."""
+    """Build a cell's graph as written: edges read their sources, `none` is a zero, dead edges stay. Raises InputError."""
     builder = GraphBuilder()
     nodes = [0]
     names = dict(zip(EDGES, parse_cell(text), strict=True))
@@ -113,7 +113,7 @@ def _edge(builder: GraphBuilder, name: str, source: int) -> int:
 
 @cache
 def reduction() -> Graph:
-    """The residual block of stride 2 that doubles the channels: two 3x3 convolutions beside average pooling and a 1x1 one."""
+    """Build the residual block of stride 2 that doubles the channels: two 3x3 convolutions beside pooling and a 1x1 one."""
     builder = GraphBuilder()
     down, same = op("conv", kernel=3, ratio=2, bias=False, stride=2), op("conv", kernel=3, bias=False)
     deep = builder.chain(0, _RELU, down, _NORM, _RELU, same, _NORM)
@@ -142,7 +142,7 @@ def architecture(
     cells: int = 5,
     in_channels: int = 3,
 ) -> Architecture:
-    """The network of a cell, in stored form: dead edges included. `channels` of the first stage, `cells` a stage.
+    """Build the network of a cell, in stored form: dead edges included. `channels` of the first stage, `cells` per stage.
 
     Raises InputError for a text that is no cell, or numbers below 1.
     """

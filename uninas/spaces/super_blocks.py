@@ -80,18 +80,18 @@ class SuperBlocks:
     size: int | None = None
 
     def start(self) -> list[list[Any]]:
-        """The network that the authors begin with."""
+        """Return the network that the authors begin with."""
         return self.parse(self.first)
 
     def sample(self, rng: random.Random) -> list[list[Any]]:
-        """The first network after some mutations: the space is open to all sides, so nothing is uniform over it."""
+        """Mutate the first network some times: the space is open to all sides, so nothing is uniform over it."""
         genotype = self.start()
         for _ in range(rng.randint(1, self.steps)):
             genotype = self.mutate(genotype, rng)
         return genotype
 
     def mutate(self, genotype: Genotype, rng: random.Random) -> list[list[Any]]:
-        """One super-block replaced by a relative that is not its equal."""
+        """Replace one super-block by a relative that is not its equal."""
         while True:  # wider or narrower is always possible, so this ends
             place = rng.randrange(len(genotype) - self.end_is_fixed)
             block = _Block(*genotype[place])
@@ -113,7 +113,7 @@ class SuperBlocks:
         return sorted({max(_NARROWEST, round(min(self.widest, width * factor) / 8) * 8) for factor in _FACTORS})
 
     def fault(self, genotype: Genotype) -> str | None:
-        """No list of super-blocks between two convolutions, impossible numbers, too many layers."""
+        """Report what is no list of super-blocks between two convolutions, impossible numbers, too many layers."""
         if not isinstance(genotype, list) or len(genotype) < 3:
             return f"expected a list of {STEM}, super-blocks and {END}"
         for place, given in enumerate(genotype):
@@ -137,7 +137,7 @@ class SuperBlocks:
         return None
 
     def build(self, genotype: Genotype, classes: int, input_size: tuple[int, int]) -> Architecture:
-        """A super-block becomes a stage, its first layer the transition of that stage."""
+        """Build the network: a super-block becomes a stage, its first layer the transition into that stage."""
         first, *middle, last = [_Block(*given) for given in genotype]
         stages, channels = [], first.out
         for block in middle:
@@ -149,7 +149,7 @@ class SuperBlocks:
         return network(chain(*stem), stages, chain(*head), classes, input_size)
 
     def text(self, genotype: Genotype) -> str:
-        """The authors' form."""
+        """Write the authors' form."""
         written, channels = "", 3
         for given in genotype:
             block = _Block(*given)

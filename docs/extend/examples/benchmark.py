@@ -1,39 +1,47 @@
 """A new benchmark of proxies: NAS-Bench-Macro (Su et al., arXiv 2103.11922), networks whose CIFAR-10 accuracies are known.
 
-    python docs/extend/examples/benchmark.py TABLE.csv RUN [--sample N]
+    python docs/extend/examples/benchmark.py --data TABLE.csv --sample 100 --proxies params,naswot --pool serial
 
-TABLE.csv has the columns architecture (eight digits) and mean_acc (percent), as the authors' table. Scores a sample of the
-networks in this process and prints how well each proxy ranks them. In the package, `build` is an entry of `NETWORKS` in
-`search/bench/scoring/evaluate.py`; the rest is a file of `search/bench/benchmarks` and a command in `search/commands/bench.py`.
+TABLE.csv has the columns architecture (eight digits) and mean_acc (percent), as the authors' table. In the package, `build` is
+an entry of `NETWORKS` in `search/bench/scoring/evaluate.py`, ENTRY one of `BENCHMARKS` in `search/bench/benchmarks/table.py`, and
+the rest is a file of `search/bench/benchmarks`; `uninas bench nasbench_macro` then exists.
 """
 
 from __future__ import annotations
 
-import argparse
-import random
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-import click
 import pandas
-from rich.console import Console
 from torch import nn
 
 import uninas.compile
-from search.bench.benchmarks.accuracy_table import population_of, read_csv
+from search.bench.benchmarks.accuracy_table import Population, check_rows, population_of, read_csv
+from search.bench.benchmarks.conduct import Benchmark
+from search.bench.benchmarks.request import BenchRequest
+from search.bench.benchmarks.table import BENCHMARKS, Entry
 from search.bench.judging import finish, judge
-from search.bench.scoring import run as runs
 from search.bench.scoring.evaluate import NETWORKS
 from search.bench.scoring.job import Request, Setup
-from search.bench.scoring.plan import STANDARD, Network, Plan
+from search.bench.scoring.plan import STANDARD, Network, ScoringPlan, chosen_proxies
+from search.bench.scoring.run import Scores
 from search.bench.scoring.settings import Settings
-from search.config.schema import PoolConfig
-from search.monitor.progress import PlainView
 from uninas.spaces.nasbench_macro import SPACE
 
-SOURCE = "nasbench_macro"
+NAME = "nasbench_macro"
 CLASSES = 10
 INPUT = (3, 32, 32)
+
+ENTRY = Entry(
+    module=__name__,
+    help="Rank the networks of NAS-Bench-Macro by every proxy, and compare the rankings with trained accuracies.",
+    data="CSV with the columns architecture and mean_acc.",
+    datasets=("cifar10",),
+    batch=16,
+    options=("sample",),
+)
 
 
 def build(name: str, *, classes: int, input_shape: tuple[int, int, int], **network: Any) -> nn.Module:
@@ -42,60 +50,91 @@ def build(name: str, *, classes: int, input_shape: tuple[int, int, int], **netwo
     return uninas.compile.build(SPACE.build(SPACE.parse(name), classes, (height, width)))
 
 
-def population(table: Path) -> pandas.DataFrame:
-    """Read index, network and accuracy of every network, in the order of the table."""
-    found = read_csv(table, ("architecture", "mean_acc"), "the accuracies of NAS-Bench-Macro")
+def read_accuracies(path: Path) -> Population:
+    """Read the networks and their accuracies.
+
+    Raises:
+        InputError: of the table; it says how many rows are wrong, and which is the first.
+    """
+    found = read_csv(path, ("architecture", "mean_acc"), "the accuracies of NAS-Bench-Macro")
     names = found["architecture"].astype(str).str.zfill(8)
-    return pandas.DataFrame({"index": range(len(found)), "network": names, "accuracy": found["mean_acc"].astype(float)})
+    accuracy = pandas.to_numeric(found["mean_acc"], errors="coerce")
+    check_rows(path, found, ~names.str.fullmatch("[012]{8}"), "architecture", "eight digits 0, 1 or 2")
+    check_rows(path, found, names.duplicated(), "architecture", "each architecture once")
+    check_rows(path, found, ~accuracy.between(0, 100), "mean_acc", "an accuracy in percent, 0 to 100")
+    return population_of(pandas.DataFrame({"index": range(len(found)), "network": names, "accuracy": accuracy}), path)
 
 
-def plan_for(settings: Settings, networks: pandas.DataFrame) -> Plan:
-    """Say what is scored. One seeded permutation: a larger sample begins with a smaller one."""
-    order = list(networks.itertuples())
-    random.Random(settings.seed).shuffle(order)
-    return Plan(
-        source=SOURCE,
-        classes=CLASSES,
-        networks=[Network(int(row.index), str(row.network), INPUT) for row in order[: settings.sample]],
-        setups={STANDARD: Setup(settings.batch, settings.seed, settings.repeats)},
-        requests={name: Request(name) for name in settings.proxies},
-    )
+@final
+@dataclass(frozen=True)
+class NASBenchMacro:
+    """See `search.bench.benchmarks.conduct.Benchmark`."""
+
+    name: str = NAME
+
+    def folder(self, request: BenchRequest) -> str:
+        """Name the folder under runs/ that a run gets by default."""
+        return f"{NAME}-{request.seed}"
+
+    def population(self, request: BenchRequest, settings: Settings | None, note: Callable[[str], None]) -> Population:
+        """Read the networks that a run may score."""
+        return read_accuracies(request.data)
+
+    def settings(self, request: BenchRequest, population: Population, note: Callable[[str], None]) -> Settings:
+        """Decide the settings of a new run."""
+        return Settings(
+            benchmark=NAME,
+            dataset=request.dataset,
+            population="all",
+            population_digest=population.digest,
+            proxies=chosen_proxies(request.proxies),
+            sample=request.sample,
+            seed=request.seed,
+            batch=request.batch,
+            repeats=request.repeats,
+            top=request.top,
+            resamples=request.resamples or 300,
+        )
+
+    def plan(self, settings: Settings, networks: pandas.DataFrame) -> ScoringPlan:
+        """Say what is scored."""
+        return ScoringPlan(
+            source=NAME,
+            classes=CLASSES,
+            networks=[Network(int(row["index"]), row["network"], INPUT) for row in networks.to_dict("records")],
+            setups={STANDARD: Setup(settings.batch, settings.seed, settings.repeats)},
+            requests={name: Request(name) for name in settings.proxies},
+        )
+
+    def conclude(
+        self,
+        run: Path,
+        settings: Settings,
+        population: Population,
+        networks: pandas.DataFrame,
+        scores: Scores,
+        note: Callable[[str], None],
+    ) -> dict[str, Any]:
+        """Judge the scores, and write scores.csv and results.json."""
+        table = judge.score_table(networks, scores, settings.proxies)
+        rows = judge.judge(
+            table, scores, settings.proxies, top=settings.top, resamples=settings.resamples, seed=settings.seed, note=note
+        )
+        data = finish.results(settings, table, rows, scores)
+        finish.write(run, data, table)
+        return data
 
 
-def bench(
-    table: Path, run: Path, *, proxies: tuple[str, ...], sample: int | None, seed: int = 0, batch: int = 16
-) -> dict[str, Any]:
-    """Do the whole benchmark in a new run folder; gives what its results.json holds."""
-    NETWORKS[SOURCE] = build
-    networks = population(table)
-    settings = Settings(
-        benchmark=SOURCE,
-        dataset="cifar10",
-        population="all",
-        population_digest=population_of(networks).digest,
-        proxies=proxies,
-        sample=sample,
-        seed=seed,
-        batch=batch,
-        resamples=300,
-    )
-    scores = runs.begin(run, settings, plan_for(settings, networks), pool=PoolConfig(kind="serial"), view=PlainView(click.echo))
-    frame = judge.score_table(networks, scores, settings.proxies)
-    rows = judge.judge(frame, scores, settings.proxies, top=None, resamples=settings.resamples, seed=seed)
-    data = finish.results(settings, frame, rows, scores)
-    finish.write(run, data, frame)
-    return data
+BENCHMARK: Benchmark = NASBenchMacro()
 
 
 def main() -> None:
-    """Read the arguments, do the benchmark, print its table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path, metavar="TABLE.csv")
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--sample", type=int, metavar="N", default=20, help="how many networks to score")
-    options = parser.parse_args()
-    data = bench(options.table, options.run, proxies=("params", "flops", "naswot"), sample=options.sample)
-    finish.show(data, Console().print)
+    """Add the benchmark to the tables of this process, and run its command."""
+    from search.commands.bench import command
+
+    BENCHMARKS[NAME] = ENTRY
+    NETWORKS[NAME] = build
+    command.get_command(None, NAME)(prog_name=NAME)  # type: ignore[arg-type, misc]
 
 
 if __name__ == "__main__":

@@ -212,7 +212,7 @@ def from_run(
         InputError: no such run, scores that it lacks, or a folder that exists.
     """
     known = _known(name, FROM_RUN)
-    settings = settings_files.read(run)
+    settings = settings_files.read_settings(run)
     if settings.benchmark != "nasbench201":
         raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
     table = read_csv(run / finish.SCORES, ("network", "index", "accuracy"), "a table of scores")

@@ -100,10 +100,10 @@ def conduct(
 
         scores = begin(run, settings, plan, pool=request.pool, view=view, pool_maker=maker, also=keep)
     elif request.as_is:
-        scores = stored(run, view)
+        scores = stored(run)
     else:
         if settings.pictures is not None:
-            pictures.read(pictures.PictureBatch.from_dict(settings.pictures))  # missing or changed ones end it here
+            pictures.read_batch(pictures.PictureBatch.from_dict(settings.pictures))  # missing or changed ones end it here
         again = _again(request)
         scores = resume(run, settings, plan, pool=request.pool, view=view, pool_maker=maker, retry=request.retry, again=again)
     return run, benchmark.conclude(run, settings, population, networks, scores, view.note)
@@ -111,7 +111,7 @@ def conduct(
 
 def _continued(benchmark: Benchmark, request: BenchRequest, run: Path) -> Settings:
     """Give the settings of a resumed run: its own, with the networks, proxies and judgement that are asked for now."""
-    before = settings_files.read(run)
+    before = settings_files.read_settings(run)
     if before.benchmark != benchmark.name:
         raise InputError(f"{run}: expected a run of {benchmark.name}; got one of {before.benchmark}")
     more = () if request.proxies is None else chosen_proxies(request.proxies)

@@ -134,7 +134,7 @@ def settings_for(request: BenchRequest, population: Population, proxies: tuple[s
     batch_of_pictures = None
     side, classes = SHAPES[request.dataset]
     if request.images is not None:
-        drawn, warnings = pictures.draw(
+        drawn, warnings = pictures.draw_batch(
             request.images,
             count=2 * request.batch,
             classes=classes,
@@ -238,7 +238,7 @@ def heaviest(run: Path) -> tuple[ScoringPlan, Network]:
     Raises:
         InputError: no run of nasbench201.
     """
-    settings = settings_files.read(run)
+    settings = settings_files.read_settings(run)
     if settings.benchmark != "nasbench201":
         raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
     cell = space.cell_text(["nor_conv_3x3"] * len(space.EDGES))

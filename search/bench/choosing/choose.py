@@ -168,9 +168,9 @@ def read_runs(runs: Sequence[Path]) -> tuple[dict[str, pandas.DataFrame], dict[s
         raise InputError("choose: expected at least one folder of a run of nasbench201; got none")
     tables: dict[str, pandas.DataFrame] = {}
     read: dict[str, Settings] = {}
-    first = settings_files.read(runs[0])
+    first = settings_files.read_settings(runs[0])
     for run in runs:
-        settings = settings_files.read(run)
+        settings = settings_files.read_settings(run)
         if settings.benchmark != "nasbench201":
             raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
         if settings.dataset in tables:
@@ -197,7 +197,7 @@ def read_families(run: Path) -> dict[str, pandas.DataFrame]:
     Raises:
         InputError: another benchmark's run, or one that is not judged yet.
     """
-    settings = settings_files.read(run)
+    settings = settings_files.read_settings(run)
     if settings.benchmark != "timm":
         raise InputError(f"{run}: expected a run of timm; got one of {settings.benchmark}")
     table = _scores(run, "family")

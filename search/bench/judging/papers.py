@@ -256,34 +256,53 @@ def _named(table: str, columns: tuple[str, ...]) -> dict[str, dict[str, float]]:
 
 ABLATIONS: dict[str, Ablation] = {
     "fim_size": Ablation(
-        "Size of the Fisher matrix", VKDNW, "Table VII", "VKDNW_single, ImageNet16-120, reachable cells; first layers taken",
+        "Size of the Fisher matrix",
+        VKDNW,
+        "Table VII",
+        "VKDNW_single, ImageNet16-120, reachable cells; first layers taken",
         _named(_TABLE_VII, METRICS),
     ),
     "weights": Ablation(
-        "Weights taken from each layer", VKDNW, "Table VIII",
+        "Weights taken from each layer",
+        VKDNW,
+        "Table VIII",
         "VKDNW_single, ImageNet16-120, reachable cells; one weight of each of the first 128 layers at a relative position, or"
         " several of each of the first 32",
         _named(_TABLE_VIII, METRICS),
     ),
     "batch_input": Ablation(
-        "Batch size, random against real input", VKDNW, "Table V", "VKDNW_single, ImageNet16-120, reachable cells",
+        "Batch size, random against real input",
+        VKDNW,
+        "Table V",
+        "VKDNW_single, ImageNet16-120, reachable cells",
         _named(_TABLE_V, METRICS),
     ),
     "subsets": Ablation(
-        "All subsets of the aggregate", VKDNW, "Table IX (and III)",
+        "All subsets of the aggregate",
+        VKDNW,
+        "Table IX (and III)",
         "sums of log ranks, ImageNet16-120, reachable cells; V: VKDNW_single, J: Jacov, E: expressivity, T: trainability,"
         " F: FLOPs",
         _named(_TABLE_IX, METRICS),
     ),
     "aleph": Ablation(
-        "Correlation with the number of layers", VKDNW, "Table IV", "Kendall's tau with aleph, reachable cells",
-        _named(_TABLE_IV, DATASETS), by_dataset=True,
+        "Correlation with the number of layers",
+        VKDNW,
+        "Table IV",
+        "Kendall's tau with aleph, reachable cells",
+        _named(_TABLE_IV, DATASETS),
+        by_dataset=True,
     ),
     "ssnr_log": Ablation(
-        "The logarithm in SSNR", T_CET, "Table A.1", "Kendall's tau with test accuracy, all 15,625 cells as stored",
-        _named(_TCET_A1, DATASETS), by_dataset=True, digits=2,
+        "The logarithm in SSNR",
+        T_CET,
+        "Table A.1",
+        "Kendall's tau with test accuracy, all 15,625 cells as stored",
+        _named(_TCET_A1, DATASETS),
+        by_dataset=True,
+        digits=2,
     ),
-}  # fmt: skip
+}
 """The papers' ablations by the name that `uninas bench ablation` takes."""
 
 

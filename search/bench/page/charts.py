@@ -41,7 +41,7 @@ def scatters(bench: Bench, names: Sequence[str], *, alone: bool = False, name: s
     looks = {} if families is None else _looks(families)
     rows = math.ceil(len(names) / _COLUMNS)
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         grid: Any = figure.subplots(rows, _COLUMNS, squeeze=False, sharey=True)
         floor = readable_floor(accuracy.tolist())
         for place, axes in enumerate(grid.flat):
@@ -62,7 +62,7 @@ def scatters(bench: Bench, names: Sequence[str], *, alone: bool = False, name: s
         if families is not None:
             _family_legend(figure, looks)
 
-    return render_svg(name, "Score against accuracy for each proxy", 0.3 + 1.95 * rows, draw, alone=alone)
+    return render_svg(name, "Score against accuracy for each proxy", 0.3 + 1.95 * rows, plot, alone=alone)
 
 
 def _scatter(axes: Axes, scores: Any, accuracy: Any, families: Any, looks: _Looks, floor: float) -> None:
@@ -72,9 +72,15 @@ def _scatter(axes: Axes, scores: Any, accuracy: Any, families: Any, looks: _Look
         density = _crowd(np.log(values) if kind == "log" else values, np.maximum(accuracy, floor))
         order = np.argsort(density, kind="stable")  # the crowded ones on top
         axes.scatter(
-            values[order], accuracy[order], c=density[order], cmap=_DENSITY, alpha=0.8, s=size, linewidths=0,
+            values[order],
+            accuracy[order],
+            c=density[order],
+            cmap=_DENSITY,
+            alpha=0.8,
+            s=size,
+            linewidths=0,
             rasterized=len(values) > _VECTOR_UP_TO,
-        )  # fmt: skip
+        )
     else:
         for name, look in looks.items():
             here = families == name
@@ -142,7 +148,7 @@ def _family_legend(figure: Figure, looks: _Looks) -> None:
 def toy(rankings: Sequence[ToyRanking]) -> str:
     """Fig. 2 of the VKDNW paper: accuracies of ten networks in the order of two rankings, the first five counted by nDCG."""
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         grid: Any = figure.subplots(1, len(rankings), sharey=True, squeeze=False)
         for axes, ranking in zip(grid[0], rankings, strict=True):
             order = np.argsort(-np.array(ranking.places))
@@ -150,8 +156,9 @@ def toy(rankings: Sequence[ToyRanking]) -> str:
             colours = [BLUE if place < 5 else SOFT for place in range(len(ordered))]
             axes.bar(np.arange(1, len(ordered) + 1), ordered, color=colours, width=0.72)
             for place, value in enumerate(ordered, start=1):
-                axes.annotate(f"{value:g}", (place, value), xytext=(0, 2), textcoords="offset points", ha="center",
-                              color=INK, fontsize=7.5)  # fmt: skip
+                axes.annotate(
+                    f"{value:g}", (place, value), xytext=(0, 2), textcoords="offset points", ha="center", color=INK, fontsize=7.5
+                )
             values = ranking.values
             text = f"KT {values['kendall']:.3f}   SPR {values['spearman']:.3f}   nDCG₅ {values['ndcg']:.3f}"
             axes.set_title(f"{ranking.name}\n{text}")
@@ -161,4 +168,4 @@ def toy(rankings: Sequence[ToyRanking]) -> str:
             axes.grid(axis="x", visible=False)
         grid[0][0].set_ylabel("accuracy, %")
 
-    return render_svg("toy", "Two toy rankings of ten networks", 2.9, draw)
+    return render_svg("toy", "Two toy rankings of ten networks", 2.9, plot)

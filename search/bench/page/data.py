@@ -243,11 +243,9 @@ def _row(data: Mapping[str, Any], dataset: str, population: str, ablation: str, 
         alone=costs.get("seconds"),
         memory=costs.get("memory"),
         papers={
-            metric: figures
-            for metric in METRICS
-            if (figures := _printed(data, name, dataset, population, ablation, metric))
+            metric: figures for metric in METRICS if (figures := _printed(data, name, dataset, population, ablation, metric))
         },
-    )  # fmt: skip
+    )
 
 
 def _printed(data: Mapping[str, Any], name: str, dataset: str, population: str, ablation: str, metric: str) -> tuple[Figure, ...]:

@@ -62,7 +62,7 @@ def render(bench: Bench) -> str:
         "settings": list(words.flat(bench.settings)),
         "environment": list(words.flat(bench.environment)),
         "papers": [(name, text) for name, text in SETTINGS.items() if compared and (not ablation or ablation.paper == name)],
-    }  # fmt: skip
+    }
     return render_html("bench.html.j2", context, package="search.bench.page")
 
 
@@ -140,14 +140,16 @@ def _cells(row: Row, low: float) -> dict[str, Any]:
         value, interval = words.estimate(ours).partition(" ")[::2] if measured else ("", "")
         numbers = (ours.value, ours.low, ours.high) if ours is not None else (math.nan,) * 3
         drawing = _interval_drawing(*numbers, None if paper is None else paper.value, low, _CELL_WIDTH)
-        cells.append({
-            "value": value,
-            "interval": interval,
-            "paper": "" if paper is None else words.number(paper.value, paper.digits),
-            "source": ", ".join(f"{one.source}: {words.number(one.value, one.digits)}" for one in figures),
-            "place": row.place(metric),
-            "drawing": drawing if measured or paper is not None else "",
-        })  # fmt: skip
+        cells.append(
+            {
+                "value": value,
+                "interval": interval,
+                "paper": "" if paper is None else words.number(paper.value, paper.digits),
+                "source": ", ".join(f"{one.source}: {words.number(one.value, one.digits)}" for one in figures),
+                "place": row.place(metric),
+                "drawing": drawing if measured or paper is not None else "",
+            }
+        )
     return {"name": row.name, "cells": cells}
 
 
@@ -187,8 +189,9 @@ def _table_notes(bench: Bench) -> list[str]:
     if several:
         notes.append(
             "Compared with the VKDNW paper’s figure where both papers print one (the other is under the pointer): "
-            + ", ".join(several) + "."
-        )  # fmt: skip
+            + ", ".join(several)
+            + "."
+        )
     return notes
 
 

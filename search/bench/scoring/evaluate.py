@@ -80,7 +80,7 @@ def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
 def _images(setup: Setup) -> proxies.Images | None:
     if setup.pictures is None:
         return None
-    inputs, targets = pictures.read(setup.pictures)
+    inputs, targets = pictures.read_batch(setup.pictures)
     return proxies.Images(torch.tensor(inputs), torch.tensor(targets))
 
 

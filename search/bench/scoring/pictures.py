@@ -1,9 +1,9 @@
 """A real batch from a folder of pictures: one folder a class, balanced over the classes, drawn by a seed.
 
-    batch, warnings = draw(folder, count=64, classes=10, size=(32, 32), seed=0, statistics=STATISTICS["cifar10"])
-    images, labels = read(batch)
+    batch, warnings = draw_batch(folder, count=64, classes=10, size=(32, 32), seed=0, statistics=STATISTICS["cifar10"])
+    images, labels = read_batch(batch)
 
-`draw` chooses the pictures and says what is wrong with the folder; what it gives is plain data that names them, so that every
+`draw_batch` chooses the pictures and says what is wrong with the folder. The batch is plain data that names them, so that every
 worker reads the same batch by itself, and notices where the folder has changed since.
 """
 
@@ -63,7 +63,7 @@ class PictureBatch:
         return PictureBatch(**{**data, **{name: tuple(data[name]) for name in sequences}})
 
 
-def draw(
+def draw_batch(
     folder: Path,
     *,
     count: int,
@@ -118,7 +118,7 @@ def draw(
 
 
 @functools.lru_cache(maxsize=4)
-def read(batch: PictureBatch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def read_batch(batch: PictureBatch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Read a batch: pictures float32 (n, 3, H, W), labels int64 (n,). Not to be written to.
 
     Raises:

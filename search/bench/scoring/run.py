@@ -152,8 +152,8 @@ def resume(
     return task.scores
 
 
-def stored(folder: Path, view: View) -> Scores:
-    """Read the scores of a run, also while it goes on. Raises JournalError as `search.journal.journal.records`."""
+def stored(folder: Path) -> Scores:
+    """Read the scores of a run, also while it continues. Raises JournalError as `search.journal.journal.records`."""
     scores = Scores(sessions=list(previous(folder).get("sessions", [])))
     for record in journals.records(folder / JOURNAL, KINDS):
         if not isinstance(record, Unknown):

@@ -87,7 +87,7 @@ class Settings:
         write_json(folder / FILE, {"format": "uninas-bench", "version": 1, **self.as_dict()})
 
 
-def read(folder: Path) -> Settings:
+def read_settings(folder: Path) -> Settings:
     """Read RUN/settings.json.
 
     Raises:

@@ -35,8 +35,10 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 def test_counts_are_the_symbolic_ones_at_each_tasks_size() -> None:
     rows = compare({"resnet": preset("resnet"), "coatnet": preset("coatnet")}, sizes_of(("classify", "detect", "segment")))
     assert [(row.name, row.task, row.size) for row in rows[:3]] == [
-        ("resnet", "classify", (224, 224)), ("resnet", "detect", (800, 1280)), ("resnet", "segment", (512, 512)),
-    ]  # fmt: skip
+        ("resnet", "classify", (224, 224)),
+        ("resnet", "detect", (800, 1280)),
+        ("resnet", "segment", (512, 512)),
+    ]
     for row in rows:
         found = cost(preset(row.name), row.size, 1000 if row.task == "classify" else 0)
         assert (row.params, row.macs) == (found.params, found.macs)
@@ -93,9 +95,19 @@ def test_the_table_in_the_terminal_and_in_files(capsys: pytest.CaptureFixture[st
     write_history(tmp_path, [{"epoch": 1, "top1": 76.5}], PANELS)
     table = tmp_path / "table.csv"
     code, out, _ = run(
-        capsys, "compare", "resnet", "coatnet", "--device", "none", "--tasks", "classify", "--log", f"coatnet={tmp_path}",
-        "--out", str(table),
-    )  # fmt: skip
+        capsys,
+        "compare",
+        "resnet",
+        "coatnet",
+        "--device",
+        "none",
+        "--tasks",
+        "classify",
+        "--log",
+        f"coatnet={tmp_path}",
+        "--out",
+        str(table),
+    )
     assert code == 0
     assert "24.8M" in out
     assert f"{2 * cost(preset('resnet')).macs / 1e9:.2f}G" in out
@@ -126,11 +138,11 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ("name", "message"),
     [
         ("table.txt", "--out: expected a file that ends in .csv, .json or .md; got "),
-        ("nowhere/table.md", "--out: expected a file in a folder that is there; got "),
+        ("nowhere/table.md", "--out: expected a file in a folder that exists; got "),
         ("folder.md", "--out: expected a file; got a folder, "),
     ],
 )
-def test_a_table_that_cannot_be_written_is_refused_before_anything_is_measured(
+def test_a_table_that_cannot_be_written_is_rejected_before_anything_is_measured(
     name: str, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = measured(monkeypatch)
@@ -141,7 +153,7 @@ def test_a_table_that_cannot_be_written_is_refused_before_anything_is_measured(
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
-def test_what_was_measured_is_shown_where_the_disk_refuses(
+def test_what_was_measured_is_shown_where_the_disk_rejects(
     form: tuple[str, ...], capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -156,10 +168,10 @@ def test_what_was_measured_is_shown_where_the_disk_refuses(
     assert "No space left" in err
 
 
-def test_what_is_there_twice_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_there_twice_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments, message in (
-        (("resnet", "--tasks", "classify,classify", "--sizes", "64,32"), "--tasks: expected each once; got classify twice"),
-        (("resnet", "vit", "resnet"), "ARCHS: expected each once; got resnet twice"),
+        (("resnet", "--tasks", "classify,classify", "--sizes", "64,32"), "--tasks: expected each name once; got classify twice"),
+        (("resnet", "vit", "resnet"), "ARCHS: expected each name once; got resnet twice"),
     ):
         code, _, err = run(capsys, "compare", *arguments, "--device", "none")
         assert code == 2
@@ -190,7 +202,7 @@ def test_evaluate_says_what_the_weights_are_worth(
     data = pictures.make(tmp_path / "data", train=1, val=3)
     (tmp_path / "a.json").write_text(to_text(tiny("E", (32, 32))))
     weight_files.save(UniNASNet(tiny("E", (32, 32)), num_classes=3).state_dict(), tmp_path / "w.safetensors")
-    (data / "val" / "red" / "broken.png").write_bytes(b"no picture")
+    (data / "val" / "red" / "broken.png").write_bytes(b"no image")
     arguments = ("evaluate", str(tmp_path / "a.json"), "--data", str(data), "--workers", "0", "--device", "cpu")
     code, out, _ = run(capsys, *arguments, "--weights", str(tmp_path / "w.safetensors"), "--json")
     found: dict[str, Any] = json.loads(out)
@@ -199,13 +211,16 @@ def test_evaluate_says_what_the_weights_are_worth(
     assert found["unreadable"] == ["val/red/broken.png"]
     assert 0 <= found["top1"] <= 100
     code, out, _ = run(capsys, *arguments, "--weights", str(tmp_path / "w.safetensors"))
-    assert "of 9 pictures" in out
-    assert "1 pictures could not be read" in out
+    assert "on 9 images" in out
+    assert "1 images could not be read" in out
     monkeypatch.setattr("downstream.evaluation.accuracy.accuracy", lambda *_: Accuracy(50.0, 60.0, math.nan, 9, (), math.inf))
     code, out, _ = run(capsys, *arguments, "--weights", str(tmp_path / "w.safetensors"), "--json")
     found = json.loads(out, parse_constant=pytest.fail)  # JSON has no NaN
     assert (found["top1"], found["loss"], found["pictures_per_second"]) == (50.0, None, None)
-    for given, message in ((), "--weights: expected a weights file"), (("--weights", "nowhere.pth"), "nowhere.pth is none"):
+    for given, message in (
+        ((), "--weights: expected a weights file"),
+        (("--weights", "nowhere.pth"), "got nowhere.pth, which is not a file"),
+    ):
         code, _, err = run(capsys, *arguments, *given)
         assert code == 2
         assert message in err
@@ -216,9 +231,24 @@ def test_a_training_is_its_own_log(capsys: pytest.CaptureFixture[str], tmp_path:
     (tmp_path / "a.json").write_text(to_text(tiny("E", (32, 32))))
     out = str(tmp_path / "run")
     code, _, err = run(
-        capsys, "train", str(tmp_path / "a.json"), "--data", str(data), "--epochs", "1", "--batch", "4", "--size", "32",
-        "--workers", "0", "--device", "cpu", "--out", out,
-    )  # fmt: skip
+        capsys,
+        "train",
+        str(tmp_path / "a.json"),
+        "--data",
+        str(data),
+        "--epochs",
+        "1",
+        "--batch",
+        "4",
+        "--size",
+        "32",
+        "--workers",
+        "0",
+        "--device",
+        "cpu",
+        "--out",
+        out,
+    )
     assert code == 0, err
     code, shown, err = run(capsys, "compare", out, "--tasks", "classify", "--sizes", "32", "--device", "none", "--json")
     assert code == 0, err
@@ -231,8 +261,17 @@ def test_a_classifiers_class_count_must_be_the_datas(capsys: pytest.CaptureFixtu
     weight_files.save(UniNASNet(small("resnet"), num_classes=7).state_dict(), tmp_path / "w.safetensors")
     (tmp_path / "a.json").write_text(to_text(small("resnet")))
     code, _, err = run(
-        capsys, "evaluate", str(tmp_path / "a.json"), "--data", str(data), "--weights", str(tmp_path / "w.safetensors"),
-        "--workers", "0", "--device", "cpu",
-    )  # fmt: skip
+        capsys,
+        "evaluate",
+        str(tmp_path / "a.json"),
+        "--data",
+        str(data),
+        "--weights",
+        str(tmp_path / "w.safetensors"),
+        "--workers",
+        "0",
+        "--device",
+        "cpu",
+    )
     assert code == 2
     assert "expected a classifier of 3 classes; it has 7" in err

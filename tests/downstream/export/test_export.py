@@ -19,7 +19,7 @@ import torch
 
 from downstream.export import export, exporting
 from downstream.subject import Subject, subject_of
-from downstream.train.settings import StackSettings
+from downstream.train.settings import OpenMMLabSettings
 from downstream.weights import weight_files
 from tests.uninas.examples import small, tiny, walked
 from tests.uninas.running import distance, noise, scramble
@@ -73,8 +73,8 @@ def test_timm_opens_the_folder(name: str, tmp_path: Path) -> None:
     files = {path.name for path in export(chosen, "timm", tmp_path / "out")}
     assert files == {"README.md", "architecture.json", "config.json", "model.safetensors"}
     model = timm.create_model(f"local-dir:{tmp_path / 'out'}", pretrained=True).eval()
-    pictures = noise(2, 3, *chosen.size)
-    assert torch.equal(model(pictures), chosen.model()(pictures))
+    images = noise(2, 3, *chosen.size)
+    assert torch.equal(model(images), chosen.model()(images))
     config = timm.data.resolve_model_data_config(model)
     assert config["input_size"] == (3, *chosen.size)
     channels = 3 if name == "cell" else 1
@@ -88,10 +88,16 @@ def test_the_card_says_what_it_is(tmp_path: Path) -> None:
     text = (tmp_path / "out" / "README.md").read_text()
     found = cost(chosen.architecture.replace(classes=7))
     for expected in (
-        "library_name: timm", "# Model card for coatnet", f"Params (M): {found.params / 1e6:.3g}",
+        "library_name: timm",
+        "# Model card for coatnet",
+        f"Params (M): {found.params / 1e6:.3g}",
         f"GMACs: {found.macs / 1e9:.3g}",
-        chosen.architecture.digest, "vkdnw: 0.25 ± 0.01", "objective: vkdnw_agg", "strides 4, 8, 16, 32", "w.safetensors",
-    ):  # fmt: skip
+        chosen.architecture.digest,
+        "vkdnw: 0.25 ± 0.01",
+        "objective: vkdnw_agg",
+        "strides 4, 8, 16, 32",
+        "w.safetensors",
+    ):
         assert expected in text
     assert (tmp_path / "out" / "architecture.json").read_text() == to_text(chosen.architecture, chosen.metadata)
 
@@ -109,19 +115,19 @@ def test_a_training_gives_its_best_weights_and_classes(tmp_path: Path) -> None:
     export(chosen, "onnx", tmp_path / "out")
     about = json.loads((tmp_path / "out" / "config.json").read_text())
     assert about["label_names"] == list(pictures.CLASSES)
-    assert about["input"]["crop_pct"] == 1.0  # of so small pictures all is seen, as in the training's own evaluation
+    assert about["input"]["crop_pct"] == 1.0  # of so small images all is seen, as in the training's own evaluation
     card = (tmp_path / "out" / "README.md").read_text()
     for expected in (
         "Epochs: 1",
-        "8 at a time, 32 x 32",
+        "8 images of 32 x 32",
         "adamw, cosine",
-        f"Top-1 on the validation pictures (%): {found.best:.4f}",
+        f"Top-1 on the validation images (%): {found.best:.4f}",
     ):
         assert expected in card
     assert "vkdnw: 0.25" in card  # what the search had written into the architecture's file
     assert "license: unknown" in card
     (tmp_path / "run" / "best.safetensors").unlink()
-    with pytest.raises(InputError, match="expected weights of a finished epoch"):
+    with pytest.raises(InputError, match=r"expected best\.safetensors, the weights of a complete epoch"):
         subject_of(str(tmp_path / "run"))
 
 
@@ -133,17 +139,17 @@ def test_mistakes(tmp_path: Path) -> None:
         export(chosen, "torch", tmp_path / "full")
     with pytest.raises(InputError, match="--to: expected one of timm, mmdet, mmseg, torch, onnx"):
         export(chosen, "tflite", tmp_path / "out")
-    with pytest.raises(InputError, match=r"--weights: expected a weights file; .*none\.safetensors is none"):
+    with pytest.raises(InputError, match=r"--weights: expected a weights file; got .*none\.safetensors, which is not a file"):
         export(subject_of("resnet", weights=tmp_path / "none.safetensors"), "torch", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_only_its_own_kind_of_weights_goes_into_a_trained_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Held against those that the training left, where the stack may be absent."""
+    """Held against those that the training left, where OpenMMLab may be absent."""
     run, out = tmp_path / "run", tmp_path / "out"
     run.mkdir()
     document = json.loads(to_text(small("coatnet")))
-    StackSettings("segment", document, (64, 64), batch=2, processes=1, epochs=1, every=1, drop_path=0.1).write(run)
+    OpenMMLabSettings("segment", document, (64, 64), batch=2, processes=1, epochs=1, every=1, drop_path=0.1).write(run)
     (run / "architecture.json").write_text(json.dumps(document))
     whole = {"backbone.stem.weight": torch.zeros(4, 3), "decode_head.bias": torch.zeros(2), "count": torch.tensor(3)}
     files = {
@@ -161,7 +167,7 @@ def test_only_its_own_kind_of_weights_goes_into_a_trained_detector(tmp_path: Pat
         file = tmp_path / f"{name}.safetensors"
         weight_files.save(tensors, file)
         if name == "equal":
-            with pytest.raises(InputError, match=r"expected weights of a finished epoch, best\.safetensors"):
+            with pytest.raises(InputError, match=r"expected best\.safetensors, the weights of a complete epoch"):
                 subject_of(str(run), weights=file)
             weight_files.save(whole, run / "best.safetensors")
         with pytest.raises(SystemExit) as ended:
@@ -169,7 +175,7 @@ def test_only_its_own_kind_of_weights_goes_into_a_trained_detector(tmp_path: Pat
         said = capsys.readouterr().err
         assert bool(ended.value.code) == (message is not None), said
         if message is None:
-            assert torch.equal(weight_files.read(out / "model.pth", whole=True)["count"], torch.tensor(4))
+            assert torch.equal(weight_files.read_tensors(out / "model.pth", whole=True)["count"], torch.tensor(4))
             shutil.rmtree(out)
         else:
             assert re.fullmatch(rf"uninas: {re.escape(str(file))}: expected .*{message}.*\n", said)
@@ -179,7 +185,7 @@ def test_only_its_own_kind_of_weights_goes_into_a_trained_detector(tmp_path: Pat
 def test_a_program_with_other_logits_is_not_given_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from downstream.export import programs
 
-    monkeypatch.setattr(programs, "runner", lambda path: lambda pictures: torch.zeros(len(pictures), 7))
+    monkeypatch.setattr(programs, "runner", lambda path: lambda images: torch.zeros(len(images), 7))
     chosen = subject("cell", tmp_path)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(RuntimeError, match="expected the module's logits"):
@@ -209,3 +215,10 @@ def test_onnx_runs_on_any_batch_and_says_so(tmp_path: Path) -> None:
     assert given.name == "pictures"
     assert not isinstance(given.shape[0], int)
     assert given.shape[1:] == [3, 32, 32]
+
+
+def test_the_command_offers_every_format() -> None:
+    from downstream.commands.export import command
+
+    choice = next(option for option in command.params if option.name == "to").type
+    assert list(choice.choices) == list(exporting.FORMATS)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""A network as the stack's backbone: maps at any size, frozen stages, checkpointing, weights, costs, decay."""
+"""A network as OpenMMLab's backbone: maps at any size, frozen stages, checkpointing, weights, costs, decay."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.uninas.examples import small
 from uninas import InputError, preset
 from uninas.analysis.cost import cost
 
-pytest.importorskip("mmengine", reason="the mm stack is not installed: make test builds it")
+pytest.importorskip("mmengine", reason="OpenMMLab is not installed: make test builds it")
 
 from downstream.models.backbone import architecture_of
 from downstream.models.mm_backbone import UniNAS
@@ -21,7 +21,7 @@ from downstream.train.mm_config import config_file
 from downstream.weights import weight_files
 from tests.downstream.detectors import TASKS
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the stack warns of itself
+pytestmark = pytest.mark.filterwarnings("ignore")  # of OpenMMLab itself
 
 
 @pytest.mark.parametrize(("height", "width"), [(799, 1333), (511, 513), (65, 33)])
@@ -105,7 +105,7 @@ def test_costs_at_the_papers_sizes_are_the_symbolic_ones(size: tuple[int, int], 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", ["coatnet", "vit", "resnet"])
 def test_norms_biases_and_tables_do_not_decay(task: str, name: str) -> None:
-    """By the stack's own constructor, from the file as it is."""
+    """By OpenMMLab's own constructor, from the file as it is."""
     from mmengine.config import Config
     from mmengine.optim import build_optim_wrapper
 
@@ -116,3 +116,21 @@ def test_norms_biases_and_tables_do_not_decay(task: str, name: str) -> None:
     for key, parameter in backbone.named_parameters():
         expected = 0.0 if parameter.ndim <= 1 or key.endswith(".table") else 0.05
         assert decays[id(parameter)] == expected, key
+
+
+def test_a_configuration_of_version_0_1_keeps_working(tmp_path: Path) -> None:
+    """It names the modules as they were called then, as every exported folder of that version does."""
+    from mmengine.config import Config
+    from mmengine.registry import MODELS
+
+    (tmp_path / "config.py").write_text(
+        "_base_ = []\n"
+        "from downstream.backbone import stage_widths\n"
+        'custom_imports = dict(imports=["downstream.mm_backbone"], allow_failed_imports=False)\n'
+        'backbone = dict(type="UniNAS", arch="resnet", out_indices=(3,))\n'
+        'widths = stage_widths("resnet")\n'
+    )
+    config = Config.fromfile(tmp_path / "config.py")
+    backbone = MODELS.build(config.backbone)
+    assert isinstance(backbone, UniNAS)
+    assert backbone.out_channels == (config.widths[-1],)

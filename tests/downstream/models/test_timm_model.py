@@ -51,7 +51,7 @@ def model_of(name: str, **options: Any) -> UniNASNet:
     return made
 
 
-def picture(name: str, batch: int = 2, **options: Any) -> torch.Tensor:
+def image(name: str, batch: int = 2, **options: Any) -> torch.Tensor:
     return noise(batch, 3, *NETWORKS[name].input_size, **options)
 
 
@@ -66,14 +66,14 @@ def test_it_is_the_network_that_was_scored(name: str) -> None:
     model = model_of(name).eval()
     network = build(NETWORKS[name], classes=7).eval()
     network.load_state_dict(model.state_dict())  # strict: the names are the same
-    assert torch.equal(model(picture(name)), network(picture(name)))
+    assert torch.equal(model(image(name)), network(image(name)))
     assert sum(p.numel() for p in model.parameters()) == cost(NETWORKS[name].replace(classes=7)).params
 
 
 @every_network
 def test_backward_reaches_every_live_parameter(name: str) -> None:
     model = model_of(name, num_classes=42).train()
-    outputs = model(picture(name))
+    outputs = model(image(name))
     assert outputs.shape == (2, 42)
     assert bool(torch.isfinite(outputs).all())
     outputs.square().mean().backward()
@@ -105,12 +105,12 @@ def test_configuration_says_what_the_model_is(name: str) -> None:
 @pytest.mark.parametrize("pool", POOLS)
 def test_pools(pool: str) -> None:
     model = model_of("coatnet", global_pool=pool, num_classes=7 if pool else 0).eval()
-    made = model.forward_features(picture("coatnet"))
+    made = model.forward_features(image("coatnet"))
     mean, largest = made.mean((2, 3)), made.amax((2, 3))
     pooled = {"avg": mean, "max": largest, "avgmax": 0.5 * (mean + largest), "catavgmax": torch.cat([mean, largest], 1), "": made}
     assert torch.allclose(model.forward_head(made, pre_logits=True), pooled[pool])
     if pool:
-        assert model(picture("coatnet")).shape == (2, 7)
+        assert model(image("coatnet")).shape == (2, 7)
 
 
 @every_network
@@ -148,7 +148,7 @@ def test_features_of_some_stages_keep_no_others() -> None:
     features = timm.create_model("uninas", arch=NETWORKS["coatnet"], features_only=True, out_indices=(0, 2))
     assert features.feature_info.channels() == [32, 64]
     assert len(features.model.stages) == 3
-    assert [tuple(made.shape[1:]) for made in features(picture("coatnet"))] == [(32, 16, 16), (64, 4, 4)]
+    assert [tuple(made.shape[1:]) for made in features(image("coatnet"))] == [(32, 16, 16), (64, 4, 4)]
     last = timm.create_model("uninas", arch=NETWORKS["coatnet"], features_only=True, out_indices=(-1,))
     assert last.feature_info.channels() == [96]
 
@@ -174,7 +174,7 @@ def test_checkpointing_changes_nothing_but_memory(name: str) -> None:
     found = []
     for model in (plain, frugal):
         torch.manual_seed(3)
-        loss = model(picture(name)).square().sum()
+        loss = model(image(name)).square().sum()
         loss.backward()
         found.append([loss.detach(), *(p.grad for p in model.parameters() if p.grad is not None), *model.buffers()])
     assert len(found[0]) == len(found[1])
@@ -185,7 +185,7 @@ def test_stochastic_depth() -> None:
     model = model_of("coatnet", drop_path_rate=0.3)
     rates = [getattr(block.drop_path1, "drop_prob", 0.0) for stage in model.stages for block in stage.blocks]
     assert rates == pytest.approx([0.0, 0.075, 0.15, 0.225, 0.3])
-    inputs = picture("coatnet")
+    inputs = image("coatnet")
     assert torch.equal(model.eval()(inputs), model_of("coatnet").eval()(inputs))
     always = model_of("coatnet", drop_path_rate=0.999).train()  # the last block's two paths are as good as gone
     torch.manual_seed(0)
@@ -236,16 +236,17 @@ def test_a_folder_as_timm_writes_it_gives_the_model_back(name: str, tmp_path: An
     document = json.loads(to_text(NETWORKS[name]))
     save_for_hf(model, str(tmp_path), model_args={"arch": document}, safe_serialization=True)
     again = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
-    assert torch.equal(model(picture(name)), again(picture(name)))
+    assert torch.equal(model(image(name)), again(image(name)))
     other = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, num_classes=3, in_chans=3)
     assert other.head.weight.shape[0] == 3
-    assert torch.equal(other.stem.state_dict()[next(iter(other.stem.state_dict()))],
-                       model.stem.state_dict()[next(iter(model.stem.state_dict()))])  # fmt: skip
+    assert torch.equal(
+        other.stem.state_dict()[next(iter(other.stem.state_dict()))], model.stem.state_dict()[next(iter(model.stem.state_dict()))]
+    )
 
 
 @every_network
 def test_exports(name: str) -> None:
-    model, inputs = model_of(name).eval(), picture(name)
+    model, inputs = model_of(name).eval(), image(name)
     expected = model(inputs)
     batch = torch.export.Dim("batch", min=1, max=64)
     program = torch.export.export(model, (inputs,), dynamic_shapes=({0: batch},))
@@ -260,7 +261,7 @@ def test_symbolic_tracing(name: str, training: bool) -> None:
     """Forward, backward and running statistics; at sizes and batches that the trace has not seen."""
     model = model_of(name).train(training)
     traced = torch.fx.symbolic_trace(copy.deepcopy(model))
-    for inputs in (picture(name), noise(3, 3, 77, 51)):
+    for inputs in (image(name), noise(3, 3, 77, 51)):
         found = []
         for one in (model, traced):
             one.zero_grad()
@@ -280,7 +281,7 @@ def test_node_names_of_timms_own_tracer(name: str) -> None:
 
     kept_whole = {"leaf_modules": get_notrace_modules(), "autowrap_functions": get_notrace_functions()}
     options = {**kept_whole, "param_shapes_constant": True}
-    model, inputs = model_of(name).eval(), picture(name)
+    model, inputs = model_of(name).eval(), image(name)
     _, names = get_graph_node_names(model, tracer_kwargs=options)
     features = create_feature_extractor(model, {names[-1]: "end"}, tracer_kwargs=options)
     assert torch.equal(features(inputs)["end"], model(inputs))
@@ -294,7 +295,7 @@ def test_scripting(name: str) -> None:
     torch.jit.save(torch.jit.script(model), buffer)
     buffer.seek(0)
     scripted = torch.jit.load(buffer)
-    for inputs in (picture(name), noise(3, 3, 77, 51)):
+    for inputs in (image(name), noise(3, 3, 77, 51)):
         assert torch.equal(scripted(inputs), model(inputs))
 
 
@@ -302,12 +303,12 @@ def test_scripting(name: str) -> None:
 def test_another_process_can_have_it(name: str) -> None:
     model = model_of(name).eval()
     again = pickle.loads(pickle.dumps(model))
-    assert torch.equal(again(picture(name)), model(picture(name)))
+    assert torch.equal(again(image(name)), model(image(name)))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")  # tracing is on its way out
 def test_tracing() -> None:
-    model, inputs = model_of("found").eval(), picture("found")
+    model, inputs = model_of("found").eval(), image("found")
     buffer = io.BytesIO()
     torch.jit.save(torch.jit.trace(model, inputs), buffer)
     buffer.seek(0)
@@ -334,4 +335,4 @@ def test_mistakes(options: dict[str, Any], message: str) -> None:
 
 def test_a_synchronised_norm_takes_the_place_of_ours() -> None:
     model = nn.SyncBatchNorm.convert_sync_batchnorm(model_of("coatnet")).eval()
-    assert torch.allclose(model(picture("coatnet")), model_of("coatnet").eval()(picture("coatnet")), atol=1e-5)
+    assert torch.allclose(model(image("coatnet")), model_of("coatnet").eval()(image("coatnet")), atol=1e-5)

@@ -1,4 +1,4 @@
-"""Short trainings of finalists: what is refused, how ASHA's decisions are kept and repeated, what a killed refine resumes to."""
+"""Short trainings of finalists: what is rejected, how ASHA's decisions are kept and repeated, what a killed refine resumes to."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from click.testing import CliRunner
 
 from downstream.commands.refine import command
 from downstream.refine import run_folder
-from downstream.refine.run_folder import Decisions, Finalist, Plan
+from downstream.refine.run_folder import Decisions, Finalist, RefinePlan
 from downstream.refine.tuning import _Asha, _Deaths
-from downstream.train.settings import read as read_training
+from downstream.train.settings import read_settings
 from search.ranking import correlation
 from tests.downstream import pictures
 from tests.search.report.report_runs import make_run
@@ -33,9 +33,15 @@ from uninas import InputError
 ROOT = Path(__file__).resolve().parents[3]
 TIMES = {"seconds", "pictures_per_second"}
 SMALL = (
-    "finalists.count=4", "classes=3", "space.widths=[32,32,32,32]", "space.depths=[1,1,1,1]", "space.stem=[8,16]",
-    "budget.params=400000", "budget.macs=20000000", "baseline=false",
-)  # fmt: skip
+    "finalists.count=4",
+    "classes=3",
+    "space.widths=[32,32,32,32]",
+    "space.depths=[1,1,1,1]",
+    "space.stem=[8,16]",
+    "budget.params=400000",
+    "budget.macs=20000000",
+    "baseline=false",
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +60,9 @@ def run(search: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(search, tmp_path / "run"))
 
 
-def plan_of(count: int = 6, **changes: Any) -> Plan:
+def plan_of(count: int = 6, **changes: Any) -> RefinePlan:
     finalists = tuple(Finalist(f"{number:02}", f"{number:064}", number, number, 1.0) for number in range(1, count + 1))
-    made = Plan(
+    made = RefinePlan(
         finalists=finalists,
         data="data",
         epochs=6,
@@ -71,8 +77,8 @@ def plan_of(count: int = 6, **changes: Any) -> Plan:
     return replace(made, **changes)
 
 
-def told(asha: _Asha, name: str, epoch: int, top1: float) -> str:
-    """Tell ASHA of an epoch as Tune does, by a trial whose id nobody knows."""
+def reported(asha: _Asha, name: str, epoch: int, top1: float) -> str:
+    """Report an epoch to ASHA as Tune does, by a trial with an unknown id."""
     trial = SimpleNamespace(trial_id=f"{random.random()}", config={"finalist": name})
     result = {"epoch": epoch, "top1": top1, "train_loss": 1.0, "seconds": 1.0, "notes": []}
     return asha.on_trial_result(None, trial, result)
@@ -81,8 +87,8 @@ def told(asha: _Asha, name: str, epoch: int, top1: float) -> str:
 # --- decisions --------------------------------------------------------------------------------------------------------------
 
 
-def arrivals(plan: Plan, decisions: Decisions, rng: random.Random, limit: int | None = None) -> list[tuple[str, int]]:
-    """Let trainings end their epochs in random order until all have ended, or so many times; gives the epochs told."""
+def arrivals(plan: RefinePlan, decisions: Decisions, rng: random.Random, limit: int | None = None) -> list[tuple[str, int]]:
+    """Let trainings end their epochs in random order until all have ended, or so many times; gives the epochs reported."""
     asha = _Asha(plan, decisions, lambda text: None)
     epochs = {
         finalist.name: sum(1 for record in decisions.records if record["finalist"] == finalist.name)
@@ -94,7 +100,7 @@ def arrivals(plan: Plan, decisions: Decisions, rng: random.Random, limit: int | 
             break
         name = rng.choice(open_)
         epochs[name] += 1
-        told(asha, name, epochs[name], accuracy(name, epochs[name]))
+        reported(asha, name, epochs[name], accuracy(name, epochs[name]))
         said.append((name, epochs[name]))
     return said
 
@@ -115,31 +121,31 @@ def test_a_resume_decides_as_the_whole_would_have(seed: int, tmp_path: Path) -> 
     for place, (name, epoch) in enumerate(order):
         if place % 3 == 0 or place == seed:  # killed
             asha = _Asha(plan, Decisions.read(tmp_path / "broken"), lambda text: None)
-        told(asha, name, epoch, accuracy(name, epoch))
+        reported(asha, name, epoch, accuracy(name, epoch))
     assert (tmp_path / "broken/decisions.json").read_bytes() == (tmp_path / "whole/decisions.json").read_bytes()
 
 
-def test_epochs_told_again_change_nothing(tmp_path: Path) -> None:
-    """A training that is taken up tells all its epochs anew; those that were decided on are not decided on twice."""
+def test_epochs_reported_again_change_nothing(tmp_path: Path) -> None:
+    """A training that is resumed reports all its epochs again; those that were decided on are not decided on twice."""
     plan = plan_of(3)
     asha = _Asha(plan, Decisions(tmp_path), lambda text: None)
-    told(asha, "01", 1, 50.0)
-    told(asha, "02", 1, 60.0)
+    reported(asha, "01", 1, 50.0)
+    reported(asha, "02", 1, 60.0)
     before = (tmp_path / "decisions.json").read_bytes()
     asha = _Asha(plan, Decisions.read(tmp_path), lambda text: None)
-    assert told(asha, "01", 1, 50.0) == asha.CONTINUE
-    assert told(asha, "02", 1, 60.0) == asha.CONTINUE
+    assert reported(asha, "01", 1, 50.0) == asha.CONTINUE
+    assert reported(asha, "02", 1, 60.0) == asha.CONTINUE
     assert (tmp_path / "decisions.json").read_bytes() == before
-    assert told(asha, "01", 2, 55.0) == asha.CONTINUE  # the first at its rung
-    assert told(asha, "03", 1, 54.0) == asha.STOP  # below the middle of 50 and 60
+    assert reported(asha, "01", 2, 55.0) == asha.CONTINUE  # the first at its rung
+    assert reported(asha, "03", 1, 54.0) == asha.STOP  # below the middle of 50 and 60
     assert [record["decision"] for record in Decisions.read(tmp_path).records] == ["go_on", "go_on", "go_on", "stop"]
 
 
-def test_decisions_that_were_changed_are_refused(tmp_path: Path) -> None:
+def test_decisions_that_were_changed_are_rejected(tmp_path: Path) -> None:
     plan = plan_of(3)
     asha = _Asha(plan, Decisions(tmp_path), lambda text: None)
-    told(asha, "01", 1, 50.0)
-    told(asha, "02", 1, 40.0)
+    reported(asha, "01", 1, 50.0)
+    reported(asha, "02", 1, 40.0)
     path = tmp_path / "decisions.json"
     records = json.loads(path.read_text())
     assert records[1]["decision"] == "stop"
@@ -157,9 +163,9 @@ def test_a_failure_is_kept_and_tried_again_by_a_resume(tmp_path: Path) -> None:
     plan, said = plan_of(2), list[str]()
     decisions = Decisions(tmp_path)
     asha = _Asha(plan, decisions, said.append)
-    told(asha, "01", 1, 50.0)
+    reported(asha, "01", 1, 50.0)
     trial: Any = SimpleNamespace(config={"finalist": "01"})
-    assert asha.on_trial_result(None, trial, {"failed": "epoch 2: expected a loss;\nit is no number"}) == asha.STOP
+    assert asha.on_trial_result(None, trial, {"failed": "epoch 2: expected a finite loss;\ngot none"}) == asha.STOP
     asha.on_trial_error(None, SimpleNamespace(config={"finalist": "02"}))  # before a repetition, too
     deaths = _Deaths(asha)
     deaths.on_trial_recover(1, [], SimpleNamespace(config={"finalist": "02"}))
@@ -168,7 +174,7 @@ def test_a_failure_is_kept_and_tried_again_by_a_resume(tmp_path: Path) -> None:
     deaths.on_trial_error(1, [], SimpleNamespace(config={"finalist": "02"}))
     found = run_folder.results(plan, decisions)["finalists"]
     assert [row["status"] for row in found] == ["failed", "failed"]
-    assert [row["reason"] for row in found] == ["epoch 2: expected a loss; it is no number", "its process died 4 times"]
+    assert [row["reason"] for row in found] == ["epoch 2: expected a finite loss; got none", "its process died 4 times"]
     assert [row["trained_place"] for row in found] == [None, None]
     assert found[0]["curve"] == [50.0]
     assert said[-1] == "02  failed: its process died 4 times"
@@ -186,11 +192,17 @@ def rows(decisions: Sequence[tuple[str, int, float, str]]) -> list[dict[str, Any
 
 def test_who_got_further_is_better_then_who_is_better_there(tmp_path: Path) -> None:
     plan = plan_of(4, epochs=3)
-    told_in_order = [
-        ("01", 1, 30.0, "go_on"), ("02", 1, 20.0, "stop"), ("03", 1, 40.0, "go_on"), ("04", 1, 20.0, "stop"),
-        ("01", 2, 35.0, "go_on"), ("03", 2, 34.0, "go_on"), ("01", 3, 36.0, "done"), ("03", 3, 60.0, "done"),
-    ]  # fmt: skip
-    found = run_folder.results(plan, Decisions(tmp_path, rows(told_in_order)))
+    reported_in_order = [
+        ("01", 1, 30.0, "go_on"),
+        ("02", 1, 20.0, "stop"),
+        ("03", 1, 40.0, "go_on"),
+        ("04", 1, 20.0, "stop"),
+        ("01", 2, 35.0, "go_on"),
+        ("03", 2, 34.0, "go_on"),
+        ("01", 3, 36.0, "done"),
+        ("03", 3, 60.0, "done"),
+    ]
+    found = run_folder.results(plan, Decisions(tmp_path, rows(reported_in_order)))
     assert found["complete"]
     assert [row["trained_place"] for row in found["finalists"]] == [2, 3, 1, 3]
     assert [row["epochs"] for row in found["finalists"]] == [3, 1, 3, 1]
@@ -200,8 +212,11 @@ def test_who_got_further_is_better_then_who_is_better_there(tmp_path: Path) -> N
     with (tmp_path / "refine/results.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [(row["finalist"], row["top1"], row["trained_place"]) for row in table] == [
-        ("01", "36.0", "2"), ("02", "20.0", "3"), ("03", "60.0", "1"), ("04", "20.0", "3")
-    ]  # fmt: skip
+        ("01", "36.0", "2"),
+        ("02", "20.0", "3"),
+        ("03", "60.0", "1"),
+        ("04", "20.0", "3"),
+    ]
     places = [-row["trained_place"] for row in found["finalists"]]
     assert correlation.kendall([-1, -2, -3, -4], places) == pytest.approx(correlation.kendall([4, 3, 2, 1], [3, 1, 4, 1]))
 
@@ -224,18 +239,18 @@ def asked(*arguments: Any) -> str:
 
 
 def test_mistakes(run: Path, data: Path, tmp_path: Path) -> None:
-    """Each is refused before Ray starts, and leaves nothing behind."""
+    """Each is rejected before Ray starts, and leaves nothing behind."""
     assert "expected the folder of a search and --data FOLDER" in asked(run)
     assert "expected the run folder of a search, with a run.json" in asked(tmp_path, "--data", data)
     assert "expected at most the 4 finalists of the run; got 5" in asked(run, "--data", data, "--top", 5)
     assert "--grace: expected at most the 2 epochs" in asked(run, "--data", data, "--epochs", 2, "--grace", 3)
     assert "expected a folder train or training" in asked(run, "--data", tmp_path)
     assert "at least one batch of 128" in asked(run, "--data", data)
-    assert "--augment: expected one of timm's" in asked(run, "--data", data, "--batch", 8, "--augment", "nonsense")
+    assert "--augment: expected a policy of timm" in asked(run, "--data", data, "--batch", 8, "--augment", "nonsense")
     assert "expected 0 with --device cpu" in asked(run, "--data", data, "--batch", 8, "--device", "cpu", "--gpus-per-trial", 1)
     assert "with a settings.json; there is none" in asked("--resume", run)
-    assert "--epochs: expected not to be given with --resume" in asked("--resume", run, "--epochs", 3)
-    assert "expected once, behind --resume" in asked(run, "--resume", run)
+    assert "--epochs: expected none with --resume" in asked("--resume", run, "--epochs", 3)
+    assert "expected once, after --resume" in asked(run, "--resume", run)
     assert not (run / "refine").exists()
     best = run / "finalists/01.json"
     shutil.copy(run / "finalists/02.json", best)
@@ -259,19 +274,19 @@ def test_the_folder_is_there_as_a_whole_or_not_at_all(run: Path, data: Path) -> 
     (run / ".refine.part/01").mkdir(parents=True)  # of a kill
     (run / ".refine.part/01/settings.json").write_text("{")
     run_folder.begin(run, plan, trainings)
-    assert run_folder.read(run) == plan
+    assert run_folder.read_plan(run) == plan
     assert (plan.grace, plan.workers) == (2, 0)
     assert not (run / ".refine.part").exists()
     for finalist in plan.finalists:
-        settings = read_training(run / "refine" / finalist.name)
+        settings = read_settings(run / "refine" / finalist.name)
         assert settings == trainings[finalist.name]
         assert (settings.size, settings.seed, settings.epochs, settings.warmup_epochs) == ((32, 32), 3, 10, 1)
         assert settings.lr == pytest.approx(1.25e-4)
-    with pytest.raises(InputError, match=r"expected none yet: go on with uninas refine --resume"):
+    with pytest.raises(InputError, match=r"expected no refine yet: resume it with uninas refine --resume"):
         run_folder.begin(run, plan, trainings)
     (run / "refine/settings.json").write_text("{}")
     with pytest.raises(InputError, match="expected the settings of a refine"):
-        run_folder.read(run)
+        run_folder.read_plan(run)
 
 
 # --- under Tune -------------------------------------------------------------------------------------------------------------
@@ -280,8 +295,12 @@ def test_the_folder_is_there_as_a_whole_or_not_at_all(run: Path, data: Path) -> 
 def refine(*arguments: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "uninas.cli", "refine", *map(str, arguments)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> str:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from downstream.models import mm_stack
+from downstream.models import openmmlab
 from tests.downstream import scenes
 from tests.uninas.examples import small
 from uninas import InputError, cli
 from uninas.text import to_text
 
-pytest.importorskip("mmengine", reason="the mm stack is not installed: make test builds it")
+pytest.importorskip("mmengine", reason="OpenMMLab is not installed: make test builds it")
 
 from downstream.export import export
 from downstream.models.timm_model import UniNASNet
@@ -30,16 +27,17 @@ from downstream.train import mm
 from downstream.train.mm_config import configured
 from downstream.train.result import Watch
 from downstream.train.run_folder import alone
-from downstream.train.settings import read
+from downstream.train.settings import read_settings
 from downstream.weights import weight_files
-from tests.downstream.detectors import ROOT, SIZES, TASKS, rows_of, settings
+from tests.downstream.detectors import SIZES, TASKS, rows_of, settings
+from tests.downstream.trainings import torchrun
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the stack warns of itself
+pytestmark = pytest.mark.filterwarnings("ignore")  # of OpenMMLab itself
 
 
 def test_the_operators_are_compiled() -> None:
     """Never skipped: an environment with mmcv but without its operators is a broken one."""
-    assert mm_stack.operators()
+    assert openmmlab.operators()
     from mmcv.ops import RoIAlign, nms
 
     boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [1.0, 1.0, 10.0, 10.0], [20.0, 20.0, 30.0, 30.0]])
@@ -72,7 +70,7 @@ def test_it_trains_evaluates_resumes_and_reloads(
     found = mm.train(asked, annotated[task], run, workers=2)
     assert [row["epoch"] for row in found.rows] == [1, 2]
     assert all(found.metric in row for row in found.rows)
-    assert read(run) == asked
+    assert read_settings(run) == asked
     for name in ("log.csv", "curves.svg", "best.safetensors", "checkpoint.pth", "architecture.json"):
         assert (run / name).is_file(), name
     assert capsys.readouterr().out == ""
@@ -85,10 +83,10 @@ def test_it_trains_evaluates_resumes_and_reloads(
 
     with pytest.raises(KeyboardInterrupt):
         mm.train(asked, annotated[task], broken, workers=0, watch=Stop(1))
-    again = mm.train(read(broken), annotated[task], broken, workers=0, resume=True)
+    again = mm.train(read_settings(broken), annotated[task], broken, workers=0, resume=True)
     assert again.best == found.best
-    assert rows_of(broken) == rows_of(run)  # whoever reads the pictures
-    one, other = (weight_files.read(folder / "best.safetensors", whole=True) for folder in (run, broken))
+    assert rows_of(broken) == rows_of(run)  # whoever reads the images
+    one, other = (weight_files.read_tensors(folder / "best.safetensors", whole=True) for folder in (run, broken))
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
     to = {"detect": "mmdet", "segment": "mmseg"}[task]
@@ -99,7 +97,7 @@ def test_it_trains_evaluates_resumes_and_reloads(
 
 
 def check_exported(task: str, folder: Path, expected: dict[str, torch.Tensor]) -> None:
-    """The stack's own way to a model gives the trained one."""
+    """OpenMMLab's own way to a model gives the trained one."""
     if task == "detect":
         from mmdet.apis import init_detector as init
     else:
@@ -122,25 +120,25 @@ def check_exported(task: str, folder: Path, expected: dict[str, torch.Tensor]) -
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_what_dies_in_its_validation_is_validated_by_the_resume(task: str, annotated: dict[str, Path], tmp_path: Path) -> None:
-    """Here for a broken picture; the last epoch, and the first weights, are not lost."""
+    """Here for a broken image; the last epoch, and the first weights, are not lost."""
     asked, run, start = settings(task, epochs=1), tmp_path / "run", tmp_path / "start.safetensors"
     weight_files.save(UniNASNet(small("coatnet"), num_classes=7).state_dict(), start)
     folder = {"detect": scenes.make_coco, "segment": scenes.make_ade}[task](tmp_path / "data")
-    picture = next(path for path in sorted(folder.rglob("*.jpg")) if "val" in path.parent.name)
-    whole = picture.read_bytes()
-    picture.write_bytes(whole[:50])
-    with pytest.raises(InputError, match=rf"^{re.escape(str(picture))}: expected a picture; it cannot be read"):
+    image = next(path for path in sorted(folder.rglob("*.jpg")) if "val" in path.parent.name)
+    whole = image.read_bytes()
+    image.write_bytes(whole[:50])
+    with pytest.raises(InputError, match=rf"^{re.escape(str(image))}: expected an image; it cannot be read"):
         mm.train(dataclasses.replace(asked, weights=str(start)), folder, run, workers=2)
     assert [set(row) & {"mask_ap", "miou"} for row in rows_of(run)] == [set()]
-    picture.write_bytes(whole)
+    image.write_bytes(whole)
     start.unlink()
-    found = mm.train(read(run), folder, run, workers=0, resume=True)
+    found = mm.train(read_settings(run), folder, run, workers=0, resume=True)
     assert found.best_epoch == 1
     assert (run / "best.safetensors").is_file()
     assert found.metric in rows_of(run)[0]
     with alone(run), pytest.raises(InputError, match="expected to be the only training"):
-        mm.train(read(run), folder, run, workers=0, resume=True)
-    mm.train(read(run), folder, run, workers=0, resume=True)  # nothing is left to do
+        mm.train(read_settings(run), folder, run, workers=0, resume=True)
+    mm.train(read_settings(run), folder, run, workers=0, resume=True)  # nothing is left to do
     assert len(rows_of(run)) == 1
 
 
@@ -155,14 +153,14 @@ def test_several_gpus_train_one_network(annotated: dict[str, Path], tmp_path: Pa
     monkeypatch.setattr(mm_runner, "is_distributed", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 3)
-    runner = object.__new__(mm_runner.StackRunner)
+    runner = object.__new__(mm_runner.OpenMMLabRunner)
     runner.cfg = config
     norm = torch.nn.SyncBatchNorm(4)
     assert runner.wrap_model(None, norm) is norm
     assert calls == [{"module": norm, "device_ids": [3], "broadcast_buffers": False, "find_unused_parameters": True}]
 
 
-TOLD = """
+REPORTED = """
 import sys
 from pathlib import Path
 from downstream.train import mm_runner
@@ -170,13 +168,13 @@ from uninas import cli
 
 run = mm_runner._Epochs.run
 
-def told(self):
+def reported(self):
     model = run(self)
     total = sum(float(one.detach().double().abs().sum()) for one in model.parameters())
     Path(sys.argv[1] + str(self.runner.rank)).write_text(repr(total))
     return model
 
-mm_runner._Epochs.run = told
+mm_runner._Epochs.run = reported
 cli.main(sys.argv[2:])
 """
 
@@ -186,20 +184,12 @@ cli.main(sys.argv[2:])
 def test_two_processes_have_one_curve(task: str, annotated: dict[str, Path], tmp_path: Path) -> None:
     """Under torchrun, without GPUs; the rates are those of the whole batch."""
     (tmp_path / "a.json").write_text(to_text(small("coatnet")))
-    (tmp_path / "told.py").write_text(TOLD)
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint",
-        "127.0.0.1:0", str(tmp_path / "told.py"), str(tmp_path / "rank"), "train",
-        str(tmp_path / "a.json"), "--task", task, "--data", str(annotated[task]),
-        "--size", "x".join(map(str, SIZES[task])), "--batch", "2", "--epochs", "1", "--workers", "0",
-        "--out", str(tmp_path / "run"),
-    ]  # fmt: skip
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"},
-    )  # fmt: skip
+    (tmp_path / "reported.py").write_text(REPORTED)
+    asked = f"--size {'x'.join(map(str, SIZES[task]))} --batch 2 --epochs 1 --workers 0".split()
+    words = ("train", tmp_path / "a.json", "--task", task, "--data", annotated[task], *asked, "--out", tmp_path / "run")
+    done = torchrun(tmp_path / "reported.py", tmp_path / "rank", *words, PYTHONWARNINGS="ignore")
     assert done.returncode == 0, done.stderr[-3000:]
-    kept = read(tmp_path / "run")
+    kept = read_settings(tmp_path / "run")
     assert kept.processes == 2
     (row,) = rows_of(tmp_path / "run")
     assert row["lr"] == pytest.approx(PROTOCOLS[task].rates(4).lr, rel=0.2)  # at the end of an epoch of few steps
@@ -224,13 +214,13 @@ def test_a_hostile_checkpoint_runs_nothing(annotated: dict[str, Path], tmp_path:
     for meta in (Trap(), {"epoch": 1, "iter": 1, "config": "print('a trap ran')"}):
         torch.save({**kept, "meta": meta}, path)
         if isinstance(meta, Trap):
-            with pytest.raises(InputError, match="which is refused"):
-                mm.train(read(run), annotated["segment"], run, workers=0, resume=True)
+            with pytest.raises(InputError, match="and is rejected"):
+                mm.train(read_settings(run), annotated["segment"], run, workers=0, resume=True)
         else:
-            mm.train(read(run), annotated["segment"], run, workers=0, resume=True)
+            mm.train(read_settings(run), annotated["segment"], run, workers=0, resume=True)
     torch.save({"state_dict": {}, "meta": {"epoch": 1, "iter": 1, "config": "print('a trap ran')"}}, path)
     with pytest.raises(InputError, match="expected the checkpoint of this training"):
-        mm.train(read(run), annotated["segment"], run, workers=0, resume=True)
+        mm.train(read_settings(run), annotated["segment"], run, workers=0, resume=True)
     captured = capfd.readouterr()
     assert "a trap ran" not in captured.out + captured.err
 
@@ -254,14 +244,14 @@ def test_whole_models_run_at_odd_sizes(task: str, size: tuple[int, int], annotat
     DefaultScope.get_instance(f"odd-{task}", scope_name={"detect": "mmdet", "segment": "mmseg"}[task])
     with DefaultScope.overwrite_default_scope({"detect": "mmdet", "segment": "mmseg"}[task]):
         model = MODELS.build(config.model).eval()
-        picture = torch.randint(0, 255, (3, *size), dtype=torch.uint8)
+        image = torch.randint(0, 255, (3, *size), dtype=torch.uint8)
         about = {"img_shape": size, "ori_shape": size, "scale_factor": (1.0, 1.0), "pad_shape": size}
         if task == "detect":
             from mmdet.structures import DetDataSample as Sample
         else:
             from mmseg.structures import SegDataSample as Sample
         with torch.no_grad():
-            (found,) = model.test_step({"inputs": [picture], "data_samples": [Sample(metainfo=about)]})
+            (found,) = model.test_step({"inputs": [image], "data_samples": [Sample(metainfo=about)]})
     if task == "detect":
         assert found.pred_instances.masks.shape[1:] == size
     else:

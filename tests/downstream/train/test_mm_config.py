@@ -13,7 +13,7 @@ from uninas import InputError, cli
 from uninas.analysis.cost import cost
 from uninas.text import to_text
 
-pytest.importorskip("mmengine", reason="the mm stack is not installed: make test builds it")
+pytest.importorskip("mmengine", reason="OpenMMLab is not installed: make test builds it")
 
 from downstream.export import export
 from downstream.models.backbone import architecture_of
@@ -25,12 +25,12 @@ from downstream.train.mm_config import config_file, configured
 from downstream.weights import weight_files
 from tests.downstream.detectors import TASKS, settings
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the stack warns of itself
+pytestmark = pytest.mark.filterwarnings("ignore")  # of OpenMMLab itself
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_configuration_is_the_protocol_number_by_number(task: str) -> None:
-    """As the stack itself reads the file, for one GPU."""
+    """As OpenMMLab itself reads the file, for one GPU."""
     from mmengine.config import Config
 
     config, protocol = Config.fromfile(config_file(task)), PROTOCOLS[task]
@@ -60,7 +60,7 @@ def test_a_configuration_is_the_protocol_number_by_number(task: str) -> None:
 @pytest.mark.parametrize("gpus", [1, 8])
 @pytest.mark.parametrize("task", TASKS)
 def test_the_schedule_is_the_protocols(task: str, gpus: int) -> None:
-    """Every iteration's rate, from the stack's own schedulers, ten iterations an epoch."""
+    """Every iteration's rate, from OpenMMLab's own schedulers, ten iterations per epoch."""
     from mmengine.config import Config
     from mmengine.optim import OptimWrapper
     from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
@@ -127,9 +127,12 @@ def test_an_exported_folder_is_a_configuration_wherever_it_lies(to: str, task: s
     card = (tmp_path / folder / "README.md").read_text()
     assert "Config.fromfile" in card
     backbone_cost = cost(small("coatnet"), PROTOCOLS[task].size, 0)
-    for said in (f"pipeline_tag: {'object-detection' if task == 'detect' else 'image-segmentation'}",
-                 f"Params (M): {backbone_cost.params / 1e6:.3g}", f"GMACs: {backbone_cost.macs / 1e9:.3g}",
-                 f"**Classes:** {80 if task == 'detect' else 150}"):  # fmt: skip
+    for said in (
+        f"pipeline_tag: {'object-detection' if task == 'detect' else 'image-segmentation'}",
+        f"Params (M): {backbone_cost.params / 1e6:.3g}",
+        f"GMACs: {backbone_cost.macs / 1e9:.3g}",
+        f"**Classes:** {80 if task == 'detect' else 150}",
+    ):
         assert said in card
     for option in ("--size", "--classes"):
         with pytest.raises(SystemExit):
@@ -141,12 +144,12 @@ def test_a_precision_is_of_the_training(annotated: dict[str, Path], tmp_path: Pa
     """What was trained on a GPU is evaluated anywhere."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     asked = settings("segment", precision="bfloat16")
-    with pytest.raises(InputError, match="--precision bfloat16: expected a GPU for it"):
+    with pytest.raises(InputError, match="--precision bfloat16: expected a GPU"):
         configured(asked, annotated["segment"], tmp_path / "run", workers=0)
     configured(asked, annotated["segment"], tmp_path / "run", workers=0, training=False)
 
 
-def test_a_network_of_three_stages_is_refused(annotated: dict[str, Path], tmp_path: Path) -> None:
+def test_a_network_of_three_stages_is_rejected(annotated: dict[str, Path], tmp_path: Path) -> None:
     arch = architecture_of(settings("detect").arch)
     three = json.loads(to_text(arch.replace(stages=arch.stages[:3])))
     with pytest.raises(InputError, match="a network of four stages"):

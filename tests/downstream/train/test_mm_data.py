@@ -14,18 +14,18 @@ from PIL import Image
 from tests.downstream import scenes
 from uninas import InputError
 
-pytest.importorskip("mmengine", reason="the mm stack is not installed: make test builds it")
+pytest.importorskip("mmengine", reason="OpenMMLab is not installed: make test builds it")
 
 from downstream.data.coco import read_annotations
 from downstream.train import mm
 from downstream.train.mm_config import configured
 from tests.downstream.detectors import TASKS, rows_of, settings
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the stack warns of itself
+pytestmark = pytest.mark.filterwarnings("ignore")  # of OpenMMLab itself
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_missing_data_and_broken_pictures(task: str, tmp_path: Path) -> None:
+def test_missing_data_and_broken_images(task: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="missing: "):
         configured(settings(task), tmp_path, tmp_path / "run", workers=0)
     make = {"detect": scenes.make_coco, "segment": scenes.make_ade}[task]
@@ -34,7 +34,7 @@ def test_missing_data_and_broken_pictures(task: str, tmp_path: Path) -> None:
     for number, path in enumerate(train):
         whole = path.read_bytes()
         path.unlink() if number == 0 else path.write_bytes(whole[: len(whole) // 2])
-        with pytest.raises(InputError, match=rf"^{re.escape(str(path))}: expected a picture; it cannot be read"):
+        with pytest.raises(InputError, match=rf"^{re.escape(str(path))}: expected an image; it cannot be read"):
             mm.train(settings(task), folder, tmp_path / f"run{number}", workers=number % 2)
         path.write_bytes(whole)
 
@@ -50,16 +50,16 @@ def test_annotations_that_do_not_fit(tmp_path: Path) -> None:
         configured(settings("detect"), tmp_path / "other", tmp_path / "run", workers=0)
     empty = scenes.make_coco(tmp_path / "empty", train=2, val=1)
     (empty / "annotations" / "instances_train2017.json").write_text(json.dumps({**document, "annotations": []}))
-    with pytest.raises(InputError, match=r"instances_train2017\.json: expected objects to find; there are none"):
+    with pytest.raises(InputError, match=r"instances_train2017\.json: expected objects that are not crowds; got none"):
         mm.train(settings("detect"), empty, tmp_path / "run", workers=0)
     assert not (tmp_path / "run").exists()
     half = scenes.make_coco(tmp_path / "half", train=2, val=1)
     (half / "annotations" / "instances_train2017.json").write_text('{"images": [')
-    with pytest.raises(InputError, match="expected the annotations of COCO, with images, annotations, categories"):
+    with pytest.raises(InputError, match="expected COCO annotations with images, annotations, categories"):
         read_annotations(half / "annotations" / "instances_train2017.json")
-    with pytest.raises(InputError, match="--batch: expected at least 2 pictures"):
+    with pytest.raises(InputError, match="--batch: expected at least 2 images"):
         configured(settings("segment", batch=1), scenes.make_ade(tmp_path / "ade"), tmp_path / "run", workers=0)
-    with pytest.raises(InputError, match="expected at least one batch of pictures to train on; got 6"):
+    with pytest.raises(InputError, match="expected images for at least one batch; got 6"):
         mm.train(settings("segment", batch=7), tmp_path / "ade", tmp_path / "few", workers=0)
 
 
@@ -71,16 +71,16 @@ def test_a_validation_needs_objects(tmp_path: Path) -> None:
     for name, entries in (("none", []), ("crowds", [{**one, "iscrowd": 1} for one in document["annotations"]])):
         other = path.with_name(f"{name}.json")
         other.write_text(json.dumps({**document, "annotations": entries}))
-        with pytest.raises(InputError, match=rf"^{re.escape(str(other))}: expected objects to find; there are none$"):
+        with pytest.raises(InputError, match=rf"^{re.escape(str(other))}: expected objects that are not crowds; got none$"):
             read_annotations(other)
     path.write_text(json.dumps({**document, "annotations": []}))
     for training in (True, False):
-        with pytest.raises(InputError, match=rf"^{re.escape(str(path))}: expected objects to find; there are none$"):
+        with pytest.raises(InputError, match=rf"^{re.escape(str(path))}: expected objects that are not crowds; got none$"):
             configured(settings("detect"), folder, tmp_path / "run", workers=0, training=training)
 
 
 def test_an_epoch_without_a_figure_keeps_its_weights(tmp_path: Path) -> None:
-    """Where nothing is labelled on the pictures of the validation there is no mIoU, and no score is invented."""
+    """Where nothing is labelled on the images of the validation there is no mIoU, and no score is invented."""
     folder = scenes.make_ade(tmp_path / "data", train=2, val=1)
     for path in (folder / "annotations" / "validation").iterdir():
         with Image.open(path) as image:
@@ -89,7 +89,7 @@ def test_an_epoch_without_a_figure_keeps_its_weights(tmp_path: Path) -> None:
     assert (tmp_path / "run" / "best.safetensors").is_file()
     assert not {"miou", "pixel_accuracy"} & rows_of(tmp_path / "run")[0].keys()
     assert (found.best_epoch, math.isnan(found.best)) == (0, True)
-    with pytest.raises(InputError, match="expected something labelled on the pictures of the validation; there is nothing"):
+    with pytest.raises(InputError, match="expected labels on the validation images; got none"):
         mm.evaluate(settings("segment"), folder, tmp_path / "log", tmp_path / "run" / "best.safetensors", workers=0)
 
 
@@ -114,14 +114,14 @@ def test_annotations_have_what_is_read_of_them(part: str, change: dict[str, Any]
     assert not (tmp_path / "run").exists()
 
 
-def test_annotations_of_a_picture_that_cannot_be_read_are_no_broken_picture(tmp_path: Path) -> None:
+def test_annotations_of_a_image_that_cannot_be_read_are_no_broken_image(tmp_path: Path) -> None:
     folder = scenes.make_coco(tmp_path / "data", train=2, val=1)
     path = folder / "annotations" / "instances_train2017.json"
     document = json.loads(path.read_text())
     document["annotations"][0]["segmentation"] = {"counts": "no run lengths", "size": "none"}
     path.write_text(json.dumps(document))
-    picture = folder / "train2017" / document["images"][0]["file_name"]
-    with pytest.raises(InputError, match=rf"^{re.escape(str(picture))}: expected annotations of its objects; they cannot"):
+    image = folder / "train2017" / document["images"][0]["file_name"]
+    with pytest.raises(InputError, match=rf"^{re.escape(str(image))}: expected annotations of its objects; they cannot"):
         mm.train(settings("detect"), folder, tmp_path / "run", workers=0)
 
 
@@ -129,9 +129,9 @@ def test_annotations_of_a_picture_that_cannot_be_read_are_no_broken_picture(tmp_
 @pytest.mark.parametrize(
     ("label", "message"),
     [
-        (lambda size: Image.new("L", size, 151), "expected classes 1 to 150, and 0 or 255 for none; got 151"),
-        (lambda size: Image.new("RGB", size), r"expected a class a pixel of its picture, \d+x\d+; got \d+x\d+x3"),
-        (lambda size: Image.new("L", (50, 40), 1), r"expected a class a pixel of its picture, \d+x\d+; got 40x50"),
+        (lambda size: Image.new("L", size, 151), "expected classes from 1 to 150, and 0 or 255 for none; got 151"),
+        (lambda size: Image.new("RGB", size), r"expected one class per pixel of its image, \d+x\d+; got \d+x\d+x3"),
+        (lambda size: Image.new("L", (50, 40), 1), r"expected one class per pixel of its image, \d+x\d+; got 40x50"),
     ],
 )
 def test_labels_that_do_not_fit(label: Any, message: str, split: str, tmp_path: Path) -> None:

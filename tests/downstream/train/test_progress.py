@@ -11,8 +11,14 @@ from downstream.commands.progress import PACE, Shown, progress
 from uninas.runtime.progress import PlainView, view_for
 
 ROW = {
-    "epoch": 1.0, "train_loss": 1.25, "val_loss": 1.0, "top1": 50.0, "lr": 1e-3, "seconds": 160.0, "pictures_per_second": 12.34,
-}  # fmt: skip
+    "epoch": 1.0,
+    "train_loss": 1.25,
+    "val_loss": 1.0,
+    "top1": 50.0,
+    "lr": 1e-3,
+    "seconds": 160.0,
+    "pictures_per_second": 12.34,
+}
 LINE = "epoch 1/3  loss 1.250  val 1.000  top-1 50.00%  lr 1.00e-03  160 s  12.3 images/s"
 
 
@@ -23,7 +29,7 @@ def test_one_line_per_epoch_and_one_per_minute_between() -> None:
         now += 40.0
         watch.step(0, 3, step, 4, lambda: 1.25)
     watch.epoch(ROW)
-    watch.note("warning: two pictures cannot be read")
+    watch.note("warning: two images cannot be read")
     now += 59.0
     watch.step(1, 3, 0, 4, lambda: 1.0)
     now += 1.0
@@ -32,7 +38,7 @@ def test_one_line_per_epoch_and_one_per_minute_between() -> None:
         "epoch 1/3  batch 2/4  loss 1.250",
         "epoch 1/3  batch 4/4  loss 1.250",
         LINE,
-        "warning: two pictures cannot be read",
+        "warning: two images cannot be read",
         "epoch 2/3  batch 2/4  loss 1.000",
     ]
 

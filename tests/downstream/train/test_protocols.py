@@ -33,18 +33,53 @@ def test_the_protocol_number_by_number() -> None:
 
 RECIPES: dict[tuple[str, int], dict[str, Any]] = {
     ("protocol", 8): {
-        "epochs": 150, "warmup_epochs": 5, "batch": 48, "processes": 8, "optimiser": "adamw", "weight_decay": 0.05,
-        "schedule": "cosine", "lr": 8e-4, "warmup_lr": 8e-7, "min_lr": 8e-6, "augment": "rand-m15-n2-mstd0.5", "clip": 1.0,
-        "drop_path": 0.2, "size": (224, 224), "ema": 0.0, "smoothing": 0.0, "mixup": 0.0, "erase": 0.0, "norm_momentum": None,
-        "teacher": None, "precision": "float32",
+        "epochs": 150,
+        "warmup_epochs": 5,
+        "batch": 48,
+        "processes": 8,
+        "optimiser": "adamw",
+        "weight_decay": 0.05,
+        "schedule": "cosine",
+        "lr": 8e-4,
+        "warmup_lr": 8e-7,
+        "min_lr": 8e-6,
+        "augment": "rand-m15-n2-mstd0.5",
+        "clip": 1.0,
+        "drop_path": 0.2,
+        "size": (224, 224),
+        "ema": 0.0,
+        "smoothing": 0.0,
+        "mixup": 0.0,
+        "erase": 0.0,
+        "norm_momentum": None,
+        "teacher": None,
+        "precision": "float32",
     },
     ("mobilenetv2", 8): {
-        "epochs": 480, "warmup_epochs": 5, "batch": 64, "processes": 8, "optimiser": "sgd", "weight_decay": 4e-5,
-        "schedule": "cosine", "lr": 0.2, "warmup_lr": 0.0, "min_lr": 0.0, "augment": "original", "clip": None, "drop_path": 0.0,
-        "size": (224, 224), "smoothing": 0.1, "mixup": 0.2, "erase": 0.25, "norm_momentum": 0.01,
-        "teacher": "tf_efficientnet_b3.ns_jft_in1k", "teacher_size": (320, 320), "teacher_logits": 1.0, "teacher_features": 1.0,
+        "epochs": 480,
+        "warmup_epochs": 5,
+        "batch": 64,
+        "processes": 8,
+        "optimiser": "sgd",
+        "weight_decay": 4e-5,
+        "schedule": "cosine",
+        "lr": 0.2,
+        "warmup_lr": 0.0,
+        "min_lr": 0.0,
+        "augment": "original",
+        "clip": None,
+        "drop_path": 0.0,
+        "size": (224, 224),
+        "smoothing": 0.1,
+        "mixup": 0.2,
+        "erase": 0.25,
+        "norm_momentum": 0.01,
+        "teacher": "tf_efficientnet_b3.ns_jft_in1k",
+        "teacher_size": (320, 320),
+        "teacher_logits": 1.0,
+        "teacher_features": 1.0,
     },
-}  # fmt: skip
+}
 
 
 RECIPES["protocol", 1] = {**RECIPES["protocol", 8], "processes": 1, "lr": 1e-4, "warmup_lr": 1e-7, "min_lr": 1e-6}
@@ -81,9 +116,15 @@ def test_options_are_finite_numbers(
 def test_the_schedule_runs_from_warm_up_to_its_minimum() -> None:
     optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1e-4)
     schedule, epochs = create_scheduler_v2(
-        optimiser, sched="cosine", num_epochs=150, warmup_epochs=5, warmup_lr=1e-7, min_lr=1e-6, step_on_epochs=False,
+        optimiser,
+        sched="cosine",
+        num_epochs=150,
+        warmup_epochs=5,
+        warmup_lr=1e-7,
+        min_lr=1e-6,
+        step_on_epochs=False,
         updates_per_epoch=10,
-    )  # fmt: skip
+    )
     assert epochs == 150
 
     def rate(update: int) -> float:

@@ -10,7 +10,7 @@ import pytest
 from downstream.commands import train as command
 from downstream.train import settings as module
 from downstream.train.parts import model_of
-from downstream.train.settings import read
+from downstream.train.settings import read_settings
 from tests.downstream.trainings import settings
 from tests.uninas.examples import tiny
 from uninas import source, to_text
@@ -35,4 +35,4 @@ def test_it_is_kept_as_a_document(tmp_path: Path) -> None:
     asked = settings()
     assert asked.architecture == tiny("ET", (32, 32))
     asked.write(tmp_path)
-    assert read(tmp_path) == asked
+    assert read_settings(tmp_path) == asked

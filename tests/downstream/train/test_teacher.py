@@ -13,7 +13,7 @@ from downstream.export import export
 from downstream.subject import subject_of
 from downstream.train.classify import train
 from downstream.train.result import Watch
-from downstream.train.settings import read
+from downstream.train.settings import read_settings
 from downstream.train.teacher import taught, teacher_of
 from downstream.weights import weight_files
 from tests.downstream.trainings import MIXED, rows_of, settings
@@ -44,8 +44,8 @@ def test_a_teacher_has_its_own_classifier(teacher: Path) -> None:
         assert torch.equal(teacher_of("test_resnet", str(file), 3).eval()(noise), original(noise))
 
 
-def test_a_teacher_of_other_classes_or_none_is_refused(teacher: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a teacher of the data's 5 classes; .* has 3"):
+def test_a_teacher_of_other_classes_or_none_is_rejected(teacher: Path) -> None:
+    with pytest.raises(InputError, match=r"expected a teacher of the 5 classes of the data; .* has 3"):
         teacher_of(f"local-dir:{teacher / 'exported'}", None, 5)
     with pytest.raises(InputError, match="expected a model of timm with weights, or local-dir:FOLDER; got nosuch"):
         teacher_of("nosuch", None, 3)
@@ -76,7 +76,7 @@ def test_the_loss_of_a_taught_network(size: tuple[int, int] | None) -> None:
     (mean, std), (its_mean, its_std) = (
         [torch.tensor(one.pretrained_cfg[key])[:, None, None] for key in ("mean", "std")] for one in (model, master)
     )
-    seen = (inputs * std + mean - its_mean) / its_std  # each was trained on pictures of its own scale
+    seen = (inputs * std + mean - its_mean) / its_std  # each was trained on images of its own scale
     if size is not None:
         seen = torch.nn.functional.interpolate(seen, size, mode="bicubic", antialias=True)
     map_ = task.get_trainable_module().projection
@@ -112,5 +112,5 @@ def test_a_taught_training_is_killed_and_resumes_to_the_same_curve(teacher: Path
 
     with pytest.raises(KeyboardInterrupt):
         train(settings(**options, **MIXED), data, tmp_path / "broken", workers=0, watch=Stop())
-    train(read(tmp_path / "broken"), data, tmp_path / "broken", workers=0, resume=True)
+    train(read_settings(tmp_path / "broken"), data, tmp_path / "broken", workers=0, resume=True)
     assert rows_of(tmp_path / "broken") == rows_of(tmp_path / "whole")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from downstream.train.run_folder import alone
-from downstream.train.settings import read
+from downstream.train.settings import read_settings
 from tests.downstream import pictures
-from tests.downstream.trainings import ROOT, rows_of, settings
+from tests.downstream.trainings import rows_of, settings, torchrun
 from tests.uninas.examples import tiny
 from uninas.text import to_text
 
@@ -33,71 +30,63 @@ cli.main(sys.argv[1:])
 """
 
 
-def torchrun(*arguments: str, script: Path | None = None, logs: Path | None = None) -> subprocess.CompletedProcess[str]:
-    kept = [] if logs is None else ["--log-dir", str(logs), "--redirects", "3"]
-    program = ["-m", "uninas.cli"] if script is None else [str(script)]
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--rdzv-backend", "c10d",
-        "--rdzv-endpoint", "127.0.0.1:0", *kept, *program, "train", *arguments,
-    ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment, start_new_session=True)
+TRAIN = ("-m", "uninas.cli", "train")
 
 
-def told(logs: Path) -> dict[str, str]:
+def reported(logs: Path) -> dict[str, str]:
     """What each process has said on stderr, by its rank."""
     return {path.parent.name: path.read_text() for path in logs.glob("*/attempt_0/*/stderr.log")}
 
 
 @pytest.mark.slow
-def test_what_the_first_process_refuses_is_said_once(data: Path, tmp_path: Path) -> None:
+def test_what_the_first_process_rejects_is_said_once(data: Path, tmp_path: Path) -> None:
     """A folder that is there, or that another training holds."""
     path = tmp_path / "net.json"
     path.write_text(to_text(tiny("ET", (32, 32))))
     place = ("--data", str(data), "--workers", "0", "--device", "cpu")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").touch()
-    done = torchrun(str(path), *place, "--batch", "4", "--size", "32", "--out", str(tmp_path / "run"), logs=tmp_path / "there")
+    done = torchrun(*TRAIN, path, *place, "--batch", "4", "--size", "32", "--out", str(tmp_path / "run"), logs=tmp_path / "there")
     assert done.returncode
-    said = told(tmp_path / "there")
+    said = reported(tmp_path / "there")
     assert said.keys() == {"0", "1"}
     assert re.fullmatch(r"uninas: .*/run: expected a new folder; it exists: .*\n", said["0"])
     assert said["1"] == ""
     (tmp_path / "run" / "notes.txt").unlink()
     settings(processes=2, epochs=1, batch=4).write(tmp_path / "run")
     with alone(tmp_path / "run"):
-        done = torchrun("--resume", str(tmp_path / "run"), *place, logs=tmp_path / "held")
+        done = torchrun(*TRAIN, "--resume", str(tmp_path / "run"), *place, logs=tmp_path / "held")
     assert done.returncode
-    said = told(tmp_path / "held")
+    said = reported(tmp_path / "held")
     assert re.fullmatch(r"uninas: .*/run: expected to be the only training of this run; .*\n", said["0"])
     assert said["1"] == ""
 
 
 @pytest.mark.slow
 def test_two_processes_under_torchrun(tmp_path: Path) -> None:
-    """One curve of both, averaged weights included, broken or not; each picture counts once, each unreadable one too."""
+    """One curve of both, averaged weights included, broken or not; each image counts once, each unreadable one too."""
     data = pictures.make(tmp_path / "data")
     for number in range(4):
-        (data / "train" / "red" / f"{number:02}.png").write_bytes(b"no picture")
+        (data / "train" / "red" / f"{number:02}.png").write_bytes(b"no image")
     path = tmp_path / "net.json"
     path.write_text(to_text(tiny("ET", (32, 32))))
     place = ("--data", str(data), "--workers", "0", "--device", "cpu")
     asked = (str(path), *place, "--epochs", "3", "--batch", "4", "--size", "32", "--lr", "0.002", "--ema", "0.8")
-    done = torchrun(*asked, "--out", str(tmp_path / "run"))
+    done = torchrun(*TRAIN, *asked, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert read(tmp_path / "run").processes == 2
+    assert read_settings(tmp_path / "run").processes == 2
     assert len(rows_of(tmp_path / "run")) == 3
     assert done.stdout.count("best top-1") == 1
-    assert "4 pictures could not be read" in done.stdout
-    shares = [float(row["top1"]) * 24 / 100 for row in rows_of(tmp_path / "run")]  # each picture counts once
+    assert "4 images could not be read" in done.stdout
+    shares = [float(row["top1"]) * 24 / 100 for row in rows_of(tmp_path / "run")]  # each image counts once
     assert shares == pytest.approx([round(share) for share in shares], abs=1e-3)
 
     script = tmp_path / "killed.py"
     script.write_text(KILLED_RANK)
-    killed = torchrun(*asked, "--out", str(tmp_path / "broken"), script=script)
+    killed = torchrun(script, "train", *asked, "--out", tmp_path / "broken")
     assert killed.returncode != 0
     assert "SIGKILL" in killed.stderr
     assert len(rows_of(tmp_path / "broken")) == 1
-    resumed = torchrun("--resume", str(tmp_path / "broken"), *place)
+    resumed = torchrun(*TRAIN, "--resume", str(tmp_path / "broken"), *place)
     assert resumed.returncode == 0, resumed.stderr
     assert rows_of(tmp_path / "broken") == rows_of(tmp_path / "run")

@@ -15,12 +15,12 @@ import pytest
 import timm
 import torch
 
-from downstream.data.pictures import Folder, Pictures, loader
+from downstream.data.images import Folder, Images, loader
 from downstream.evaluation.accuracy import accuracy
 from downstream.train.classify import train
 from downstream.train.history import write_history
 from downstream.train.result import Watch
-from downstream.train.settings import read
+from downstream.train.settings import read_settings
 from downstream.weights import weight_files
 from tests.downstream import pictures
 from tests.downstream.trainings import MIXED, ROOT, rows_of, settings
@@ -35,10 +35,16 @@ def test_it_learns_and_leaves_what_it_says(data: Path, tmp_path: Path) -> None:
     found = train(settings(augment="", drop_path=0.0), data, run, workers=0)
     assert found.best > 90
     assert {path.name for path in run.iterdir()} == {
-        "settings.json", "architecture.json", "checkpoint.pth", "best.safetensors", "last.safetensors", "log.csv", "curves.svg"
-    }  # fmt: skip
+        "settings.json",
+        "architecture.json",
+        "checkpoint.pth",
+        "best.safetensors",
+        "last.safetensors",
+        "log.csv",
+        "curves.svg",
+    }
     assert [row["epoch"] for row in rows_of(run)] == ["1", "2", "3"]
-    assert read(run) == settings(augment="", drop_path=0.0)
+    assert read_settings(run) == settings(augment="", drop_path=0.0)
     model = timm.create_model("uninas", arch=str(run / "architecture.json"), num_classes=3)
     weight_files.load(model, run / "best.safetensors")
     weight_files.load(model, run / "checkpoint.pth")
@@ -52,7 +58,7 @@ def test_one_seed_one_curve(options: dict[str, Any], data: Path, tmp_path: Path)
     train(settings(**options, epochs=2, seed=1), data, tmp_path / "c", workers=0)
     assert rows_of(tmp_path / "a") == rows_of(tmp_path / "b")
     assert rows_of(tmp_path / "a") != rows_of(tmp_path / "c")
-    one, other = (weight_files.read(tmp_path / name / "last.safetensors") for name in ("a", "b"))
+    one, other = (weight_files.read_tensors(tmp_path / name / "last.safetensors") for name in ("a", "b"))
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
@@ -78,10 +84,10 @@ def test_a_killed_training_resumes_to_the_same_curve(data: Path, tmp_path: Path)
     done = subprocess.run([sys.executable, "-c", KILLED, str(data), str(broken)], cwd=ROOT, check=False, capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     assert len(rows_of(broken)) == 2
-    assert train(read(broken), data, broken, workers=2, resume=True).best_epoch >= 1
+    assert train(read_settings(broken), data, broken, workers=2, resume=True).best_epoch >= 1
     assert rows_of(broken) == rows_of(whole)
     for name in ("last.safetensors", "best.safetensors"):
-        one, other = weight_files.read(whole / name), weight_files.read(broken / name)
+        one, other = weight_files.read_tensors(whole / name), weight_files.read_tensors(broken / name)
         assert all(torch.equal(one[key], other[key]) for key in one)
 
 
@@ -92,7 +98,7 @@ def test_killed_in_the_first_epoch(data: Path, tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         train(settings(epochs=1), data, tmp_path / "run", workers=0, watch=Stop())
-    assert train(read(tmp_path / "run"), data, tmp_path / "run", workers=0, resume=True).best_epoch == 1
+    assert train(read_settings(tmp_path / "run"), data, tmp_path / "run", workers=0, resume=True).best_epoch == 1
 
 
 def test_a_loss_is_shown_without_its_gradient(data: Path, tmp_path: Path) -> None:
@@ -117,9 +123,9 @@ def test_a_folder_has_one_training_at_a_time(data: Path, tmp_path: Path) -> None
 
     class Twice(Watch):
         def epoch(self, row: Mapping[str, float]) -> None:
-            with pytest.raises(InputError) as refused:
-                train(read(run), data, run, workers=0, resume=True)
-            said.append(str(refused.value))
+            with pytest.raises(InputError) as rejected:
+                train(read_settings(run), data, run, workers=0, resume=True)
+            said.append(str(rejected.value))
 
     found = train(settings(epochs=2), data, run, workers=0, watch=Twice())
     assert said == [f"{run}: expected to be the only training of this run; another process is writing it"] * 2
@@ -150,27 +156,27 @@ def test_mistakes(data: Path, tmp_path: Path) -> None:
         train(settings(batch=100), data, tmp_path / "run", workers=0)
     with pytest.raises(InputError, match="expected 4 processes"):
         train(settings(processes=4), data, tmp_path / "run", workers=0)
-    with pytest.raises(InputError, match="--batch: expected an even number, for --mixup joins pictures in pairs; got 3"):
+    with pytest.raises(InputError, match="--batch: expected an even number, because --mixup mixes images in pairs; got 3"):
         train(settings(batch=3, mixup=0.2), data, tmp_path / "run", workers=0)
     grey = json.loads(to_text(preset("resnet").replace(in_channels=1)))
-    with pytest.raises(InputError, match="expected a network of pictures, of 3 input channels; this one has 1"):
+    with pytest.raises(InputError, match="expected a network with 3 input channels, for images; got 1"):
         train(settings(arch=grey), data, tmp_path / "run", workers=0)
     assert not (tmp_path / "run").exists()
     train(settings(epochs=1), data, tmp_path / "run", workers=0)
-    with pytest.raises(InputError, match="go on with --resume"):
+    with pytest.raises(InputError, match="resume with --resume"):
         train(settings(), data, tmp_path / "run", workers=0)
     (tmp_path / "run" / "checkpoint.pth").write_bytes(b"PK half")
     with pytest.raises(InputError, match="expected a checkpoint of torch"):
-        train(read(tmp_path / "run"), data, tmp_path / "run", workers=0, resume=True)
+        train(read_settings(tmp_path / "run"), data, tmp_path / "run", workers=0, resume=True)
     with pytest.raises(InputError, match="expected the folder of a training"):
-        read(tmp_path)
+        read_settings(tmp_path)
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_checkpoint(data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(settings(epochs=1), data, run, workers=0)
     before = (run / "checkpoint.pth").read_bytes()
-    with pytest.raises(InputError, match=r"epoch 2: expected a loss; in 5 of 6 steps .* try a smaller learning rate"):
+    with pytest.raises(InputError, match=r"epoch 2: expected a finite loss; got none in 5 of 6 steps: try a smaller"):
         train(settings(lr=1e30, clip=None, epochs=2), data, run, workers=0, resume=True)
     assert (run / "checkpoint.pth").read_bytes() == before
 
@@ -185,7 +191,7 @@ def test_what_a_kill_left_out_is_written_by_the_resume(data: Path, tmp_path: Pat
     (run / "log.csv").unlink()
     (run / "curves.svg").unlink()
     first.unlink()
-    train(read(run), data, run, workers=0, resume=True)
+    train(read_settings(run), data, run, workers=0, resume=True)
     assert rows_of(run) == rows
     assert (run / "curves.svg").is_file()
 
@@ -205,18 +211,25 @@ def test_the_better_of_trained_and_averaged_weights_are_the_best(data: Path, tmp
         model = timm.create_model("uninas", arch=str(run / "architecture.json"), num_classes=3)
         weight_files.load(model, run / "best.safetensors")
         batches = loader(
-            Pictures(Folder.of(data, "val"), pictures.CLASSES), batch=8, size=(32, 32), training=False, augment="",
-            mean=model.pretrained_cfg["mean"], std=model.pretrained_cfg["std"], workers=0, device=torch.device("cpu"),
-        )  # fmt: skip
+            Images(Folder.of(data, "val"), pictures.CLASSES),
+            batch=8,
+            size=(32, 32),
+            training=False,
+            augment="",
+            mean=model.pretrained_cfg["mean"],
+            std=model.pretrained_cfg["std"],
+            workers=0,
+            device=torch.device("cpu"),
+        )
         assert accuracy(model, batches, torch.device("cpu")).top1 == pytest.approx(best, abs=1e-4)
     assert "no" in averaged
 
 
-def test_a_norm_that_would_see_one_value_is_refused(data: Path, tmp_path: Path) -> None:
-    """Of one picture whose last maps are one pixel, as torch says; larger maps, or a network without such norms, train."""
+def test_a_norm_that_would_see_one_value_is_rejected(data: Path, tmp_path: Path) -> None:
+    """Of one image whose last maps are one pixel, as torch says; larger maps, or a network without such norms, train."""
     small = {"batch": 1, "epochs": 1, "augment": ""}
     arch = json.loads(to_text(tiny("RRRR", (64, 64))))
-    with pytest.raises(InputError, match=r"^--batch: expected at least 2 pictures, .* at 32x32 .* got 1$"):
+    with pytest.raises(InputError, match=r"^--batch: expected at least 2 images, .* at 32x32 .* got 1$"):
         train(settings(arch=arch, **small), data, tmp_path / "run", workers=0)
     assert not (tmp_path / "run").exists()
     assert train(settings(arch=arch, **small, size=(64, 64)), data, tmp_path / "large", workers=0).best_epoch == 1

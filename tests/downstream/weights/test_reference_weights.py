@@ -17,7 +17,7 @@ import torch
 from downstream.export import export
 from downstream.subject import subject_of
 from downstream.weights import reference, weight_files
-from downstream.weights.reference import from_reference_names, load, read, save, to_reference_names
+from downstream.weights.reference import from_reference_names, load, read_arrays, save, to_reference_names
 from tests.uninas.examples import around, tiny
 from tests.uninas.reference.reference_files import random_file
 from tests.uninas.reference.reference_oracle import ReferenceNetwork
@@ -47,12 +47,12 @@ def test_the_oracle_is_the_reference(name: str, folder: Path) -> None:
     document = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     oracle = ReferenceNetwork(document).eval()
     with np.load(folder / f"{name}.npz") as archive:
-        pictures, expected = (torch.from_numpy(archive[key]) for key in ("input", "logits"))
+        images, expected = (torch.from_numpy(archive[key]) for key in ("input", "logits"))
         stored = {key.removeprefix("w/"): torch.from_numpy(archive[key]) for key in archive.files if key.startswith("w/")}
     missing, unexpected = oracle.load_state_dict(stored, strict=False)
     assert all(key.endswith("num_batches_tracked") for key in missing)
     assert unexpected == []
-    logits, macs = oracle.run(pictures)
+    logits, macs = oracle.run(images)
     assert distance(logits, expected) < 1e-5
     costs = next(one for one in json.loads((folder / "costs.json").read_text(encoding="utf-8")) if one["tag"] == name)
     assert (sum(value.numel() for value in oracle.parameters()), macs) == (costs["params"], costs["macs"])
@@ -63,8 +63,8 @@ def test_files_of_the_references_kind_have_its_costs_and_its_logits(seed: int) -
     """Every class of node on feature maps and on attention maps, odd sizes, wrong stored shapes."""
     document = random_file(random.Random(1000 + seed))
     oracle = ReferenceNetwork(document).randomised(seed)
-    pictures = noise(2, 3, document["img_size"], document["img_size"], seed=seed)
-    expected, macs = oracle.run(pictures)
+    images = noise(2, 3, document["img_size"], document["img_size"], seed=seed)
+    expected, macs = oracle.run(images)
     architecture, layers = read_reference(document, "net.json")
     counted = cost(architecture)
     assert (counted.params, counted.macs) == (sum(value.numel() for value in oracle.parameters()), macs)
@@ -73,7 +73,7 @@ def test_files_of_the_references_kind_have_its_costs_and_its_logits(seed: int) -
         module = build(architecture, fused=fused).eval()
         module.load_state_dict(from_reference_names(arrays, layers, module.state_dict()))
         with torch.no_grad():
-            assert distance(module(pictures), expected) < 1e-4
+            assert distance(module(images), expected) < 1e-4
     back = from_reference(to_reference(architecture), "net.json")
     assert back.digest == architecture.digest
 
@@ -85,10 +85,10 @@ def test_logits_are_the_references(name: str, fused: bool, folder: Path) -> None
     module = build(architecture, fused=fused).eval()
     load(module, folder / f"{name}.npz", layers)
     with np.load(folder / f"{name}.npz") as archive:
-        pictures, expected = (torch.from_numpy(archive[key]) for key in ("input", "logits"))
+        images, expected = (torch.from_numpy(archive[key]) for key in ("input", "logits"))
         stored = {key.removeprefix("w/"): archive[key] for key in archive.files if key.startswith("w/")}
     with torch.no_grad():
-        logits = module(pictures)
+        logits = module(images)
     assert logits.shape == expected.shape
     assert float((logits - expected).abs().max()) < 1e-4
     assert distance(logits, expected) < 1e-4
@@ -103,19 +103,21 @@ def carried(architecture: Architecture, back: Architecture, layers: list[Any]) -
     one, other = scramble(build(architecture)).eval(), build(back).eval()
     arrays = to_reference_names(one.state_dict(), reference_layers(architecture))
     other.load_state_dict(from_reference_names(arrays, layers, other.state_dict()))
-    pictures = noise(2, 3, *architecture.input_size)
+    images = noise(2, 3, *architecture.input_size)
     with torch.no_grad():
-        return distance(other(pictures), one(pictures))
+        return distance(other(images), one(images))
 
 
 NETWORKS: dict[str, Architecture] = {
     "letters": Architecture(
         tuple(Stage(width, (letter_block(letter),) * 2) for width, letter in zip((32, 96, 192, 96), "RETE", strict=True)),
-        classes=5, input_size=(64, 64), stem=(8, 16),
+        classes=5,
+        input_size=(64, 64),
+        stem=(8, 16),
     ),
     "heads of one node": FUSED,
     "absent sub-blocks": canonicalise(tiny("RE", (32, 32))),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -187,7 +189,7 @@ def test_files_that_are_no_weights(tmp_path: Path) -> None:
     (tmp_path / "empty.npz").write_bytes(b"")
     for path in (*tmp_path.iterdir(), tmp_path / "missing.npz", tmp_path):
         with pytest.raises(InputError, match=r"\A.*: .*expected") as caught:
-            read(path, layers, state)
+            read_arrays(path, layers, state)
         assert str(caught.value).startswith(str(path))
 
 
@@ -221,10 +223,10 @@ HUGE = (BOMB << 18,)
     ("name", "begin", "said"),
     [
         ("w/stray.npy", header(HUGE), "1 are unknown, the first is 'stray'"),
-        ("w/norm.weight.npy", header(HUGE), f"norm.weight: expected the shape [96], came [{HUGE[0]}]"),
-        ("w/norm.weight.npy", header((96,), "<U100000"), "norm.weight: expected finite numbers, came <U100000"),
-        ("w/norm.weight.npy", header((96,), "|O"), "norm.weight: expected finite numbers, came object"),
-        ("w/norm.weight.npy", header((96,), version=(3, 0)), "norm.weight: expected an .npy file of version 1 or 2, came (3, 0)"),
+        ("w/norm.weight.npy", header(HUGE), f"norm.weight: expected the shape [96], got [{HUGE[0]}]"),
+        ("w/norm.weight.npy", header((96,), "<U100000"), "norm.weight: expected finite numbers, got <U100000"),
+        ("w/norm.weight.npy", header((96,), "|O"), "norm.weight: expected finite numbers, got object"),
+        ("w/norm.weight.npy", header((96,), version=(3, 0)), "norm.weight: expected an .npy file of version 1 or 2, got (3, 0)"),
         ("w/norm.weight.npy", b"", "norm.weight: expected an .npy file"),
         ("w/norm.weight.npy", header((96,), "x" * 60_000), "norm.weight: expected an .npy file"),
         ("w/norm.weight", header(HUGE), "norm.weight: expected the shape [96]"),
@@ -234,7 +236,7 @@ HUGE = (BOMB << 18,)
     ],
     ids=["unknown", "shape", "text", "object", "version", "no header", "long header", "bare name", "follows", "other", "behind"],
 )
-def test_what_does_not_fit_is_refused_before_it_is_unpacked(name: str, begin: bytes, said: str, tmp_path: Path) -> None:
+def test_what_does_not_fit_is_rejected_before_it_is_unpacked(name: str, begin: bytes, said: str, tmp_path: Path) -> None:
     module, layers, path = build(FUSED), reference_layers(FUSED), tmp_path / "w.npz"
     save(module.state_dict(), path, layers)
     rewritten(path, name, begin, BOMB)
@@ -254,7 +256,7 @@ def test_what_does_not_fit_is_refused_before_it_is_unpacked(name: str, begin: by
     assert peak < 20e6
 
 
-def test_members_of_other_compressions_are_refused(tmp_path: Path) -> None:
+def test_members_of_other_compressions_are_rejected(tmp_path: Path) -> None:
     """A decoder of LZMA allocates what the file says; numpy writes stored and deflated members alone."""
     module, layers, path = build(FUSED), reference_layers(FUSED), tmp_path / "w.npz"
     save(module.state_dict(), path, layers)
@@ -268,7 +270,7 @@ def test_what_was_saved_compressed_or_in_another_order_is_read(tmp_path: Path) -
     arrays = to_reference_names(module.state_dict(), layers)
     stored = {f"w/{name}": np.asfortranarray(array.astype("float64")) for name, array in arrays.items()}
     np.savez_compressed(tmp_path / "w.npz", **stored)  # type: ignore[arg-type]
-    found = read(tmp_path / "w.npz", layers, module.state_dict())
+    found = read_arrays(tmp_path / "w.npz", layers, module.state_dict())
     assert found.keys() == arrays.keys()
     assert all((found[name] == array).all() for name, array in arrays.items())
 
@@ -283,21 +285,31 @@ def test_the_command_writes_what_the_commands_read(tmp_path: Path, capsys: pytes
     weight_files.save(model.state_dict(), tmp_path / "w.safetensors")
     out = tmp_path / "theirs"
     with pytest.raises(SystemExit) as left:
-        cli.main(["export", str(tmp_path / "net.json"), "--weights", str(tmp_path / "w.safetensors"), "--to", "reference",
-                  "--out", str(out)])  # fmt: skip
+        cli.main(
+            [
+                "export",
+                str(tmp_path / "net.json"),
+                "--weights",
+                str(tmp_path / "w.safetensors"),
+                "--to",
+                "reference",
+                "--out",
+                str(out),
+            ]
+        )
     assert left.value.code == 0
     assert {path.name for path in out.iterdir()} == {"README.md", "architecture.json", "reference.json", "weights.npz"}
     assert capsys.readouterr().err == ""
     subject = subject_of(str(out / "reference.json"), weights=out / "weights.npz")
-    pictures = noise(2, 3, 32, 32)
+    images = noise(2, 3, 32, 32)
     with torch.no_grad():
-        assert distance(subject.model()(pictures), model.eval()(pictures)) < 1e-4
+        assert distance(subject.model()(images), model.eval()(images)) < 1e-4
     export(subject, "torch", tmp_path / "program")
     assert (tmp_path / "program" / "model.pt2").is_file()
     # The same weights fit the architecture under our own format, too.
     subject = subject_of(str(tmp_path / "net.json"), weights=out / "weights.npz")
     with torch.no_grad():
-        assert distance(subject.model()(pictures), model(pictures)) < 1e-4
+        assert distance(subject.model()(images), model(images)) < 1e-4
     assert "w/NAME" in (out / "README.md").read_text(encoding="utf-8")
 
 
@@ -306,36 +318,44 @@ def test_weights_of_a_file_have_the_files_own_names(tmp_path: Path) -> None:
     inner = {"class": "SequentialModule", "params": {"modules": [{"class": "Conv1", "params": {}}]}}
     block = {"subblock1": {"class": "SequentialModule", "params": {"modules": [inner]}}, "subblock2": {"class": "Conv3"}}
     document = {
-        "img_size": 16, "num_classes": 2, "embed_dim": [8], "stem_width": [4, 8], "model_str": json.dumps([[block]]),
-    }  # fmt: skip
+        "img_size": 16,
+        "num_classes": 2,
+        "embed_dim": [8],
+        "stem_width": [4, 8],
+        "model_str": json.dumps([[block]]),
+    }
     (tmp_path / "net.json").write_text(json.dumps(document), encoding="utf-8")
     network, layers = read_reference(document, "net.json")
     assert {layer.theirs for layer in layers} != {layer.theirs for layer in reference_layers(network)}
     module = scramble(build(network)).eval()
     save(module.state_dict(), tmp_path / "w.npz", layers)
-    written = read(tmp_path / "w.npz", layers, module.state_dict())
+    written = read_arrays(tmp_path / "w.npz", layers, module.state_dict())
     assert "stages.0.blocks.0.subblock1.sequential.0.sequential.0.conv.weight" in written
-    pictures = noise(2, 3, 16, 16)
+    images = noise(2, 3, 16, 16)
     with torch.no_grad():
-        made = subject_of(str(tmp_path / "net.json"), weights=tmp_path / "w.npz").model()(pictures)
-        assert distance(made, module(pictures)) < 1e-4
+        made = subject_of(str(tmp_path / "net.json"), weights=tmp_path / "w.npz").model()(images)
+        assert distance(made, module(images)) < 1e-4
 
 
-def test_fresh_weights_are_not_written_and_odd_maps_are_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fresh_weights_are_not_written_and_odd_maps_are_reported_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "net.json").write_text(to_text(tiny("RE", (36, 36))), encoding="utf-8")
     with pytest.raises(SystemExit) as left:
         cli.main(["export", str(tmp_path / "net.json"), "--to", "reference", "--classes", "9", "--out", str(tmp_path / "out")])
     assert left.value.code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"README.md", "architecture.json", "reference.json"}
     assert json.loads((tmp_path / "out" / "reference.json").read_text(encoding="utf-8"))["num_classes"] == 9
-    assert "warning: other logits in the reference: stage 1 halves 9x9" in capsys.readouterr().err
+    assert "warning: the reference implementation gives other logits: stage 1 halves 9x9" in capsys.readouterr().err
     assert reference.PREFIX == "w/"
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["convnext_tiny"], "stem: the reference expects"), (["coatnet", "--size", "64"], "--size"),
-])  # fmt: skip
-def test_the_command_refuses_in_one_line(
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["convnext_tiny"], "stem: the reference expects"),
+        (["coatnet", "--size", "64"], "--size"),
+    ],
+)
+def test_the_command_rejects_in_one_line(
     arguments: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as left:

@@ -1,4 +1,4 @@
-"""Weights files: what is read, what is refused, and that a refused file changes nothing."""
+"""Weights files: what is read, what is rejected, and that a rejected file changes nothing."""
 
 from __future__ import annotations
 
@@ -94,11 +94,11 @@ class Evil:
 
 
 @pytest.mark.parametrize("where", ["plain", "nested"])
-def test_a_hostile_file_is_refused_and_runs_nothing(where: str, tmp_path: Path) -> None:
+def test_a_hostile_file_is_rejected_and_runs_nothing(where: str, tmp_path: Path) -> None:
     trap = Evil(tmp_path / "trapped")
     torch.save(trap if where == "plain" else {"state_dict": network().state_dict(), "meta": trap}, tmp_path / "a.pth")
-    with pytest.raises(InputError, match="which is refused"):
-        weight_files.read(tmp_path / "a.pth")
+    with pytest.raises(InputError, match="and is rejected"):
+        weight_files.read_tensors(tmp_path / "a.pth")
     assert not (tmp_path / "trapped").exists()
 
 
@@ -117,37 +117,37 @@ def test_garbage(name: str, content: bytes | None, message: str, tmp_path: Path)
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=message):
-        weight_files.read(tmp_path / name)
+        weight_files.read_tensors(tmp_path / name)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_harmed_files_are_errors_that_name_them(suffix: str, tmp_path: Path) -> None:
-    """Cut short, or with some bytes changed: read, or refused in a line; nothing else."""
+    """Cut short, or with some bytes changed: read, or rejected in a line; nothing else."""
     path, rng = tmp_path / f"a{suffix}", random.Random(0)
     state = {f"layer.{place}": torch.zeros(3, 3) for place in range(4)}
     weight_files.save_checkpoint(state, path) if suffix == ".pth" else weight_files.save(state, path)
-    whole, refused = path.read_bytes(), 0
+    whole, rejected = path.read_bytes(), 0
     for _ in range(400):
         harmed = bytearray(whole)
         for _ in range(rng.randrange(1, 30)):
             harmed[rng.randrange(len(harmed))] = rng.randrange(256)
         path.write_bytes(harmed[: rng.randrange(len(harmed)) if rng.random() < 0.2 else None])
         with contextlib.suppress(InputError):
-            weight_files.read(path)
+            weight_files.read_tensors(path)
             continue
         with pytest.raises(InputError, match=re.escape(str(path))):
-            weight_files.read(path)
-        refused += 1
-    assert refused > 50
+            weight_files.read_tensors(path)
+        rejected += 1
+    assert rejected > 50
 
 
 def test_other_contents(tmp_path: Path) -> None:
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(InputError, match="expected tensors by name; got list"):
-        weight_files.read(tmp_path / "list.pth")
+        weight_files.read_tensors(tmp_path / "list.pth")
     torch.save({"epoch": 3}, tmp_path / "none.pth")
     with pytest.raises(InputError, match="got the keys epoch"):
-        weight_files.read(tmp_path / "none.pth")
+        weight_files.read_tensors(tmp_path / "none.pth")
     weight_files.save(network(0, name="resnet").state_dict(), tmp_path / "other.safetensors")
     model = network(2)
     with pytest.raises(InputError, match=r"missing, the first is .* unknown, the first is"):
@@ -164,7 +164,7 @@ def test_weights_that_are_no_numbers(value: float, tmp_path: Path) -> None:
     assert any(not tensor.is_floating_point() for tensor in state.values())
     weight_files.save(state, tmp_path / "a.safetensors")
     model = network(2, name="resnet")
-    said = re.escape(f"expected numbers; 1 tensors hold NaN or infinity, the first is {broken}")
+    said = re.escape(f"expected finite numbers; 1 tensors hold NaN or infinity, the first is {broken}")
     with pytest.raises(InputError, match=f"{said}$"):
         weight_files.load(model, tmp_path / "a.safetensors")
     assert same(model, network(2, name="resnet"))
@@ -181,5 +181,5 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(weight_files.safetensors.torch, "save_file", full)
     with pytest.raises(InputError, match="No space left"):
         weight_files.save({"x": torch.zeros(2)}, path)
-    assert torch.equal(weight_files.read(path)["x"], torch.ones(2))
+    assert torch.equal(weight_files.read_tensors(path)["x"], torch.ones(2))
     assert os.listdir(tmp_path) == ["a.safetensors"]

@@ -1,14 +1,12 @@
 """A bench in a process of its own, to be killed by tests: python -m tests.search.bench.drive DATA begin|resume RUN [SAMPLE]."""
 
-import sys
 from pathlib import Path
 
 from search.bench.benchmarks import nasbench201
 from search.config.schema import PoolConfig
 from search.monitor.progress import PlainView
 from tests.search.bench.fakes import fake_pool
-from tests.search.drive import misbehave
-from uninas.errors import InputError
+from tests.search.drive import misbehave, run_main
 
 
 def main(data: str, action: str, run: str, die_writing: str = "0") -> None:
@@ -25,10 +23,4 @@ def main(data: str, action: str, run: str, die_writing: str = "0") -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(*sys.argv[1:])
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_main(main)

@@ -13,10 +13,23 @@ from search.bench.judging.papers import ABLATIONS, METRICS
 from search.ranking import correlation
 
 SINGLE = {
-    "vkdnw_single": 1.2, "flops": 1.0, "synflow": 1.5, "snip": 2.2, "grad_norm": 3.0, "jacov": 1.1, "naswot": 1.2, "zen": 9.0,
-    "zico": 1.1, "ssnr_synflow": 0.9, "ssnr_snip": 0.8, "lnwot": 1.3, "t_cet_synflow": 0.8, "t_cet_snip": 0.7,
-    "ntk_condition": -2.5, "aleph": 1.1,
-}  # fmt: skip
+    "vkdnw_single": 1.2,
+    "flops": 1.0,
+    "synflow": 1.5,
+    "snip": 2.2,
+    "grad_norm": 3.0,
+    "jacov": 1.1,
+    "naswot": 1.2,
+    "zen": 9.0,
+    "zico": 1.1,
+    "ssnr_synflow": 0.9,
+    "ssnr_snip": 0.8,
+    "lnwot": 1.3,
+    "t_cet_synflow": 0.8,
+    "t_cet_snip": 0.7,
+    "ntk_condition": -2.5,
+    "aleph": 1.1,
+}
 AGGREGATE = {"vkdnw_agg": 0.5, "az_nas": 0.6, "rank_average": 0.55}
 
 
@@ -51,19 +64,33 @@ def make_run(folder: Path, *, dataset: str = "imagenet16_120", population: str =
     rows = []
     for name in (*SINGLE, *AGGREGATE):
         scores = np.nan_to_num(table[name], nan=-1e9)
-        rows.append({
-            "proxy": name,
-            "kind": "aggregate" if name in AGGREGATE else "single",
-            **{metric: estimate(metric, scores, accuracy) for metric in METRICS},
-            "top": correlation.default_top(networks),
-            "p_value": 0.000999,
-            "networks": networks,
-            "failed": {"no layer with a binary code": 3} if name == "lnwot" else {},
-            "seconds": None if name in AGGREGATE else abs(SINGLE[name]) ** 2 / 5,
-        })  # fmt: skip
+        rows.append(
+            {
+                "proxy": name,
+                "kind": "aggregate" if name in AGGREGATE else "single",
+                **{metric: estimate(metric, scores, accuracy) for metric in METRICS},
+                "top": correlation.default_top(networks),
+                "p_value": 0.000999,
+                "networks": networks,
+                "failed": {"no layer with a binary code": 3} if name == "lnwot" else {},
+                "seconds": None if name in AGGREGATE else abs(SINGLE[name]) ** 2 / 5,
+            }
+        )
     model = {"value": 0.851, "low": 0.845, "high": 0.857}
-    rows.append({"proxy": "vkdnw_zcs_graf_m", "kind": "model", "kendall": model, "spearman": None, "ndcg": model, "top": None,
-                 "p_value": None, "networks": networks, "failed": {}, "seconds": None})  # fmt: skip
+    rows.append(
+        {
+            "proxy": "vkdnw_zcs_graf_m",
+            "kind": "model",
+            "kendall": model,
+            "spearman": None,
+            "ndcg": model,
+            "top": None,
+            "p_value": None,
+            "networks": networks,
+            "failed": {},
+            "seconds": None,
+        }
+    )
     names = list(SINGLE)
     matrix = np.eye(len(names))
     for row, first in enumerate(names):
@@ -71,14 +98,19 @@ def make_run(folder: Path, *, dataset: str = "imagenet16_120", population: str =
             value = correlation.partial_correlation(table[first][:60], table[names[column]][:60], accuracy[:60])
             matrix[row, column] = matrix[column, row] = value
     results = {
-        "benchmark": "nasbench201", "dataset": dataset, "population": population, "sample": networks, "seed": 0,
+        "benchmark": "nasbench201",
+        "dataset": dataset,
+        "population": population,
+        "sample": networks,
+        "seed": 0,
         "settings": {"batch": 64, "repeats": 1, "probes": None, "proxies": names, "pictures": None},
         "rows": rows,
         "partial": {"names": names, "matrix": matrix.tolist()},
-        "agreement": [{"proxy": "naswot", "published": "nwot", "networks": networks,
-                       "spearman": {"value": 0.98, "low": 0.97, "high": 0.99}}],
+        "agreement": [
+            {"proxy": "naswot", "published": "nwot", "networks": networks, "spearman": {"value": 0.98, "low": 0.97, "high": 0.99}}
+        ],
         "environment": {"python": "3.11", "torch": "2.13", "workers": 2},
-    }  # fmt: skip
+    }
     return write(folder, results, pandas.DataFrame(table))
 
 
@@ -91,8 +123,20 @@ def make_timm(folder: Path) -> Path:
         for place, name in enumerate(("params", "flops", "vkdnw_single", "naswot")):
             value = float(np.clip(0.8 - 0.2 * place + shift, -1, 1))
             one = {"value": value, "low": max(-1.0, value - 0.2), "high": min(1.0, value + 0.15)}
-            found.append({"proxy": name, "kind": "single", "kendall": one, "spearman": one, "ndcg": one, "top": 5,
-                          "p_value": 0.01, "networks": 12, "failed": {}, "seconds": 2.0 + place})  # fmt: skip
+            found.append(
+                {
+                    "proxy": name,
+                    "kind": "single",
+                    "kendall": one,
+                    "spearman": one,
+                    "ndcg": one,
+                    "top": 5,
+                    "p_value": 0.01,
+                    "networks": 12,
+                    "failed": {},
+                    "seconds": 2.0 + place,
+                }
+            )
         return found
 
     families = {"regnet": 12, "vit": 10, "resnet": 14}
@@ -105,12 +149,19 @@ def make_timm(folder: Path) -> Path:
             table["params"].append(1e6 * 1.5**member)
             table["naswot"].append(member + 5 * rng.random())
     results = {
-        "benchmark": "timm", "dataset": "imagenet", "population": "regnet|vit|resnet", "sample": 36, "seed": 0,
-        "settings": {"batch": 8, "max_macs": 8e9}, "rows": rows(0.0),
-        "families": [{"family": name, "tag": "a1_in1k", "networks": count, "rows": rows(0.1 - 0.15 * place)}
-                     for place, (name, count) in enumerate(families.items())],
+        "benchmark": "timm",
+        "dataset": "imagenet",
+        "population": "regnet|vit|resnet",
+        "sample": 36,
+        "seed": 0,
+        "settings": {"batch": 8, "max_macs": 8e9},
+        "rows": rows(0.0),
+        "families": [
+            {"family": name, "tag": "a1_in1k", "networks": count, "rows": rows(0.1 - 0.15 * place)}
+            for place, (name, count) in enumerate(families.items())
+        ],
         "environment": {"timm": "1.0"},
-    }  # fmt: skip
+    }
     return write(folder, results, pandas.DataFrame(table))
 
 
@@ -126,9 +177,15 @@ def make_ablation(folder: Path, name: str = "fim_size", dataset: str = "imagenet
                 row[metric] = {"value": value + 0.01, "low": value - 0.02, "high": value + 0.04}
         rows.append(row)
     results = {
-        "benchmark": f"ablation {name}", "ablation": name, "table": known.table, "dataset": dataset,
-        "population": "reachable", "sample": 500, "seed": 1, "rows": rows,
-    }  # fmt: skip
+        "benchmark": f"ablation {name}",
+        "ablation": name,
+        "table": known.table,
+        "dataset": dataset,
+        "population": "reachable",
+        "sample": 500,
+        "seed": 1,
+        "rows": rows,
+    }
     return write(folder, results, None)
 
 

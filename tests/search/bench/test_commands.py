@@ -1,6 +1,8 @@
 """`uninas bench` as a person calls it: what is refused, in one line; what is printed."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,20 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
         code, out, _ = run(capsys, name, "--help")
         assert code == 0
         assert f"uninas bench {name}" in out
+
+
+def test_the_help_imports_nothing_that_scores_or_judges() -> None:
+    program = """
+import contextlib, io, sys
+from uninas import cli
+for words in ("bench", "bench nasbench201", "bench timm", "bench ablation", "bench choose", "bench costs", "sweep"):
+    with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.suppress(SystemExit):
+        cli.main([*words.split(), "--help"])
+    assert "Usage: uninas " + words in said.getvalue(), words
+print(*sorted({"torch", "ray", "timm", "pandas", "numpy", "matplotlib"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("\n", "")
 
 
 def test_the_results_pages_are_made_by_their_own_command_which_the_old_one_names_and_runs(

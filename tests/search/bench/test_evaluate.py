@@ -50,9 +50,11 @@ def test_labels_are_variants() -> None:
     """One proxy under two labels, with other options; another seed in another setup."""
     setups = {"standard": STANDARD, "again": Setup(batch=4, seed=1)}
     requests = {
-        "plain": Request("vkdnw"), "smooth": Request("vkdnw", {"smoothing": 0.5}), "again": Request("vkdnw", setup="again"),
+        "plain": Request("vkdnw"),
+        "smooth": Request("vkdnw", {"smoothing": 0.5}),
+        "again": Request("vkdnw", setup="again"),
         "fewer": Request("vkdnw", samples=2),
-    }  # fmt: skip
+    }
     scores = run(job(requests, setups)).scores
     assert list(scores) == list(requests)
     assert len(set(scores.values())) == 4
@@ -79,7 +81,9 @@ def test_linear_regions_are_counted_on_the_thin_network() -> None:
 
 
 def test_pictures_reach_the_proxies_that_take_them(tmp_path: Path) -> None:
-    batch, _ = pictures.draw(paint(tmp_path), count=8, classes=10, size=(8, 8), seed=0, statistics=pictures.STATISTICS["cifar10"])
+    batch, _ = pictures.draw_batch(
+        paint(tmp_path), count=8, classes=10, size=(8, 8), seed=0, statistics=pictures.STATISTICS["cifar10"]
+    )
     requests = {"grad_norm": Request("grad_norm"), "vkdnw": Request("vkdnw"), "real": Request("vkdnw", real=True)}
     noise = run(job(requests)).scores
     real = run(job(requests, {"standard": Setup(batch=4, pictures=batch)})).scores

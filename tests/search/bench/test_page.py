@@ -3,7 +3,6 @@
 import json
 import math
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -16,6 +15,7 @@ from search.bench.page.charts import _axis
 from search.bench.page.data import read_bench
 from search.bench.page.derived import combinations, order_by_likeness, toy
 from tests.search.bench.page_runs import AGGREGATE, SINGLE, make_ablation, make_run, make_timm
+from tests.search.report.html_pages import Page
 from uninas import InputError
 
 
@@ -40,31 +40,24 @@ def changed(run: Path, folder: Path, change, scores: bool = False) -> Path:
     return folder
 
 
-class Words(HTMLParser):
-    """Visible words by section, cells of table rows, and a check that tags close in order."""
-
-    VOID = ("meta", "br", "img", "hr", "link", "input")
+class Words(Page):
+    """Visible words by section, and cells of table rows."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
-        self.open: list[str] = []
         self.section = "head"
         self.sections: dict[str, str] = {}
         self.rows: list[list[str]] = []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
+        super().handle_starttag(tag, attrs)
         if tag == "section":
             self.section = dict(attrs)["id"]
         if tag == "tr":
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag, f"</{tag}> closes something else"
 
     def handle_data(self, data):
         if self.open and self.open[-1] != "style":

@@ -9,12 +9,26 @@ from search.bench.judging import papers
 from search.bench.judging.papers import ABLATIONS, COMBINATIONS, DATASETS, METRICS, Figure, paper_figure, paper_figures, rows_of
 
 ROWS = {
-    "flops": "FLOPs", "grad_norm": "GradNorm", "grasp": "GraSP", "snip": "SNIP", "synflow": "SynFlow", "jacov": "Jacov",
-    "naswot": "NASWOT", "zen": "ZenNAS", "gradsign": "GradSign", "zico": "ZiCo", "te_nas": "TE-NAS", "az_nas": "AZ-NAS",
-    "aleph": "No. of trainable layers", "vkdnw_single": "VKDNW <sub>single</sub>", "vkdnw_agg": "VKDNW <sub>agg</sub>",
-    "graf_m": "GRAF", "vkdnw_m": "VKDNW <sub>m</sub>", "vkdnw_zcs_m": "(VKDNW+ZCS) <sub>m</sub>",
+    "flops": "FLOPs",
+    "grad_norm": "GradNorm",
+    "grasp": "GraSP",
+    "snip": "SNIP",
+    "synflow": "SynFlow",
+    "jacov": "Jacov",
+    "naswot": "NASWOT",
+    "zen": "ZenNAS",
+    "gradsign": "GradSign",
+    "zico": "ZiCo",
+    "te_nas": "TE-NAS",
+    "az_nas": "AZ-NAS",
+    "aleph": "No. of trainable layers",
+    "vkdnw_single": "VKDNW <sub>single</sub>",
+    "vkdnw_agg": "VKDNW <sub>agg</sub>",
+    "graf_m": "GRAF",
+    "vkdnw_m": "VKDNW <sub>m</sub>",
+    "vkdnw_zcs_m": "(VKDNW+ZCS) <sub>m</sub>",
     "vkdnw_zcs_graf_m": "(VKDNW+ZCS+GRAF) <sub>m</sub>",
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +115,18 @@ def test_subsets_agree_with_the_eleven_that_table_iii_marks_clearly(vkdnw):
 
 def test_t_cets_table_2(t_cet):
     names = {
-        "flops": "FLOPS", "params": "#Params", "grad_norm": "Grad-Norm", "grasp": "GraSP", "synflow": "Synflow", "snip": "SNIP",
-        "zico": "ZiCo", "zen": "Zen-Score", "naswot": "NASWOT", "lnwot": "Lnwot", "ssnr_synflow": "Synflow-SNR",
-    }  # fmt: skip
+        "flops": "FLOPS",
+        "params": "#Params",
+        "grad_norm": "Grad-Norm",
+        "grasp": "GraSP",
+        "synflow": "Synflow",
+        "snip": "SNIP",
+        "zico": "ZiCo",
+        "zen": "Zen-Score",
+        "naswot": "NASWOT",
+        "lnwot": "Lnwot",
+        "ssnr_synflow": "Synflow-SNR",
+    }
     start = next(number for number, line in enumerate(t_cet) if line.startswith("Benchmark Task"))
     body = t_cet[start : start + 75]
     for proxy, name in names.items():

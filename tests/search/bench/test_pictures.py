@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from search.bench.scoring import pictures
-from search.bench.scoring.pictures import PictureBatch, draw, read
+from search.bench.scoring.pictures import PictureBatch, draw_batch, read_batch
 from uninas.errors import InputError
 
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -27,14 +27,14 @@ def paint(folder: Path, classes: int = 3, each: int = 5, size: tuple[int, int] =
 
 def drawn(folder: Path, count: int = 6, **options: object) -> tuple[PictureBatch, list[str]]:
     settings: dict[str, object] = {"count": count, "classes": 3, "size": (4, 4), "seed": 0, "statistics": PLAIN, **options}
-    return draw(folder, **settings)  # type: ignore[arg-type]
+    return draw_batch(folder, **settings)  # type: ignore[arg-type]
 
 
 def test_a_batch_is_balanced_and_reads_back(tmp_path: Path) -> None:
     batch, warnings = drawn(paint(tmp_path), 6)
     assert warnings == []
     assert batch.labels == (0, 1, 2, 0, 1, 2)
-    images, labels = read(PictureBatch.from_dict(json.loads(json.dumps(dataclasses.asdict(batch)))))
+    images, labels = read_batch(PictureBatch.from_dict(json.loads(json.dumps(dataclasses.asdict(batch)))))
     assert images.shape == (6, 3, 4, 4)
     assert images.dtype == numpy.float32
     assert list(labels) == list(batch.labels)
@@ -57,7 +57,7 @@ def test_the_seed_decides(tmp_path: Path) -> None:
 def test_normalised_by_stated_constants(tmp_path: Path) -> None:
     mean, std = pictures.STATISTICS["cifar10"]
     batch, _ = drawn(paint(tmp_path), statistics=(mean, std))
-    images, _ = read(batch)
+    images, _ = read_batch(batch)
     assert numpy.allclose(images[:, 1], (100 / 255 - mean[1]) / std[1], atol=1e-5)
 
 
@@ -95,10 +95,10 @@ def test_a_changed_folder_is_noticed(tmp_path: Path) -> None:
     batch, _ = drawn(paint(tmp_path))
     Image.new("RGB", (8, 6), (255, 255, 255)).save(tmp_path / batch.files[2])
     with pytest.raises(InputError, match="they have changed since"):
-        read(batch)
+        read_batch(batch)
     (tmp_path / batch.files[2]).unlink()
     with pytest.raises(InputError, match="cannot be read now"):
-        read(batch)
+        read_batch(batch)
 
 
 def test_real_pictures(data_folder: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_real_pictures(data_folder: Path, tmp_path: Path) -> None:
                 break
     root = next(tmp_path.rglob("*.jp*g")).parent.parent
     batch, warnings = drawn(root, 4, classes=10, size=(32, 32), statistics=pictures.STATISTICS["cifar10"])
-    images, _ = read(batch)
+    images, _ = read_batch(batch)
     assert images.shape == (4, 3, 32, 32)
     assert 0.3 < images.std() < 3
     assert len(warnings) == 1  # two classes of ten

@@ -64,8 +64,17 @@ def test_what_a_run_leaves(data: Path, tmp_path: Path) -> None:
     assert (results["sample"], results["seed"], results["settings"]["resamples"]) == (30, 0, 20)
     rows = judged(results)
     assert set(rows) == {
-        "aleph", "vkdnw", "jacov", "expressivity", "trainability", "flops", "zico", "vkdnw_single", "vkdnw_agg", "rank_average"
-    }  # fmt: skip
+        "aleph",
+        "vkdnw",
+        "jacov",
+        "expressivity",
+        "trainability",
+        "flops",
+        "zico",
+        "vkdnw_single",
+        "vkdnw_agg",
+        "rank_average",
+    }
     assert rows["vkdnw_agg"]["kind"] == rows["rank_average"]["kind"] == "aggregate"
     assert rows["vkdnw_single"]["kind"] == rows["flops"]["kind"] == "single"
     kendalls = [row["kendall"]["value"] for row in results["rows"]]
@@ -198,8 +207,12 @@ def test_serial_and_ray_give_the_same_scores(data: Path, tmp_path: Path, ray_add
 def start(data: Path, action: str, run: Path, die_writing: int = 0, delay: int = 0) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.search.bench.drive", str(data), action, str(run), str(die_writing)],
-        cwd=ROOT, env={**os.environ, "FAKE_DELAY": str(delay)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "FAKE_DELAY": str(delay)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def wait_for_lines(process: subprocess.Popen[str], path: Path, count: int) -> None:
@@ -238,3 +251,29 @@ def test_a_killed_bench_goes_on(data: Path, tmp_path: Path) -> None:
     assert json.loads((run / "results.json").read_text())["rows"] == whole["rows"]
     sessions = json.loads((run / "run.json").read_text())["sessions"]
     assert len(sessions) == 4
+
+
+def test_a_bench_whose_workers_are_lost_says_so_and_continues(data: Path, tmp_path: Path) -> None:
+    """What finished before is kept, and run.json has the status of the end."""
+
+    def maker(config: PoolConfig, view: Any, interrupts: Any) -> Any:
+        pool = fake_pool(config, view, interrupts)
+        poll, left = pool.poll, iter(range(7))
+
+        def failing(timeout_s: float) -> Any:
+            if next(left, None) is None:
+                raise RuntimeError("the cluster is gone")
+            return poll(timeout_s)
+
+        pool.poll = failing  # type: ignore[method-assign]
+        return pool
+
+    run = tmp_path / "run"
+    with pytest.raises(RuntimeError, match="the cluster is gone"):
+        bench(data, run, sample=20, pool_maker=maker)
+    status = json.loads((run / "run.json").read_text())
+    assert (status["status"], status["left"], len(status["sessions"])) == ("failed", 13, 1)
+    resume(data, run)
+    status = json.loads((run / "run.json").read_text())
+    assert (status["status"], status["left"], len(status["sessions"])) == ("complete", 0, 2)
+    assert len(scores(run)) == 20

@@ -113,8 +113,9 @@ def test_a_killed_sweep_resumes(config: Path, tmp_path: Path) -> None:
     with (folder / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["search"], row["status"], row["candidates"]) for row in rows] == [
-        ("000-seed1", "complete", "12"), ("001-seed2", "complete", "12")
-    ]  # fmt: skip
+        ("000-seed1", "complete", "12"),
+        ("001-seed2", "complete", "12"),
+    ]
     again = subprocess.run([*uninas, "--resume", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=500)
     assert again.returncode == 0
     assert "starting Ray" not in again.stderr

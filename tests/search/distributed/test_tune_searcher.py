@@ -209,9 +209,13 @@ def test_a_real_tuner(ray_address: str, tmp_path: Path, monkeypatch: pytest.Monk
     best = results.get_best_result()
     assert searcher.evaluated[best.config["digest"]] == best.metrics["distance"] == min(searcher.evaluated.values())
     by_hand = make(
-        "evolution", from_config(configuration.parse(SMALL))._space, Objective("x", (("x",),)),
-        seed=0, window=3, options={"population": 4},
-    )  # fmt: skip
+        "evolution",
+        from_config(configuration.parse(SMALL))._space,
+        Objective("x", (("x",),)),
+        seed=0,
+        window=3,
+        options={"population": 4},
+    )
     for _ in range(8):
         proposal = by_hand.ask()
         value = searcher.evaluated.get(proposal.candidate.digest)

@@ -52,7 +52,7 @@ def line(number: int) -> bytes:
 
 
 def mirror_of(folder: Path, store: Store, notes: list[str] | None = None) -> Mirror:
-    return Mirror(folder, store, note=(notes if notes is not None else []).append, beat_seconds=0.0)
+    return Mirror(folder, store, note=(notes if notes is not None else []).append, heartbeat_seconds=0.0)
 
 
 def begun(folder: Path) -> Path:
@@ -175,7 +175,7 @@ def test_one_owner_at_a_time(store: Store, tmp_path: Path) -> None:
     second._stop.wait = lambda seconds: first.push() or False  # type: ignore[method-assign]  # it moves while it is watched
     with pytest.raises(InputError, match="another process is writing it"):
         second.claim()
-    assert "did not end in order" in notes[0]
+    assert "did not end cleanly" in notes[0]
 
     third = mirror_of(tmp_path / "three", store)
     third.claim()  # the first one is silent
@@ -183,7 +183,7 @@ def test_one_owner_at_a_time(store: Store, tmp_path: Path) -> None:
     third.push()
     with pytest.raises(InputError, match="another process took it over"):
         first.push()
-    assert first.robbed
+    assert first.lost_ownership
     with pytest.raises(InputError, match="another process took it over"):
         first.close()
     third.close()
@@ -275,7 +275,7 @@ def test_a_store_that_refuses_for_a_while_stops_nothing(tmp_path: Path, monkeypa
     """And one that refuses to the end leaves all in the working folder, which the message names."""
     notes: list[str] = []
     store, folder = Store("memory://bucket/away"), begun(tmp_path / "run")
-    mirror = Mirror(folder, store, note=notes.append, beat_seconds=0.001)
+    mirror = Mirror(folder, store, note=notes.append, heartbeat_seconds=0.001)
     mirror.claim()
     mirror.start()
     away = [True]
@@ -337,7 +337,7 @@ def test_a_head_lost_again_and_again(tmp_path: Path, python: list[str], cache: P
     """SIGKILL, and everything on the machine gone with it: the next one goes on from the URL alone, to the same journal."""
     run_toy(tmp_path / "plain")
     url, where = f"file://{tmp_path}/bucket/run", tmp_path / "bucket" / "run"
-    slow = {"behaviour": {"delay": 10}, "beat_seconds": 0.05}
+    slow = {"behaviour": {"delay": 10}, "heartbeat_seconds": 0.05}
     action, lost = "begin", 0
     for lines in (20, 80, 180):
         process = start(python, action, url, **slow)  # type: ignore[arg-type]
@@ -352,9 +352,9 @@ def test_a_head_lost_again_and_again(tmp_path: Path, python: list[str], cache: P
         assert theirs.count(b"\n") > lines // 2
         working.rename(tmp_path / f"gone{lines}")
         action = "resume"
-    code, out, err = finish(start(python, "resume", url, beat_seconds=0.05))  # type: ignore[arg-type]
+    code, out, err = finish(start(python, "resume", url, heartbeat_seconds=0.05))  # type: ignore[arg-type]
     assert code == 0, err
-    assert "did not end in order" in out
+    assert "did not end cleanly" in out
     with snapshot(url) as copy:
         assert stable(copy) == stable(tmp_path / "plain")
     assert not (where / "owner.json").exists()
@@ -362,7 +362,7 @@ def test_a_head_lost_again_and_again(tmp_path: Path, python: list[str], cache: P
 
 def test_a_search_that_was_taken_over_stops(tmp_path: Path, python: list[str]) -> None:
     url = f"file://{tmp_path}/bucket/run"
-    process = start(python, "begin", url, behaviour={"delay": 30}, beat_seconds=0.05)  # type: ignore[arg-type]
+    process = start(python, "begin", url, behaviour={"delay": 30}, heartbeat_seconds=0.05)  # type: ignore[arg-type]
     wait_for_lines(process, module._working_folder(url) / "journal.jsonl", 5)
     while process.poll() is None:  # as an owner does at each beat
         Store(url).put("owner.json", json.dumps({"token": "another's", "beat": 1}).encode())

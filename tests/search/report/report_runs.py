@@ -5,6 +5,7 @@ So a folder has exactly the files that a search writes, and no torch is needed t
 
 import dataclasses
 import random
+import shutil
 from pathlib import Path
 
 from search.config import loading
@@ -114,3 +115,8 @@ def make_run(
     except KeyboardInterrupt:
         assert stop_after is not None
     return folder
+
+
+def copy(run: Path, tmp_path: Path) -> Path:
+    """A copy of a run to be changed; the shared one stays as it is."""
+    return Path(shutil.copytree(run, tmp_path / "copy"))

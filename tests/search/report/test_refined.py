@@ -17,26 +17,43 @@ from uninas import InputError
 
 def row(number: int, place: int | None, curve: list[float], status: str = "done", reason: str | None = None) -> dict[str, Any]:
     return {
-        "finalist": f"{number:02}", "digest": f"{number:064x}", "proxy_place": number, "place": number, "value": 1.0,
-        "status": status, "reason": reason, "epochs": len(curve), "top1": curve[-1] if curve else None,
-        "top1_at_grace": curve[0] if curve else None, "curve": curve, "trained_place": place,
-    }  # fmt: skip
+        "finalist": f"{number:02}",
+        "digest": f"{number:064x}",
+        "proxy_place": number,
+        "place": number,
+        "value": 1.0,
+        "status": status,
+        "reason": reason,
+        "epochs": len(curve),
+        "top1": curve[-1] if curve else None,
+        "top1_at_grace": curve[0] if curve else None,
+        "curve": curve,
+        "trained_place": place,
+    }
 
 
 def write(folder: Path, rows: list[dict[str, Any]], **changes: Any) -> Path:
     folder.mkdir(exist_ok=True)
     data = {
-        "format": "uninas-refine-results", "version": 1, "complete": True, "epochs": 3, "grace": 1, "reduction": 2.0,
-        "finalists": rows, **changes,
-    }  # fmt: skip
+        "format": "uninas-refine-results",
+        "version": 1,
+        "complete": True,
+        "epochs": 3,
+        "grace": 1,
+        "reduction": 2.0,
+        "finalists": rows,
+        **changes,
+    }
     (folder / "results.json").write_text(json.dumps(data))
     return folder
 
 
 FOUR = [
-    row(1, 2, [30.0, 35.0, 61.25]), row(2, 3, [20.0], "stop"), row(3, 1, [40.0, 50.0, 70.5]),
+    row(1, 2, [30.0, 35.0, 61.25]),
+    row(2, 3, [20.0], "stop"),
+    row(3, 1, [40.0, 50.0, 70.5]),
     row(4, None, [], "failed", "epoch 1: <no> number"),
-]  # fmt: skip
+]
 
 
 def test_none(tmp_path: Path) -> None:

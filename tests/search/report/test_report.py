@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,67 +14,11 @@ from click.testing import CliRunner
 from search.commands.report import command
 from search.report import write_report
 from search.report.data import read_run
-from search.report.spectra import BEST, Spectrum, cached, compute
-from search.report.svg import readable_floor, tick_labels
-from tests.search.report.report_runs import make_run
+from tests.search.report.html_pages import read, words
+from tests.search.report.report_runs import copy, make_run
 from uninas import InputError
 
 SINGLE = ("objective=vkdnw", "algorithm=walk", "algorithm_options={}", "window=1")
-
-
-@pytest.fixture(scope="module")
-def complete(tmp_path_factory) -> Path:
-    """A finished run with a random baseline and some failed candidates."""
-    return make_run(tmp_path_factory.mktemp("runs") / "complete", fail_every=7)
-
-
-@pytest.fixture(scope="module")
-def complete_page(complete) -> str:
-    return write_report(complete, spectra=False).read_text(encoding="utf-8")
-
-
-def copy(run: Path, tmp_path: Path) -> Path:
-    """A copy of a run to be changed; the shared one stays as it is."""
-    return Path(shutil.copytree(run, tmp_path / "copy"))
-
-
-class _Page(HTMLParser):
-    """Checks that tags close in order, and keeps tags, links and visible text."""
-
-    VOID = ("meta", "br", "img", "hr", "link", "input")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] not in ("style", "title"):
-            self.words.append(data)
-
-
-def read(page: str) -> _Page:
-    parser = _Page()
-    parser.feed(page)
-    parser.close()
-    assert parser.open == []
-    return parser
-
-
-def words(page: str) -> str:
-    return " ".join(" ".join(read(page).words).split())
 
 
 def test_a_complete_run_has_every_section(complete_page):
@@ -288,7 +231,7 @@ def test_a_record_with_a_missing_field_is_named(complete, tmp_path):
     del record["cost"]
     lines[4] = json.dumps(record)
     (run / "journal.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"journal\.jsonl, candidate 3: expected a record of this version; KeyError: 'cost'"):
+    with pytest.raises(InputError, match=r"jsonl, line 5, candidate 3: expected a record of this version; KeyError: 'cost'"):
         write_report(run, spectra=False)
 
 
@@ -300,91 +243,6 @@ def test_the_command_writes_the_page(complete, tmp_path):
     assert (run / "report.html").is_file()
 
 
-def test_a_large_population_becomes_a_picture_within_the_chart(complete, monkeypatch):
-    from search.report import figures
-
-    run = read_run(complete)
-    assert figures.population(run).count("data:image/png") == 1  # the colour bar
-    assert "data:image/png" not in figures.scores_over_time(run)
-    monkeypatch.setattr(figures, "RASTER_FROM", 10)
-    assert figures.population(run).count("data:image/png") > 1
-    assert "data:image/png" in figures.scores_over_time(run)
-
-
-def test_spectra_are_computed_once_and_stored(complete, tmp_path, monkeypatch):
-    import proxies
-    import uninas.compile
-
-    run = copy(complete, tmp_path)
-    page = words(write_report(run).read_text(encoding="utf-8"))
-    assert "Eigenvalues (dots: deciles)" in page
-    assert "Left out" not in page
-    found = cached(read_run(run), run)
-    assert list(found.of) == [BEST, "resnet", "efficientnet", "vit", "coatnet"]
-    for spectrum in found.of.values():
-        assert list(spectrum.eigenvalues) == sorted(spectrum.eigenvalues)
-        assert len(spectrum.deciles) == 9
-        assert 0 < spectrum.entropy < 2.2
-
-    data = read_run(run)
-    module = uninas.compile.build(data.best, classes=10)
-    score = proxies.score(module, ["vkdnw"], input_shape=(3, 32, 32), batch=4, seed=data.config.seed)
-    assert found.of[BEST].entropy == pytest.approx(score["vkdnw"], rel=1e-9)
-
-    def refuse(*arguments):
-        raise AssertionError("computed again")
-
-    monkeypatch.setattr("search.report.spectra._spectrum", refuse)
-    assert words(write_report(run).read_text(encoding="utf-8")) == page
-
-
-def test_spectra_of_other_settings_or_a_broken_file_are_no_cache(complete, tmp_path, monkeypatch):
-    run = copy(complete, tmp_path)
-    monkeypatch.setattr("search.report.spectra._spectrum", lambda *arguments: "not now")
-    compute(read_run(run), run)
-    assert cached(read_run(run), run) is not None
-    config = run / "config.yaml"
-    config.write_text(config.read_text(encoding="utf-8").replace("batch: 4", "batch: 5"), encoding="utf-8")
-    assert cached(read_run(run), run) is None
-    (run / "spectra.json").write_text('{"key": 1}', encoding="utf-8")
-    assert cached(read_run(run), run) is None
-    (run / "spectra.json").write_text("{", encoding="utf-8")
-    assert cached(read_run(run), run) is None
-
-
-@pytest.mark.parametrize(("cuda", "images"), [(False, 8), (True, 40)])
-def test_a_processor_computes_spectra_of_few_images_and_the_page_says_so(complete, tmp_path, monkeypatch, cuda, images):
-    import torch
-
-    asked = []
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
-    monkeypatch.setattr(
-        "search.report.spectra._spectrum", lambda *arguments: asked.append(arguments[2:]) or Spectrum((0.1, 1.0), (0.5,) * 9, 2.0)
-    )
-    run = copy(complete, tmp_path)
-    config = run / "config.yaml"
-    config.write_text(config.read_text(encoding="utf-8").replace("batch: 4", "batch: 40"), encoding="utf-8")
-    page = words(write_report(run).read_text(encoding="utf-8"))
-    assert asked == [("cuda" if cuda else "cpu", images)] * 5
-    assert f"batch {images}, seed" in page
-    assert cached(read_run(run), run).images == images
-
-
-def test_a_spectrum_that_cannot_be_had_is_left_out_with_its_reason(complete, tmp_path, monkeypatch):
-    import proxies
-
-    def fail(*arguments, **options):
-        raise proxies.ProxyFailure("too_few_weights", "nine deciles need more")
-
-    monkeypatch.setattr(proxies, "fisher_spectrum", fail)
-    run = copy(complete, tmp_path)
-    found = compute(read_run(run), run)
-    assert found.of == {}
-    assert found.left_out["vit"] == "too_few_weights: nine deciles need more"
-    page = words(write_report(run).read_text(encoding="utf-8"))
-    assert "Left out: best (too_few_weights: nine deciles need more)" in page
-
-
 def test_a_stored_report_needs_no_torch(complete, tmp_path):
     run = copy(complete, tmp_path)
     program = (
@@ -394,90 +252,3 @@ def test_a_stored_report_needs_no_torch(complete, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program, str(run)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize(
-    ("values", "labels"),
-    [
-        ([12.15e6, 12.2e6, 12.25e6], ["12.15\u2009M", "12.20\u2009M", "12.25\u2009M"]),
-        ([-8.015, -8.01], ["-8.015", "-8.010"]),
-        ([0, 25, 50], ["0", "25", "50"]),
-        ([8e6, 10e6], ["8\u2009M", "10\u2009M"]),
-        ([5], ["5"]),
-    ],
-)
-def test_ticks_that_differ_have_labels_that_differ(values: list[float], labels: list[str]) -> None:
-    assert tick_labels(values) == labels
-
-
-def test_hopeless_scores_do_not_press_the_others_into_a_line():
-    usual = [-1.0, -1.5, -2.0, -2.5, -3.0]
-    assert readable_floor(usual) == -3.0, "all are shown where all can be"
-    assert readable_floor([*usual, -200.0]) == pytest.approx(-2.25 - 4 * 1.25)
-    assert readable_floor([3.0, 3.0, 3.0]) == 3.0
-    assert readable_floor([5.0, 5.0, 5.0, 1.0]) == 1.0, "the best is the median: nothing is left out"
-
-
-PARETO = ("algorithm=pareto", "evaluations=60", "finalists.count=4", "budget.latency_ms=9")
-
-
-@pytest.fixture(scope="module")
-def trade_off(tmp_path_factory) -> Path:
-    """A finished search of four objectives with its random baseline; some candidates are over the latency budget."""
-    objectives = "objectives=[score, params, macs, latency_ms]"
-    return make_run(tmp_path_factory.mktemp("runs") / "pareto", *PARETO, objectives)
-
-
-def test_the_front_stands_on_the_page_with_its_files_and_the_device(trade_off: Path) -> None:
-    page = write_report(trade_off, spectra=False).read_text(encoding="utf-8")
-    said = words(page)
-    run = read_run(trade_off)
-    rows = run.info["front"]
-    assert [member.entry.digest for member in run.front] == [row["digest"] for row in rows], "the journal says what run.json does"
-    assert f"The Pareto front: {len(rows)} networks" in said
-    assert "The objectives: highest vkdnw_agg, least parameters, MACs and latency." in said
-    assert "Latency: the median of 10 passes at batch 1 in float32, measured on cpu: paper <and> pencil." in said
-    for row in rows:
-        assert f"{row['digest'][:8]} " in said
-        assert f" {row['costs']['latency_ms']:.3f} " in said
-        assert Path(row["file"]).name in said
-    assert said.count(" finalist ") == 3 + 1, "three beside the best, and the legend"
-    (drawn,) = re.findall(r'<svg role="img" aria-label="Score over each cost.*?</svg>', page, re.DOTALL)
-    for label in ("parameters", "MACs", "latency, ms", "% that rank lower", "front", "finalist", "random", "search", "best"):
-        assert f">{label}</text>" in drawn
-    ElementTree.fromstring(drawn)
-
-
-def test_what_is_over_the_latency_budget_is_counted_and_is_no_failure(trade_off: Path) -> None:
-    run = read_run(trade_off)
-    slow = [sum(entry.status == "over_budget" for entry in entries) for entries in (run.entries, run.baseline)]
-    assert all(slow)
-    said = words(write_report(trade_off, spectra=False).read_text(encoding="utf-8"))
-    assert f"over the latency budget {slow[0]} {slow[1]} " in said
-    assert "Failed while scored None." in said
-    assert re.search(r"latency [\d.]+ ms \d+ % of the budget of 9 ms, on cpu: paper <and> pencil", said)
-
-
-def test_an_unfinished_front_is_that_of_the_journal(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", *PARETO, "objective=vkdnw", "objectives=[score, params]", stop_after=30)
-    page = write_report(run).read_text(encoding="utf-8")
-    assert "The objectives: highest vkdnw, least parameters." in words(page)
-    assert "Height: the raw score." in words(page)
-    assert read_run(run).front
-
-
-def test_latencies_of_several_devices_are_said_to_be_incomparable(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", *PARETO, "objectives=[score, latency_ms]", devices=2)
-    said = words(write_report(run, spectra=False).read_text(encoding="utf-8"))
-    assert "latencies of different device models are not comparable" in said
-    rows = read_run(run).info["front"]
-    assert all(f"{row['costs']['latency_ms']:.3f}" in said for row in rows)
-    assert {row["device"] for row in rows} <= {"cpu: abacus", "cpu: paper <and> pencil"}
-    assert said.count("cpu: abacus") > 1, "beside its rows, too"
-
-
-def test_a_latency_budget_alone_shows_the_device_and_no_front(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", "budget.latency_ms=9", "evaluations=20")
-    page = write_report(run, spectra=False).read_text(encoding="utf-8")
-    assert 'id="front"' not in page
-    assert "Latency: the median of 10 passes at batch 1 in float32, measured on cpu: paper <and> pencil." in words(page)

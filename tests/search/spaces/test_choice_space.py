@@ -234,8 +234,8 @@ def own_file(folder: Path) -> list[str]:
     return [f"space={{file: {folder / 'mine.py'}}}", "size=32", "baseline=false"]
 
 
-def test_a_mistake_in_a_branch_that_is_seldom_taken_is_mended_in_the_run(tmp_path: Path) -> None:
-    """The run says where, keeps what it has, and goes on with its own copy of the file once that is mended."""
+def test_a_mistake_in_a_branch_that_is_seldom_taken_is_fixed_in_the_run(tmp_path: Path) -> None:
+    """The run says where, keeps what it has, and goes on with its own copy of the file once that is fixed."""
     good = MINE.replace('"depths": (', '"depths": (')
     bad = good.replace("    kinds = ", "    if genotype['width'] == 32:\n        genotype['heigth']\n    kinds = ")
     (tmp_path / "mine.py").write_text(bad)

@@ -1,4 +1,4 @@
-"""The configurations that come with the project are found by name, in the sources and in an installation."""
+"""The shipped configurations are found by name, in the sources and in an installation."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_installation_has_them_in_its_folder_of_data(tmp_path: Path, monkeypa
     monkeypatch.setattr(
         configurations.sysconfig, "get_path", lambda name, scheme="venv": str(data if scheme == "venv" else "/no")
     )
-    with pytest.raises(InputError, match=r"env/share/uninas/configs or .*there are none: install it again"):
+    with pytest.raises(InputError, match=r"env/share/uninas/configs or .*got none: reinstall the project"):
         find("demo")
     folder = data / "share" / "uninas" / "configs" / "search"
     folder.mkdir(parents=True)

@@ -36,8 +36,12 @@ def said(tmp_path: Path) -> Said:
 
 def test_the_calls_come_around_the_packages_code_once(said: Said) -> None:
     assert said("hook('other'); import other.inner; import other; print(len(other.WHERE) > 0)") == [
-        "before", "code", "after", "inner", "True",
-    ]  # fmt: skip
+        "before",
+        "code",
+        "after",
+        "inner",
+        "True",
+    ]
 
 
 def test_a_package_that_is_there_already_is_followed_at_once(said: Said) -> None:

@@ -183,8 +183,8 @@ MISTAKES: dict[str, tuple[str, str, str]] = {
         "{16, 24}",
         "it.py, line 35: expected to run; got ValueError: my_space: width: expected a list of options",
     ),
-    "yes": ("    return None\n", "    return True\n", "legal: expected words that say what is wrong, or None; got True"),
-    "no": ("    return None\n", "    return False\n", "legal: expected words that say what is wrong, or None; got False"),
+    "yes": ("    return None\n", "    return True\n", "legal: expected a text that explains what is wrong, or None; got True"),
+    "no": ("    return None\n", "    return False\n", "legal: expected a text that explains what is wrong, or None; got False"),
     "leaves": (
         "def legal(genotype):",
         "raise SystemExit(3)\n\n\ndef legal(genotype):",
@@ -238,7 +238,7 @@ def test_the_command_lists_spaces_and_draws_from_one_of_ones_own() -> None:
     assert list(json.loads(run(command, ["--json"]).output)) == list(SPACES)
     assert "nats_bench_size   32,768 genotypes" in run(command, []).output
     mine = [str(ROOT / "docs" / "examples" / "my_space.py"), "--samples", "8", "--size", "32x64", "--classes", "3"]
-    assert run(command, mine).output.startswith("my_space at 32x64, 3 classes: genotypes uncounted\n")
+    assert run(command, mine).output.startswith("my_space at 32x64, 3 classes: size unknown\n")
     found = json.loads(run(command, [*mine, "--json"]).output)
     assert 1 < found["distinct"] <= found["samples"] == 8
     for row in found["cost"].values():

@@ -6,7 +6,6 @@ added there is attacked, too.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import random
 from collections.abc import Callable
@@ -14,28 +13,68 @@ from copy import deepcopy
 from functools import cache
 from typing import Any
 
-from uninas import PRESETS, ZOO, InputError, Rejection, canonicalise, mutate, op, preset, to_text
-from uninas.attributes import Attribute, Value
-from uninas.graph import Graph, Node
-from uninas.ops import INPUT, TABLE, FeatureMap, IllTyped, Op, Type
+from benchmarks.hostile.graphs import LARGEST, VALUES, drawn, large, symmetric
+from uninas import PRESETS, ZOO, InputError, Rejection, canonicalise, mutate, preset, to_text
+from uninas.ops import TABLE
 from uninas.reference import to_reference
 from uninas.spaces import nasbench201
 
-LARGEST = 100_000
-"""Bytes of a file, about."""
-
 _CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|"
-_VALUES = ("0", "1", "2", "3", "4", "5", "7", "8", "16", "31", "32", "64", "65535", "65536", "1/2", "1/3", "1/4", "3/2", "2/3",
-           "9999999", "1/9999999", "9999999/9999998", "true", "false", "depthwise", "same", "channels", "pixels", "0.5", "0.1",
-           "0.999999")  # fmt: skip
 _JUNK = ("", "-1", "1e9", "nan", "1/0", "٣", "TRUE", "0x10", "((", "=", "%1", "999999999999", " ", "\x00", "1_0", "+1", "1." * 90)
 _SCALARS: tuple[Any, ...] = (
-    None, True, False, 0, -1, 1, 2, 3, 32, 10**6, 10**17, -(10**17), 0.5, -0.0, 1e308, [], {}, "", "g1", "absent", "R", "T", "é",
-    "\ud800", "%0", "return %0", [1, 2], [[]], {"plain": ["g1"]}, {"class": "Zero"}, "x" * 5000,
-)  # fmt: skip
-_RAW = ("NaN", "Infinity", "-Infinity", "1e999", "9" * 17, "9" * 40, "1" * 5000 + ".5", "-0", '"' + "\\u0000" * 9 + '"',
-        "[" * 2000, '{"a":' * 2000, "]" * 9, "null", "\\", "\x00", "\ufeff",
-        "conv(kernel=3)", "1E400000", "0." + "3" * 20000)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1,
+    2,
+    3,
+    32,
+    10**6,
+    10**17,
+    -(10**17),
+    0.5,
+    -0.0,
+    1e308,
+    [],
+    {},
+    "",
+    "g1",
+    "absent",
+    "R",
+    "T",
+    "é",
+    "\ud800",
+    "%0",
+    "return %0",
+    [1, 2],
+    [[]],
+    {"plain": ["g1"]},
+    {"class": "Zero"},
+    "x" * 5000,
+)
+_RAW = (
+    "NaN",
+    "Infinity",
+    "-Infinity",
+    "1e999",
+    "9" * 17,
+    "9" * 40,
+    "1" * 5000 + ".5",
+    "-0",
+    '"' + "\\u0000" * 9 + '"',
+    "[" * 2000,
+    '{"a":' * 2000,
+    "]" * 9,
+    "null",
+    "\\",
+    "\x00",
+    "\ufeff",
+    "conv(kernel=3)",
+    "1E400000",
+    "0." + "3" * 20000,
+)
 
 
 def file_of(seed: int, number: int) -> tuple[str, bytes]:
@@ -97,7 +136,7 @@ def snippets(rng: random.Random) -> bytes:
     text = _source(rng)
     for _ in range(rng.randrange(1, 4)):
         at = rng.randrange(len(text))
-        text = text[:at] + rng.choice((*_RAW, *_VALUES, *_JUNK)) + text[at + rng.choice([0, 1, 4]) :]
+        text = text[:at] + rng.choice((*_RAW, *VALUES, *_JUNK)) + text[at + rng.choice([0, 1, 4]) :]
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -183,7 +222,7 @@ def _op_text(rng: random.Random, name: str) -> str:
     attributes = [a.name for a in TABLE[name].attributes if rng.random() < 0.8]
     if rng.random() < 0.1:
         attributes.append(rng.choice(["kernel", "colour", attributes[0] if attributes else "p", "x" * 300]))
-    written = [f"{attribute}={rng.choice(_VALUES if rng.random() < 0.9 else _JUNK)}" for attribute in attributes]
+    written = [f"{attribute}={rng.choice(VALUES if rng.random() < 0.9 else _JUNK)}" for attribute in attributes]
     return f"{name}({', '.join(written)})" if written or rng.random() < 0.1 else name
 
 
@@ -248,144 +287,6 @@ def nested(rng: random.Random) -> bytes:
     return json.dumps(
         {"img_size": 32, "num_classes": 3, "embed_dim": [32], "depths": [1], "stem_width": [8, 8], "model_str": model}
     ).encode()
-
-
-# --- valid and hard ----------------------------------------------------------------------------------------------------
-
-
-def drawn(rng: random.Random) -> bytes:
-    """Random well-typed graphs of any operations, in random networks."""
-    graphs = [random_graph(rng, width := rng.choice([1, 2, 8, 24, 32, 96]), rng.choice([3, 10, 40, 300])) for _ in range(1)]
-    graphs += [random_graph(rng, width, rng.choice([3, 10, 40])) for _ in range(rng.randrange(4))]
-    return network_of(rng, graphs, width)
-
-
-def random_graph(rng: random.Random, width: int, size: int) -> Graph:
-    """A well-typed graph of about so many nodes that returns its input's type."""
-    nodes: list[Node] = [Node(INPUT, ())]
-    types: list[Type] = [FeatureMap(width, False)]
-    names = [name for name in TABLE if name != "input"]
-    for _ in range(size):
-        for _ in range(20):  # attempts at a node that fits
-            operation = _fitting_op(rng, rng.choice(names))
-            arity = operation.spec.arity
-            count = rng.choice([1, 2, 2, 3, 9]) if arity is None else arity
-            recent = rng.random() < 0.7
-            inputs = tuple([rng.randrange(max(0, len(nodes) - 4) if recent else 0, len(nodes)) for _ in range(count)])
-            try:
-                made = operation.spec.infer(operation, tuple([types[i] for i in inputs]))
-            except IllTyped:
-                continue
-            nodes.append(Node(operation, inputs))
-            types.append(made)
-            break
-    fitting = [i for i, type_ in enumerate(types) if type_ == types[0] and type(type_) is FeatureMap]
-    return Graph(tuple(nodes), fitting[-1])
-
-
-def _fitting_op(rng: random.Random, name: str) -> Op:
-    """An operation whose attributes each have a value that it may take, most at their default."""
-    values: dict[str, Any] = {}
-    for attribute in TABLE[name].attributes:
-        if attribute.default is None or rng.random() < 0.4:
-            values[attribute.name] = rng.choice(_accepted(attribute))
-    return op(name, **values)
-
-
-@cache
-def _accepted(attribute: Attribute) -> tuple[Value, ...]:
-    """The values of ours that an attribute's reader takes."""
-    found: list[Value] = []
-    for text in _VALUES:
-        with contextlib.suppress(InputError):
-            found.append(attribute.read(text))
-    assert found, f"no value of ours is one of the attribute {attribute.name}"
-    return tuple(found)
-
-
-def network_of(rng: random.Random, graphs: list[Graph], width: int) -> bytes:
-    """A file with those graphs in many blocks, plain and residual."""
-    written = {f"g{i}": graph.text.split("\n") for i, graph in enumerate(graphs)}
-    names = [*written, "absent"]
-    stages = []
-    for _ in range(rng.choice([1, 1, 2, 16])):
-        blocks: list[Any] = []
-        for _ in range(rng.choice([1, 2, 5, 100])):
-            plain = rng.random() < 0.5
-            chosen = rng.choices(names, k=rng.choice([1, 2, 16]) if plain else 2)
-            blocks.append({"plain": chosen} if plain else chosen)
-        stages.append({"width": width, "blocks": blocks})
-    side = rng.choice([1, 7, 32, 224, 65536])
-    return json.dumps({
-        "format": "uninas-architecture", "version": 3, "classes": rng.choice([1, 10, 10**6]), "input_size": [side, side],
-        "in_channels": 3, "stem": [8, 16], "graphs": written, "stages": stages,
-    }).encode()  # fmt: skip
-
-
-def symmetric(rng: random.Random) -> bytes:
-    """Graphs whose nodes are hard to tell apart: sums over random regular graphs of equal nodes, layer on layer."""
-    graphs = [_symmetric_graph(rng) for _ in range(rng.choice([1, 1, 2, 10]))]
-    return network_of(rng, graphs, 8)
-
-
-def _symmetric_graph(rng: random.Random) -> Graph:
-    instance, free = op("batch_norm"), op("gelu")
-    nodes = [Node(INPUT, ())]
-    layer = [0]
-    for _ in range(rng.choice([1, 2, 3, 6])):
-        count, degree = rng.choice([4, 8, 12, 20, 60]), rng.choice([1, 2, 3, 5])
-        made = []
-        for i in range(count):
-            if rng.random() < 0.5:
-                read = tuple([layer[(i * rng.choice([1, 1, 3]) + j * j) % len(layer)] for j in range(degree)])
-            else:
-                read = tuple(rng.choices(layer, k=degree))
-            nodes.append(Node(op(rng.choice(["add", "multiply"])) if degree > 1 else rng.choice([instance, free]), read))
-            nodes.append(Node(instance, (len(nodes) - 1,)))
-            made.append(len(nodes) - 1)
-        layer = made
-    nodes.append(Node(op("add"), tuple(layer)))
-    return Graph(tuple(nodes), len(nodes) - 1)
-
-
-def large(rng: random.Random) -> bytes:
-    """As much as fits: long chains, wide sums, many slices, zeros before everything, one graph in thousands of blocks."""
-    how = rng.randrange(6)
-    width = 4096 if how == 2 else rng.choice([8, 64])
-    count = rng.choice([300, 2000])
-    nodes = [Node(INPUT, ())]
-    if how == 0:
-        chain = [op(rng.choice(["gelu", "batch_norm", "dropout", "sigmoid", "max_pool", "softmax"])) for _ in range(3)]
-        nodes += [Node(chain[i % 3], (i,)) for i in range(count)]
-    elif how == 1:
-        nodes += [Node(op("batch_norm"), (0,)) for _ in range(count // 10)]
-        nodes.append(Node(op(rng.choice(["add", "multiply"])), tuple(rng.choices(range(len(nodes)), k=10_000))))
-    elif how == 2:
-        pieces = rng.choice([64, 512])
-        nodes += [Node(op("slice", index=i, count=pieces), (0,)) for i in range(pieces)]
-        order = list(range(1, pieces + 1))
-        rng.shuffle(order)
-        nodes.append(Node(op("concat"), tuple(order)))
-    elif how == 3:
-        nodes.append(Node(op("zero"), (0,)))
-        nodes += [Node(op(rng.choice(["gelu", "batch_norm", "mask"])), (i + 1,)) for i in range(count)]
-    elif how == 4:
-        nodes += [Node(op("add"), (i, max(0, i - rng.choice([1, 2])))) for i in range(count)]
-    else:
-        nodes += [Node(op("batch_norm"), (rng.randrange(len(nodes)),)) for _ in range(count // 4)]
-        for _ in range(count // 4):
-            nodes.append(Node(op("add"), tuple(rng.choices(range(len(nodes)), k=3))))
-    graph = Graph(tuple(nodes), len(nodes) - 1)
-    zero = Graph((Node(INPUT, ()), Node(op("zero"), (0,))), 1)
-    written = {"g0": zero.text.split("\n"), "g1": graph.text.split("\n")}
-    row = rng.choice([["g1", "g1"], {"plain": ["g0", *["g1"] * 15]}, {"plain": ["g1"] * 16}])
-    room = max(1, (LARGEST - len(json.dumps(written))) // len(json.dumps(row)))
-    rows = [row] * min(1000, room)
-    stages = [{"width": width, "blocks": rows} for _ in range(max(1, min(16, room // 1000)))]
-    return json.dumps({
-        "format": "uninas-architecture", "version": 3, "classes": 10, "input_size": [224, 224], "in_channels": 3,
-        "stem": [8, 16], "graphs": written, "stages": stages,
-    }).encode()  # fmt: skip
 
 
 KINDS: dict[str, tuple[float, Callable[[random.Random], bytes]]] = {

@@ -1,9 +1,9 @@
-"""Pictures in folders, one a class, for training and evaluation: unreadable ones are counted and skipped, never guessed.
+"""Images in folders, one per class, for training and evaluation: unreadable ones are counted and skipped.
 
-DIR/train/<class>/*.jpg      DIR/val/<class>/*.jpg      (validation, test: the names that timm looks for, too)
+DIR/train/<class>/*.jpg      DIR/val/<class>/*.jpg      (or the other names that timm looks for: validation, test)
 
-In training the next readable picture takes the place of one that cannot be read, with its own class: a batch stays a batch of
-pictures with their true classes. In evaluation its place counts nothing.
+In training the next readable image replaces one that cannot be read, with its own class, so that a batch stays full of images
+with their true classes. In evaluation an unreadable image does not count.
 """
 
 from __future__ import annotations
@@ -29,15 +29,23 @@ from torch.utils.data import Dataset, get_worker_info
 from uninas.errors import InputError
 
 __all__ = [
-    "Folder", "Pictures", "crop_share", "loader", "own_draws", "readable", "seed_everything", "told_plainly", "true_classes",
-]  # fmt: skip
+    "Folder",
+    "Images",
+    "crop_share",
+    "loader",
+    "own_draws",
+    "plain_errors",
+    "readable",
+    "seed_everything",
+    "true_classes",
+]
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "validation", "valid", "test", "testing")}
 
 
 @dataclass(frozen=True)
 class Folder:
-    """The folder of one split, and its classes in order: a class is its folder's place among the names, sorted as timm does."""
+    """The folder of one split, and its classes: the names of its folders, sorted as in timm."""
 
     path: Path
     classes: tuple[str, ...]
@@ -52,32 +60,32 @@ class Folder:
         path = next((data / name for name in SPLITS[split] if (data / name).is_dir()), None)
         if path is None:
             raise InputError(
-                f"{data}: expected a folder {' or '.join(SPLITS[split][:2])} with a folder of pictures a class; none"
+                f"{data}: expected a folder {' or '.join(SPLITS[split][:2])} with one folder of images per class; there is none"
             )
         names = (entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
         classes = tuple(sorted(names, key=natural_key))  # 2 before 10
         if not classes:
-            raise InputError(f"{path}: expected one folder of pictures a class; it holds no folders")
+            raise InputError(f"{path}: expected one folder of images per class; it contains no folders")
         return Folder(path, classes)
 
 
-class Pictures(Dataset[Any]):
-    """The pictures of a folder: (picture, class), and where one cannot be read a sign of it in place of the class.
+class Images(Dataset[Any]):
+    """The images of a folder: (image, class), where the class also encodes which image could not be read.
 
-    In training that is the next picture that can be read, and its class + classes * (1 + number), see `true_classes`; else a
-    blank picture with the class -(1 + number), see `readable`.
+    In training an unreadable image is replaced by the next readable one, with its class + classes * (1 + number), see
+    `true_classes`; in evaluation by a blank image with the class -(1 + number), see `readable`.
 
-    What a transform draws hangs on `seeds` (of the run, of the epoch) and the picture's number alone: neither on how many
-    processes read, nor on the order.
+    The random numbers of a transform depend only on `seeds` (of the run, of the epoch) and the image's number: neither on the
+    number of processes that read, nor on the order.
 
     Args:
         folder: of the split.
-        class_names: classes in their order; a split's folders must be among them.
+        class_names: classes in order; the folders of a split must be among them.
         training: see above.
-        part: (r, n): only every n-th picture from the r-th on.
+        part: (r, n): only every n-th image, from the r-th.
 
     Raises:
-        InputError: no pictures, a folder that is no class, a folder within a class; in training a class without pictures.
+        InputError: no images, a folder that is not a class, a folder inside a class; in training a class without images.
     """
 
     def __init__(
@@ -93,18 +101,19 @@ class Pictures(Dataset[Any]):
             with os.scandir(folder.path / name) as entries:
                 inner = next((entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")), None)
             if inner is not None:
-                raise InputError(f"{folder.path / name}: expected the pictures of a class; it holds a folder, {inner}")
+                raise InputError(f"{folder.path / name}: expected only the images of a class; got a folder, {inner}")
         places = {name: place for place, name in enumerate(class_names)}
         try:
             self.reader = create_reader("", root=str(folder.path), class_map=places)
         except RuntimeError as error:  # timm: nothing found
-            raise InputError(f"{folder.path}: expected pictures; {error}") from None
+            raise InputError(f"{folder.path}: expected images; {error}") from None
         if training:
             there = {place for _, place in self.reader.samples}
             empty = [name for name in class_names if places[name] not in there]
             if empty:
                 raise InputError(
-                    f"{folder.path}: expected pictures of each of {len(class_names)} classes; {len(empty)} have none: {empty[0]}"
+                    f"{folder.path}: expected images of each of {len(class_names)} classes; {len(empty)} have none, "
+                    f"the first is {empty[0]}"
                 )
         self._training, self._classes, self._path = training, len(class_names), folder.path
         self._indices = range(part[0], len(self.reader), part[1])
@@ -127,7 +136,7 @@ class Pictures(Dataset[Any]):
             stream, target = self.reader[index]
             with stream, Image.open(stream) as image:
                 return image.convert("RGB"), target
-        except Exception:  # over a harmed file Pillow raises nearly anything, over a lost one the system does
+        except Exception:  # for a damaged file Pillow raises nearly anything, for a missing one the system does
             return None
 
     def _instead(self, index: int) -> tuple[Any, int]:
@@ -135,32 +144,32 @@ class Pictures(Dataset[Any]):
         following = (self._read((index + step) % count) for step in range(1, count))
         found = next((one for one in following if one is not None), None)
         if found is None:
-            raise InputError(f"{self._path}: expected pictures; none of the {count} files can be read")
+            raise InputError(f"{self._path}: expected images; none of the {count} files can be read")
         return found[0], found[1] + self._classes * (1 + index)
 
     def name(self, number: int) -> str:
-        """The file of a picture's number, with its split's folder."""
+        """Give the file of an image by its number, with the folder of its split."""
         return f"{self._path.name}/{self.reader.filename(number)}"
 
 
 def true_classes(targets: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Split what a training batch says: the classes, (B,), and whose pictures could not be read: 1 + number, else 0, (B,)."""
+    """Decode the targets of a training batch: the classes, (B,), and 1 + number of a replaced image, else 0, (B,)."""
     return targets % classes, targets.div(classes, rounding_mode="floor")
 
 
 def readable(targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Split what the classes of a batch say: which pictures count, (B,) boolean, and the numbers of those that do not."""
+    """Decode the targets of an evaluation batch: which images count, (B,) boolean, and the numbers of those that do not."""
     there = targets >= 0
     return there, -1 - targets[~there]
 
 
 def crop_share(size: tuple[int, int]) -> float:
-    """Give the share of a picture's shorter side that evaluation looks at: all of small pictures, which seldom have a margin."""
+    """Give the share of an image's shorter side that evaluation crops to: all of small images, which rarely have a margin."""
     return 0.875 if max(size) >= 128 else 1.0
 
 
 def loader(
-    pictures: Pictures,
+    images: Images,
     *,
     batch: int,
     size: tuple[int, int],
@@ -174,34 +183,34 @@ def loader(
     processes: int = 1,
     seed: int = 0,
 ) -> Any:
-    """timm's loader: random crops, flips and augmentation for training; resize and centre crop else.
+    """Make timm's loader: random crops, flips and augmentation for training, else resize and centre crop.
 
     Args:
-        pictures: what to load; its transform is set.
-        batch: pictures at a time, of this process.
-        size: (H, W) that comes out.
-        training: shuffled and augmented, the last incomplete batch left out.
+        images: to load; their transform is set.
+        batch: images per batch, of this process.
+        size: (H, W) of the result.
+        training: shuffle, augment, and drop the last incomplete batch.
         augment: such as "rand-m15-n2-mstd0.5", or "" for none.
         mean, std: of red, green, blue in [0, 1].
         workers: processes that read.
-        device: where batches go.
-        erase: probability that a training picture has a rectangle erased.
-        processes: that share the pictures (training only: for evaluation see `Pictures`).
-        seed: of how they share them.
+        device: of the batches.
+        erase: probability of random erasing in training.
+        processes: among which the images are distributed (training only; for evaluation see `Images`).
+        seed: of that distribution.
 
     Raises:
-        InputError: too few pictures to train on, or an augmentation that timm does not know.
+        InputError: too few images to train on, or an unknown augmentation.
     """
-    if training and len(pictures) < batch * processes:
-        raise InputError(f"expected at least one batch of {batch * processes} pictures to train on; got {len(pictures)}")
+    if training and len(images) < batch * processes:
+        raise InputError(f"expected at least one batch of {batch * processes} images to train on; got {len(images)}")
     try:
         made = create_loader(
-            pictures,  # type: ignore[arg-type]  # any dataset of pictures does
+            images,  # type: ignore[arg-type]  # any dataset of images
             input_size=(3, *size),
             batch_size=batch,
             is_training=training,
             auto_augment=augment or None,
-            color_jitter=0.4 if augment else None,  # type: ignore[arg-type]  # for the augmentations that want it
+            color_jitter=0.4 if augment else None,  # type: ignore[arg-type]  # for the augmentations that use it
             re_prob=erase,
             re_mode="pixel",
             interpolation="random" if training else "bicubic",
@@ -212,29 +221,31 @@ def loader(
             distributed=training and processes > 1,
             device=device,
             use_prefetcher=device.type == "cuda",
-            persistent_workers=False,  # new ones each epoch know its seeds
+            persistent_workers=False,  # new workers know the seeds of their epoch
             pin_memory=device.type == "cuda",
         )
-    except AssertionError:  # timm's word for a policy that it does not know
-        raise InputError(f"--augment: expected one of timm's, such as rand-m9-mstd0.5, augmix-m3 or v0; got {augment}") from None
+    except AssertionError:  # raised by timm for an unknown policy
+        raise InputError(
+            f"--augment: expected a policy of timm, such as rand-m9-mstd0.5, augmix-m3 or v0; got {augment}"
+        ) from None
     if training and processes > 1:
         made.sampler.seed = seed
     return made
 
 
 @contextmanager
-def told_plainly() -> Iterator[None]:
-    """Give what a process that reads pictures said, without the frames that the loader wraps it in."""
+def plain_errors() -> Iterator[None]:
+    """Raise the error of a process that reads images without the traceback that the loader adds to it."""
     try:
         yield
     except InputError as error:
-        said = re.search(r"InputError: (.*)\s*$", str(error))
-        raise (InputError(said[1]) if said else error) from None
+        found = re.search(r"InputError: (.*)\s*$", str(error))
+        raise (InputError(found[1]) if found else error) from None
 
 
 @contextmanager
 def own_draws(*seeds: int) -> Iterator[None]:
-    """Draw from these seeds inside; in the process that trains, the other streams go on as if nothing had been drawn."""
+    """Use random numbers of these seeds inside; in the training process, all other random numbers stay the same."""
     drawn = _drawn(seeds)
     if get_worker_info() is not None:
         _seed(drawn)
@@ -251,7 +262,7 @@ def own_draws(*seeds: int) -> Iterator[None]:
 
 
 def seed_everything(*seeds: int) -> None:
-    """Seed torch on all devices, numpy and Python from several numbers: a run's, an epoch's, a process's."""
+    """Seed torch on all devices, numpy and Python from several numbers: of the run, the epoch, the process."""
     drawn = _drawn(seeds)
     _seed(drawn)
     torch.manual_seed(drawn >> 1)

@@ -1,6 +1,6 @@
 """VKDNW's Jacobian in reverse and in forward mode: processor seconds and memory.
 
-    python -m benchmarks.vkdnw_roads [--write]
+    python -m benchmarks.vkdnw_modes [--write]
 
 Every variant runs in a process of its own with one torch thread, so that its peak memory is its own. Processor seconds are
 user and system time of the scoring alone; extra memory is the process's peak resident size minus its resident size just
@@ -256,7 +256,7 @@ def main() -> None:
             for variant in variants:
                 if turn and variant == NOT_CHOSEN:
                     continue  # it is there to show why it is not chosen
-                process = [sys.executable, "-m", "benchmarks.vkdnw_roads", "--one", setting, variant]
+                process = [sys.executable, "-m", "benchmarks.vkdnw_modes", "--one", setting, variant]
                 answer = subprocess.run(process, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
                 row = json.loads(answer.splitlines()[-1])
                 print(f"{setting}: {variant}: {row['measured']:.1f} s measured", file=sys.stderr)
@@ -264,7 +264,7 @@ def main() -> None:
                     rows[variant] = row
         lines += section(setting, rows)
     lines += [measured_on(torch=torch.__version__), "", f"    {command()}"]
-    publish("\n".join(lines), "vkdnw_roads", write=arguments.write)
+    publish("\n".join(lines), "vkdnw_modes", write=arguments.write)
 
 
 if __name__ == "__main__":

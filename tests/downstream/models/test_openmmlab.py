@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from downstream.models import mm_stack
+from downstream.models import openmmlab
 from downstream.train import mm_config
 from tests.downstream import scenes
 from uninas import InputError, cli
@@ -31,13 +31,13 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return there
 
 
-@pytest.mark.skipif("UNINAS_STACK" not in os.environ, reason="the stack may be absent; make test says that it is not")
-def test_the_stack_that_make_test_builds_is_complete() -> None:
+@pytest.mark.skipif("UNINAS_STACK" not in os.environ, reason="OpenMMLab may be absent; make test says that it is not")
+def test_the_openmmlab_that_make_test_builds_is_complete() -> None:
     """Else every test of it would be passed over in silence."""
     for task in ("detect", "segment"):
-        mm_stack.require(task)
-        assert not mm_stack.missing(task)
-    assert mm_stack.operators()
+        openmmlab.require(task)
+        assert not openmmlab.missing(task)
+    assert openmmlab.operators()
 
 
 WITHOUT_OPERATORS = """
@@ -45,14 +45,14 @@ import sys
 sys.modules["mmcv._ext"] = None
 from uninas.runtime.torchvision_repair import repair
 repair()
-from downstream.models import mm_stack
-assert not mm_stack.operators()
+from downstream.models import openmmlab
+assert not openmmlab.operators()
 from uninas import InputError
 try:
-    mm_stack.require("segment")
+    openmmlab.require("segment")
 except InputError as error:  # the originals
     assert "--task segment: expected mmcv with its compiled operators" in str(error), error
-    print("refused")
+    print("rejected")
     sys.exit()
 from mmengine.config import Config
 from mmengine.registry import DefaultScope, MODELS
@@ -63,12 +63,12 @@ print("built")
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mmseg") is None, reason="the mm stack is not installed: make test builds it")
+@pytest.mark.skipif(importlib.util.find_spec("mmseg") is None, reason="OpenMMLab is not installed: make test builds it")
 def test_segmentation_is_built_without_operators() -> None:
     """In a process where mmcv's library cannot be imported."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_OPERATORS], cwd=ROOT, capture_output=True, text=True, check=False)
     names = {found.metadata["Name"] for found in importlib.metadata.distributions()}
-    assert done.stdout.splitlines()[-1:] == ["built" if "onedl-mmsegmentation" in names else "refused"], done.stderr
+    assert done.stdout.splitlines()[-1:] == ["built" if "onedl-mmsegmentation" in names else "rejected"], done.stderr
 
 
 def test_an_installation_finds_the_configurations() -> None:
@@ -81,34 +81,34 @@ def test_an_installation_finds_the_configurations() -> None:
 
 def test_absent_packages_are_named_with_the_extra(installed: set[str]) -> None:
     installed -= {"mmcv", "mmdet"}
-    assert mm_stack.missing("detect") == ["mmcv", "mmdet"]
-    with pytest.raises(InputError, match=r"missing: mmcv, mmdet: pip install 'uninas-ray\[mm\]'"):
-        mm_stack.require("detect")
+    assert openmmlab.missing("detect") == ["mmcv", "mmdet"]
+    with pytest.raises(InputError, match=r"missing: mmcv, mmdet: pip install 'PATH/TO/uninas-ray\[mm\]'"):
+        openmmlab.require("detect")
     with pytest.raises(InputError, match="missing: mmcv"):
-        mm_stack.require("segment")
+        openmmlab.require("segment")
 
 
-def test_without_operators_detection_is_refused_and_segmentation_is_not(
+def test_without_operators_detection_is_rejected_and_segmentation_is_not(
     installed: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mm_stack, "operators", lambda: False)
-    monkeypatch.setattr(mm_stack, "_segmentation_imports", lambda: True)
-    mm_stack.require("segment")
-    monkeypatch.setattr(mm_stack, "_segmentation_imports", lambda: False)  # the originals
+    monkeypatch.setattr(openmmlab, "operators", lambda: False)
+    monkeypatch.setattr(openmmlab, "_segmentation_imports", lambda: True)
+    openmmlab.require("segment")
+    monkeypatch.setattr(openmmlab, "_segmentation_imports", lambda: False)  # the originals
     with pytest.raises(InputError, match="--task segment: expected mmcv with its compiled operators"):
-        mm_stack.require("segment")
+        openmmlab.require("segment")
     with pytest.raises(InputError, match=r"MMCV_WITH_OPS=1 pip install --no-build-isolation") as caught:
-        mm_stack.require("detect")
+        openmmlab.require("detect")
     assert "mmcv._ext" in str(caught.value)
 
 
-def test_a_complete_stack_is_enough(installed: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mm_stack, "operators", lambda: True)
+def test_a_complete_openmmlab_is_enough(installed: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openmmlab, "operators", lambda: True)
     for task in ("detect", "segment"):
-        mm_stack.require(task)
+        openmmlab.require(task)
         installed.discard("mmcv")
         with pytest.raises(InputError, match="missing: mmcv"):
-            mm_stack.require(task)
+            openmmlab.require(task)
         installed.add("mmcv")
 
 
@@ -126,12 +126,12 @@ def test_the_command_says_so_in_one_line(installed: set[str], capsys: pytest.Cap
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--task", "detect", "--augment", "x"], "--augment: expected not to be given with --task detect"),
-        (["--task", "classify", "--every", "2"], "--every: expected not to be given with --task classify"),
-        (["--task", "segment", "--device", "cpu"], "--device: expected not to be given for detect and segment"),
+        (["--task", "detect", "--augment", "x"], "--augment: expected none with --task detect"),
+        (["--task", "classify", "--every", "2"], "--every: expected none with --task classify"),
+        (["--task", "segment", "--device", "cpu"], "--device: expected none for detect and segment"),
     ],
 )
-def test_options_of_another_task_are_refused(
+def test_options_of_another_task_are_rejected(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from benchmarks.page import command, setting, table
-from benchmarks.scenarios import ONE, SIGMA, SIXTEEN, Scenario
-from benchmarks.virtual import PARTS, Result, Times
+from benchmarks.simulated.scenarios import ONE, SIGMA, SIXTEEN, Scenario
+from benchmarks.simulated.virtual import PARTS, Result, Times
 from search.report.svg import render_svg
 from search.report.theme import AMBER, BLUE, PURPLE, SOFT, TEAL
 
@@ -125,8 +125,17 @@ def main_table(scenarios: Mapping[str, Scenario], results: Mapping[str, Result])
                 share(sum(result.driver.values())),
             ]
         )
-    head = ["mean time, order", "scorers", "window", "virtual s measured", "candidates per s", "busy", "idle: held by the window",
-            "idle: driver at work", "driver's time used"]  # fmt: skip
+    head = [
+        "mean time, order",
+        "scorers",
+        "window",
+        "virtual s measured",
+        "candidates per s",
+        "busy",
+        "idle: held by the window",
+        "idle: driver at work",
+        "driver's time used",
+    ]
     return table(head, rows)
 
 
@@ -180,7 +189,7 @@ def limits_table(results: Mapping[str, Result]) -> str:
 def picture(results: Mapping[str, Result], tried: Tried) -> str:
     """Busy share against the window, and the driver's time, as SVG."""
 
-    def draw(figure: Figure) -> None:
+    def plot(figure: Figure) -> None:
         left, right = figure.subplots(1, 2, width_ratios=[1.1, 1])
         rule = [each / 4 for each in range(4, 129)]
         times = Times(3.0, SIGMA)
@@ -206,4 +215,4 @@ def picture(results: Mapping[str, Result], tried: Tried) -> str:
         right.grid(visible=False, axis="y")
         right.legend(ncols=len(PARTS), loc="upper center", bbox_to_anchor=(0.4, -0.16), handlelength=1, columnspacing=1)
 
-    return render_svg("simulator", "busy scorers against the window, and the driver's time", 3.8, draw, alone=True)
+    return render_svg("simulator", "busy scorers against the window, and the driver's time", 3.8, plot, alone=True)

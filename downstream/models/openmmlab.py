@@ -1,7 +1,7 @@
-"""What there is of MMDetection and MMSegmentation: absent, without mmcv's operators, or complete; and what to say of it.
+"""Whether MMDetection and MMSegmentation are installed, and mmcv with its compiled operators; and what to do if not.
 
-The packages are the maintained line of OpenMMLab (onedl-mmcv, ...), imported as mmengine, mmcv, mmdet, mmseg; the last originals
-run the same code. mmcv is built from source, and a build that was not told otherwise leaves the compiled operators out.
+The packages are the maintained line of OpenMMLab (onedl-mmcv, ...), imported as mmengine, mmcv, mmdet, mmseg; the last original
+releases run the same code. mmcv is built from source, by default without its compiled operators.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import importlib.util
 from functools import cache
 
 from uninas.errors import InputError
+from uninas.runtime import installing
 
 __all__ = ["missing", "operators", "require"]
 
@@ -29,7 +30,7 @@ def missing(task: str) -> list[str]:
 @cache
 def operators() -> bool:
     """Whether mmcv has its compiled operators."""
-    import mmcv  # noqa: F401 what is wrong with mmcv itself is not about its operators
+    import mmcv  # noqa: F401 an error of mmcv itself is not one of its operators
     import torch  # noqa: F401 mmcv's library links against it
 
     try:
@@ -48,16 +49,16 @@ def _segmentation_imports() -> bool:
 
 
 def require(task: str) -> None:
-    """Make sure that a task can run; segmentation of the maintained line does without operators, of the originals it does not.
+    """Make sure that a task can run. Segmentation needs no operators in the maintained line, but does in the original releases.
 
     Raises:
-        InputError: what is missing, and how to get it.
+        InputError: what is missing, and how to install it.
     """
     absent = missing(task)
     if absent:
         raise InputError(
             f"--task {task}: expected the packages {', '.join(_PACKAGES[task])}; missing: {', '.join(absent)}: "
-            f"pip install 'uninas-ray[mm]', where docs/guides/train.md says how mmcv is built with its operators"
+            f"{installing.with_extra('mm')}, where docs/guides/train.md says how mmcv is built with its operators"
         )
     if not operators() and (task == "detect" or not _segmentation_imports()):
         raise InputError(
