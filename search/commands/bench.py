@@ -261,11 +261,15 @@ def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **optio
     \b
     uninas bench choose runs/c10 runs/c100 runs/in16 --timm runs/timm --out runs/aggregate
     uninas bench choose runs/in16 --components jacov,synflow,flops --largest 2 --splits 0
+    uninas search demo 'objective={file: runs/aggregate/choose.json}'       searches by what was chosen
     """
     from rich.console import Console
 
     from search.bench.choosing import choose as choosing
+    from search.bench.scoring import own_files
 
+    for run in runs:  # proxies of one's own are components too, once their names are known
+        own_files.prepare(None, run)
     folder, found = choosing.choose(runs, timm=timm_run, note=view().note, **options)
     if as_json:
         click.echo(json.dumps(found.as_dict(), allow_nan=False))
