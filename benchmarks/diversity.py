@@ -30,8 +30,8 @@ from search.workers.job import Job, numbers
 CONFIG, OBJECTIVE, POPULATION = "configs/search/demo.yaml", "uninas_agg", 16
 VARIANTS: dict[str, dict[str, Any]] = {
     "evolution": {},
-    "niche: 2": {"niche": 2},
-    "niche: 2, crossover: 0.3": {"niche": 2, "crossover": 0.3},
+    "niche: 2": {"max_per_niche": 2},
+    "niche: 2, crossover: 0.3": {"max_per_niche": 2, "crossover": 0.3},
 }
 """What the page calls a variant -> options of evolution."""
 

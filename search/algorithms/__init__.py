@@ -58,13 +58,18 @@ class Algorithm:
 
     An option is a whole number, at least 1, or at least 0 where 0 is the default; or a share from 0 to 1 where that is a float.
     `objectives` are the default ones of a multi-objective algorithm, which is made with them as one more option; any other
-    algorithm has none.
+    algorithm has none. `renamed` are former names of options, which keep working for one version.
     """
 
     make: Callable[[Space, Objective, Mapping[str, Any]], Strategy]
     window: int
     options: Mapping[str, int | float] = field(default_factory=dict)
     objectives: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def current(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Give options under their present names."""
+        return {self.renamed.get(name, name): value for name, value in options.items()}
 
 
 _OURS: dict[str, Algorithm] = {
@@ -73,7 +78,8 @@ _OURS: dict[str, Algorithm] = {
     "evolution": Algorithm(
         lambda space, objective, options: Evolution(space, objective, **options),
         128,
-        {"population": 1024, "crossover": 0.0, "niche": 0},
+        {"population": 1024, "crossover": 0.0, "max_per_niche": 0},
+        renamed={"niche": "max_per_niche"},
     ),
     "aging_evolution": Algorithm(
         lambda space, objective, options: AgingEvolution(space, objective, **options),
@@ -175,7 +181,7 @@ def make(
 ) -> AskTell:
     """Make one run of the algorithm `name`. See `AskTell` for the arguments; `options` and `objectives` replace the defaults."""
     algorithm = ALGORITHMS[name]
-    chosen: dict[str, Any] = {**algorithm.options, **(options or {})}
+    chosen: dict[str, Any] = {**algorithm.options, **algorithm.current(options or {})}
     if algorithm.objectives:
         chosen["objectives"] = tuple(objectives or algorithm.objectives)
     elif objectives:

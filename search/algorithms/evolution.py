@@ -28,17 +28,19 @@ class Evolution:
     to K never comes there. A share of `crossover` of the children has two parents, see `Offspring`. A candidate without any
     score never joins.
 
-    With `niche` > 0 at most so many survivors are alike, that is of one family of networks (where the space tells families
-    apart) and of about equal parameters and MACs: where a newcomer is one too many, the worst of its own niche leaves. It is
-    what MAP-Elites (Mouret and Clune, arXiv 1504.04909) keeps, an elite in each cell, with K as the bound of all cells together.
+    With `max_per_niche` > 0 at most so many survivors are alike, that is of one family of networks (where the space tells
+    families apart) and of about equal parameters and MACs: where a newcomer is one too many, the worst of its own niche leaves.
+    It is what MAP-Elites (Mouret and Clune, arXiv 1504.04909) keeps, an elite in each cell, with K as the bound of all cells.
     """
 
-    def __init__(self, space: Space, objective: Objective, *, population: int, crossover: float = 0.0, niche: int = 0) -> None:
+    def __init__(
+        self, space: Space, objective: Objective, *, population: int, crossover: float = 0.0, max_per_niche: int = 0
+    ) -> None:
         self._space = space
         self._offspring = Offspring(space, crossover)
         self._starts = distinct_starts(space)
         self._limit = population
-        self._most_alike = niche
+        self._most_alike = max_per_niche
         self._ranks = BoundedRanks(len(objective.columns), population + 1, objective.combine)
         self._survivors: dict[int, Candidate] = {}
         self._niches: dict[Niche, list[int]] = {}

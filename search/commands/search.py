@@ -37,7 +37,7 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None
     space.vocabulary=uninas                                   what edits may insert
     'space.prior={insert: 8, width: 0}'                       how often kinds of edit are drawn
     space.sampler=grammar                                     random samples are networks drawn whole
-    algorithm_options.crossover=0.3 algorithm_options.niche=2 children of two parents; survivors that differ
+    algorithm_options.crossover=0.3 algorithm_options.max_per_niche=2 children of two parents; survivors that differ
     'objective={product: [jacov, vkdnw]}'                     also mean: [..], weighted: {..}, or file: choose.json
     proxies.file=my_scores.py 'algorithm={file: my_search.py}' proxies and an algorithm of your own
 

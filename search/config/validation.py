@@ -181,11 +181,12 @@ def _check_objectives(config: SearchConfig, source: str) -> None:
 
 
 def _check_options(algorithm: str, given: Mapping[str, Any], source: str) -> None:
-    options = ALGORITHMS[algorithm].options
+    known = ALGORITHMS[algorithm]
+    options = {**known.options, **{old: known.options[new] for old, new in known.renamed.items() if new not in given}}
     for name, value in given.items():
         where = f"algorithm_options.{name}"
         if name not in options:
-            raise InputError(f"{source}: {where}: {algorithm} knows {', '.join(options) or 'no options'}; got '{name}'")
+            raise InputError(f"{source}: {where}: {algorithm} knows {', '.join(known.options) or 'no options'}; got '{name}'")
         number, default = isinstance(value, int | float) and not isinstance(value, bool), options[name]
         if isinstance(default, float):
             if not number or not 0 <= value <= 1:

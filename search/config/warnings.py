@@ -21,6 +21,9 @@ def warnings(config: SearchConfig, *, timed: bool) -> list[str]:
     population = {**algorithm.options, **config.algorithm_options}.get("population", 0)
     if population >= config.evaluations:
         found.append(f"warning: a population of {population} holds all {config.evaluations} candidates: nothing is ever selected")
+    for old, new in algorithm.renamed.items():
+        if old in config.algorithm_options:
+            found.append(f"warning: algorithm_options.{old} is called {new} now; the old name works until version 0.3")
     found += [f"warning: {said}" for said in _without_effect(config)]
     if timed and 0 < config.pool.gpus_per_worker < 1:
         found.append("warning: workers share a GPU: a latency measured beside a busy neighbour is longer")

@@ -256,7 +256,7 @@ def reported(index: int, family: int, params: int, score: float) -> Reported:
 
 
 def test_the_worst_of_a_full_niche_leaves_and_no_better_niche_pays_for_it() -> None:
-    strategy = Evolution(ToySpace(), ONE, population=4, niche=2)
+    strategy = Evolution(ToySpace(), ONE, population=4, max_per_niche=2)
 
     def survivors() -> set[int]:
         return {int(candidate.digest, 16) for candidate in strategy.survivors}
@@ -275,7 +275,7 @@ def test_the_worst_of_a_full_niche_leaves_and_no_better_niche_pays_for_it() -> N
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from([10, 20, 40]), st.integers(0, 9)), max_size=40), st.integers(1, 3))
 def test_niches_are_never_too_full_and_each_keeps_its_best(rows: list[tuple[int, int, int]], most: int) -> None:
-    strategy = Evolution(ToySpace(), ONE, population=50, niche=most)
+    strategy = Evolution(ToySpace(), ONE, population=50, max_per_niche=most)
     kinds: dict[tuple[int, int], list[tuple[float, int]]] = {}
     for index, (family, params, score) in enumerate(rows):
         strategy.learn(reported(index, family, params, score))

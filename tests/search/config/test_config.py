@@ -203,8 +203,8 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
             "algorithm_options.crossover: expected a share from 0 to 1; got 1.5",
         ),
         (
-            "space: vit\nalgorithm: evolution\nalgorithm_options: {niche: -1}",
-            "algorithm_options.niche: expected a whole number of at least 0; got -1",
+            "space: vit\nalgorithm: evolution\nalgorithm_options: {max_per_niche: -1}",
+            "algorithm_options.max_per_niche: expected a whole number of at least 0; got -1",
         ),
         ("space: vit\nbudget: {latency_ms: 0}", "budget.latency_ms: expected more than 0 milliseconds, or null; got 0"),
         ("space: vit\nbudget: {latency_ms: fast}", "budget.latency_ms: expected a number; got text 'fast'"),

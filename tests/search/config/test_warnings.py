@@ -7,10 +7,13 @@ import random
 import pytest
 
 import uninas
+from search.algorithms import ALGORITHMS
 from search.config import loading
 from search.config.plan import SearchPlan
+from search.config.warnings import warnings
 from search.spaces.from_config import from_config
 from tests.search.conftest import ROOT
+from uninas.errors import InputError
 
 SHIPPED = sorted((ROOT / "configs" / "search").glob("*.yaml"))
 
@@ -70,3 +73,14 @@ def test_the_papers_search_keeps_what_the_papers_space_holds_fixed() -> None:
     ratios = {uninas.parse_op(text).values.get("ratio") for text in made - known}
     assert all(uninas.parse_op(text).values["kernel"] in (1, 3, 5) for text in made - known)
     assert {str(ratio) for ratio in ratios} <= {"3", "4", "1/4", "2", "1/2"}
+
+
+def test_a_former_name_of_an_option_works_and_is_said() -> None:
+    """The stored configuration keeps the name that was written, so that a run of before is resumed."""
+    text = "space: vit\nalgorithm: evolution\nalgorithm_options: {niche: 2}\n"
+    config = loading.parse(text)
+    assert config.algorithm_options == {"niche": 2}
+    assert any("algorithm_options.niche is called max_per_niche now" in line for line in warnings(config, timed=False))
+    assert ALGORITHMS["evolution"].current(config.algorithm_options) == {"max_per_niche": 2}
+    with pytest.raises(InputError, match="evolution knows population, crossover, max_per_niche; got 'niche'"):
+        loading.parse(text.replace("{niche: 2}", "{niche: 2, max_per_niche: 2}"))
