@@ -15,7 +15,7 @@ import functools
 import importlib.metadata
 import re
 from collections.abc import Callable, Iterator, Mapping, Set
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from proxies.errors import ProxyUsageError
 from proxies.table import TABLE, Proxy, ProxySpec
@@ -40,7 +40,7 @@ GROUP = "uninas.proxies"
 _own: dict[str, ProxySpec] = {}
 _loaded: dict[str, ProxySpec] = {}  # of installed packages, once asked for
 
-F = TypeVar("F", bound=Proxy)
+F = TypeVar("F", bound=Callable[..., Any])  # of a float, or of a tensor of one number
 
 
 def register(

@@ -40,7 +40,7 @@ SIZE = 9
 """Pixels each way of the images that the networks here take; odd, so that strides round up."""
 
 
-def check_proxy(proxy: str | Proxy) -> dict[str, float]:
+def check_proxy(proxy: str | Callable[..., Any]) -> dict[str, float]:
     """Run every check of this module on a proxy, on each of `NETWORKS`.
 
     Args:

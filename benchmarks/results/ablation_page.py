@@ -20,7 +20,7 @@ def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], comma
     lines = head(TITLE, command)
     if WHOLE in notes.get("ablations", {}):
         lines += [notes["ablations"][WHOLE], ""]
-    lines += ["Value [95 % bootstrap interval]; beside it the paper’s figure and where our interval lies.", ""]
+    lines += ["Value [95 % bootstrap interval]; next to it the paper’s figure and where our interval lies.", ""]
     shown: list[Bench] = []
     for name in names:
         found = _largest([bench for bench in benches if bench.ablation == name])
@@ -32,7 +32,7 @@ def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], comma
 
 
 def _largest(benches: Sequence[Bench]) -> list[Bench]:
-    """One run a dataset, the one with most networks, in the order of the papers' datasets."""
+    """One run per dataset, the one with most networks, in the order of the papers' datasets."""
     best: dict[str, Bench] = {}
     for bench in benches:
         if bench.dataset not in best or (bench.sample or 0) > (best[bench.dataset].sample or 0):

@@ -43,8 +43,8 @@ def _section(one: Choice, picture: str, notes: Mapping[str, str]) -> list[str]:
     settings, chosen = one.settings, one.chosen
     lines = [f"## {_named(chosen.components)}", "", one.explanation, ""]
     lines += [
-        f"Chosen on {settings['chosen_on']:,} networks of NAS-Bench-201; on the other {settings['reported_on']:,}, which chose"
-        f" nothing, {_verdict(chosen, settings['reference'])}",
+        f"Chosen on {settings['chosen_on']:,} networks of NAS-Bench-201; on the other {settings['reported_on']:,}, which had"
+        f" no part in the choice, {_verdict(chosen, settings['reference'])}",
         "",
     ]
     lines += _figures(chosen.second, settings["reference"])
@@ -54,7 +54,7 @@ def _section(one: Choice, picture: str, notes: Mapping[str, str]) -> list[str]:
     lines += [*remarks, *([""] if remarks else [])]
     lines += ["### How it was chosen", "", *_method(one), ""]
     lines += ["### What was tried", "", *_tried(one)]
-    lines += ["### How far it hangs on the split", "", *_stability(one)]
+    lines += ["### How much it depends on the split", "", *_stability(one)]
     lines += ["### On the families of timm", "", *_families(one)]
     lines += ["### To use it", "", f"Columns of an objective: `{objective(chosen.components).columns!r}`", ""]
     return [*lines, "### Settings", "", *_settings(one)]
@@ -104,8 +104,8 @@ def _method(one: Choice) -> list[str]:
         f" {settings['shortlist']:,} sets. Of these, the one counts as best whose smallest gain over `{settings['reference']}`,"
         " over all metrics and datasets, is largest. Gains count in standard errors of themselves (a bootstrap that draws the"
         f" same {settings['chosen_on']:,} networks for both, {settings['shortlist_resamples']} times): the metrics differ in"
-        " scale and noise. Of the sets within one standard error of the best, the smallest is taken; where the best gains"
-        " everywhere, so must it.",
+        " scale and noise. Among the sets within one standard error of the best, the smallest is taken; if the best gains"
+        " everywhere, so must this one.",
         f"4. The second half gives the figures above: {settings['resamples']:,} resamples, paired likewise.",
     ]
 
@@ -116,9 +116,9 @@ def _tried(one: Choice) -> list[str]:
         name = f"**{_named(tried.components)}**" if tried is one.chosen else _named(tried.components)
         means = [_mean(tried.second, metric) for metric in correlation.METRICS]
         rows.append([name, words.number(tried.worst, 2), f"{tried.above} of {len(tried.second)}", str(tried.below), *means])
-    titles = ["set", "smallest gain, errors", "surely better", "surely worse"]
+    titles = ["set", "smallest gain, errors", "significantly better", "significantly worse"]
     lines = [
-        "The sets that gained most surely on the first half, the best of each size among them.",
+        "The sets with the most certain gain on the first half, among them the best of each size.",
         "",
     ]
     lines += table([*titles, *(f"{words.METRIC_NAMES[metric]}, mean gain" for metric in correlation.METRICS)], rows)
@@ -134,16 +134,16 @@ def _stability(one: Choice) -> list[str]:
     if not one.splits:
         return ["Not measured: no further splits were asked for.", ""]
     rows = [(one.settings["seed"], one.chosen), *((split.seed, split.chosen) for split in one.splits)]
-    lines = ["The same with other halves. This is said, and decided nothing.", ""]
+    lines = ["The same with other halves; they are reported and had no influence on the choice.", ""]
     lines += table(
-        ["split by seed", "chosen", "surely better", "surely worse"],
+        ["split by seed", "chosen", "significantly better", "significantly worse"],
         [
             [str(seed), _named(tried.components), f"{tried.above} of {len(tried.second)}", str(tried.below)]
             for seed, tried in rows
         ],
     )
     counted = ", ".join(f"`{name}` {times}" for name, times in often(one).items())
-    return [*lines, f"Chosen in so many of {len(rows)} splits: {counted}.", ""]
+    return [*lines, f"Number of splits, of {len(rows)}, that chose each component: {counted}.", ""]
 
 
 def _families(one: Choice) -> list[str]:
@@ -151,7 +151,7 @@ def _families(one: Choice) -> list[str]:
         return ["Not measured: no run of timm was given.", ""]
     names = {family: f"{family} ({networks})" for family, networks in one.families.items()}
     lines = [
-        "Networks and accuracies that had no part in the choice; ranks are within a family, and every family counts the same.",
+        "Networks and accuracies that had no part in the choice. Ranks are within a family; every family has the same weight.",
         "",
     ]
     return [*lines, *_figures([*one.mean, *one.within], one.settings["reference"], {"mean": "mean of families", **names})]
@@ -187,7 +187,13 @@ def gains(one: Choice) -> str:
             label.set_color(INK)
         handles = [
             Line2D(
-                [], [], color=BLUE, marker="o", markersize=4.5, linewidth=2.2, label="networks that chose nothing, 95 % interval"
+                [],
+                [],
+                color=BLUE,
+                marker="o",
+                markersize=4.5,
+                linewidth=2.2,
+                label="held-out networks, 95 % interval",
             ),
             Line2D(
                 [], [], color=SOFT, marker="o", markersize=4.5, linestyle="", markerfacecolor=PAPER, label="networks that chose"

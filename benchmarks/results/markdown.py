@@ -67,12 +67,12 @@ def remarks(rows_of: Mapping[str, Sequence[Row]], metrics: Sequence[str], notes:
     ]
     absent = [f"`{name}`" for name in notes if name not in measured and name != WHOLE]
     if absent:
-        lines.append(f"- Remarked on, but not measured here: {', '.join(absent)}.")
+        lines.append(f"- Remarks on what was not measured here: {', '.join(absent)}.")
     return [*lines, ""] if lines else []
 
 
 def times(benches: Sequence[Bench], titles: Sequence[str]) -> list[str]:
-    """Seconds of each proxy on each dataset, where what several share is counted with the first; alone; failures."""
+    """Seconds of each proxy on each dataset, where what several share is counted for the first; alone; failures."""
     names = list(dict.fromkeys(row.name for bench in benches for row in bench.rows if row.seconds is not None or row.failed))
     if not names:
         return ["Not measured.", ""]
@@ -95,10 +95,10 @@ def times(benches: Sequence[Bench], titles: Sequence[str]) -> list[str]:
         extra = [words.seconds(by_itself), words.memory(largest)] if weighed else []
         lines.append([f"`{name}`", *spent, *extra, "; ".join(reasons) or "none"])
     columns = ["proxy", *(f"{title}, s" for title in titles), *(["alone, s", "peak memory"] if weighed else []), "failed"]
-    told = [f"{title}: {bench.costs}" for title, bench in zip(titles, benches, strict=True) if bench.costs]
+    costs = [f"{title}: {bench.costs}" for title, bench in zip(titles, benches, strict=True) if bench.costs]
     if not weighed:
-        told = ["Alone, and peak memory: not measured (`uninas bench costs RUN`)."]
-    return [*table(columns, lines), *(line for text in told for line in (text, ""))]
+        costs = ["Alone, and peak memory: not measured (`uninas bench costs RUN`)."]
+    return [*table(columns, lines), *(line for text in costs for line in (text, ""))]
 
 
 def provenance(benches: Sequence[Bench]) -> list[str]:
@@ -108,7 +108,7 @@ def provenance(benches: Sequence[Bench]) -> list[str]:
         pairs = [*words.flat(bench.settings), *words.flat(bench.environment)]
         shown = [(name, _PATH.sub("", value)[:400]) for name, value in pairs if not _hidden(name)]
         lines += [f"<details><summary>Run {bench.name}: {words.networks(bench)}</summary>", ""]
-        lines += table(["setting", "value"], shown, right=False) if shown else ["None stated.", ""]
+        lines += table(["setting", "value"], shown, right=False) if shown else ["None recorded.", ""]
         lines += ["</details>", ""]
     return lines
 

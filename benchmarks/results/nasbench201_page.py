@@ -111,8 +111,8 @@ def _population(population: str, benches: Sequence[Bench], notes: Mapping[str, s
         "",
         words.tally(words.places(rows, METRICS)),
         "",
-        "Value [95 % bootstrap interval]; beside it the paper’s figure and where our interval lies: inside (it holds the figure),"
-        " above, below." + _legend(benches),
+        "Value [95 % bootstrap interval]; next to it the paper’s figure and where our interval lies: inside (it contains the"
+        " figure), above, below." + _legend(benches),
         "",
     ]
     for metric in METRICS:

@@ -77,7 +77,12 @@ def _shown(out: Path) -> str:
 
 def _index(pages: Sequence[Page], out: Path) -> str:
     """The list of the pages; one that this call did not make is listed by its file."""
-    lines = ["# Results", "", "How proxies rank networks of known accuracy, beside the figures of the papers.", ""]
+    lines = [
+        "# Results",
+        "",
+        "How zero-cost (training-free) proxies rank networks of known accuracy, next to the figures of the papers.",
+        "",
+    ]
     made = {page.file: f"- [{page.title}]({page.file}): {page.headline}" for page in pages}
     others = {
         path.name: f"- [{path.stem}]({path.name})"

@@ -14,7 +14,7 @@ TITLE = "timm: proxies within families of ImageNet networks"
 
 
 def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], command: str) -> Page:
-    """The page of the timm bench: one section a run, the largest first."""
+    """The page of the timm bench: one section per run, the largest first."""
     remarked = notes.get("timm", {})
     ordered = sorted(benches, key=lambda bench: -(bench.sample or 0))
     lines = head(TITLE, command)
@@ -61,5 +61,5 @@ def _run(bench: Bench, place: int, notes: Mapping[str, str], pictures: dict[str,
     if columns:
         picture = f"timm_{place}_scatter.svg" if place else "timm_scatter.svg"
         pictures[picture] = charts.scatters(bench, columns, alone=True)
-        lines += ["### Score against accuracy", "", f"![Score against accuracy, a colour a family]({picture})", ""]
-    return [*lines, "### Time and failures", "", *times([bench], ["a network"])]
+        lines += ["### Score against accuracy", "", f"![Score against accuracy, one colour per family]({picture})", ""]
+    return [*lines, "### Time and failures", "", *times([bench], ["per network"])]

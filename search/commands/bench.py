@@ -1,4 +1,4 @@
-"""`uninas bench`: judge proxies on networks whose accuracies are known."""
+"""`uninas bench`: judge zero-cost proxies on networks whose trained accuracies are known."""
 
 from __future__ import annotations
 
@@ -122,9 +122,17 @@ def benchmark_command(name: str, entry: Entry) -> click.Command:
 def pool_options(function: Any) -> Any:
     """Add --workers, --pool and --deadline."""
     for option in (
-        click.option("--deadline", type=Number(0, min_open=True), help="Seconds that a network may take, else it failed."),
-        click.option("--pool", type=click.Choice(["ray", "serial"]), default="ray", show_default=True, help="Who scores."),
-        click.option("--workers", type=click.IntRange(1), help="Workers of the Ray pool. Default: the processor cores."),
+        click.option(
+            "--deadline", type=Number(0, min_open=True), help="Seconds that scoring a network may take; beyond, it has failed."
+        ),
+        click.option(
+            "--pool",
+            type=click.Choice(["ray", "serial"]),
+            default="ray",
+            show_default=True,
+            help="Score with Ray workers, or in this process.",
+        ),
+        click.option("--workers", type=click.IntRange(1), help="Workers of the Ray pool. Default: one per processor core."),
     ):
         function = option(function)
     return function
@@ -151,10 +159,14 @@ def own_proxies_option(function: Any) -> Any:
 def resume_options(function: Any) -> Any:
     """Add --resume, --again, --retry-failed and --as-is."""
     for option in (
-        click.option("--as-is", is_flag=True, help="With --resume: score nothing, judge what there is, also while RUN goes on."),
-        click.option("--again", metavar="A,B", help="With --resume: compute these scores anew, after their definition changed."),
+        click.option(
+            "--as-is", is_flag=True, help="With --resume: score nothing and judge the existing scores, also of a run in progress."
+        ),
+        click.option("--again", metavar="A,B", help="With --resume: compute these scores again, after their definition changed."),
         click.option("--retry-failed", "retry", is_flag=True, help="With --resume: score again what failed."),
-        click.option("--resume", "resume", type=_FOLDER, metavar="RUN", help="Run folder to take up: what is missing is scored."),
+        click.option(
+            "--resume", "resume", type=_FOLDER, metavar="RUN", help="Run folder to resume: missing scores are computed."
+        ),
     ):
         function = option(function)
     return function
@@ -163,9 +175,11 @@ def resume_options(function: Any) -> Any:
 def judge_options(function: Any) -> Any:
     """Add --top, --resamples and --json."""
     for option in (
-        click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON object and nothing else."),
+        click.option("--json", "as_json", is_flag=True, help="Print only the results, as one JSON object."),
         click.option("--resamples", type=click.IntRange(10), help="Bootstrap resamples of every interval. Default: 300."),
-        click.option("--top", type=click.IntRange(1), help="P of nDCG. Default: 1000 of 9,445 networks, that share of fewer."),
+        click.option(
+            "--top", type=click.IntRange(1), help="P of nDCG. Default: 1,000 for 9,445 networks, in proportion for fewer."
+        ),
     ):
         function = option(function)
     return function
@@ -174,7 +188,7 @@ def judge_options(function: Any) -> Any:
 @command.command("ablation")
 @click.argument("name", type=click.Choice(["fim_size", "weights", "batch_input", "subsets", "aleph", "ssnr_log"]))
 @click.argument("run", type=_FOLDER, required=False)
-@click.option("--data", "data", type=_FOLDER, help="Folder with nb201_accuracies.csv; for the ablations that score.")
+@click.option("--data", "data", type=_FOLDER, help="Folder with nb201_accuracies.csv, for the ablations that score.")
 @dataset_option(BENCHMARKS["nasbench201"].datasets, "imagenet16_120")
 @sample_option
 @seed_option
@@ -192,12 +206,12 @@ def ablation(context: click.Context, /, name: str, run: Path | None, as_json: bo
     \b
     fim_size     how many layers give a weight to the Fisher matrix (VKDNW, Table VII)
     weights      which weights of a layer, and how many (Table VIII)
-    batch_input  batch size, random against real input (Table V)
+    batch_input  batch size, random or real input (Table V)
     subsets      all 31 subsets of VKDNW_agg's components (Table IX); of RUN's scores
     aleph        correlation with the number of layers (Table IV); of RUN's scores
     ssnr_log     the logarithm in SSNR (T-CET, Table A.1); of RUN's scores
 
-    The first three score networks: give --data. The last three judge what RUN, a folder of `uninas bench nasbench201`, holds.
+    The first three score networks and need --data. The last three judge the scores of RUN, made by `uninas bench nasbench201`.
 
     \b
     uninas bench ablation fim_size --data DIR --sample 500
@@ -224,32 +238,38 @@ def ablation(context: click.Context, /, name: str, run: Path | None, as_json: bo
 
 @command.command("choose")
 @click.argument("runs", type=_FOLDER, nargs=-1, required=True)
-@click.option("--timm", "timm_run", type=_FOLDER, metavar="RUN", help="Folder of a run of timm: the chosen set is shown on it.")
+@click.option(
+    "--timm", "timm_run", type=_FOLDER, metavar="RUN", help="Folder of a run of timm, on which the chosen set is also reported."
+)
 @click.option("--components", metavar="A,B", help="Proxies to choose from. Default: all that every run has scored.")
-@click.option("--largest", type=click.IntRange(1, 6), default=5, show_default=True, help="Components of a set, at most.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides the halves and all draws.")
+@click.option("--largest", type=click.IntRange(1, 6), default=5, show_default=True, help="Largest number of components in a set.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides the halves and all random draws.")
 @click.option(
     "--resamples", type=click.IntRange(10), default=1000, show_default=True, help="Bootstrap resamples of every interval."
 )
 @click.option(
-    "--splits", type=click.IntRange(0), default=5, show_default=True, help="Further splits: how far the choice is stable."
+    "--splits", type=click.IntRange(0), default=5, show_default=True, help="Further splits, which show how stable the choice is."
 )
 @click.option("--out", type=_FOLDER, help="Folder to create. Default: runs/aggregate-<seed>.")
-@click.option("--json", "as_json", is_flag=True, help="Print the results as one JSON object and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print only the results, as one JSON object.")
 def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **options: Any) -> None:
-    """Choose the product of ranks that beats VKDNW_agg most surely, on one half of the networks, and report it on the other.
+    """Choose the product of ranks with the most certain gain over VKDNW_agg on half of the networks, and report it on the others.
 
-    RUNS are judged runs of nasbench201, one a dataset, of the same networks, whose scores are read; nothing is scored. Every set
-    of components is tried.
+    RUNS are judged runs of nasbench201, one per dataset, of the same networks. Their scores are read; nothing is scored. Every
+    set of components is tried.
 
     \b
     uninas bench choose runs/c10 runs/c100 runs/in16 --timm runs/timm --out runs/aggregate
     uninas bench choose runs/in16 --components jacov,synflow,flops --largest 2 --splits 0
+    uninas search demo 'objective={file: runs/aggregate/choose.json}'       searches by what was chosen
     """
     from rich.console import Console
 
     from search.bench.choosing import choose as choosing
+    from search.bench.scoring import own_files
 
+    for run in runs:  # proxies of one's own are components too, once their names are known
+        own_files.prepare(None, run)
     folder, found = choosing.choose(runs, timm=timm_run, note=view().note, **options)
     if as_json:
         click.echo(json.dumps(found.as_dict(), allow_nan=False))
@@ -261,9 +281,9 @@ def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **optio
 @command.command("costs")
 @click.argument("run", type=_FOLDER)
 def costs(run: Path) -> None:
-    """Measure what each proxy of RUN costs by itself, on the heaviest cell of NAS-Bench-201: time, and memory at the peak.
+    """Measure the time and peak memory of each proxy of RUN by itself, on the heaviest cell of NAS-Bench-201.
 
-    Each proxy is scored in a fresh process, then all together; RUN keeps the figures in costs.json, for its pages.
+    Each proxy is scored in a process of its own, then all together. The figures are kept in RUN/costs.json, for its pages.
 
     \b
     uninas bench costs runs/nasbench201-cifar10-0
@@ -304,11 +324,11 @@ def results(context: click.Context, runs: tuple[Path, ...], out: Path) -> None:
 
 
 def reject_given(context: click.Context, names: tuple[str, ...], where: str = "with --resume") -> None:
-    """Reject options that have no effect: a resumed run keeps what it began with, or there is nothing that they decide."""
+    """Reject options that have no effect: a resumed run keeps its settings, or the options decide nothing."""
     for name in names:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             flag = f"--{name.replace('_', '-')}"
-            why = ": the run keeps what it began with" if where == "with --resume" else ", where it has no effect"
+            why = ": the run keeps its settings" if where == "with --resume" else ", where it has no effect"
             raise InputError(f"{flag}: expected not to be given {where}{why}")
 
 

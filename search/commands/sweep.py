@@ -15,10 +15,10 @@ _FOLDER = click.Path(path_type=Path)
 
 @click.command("sweep")
 @click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=V1,V2]...")
-@click.option("--seeds", help="Such as 0..4 or 0,7. Default: 0..2.")
+@click.option("--seeds", help="Seeds, such as 0..4 or 0,7. Default: 0..2.")
 @click.option("--out", type=_FOLDER, help="Folder to create. Default: runs/sweep-<config name>.")
-@click.option("--resume", type=_FOLDER, metavar="FOLDER", help="Go on where a sweep was left.")
-@click.option("--concurrent", type=click.IntRange(1), help="Searches at a time. Default: one a processor core.")
+@click.option("--resume", type=_FOLDER, metavar="FOLDER", help="Sweep to continue where it was stopped.")
+@click.option("--concurrent", type=click.IntRange(1), help="Searches at a time. Default: one per processor core.")
 def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume: Path | None, concurrent: int | None) -> None:
     """Run CONFIG.yaml with several seeds, and with every combination of the values of KEY=V1,V2.
 
@@ -29,8 +29,8 @@ def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume:
 
     CONFIG.yaml may also be the name of a shipped configuration, such as demo.
 
-    Searches run side by side as trials of Ray Tune, each in a process and a run folder of its own, on one processor core (the
-    serial pool). Several GPUs serve one search better: uninas search with pool.kind ray.
+    Searches run in parallel as trials of Ray Tune, each in its own process and run folder, on one processor core (the serial
+    pool). To use several GPUs, run one search with pool.kind ray instead.
     """
     from rich.console import Console
 
@@ -43,7 +43,7 @@ def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume:
 
     if resume is not None:
         if words or seeds or out:
-            raise InputError("--resume: expected the folder of a sweep alone; it keeps its configuration, seeds and place")
+            raise InputError("--resume: expected only the folder of a sweep, which keeps its configuration, seeds and location")
         folder = resume
     else:
         if not words:
@@ -53,7 +53,7 @@ def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume:
     try:
         failed = sweep.run_searches(folder, concurrent=concurrent, note=note)
     except KeyboardInterrupt:
-        note(f"stopped; go on with: uninas sweep --resume {folder}")
+        note(f"stopped; continue with: uninas sweep --resume {folder}")
         raise
     _show(sweep.write_results(folder), failed)
     click.echo(f"{folder / 'results.csv'}")
@@ -85,7 +85,7 @@ def _show(rows: list[dict[str, Any]], failed: dict[str, str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("search", "candidates", "best", "params", "MACs", "scores on fresh seeds", box=None, header_style="bold")
+    table = Table("search", "candidates", "best", "params", "MACs", "scores on held-out seeds", box=None, header_style="bold")
     costs = ("params", "macs", "layers", "attention_tokens", "live_params", "activation_bytes")
     plain = {"search", "overrides", "status", "candidates", "digest", "objective", *costs}
     for row in rows:

@@ -5,7 +5,7 @@
 
 RUNS/sweep.json     the searches: names and overrides
 RUNS/<name>/        a run folder each, as `uninas search` leaves it
-RUNS/results.csv    a row a search
+RUNS/results.csv    one row per search
 
 Nothing of Tune is kept: every search is resumed from its own journal, and one that is complete is left alone.
 """
@@ -72,13 +72,13 @@ def begin(folder: Path, plan: SweepPlan) -> None:
     """Make the folder of a sweep.
 
     Raises:
-        InputError: it exists, or the disk refuses.
+        InputError: it exists, or cannot be written.
     """
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
         raise InputError(
-            f"{folder}: expected a new folder; it exists: go on with uninas sweep --resume, or give another --out"
+            f"{folder}: expected a new folder; it exists: continue with uninas sweep --resume, or give another --out"
         ) from None
     except OSError as error:
         raise InputError(f"{folder}: cannot create the folder: {error.strerror}") from None
@@ -105,12 +105,12 @@ def read_plan(folder: Path) -> SweepPlan:
 def run_searches(
     folder: Path, *, concurrent: int | None = None, note: Callable[[str], None] = lambda text: None
 ) -> dict[str, str]:
-    """Bring every search to its end; gives by name why those that failed did.
+    """Run every search to its end. Gives, by name, why searches failed.
 
     Args:
         folder: of the sweep.
-        concurrent: searches at a time; None for one a core.
-        note: told what a person may want to know.
+        concurrent: searches at a time; None for one per core.
+        note: receives messages for the user.
 
     Raises:
         InputError: no sweep.
@@ -120,7 +120,7 @@ def run_searches(
     left = [name for name in plan.searches if not _complete(folder / name)]
     if not left:
         return {}
-    note(f"{len(left)} of {len(plan.searches)} searches to go; starting Ray on this machine (about ten seconds)")
+    note(f"{len(left)} of {len(plan.searches)} searches left; starting Ray on this machine (about ten seconds)")
     ray_local.silence_tune()
     slots = concurrent or ray_local.cores()
     local = ray_local.start(cpus=max(slots, ray_local.cores()))
@@ -149,7 +149,7 @@ def run_searches(
 
 @final
 class _Listener(tune.Callback):
-    """Hears of every search that ended."""
+    """Reports every search that ended."""
 
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
@@ -160,7 +160,7 @@ class _Listener(tune.Callback):
         return {}
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any) -> None:
-        """A search ended, well or not."""
+        """A search ended, whether it failed or not."""
         if result["code"]:
             self.failed[result["name"]] = result["said"]
         self._note(f"{result['name']}  {'failed: ' + result['said'] if result['code'] else 'complete'}")
@@ -174,7 +174,7 @@ class _Listener(tune.Callback):
 def _search(settings: dict[str, Any]) -> None:
     """The trial: `uninas search`, begun or resumed.
 
-    What it says goes into Ray's folder: who writes there is ended with Ray, however that ends.
+    Its output goes into Ray's folder: processes that write there end with Ray, however Ray ends.
     """
     name = settings["name"]
     run_folder = Path(settings["folder"]) / name
@@ -203,7 +203,7 @@ def _complete(run_folder: Path) -> bool:
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """Give a row a search: its name, overrides, candidates, and of its best network digest, costs and scores on fresh seeds."""
+    """Give one row per search: name, overrides, candidates, and its best network's digest, costs and scores on held-out seeds."""
     found = []
     for name, overrides in read_plan(folder).searches.items():
         row: dict[str, Any] = {"search": name, "overrides": " ".join(overrides[:-1]), "status": "unfinished"}

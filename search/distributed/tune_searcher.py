@@ -1,4 +1,4 @@
-"""The space under `ray.tune.Tuner`: any trainable of one's own, asked and told by the search's own algorithms.
+"""The space under `ray.tune.Tuner`: any trainable of one's own, driven by the search's own algorithms.
 
     searcher = from_config(search.load("configs/search/demo.yaml"), metric="top1", mode="max")
     tuner = tune.Tuner(trainable, tune_config=tune.TuneConfig(search_alg=searcher, num_samples=200))
@@ -128,7 +128,7 @@ class ArchitectureSearcher(Searcher):
         return proposal.candidate
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Learn what a trial came to; one that failed, or whose metric is no finite number, has no score.
+        """Take in the result of a trial; one that failed, or whose metric is no finite number, has no score.
 
         Raises:
             InputError: no metric is known, or the trial has not reported it.

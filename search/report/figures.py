@@ -23,7 +23,7 @@ from uninas.drawing.labels import quantity
 def scores_over_time(run: Run) -> str:
     """Scores of every candidate in the order of the search, the best so far, and the random search of equal budget.
 
-    An objective of one column shows its raw score. One of several shows the place in the final population, which is what the
+    An objective of one column shows its raw score. One of several shows the rank in the final population, which is what the
     search compares, and the raw scores of every column below.
     """
     columns = run.objective.columns
@@ -75,7 +75,7 @@ def _plot_places(axes: Axes, run: Run) -> None:
         scored = [entry for entry in entries if (entry.phase, entry.index) in run.places]
         values = [100.0 * (count - run.places[entry.phase, entry.index] + 1) / count for entry in scored]
         _plot_progress(axes, scored, values, colour, marker, name)
-    axes.set_title("Place in the final population (100: first, 0: last)")
+    axes.set_title("Rank in the final population (100: first, 0: last)")
     axes.set_xlabel("candidate")
     _legend(axes, run)
 
@@ -107,7 +107,7 @@ def _plot_progress(axes: Axes, entries: Sequence[Entry], values: Sequence[float]
 
 
 def population(run: Run) -> str:
-    """Every scored candidate in the plane of parameters and MACs, coloured by final place, with the budget's lines."""
+    """Every scored candidate in the plane of parameters and MACs, coloured by final rank, with the budget's lines."""
     places = run.places
 
     def plot(figure: Figure) -> None:
@@ -209,10 +209,10 @@ def spectra(found: Spectra) -> str:
 
 
 def finalists(run: Run) -> str:
-    """Every finalist's scores on fresh seeds: each seed a tick, their mean with one standard deviation, the search's a ring."""
+    """Scores of the finalists on held-out seeds: a tick per seed, mean and one standard deviation; a ring: the search's."""
     columns = run.objective.columns
     rows = run.finalists
-    names = [f"{one.entry.digest[:8]}   place {one.place}" for one in rows]
+    names = [f"{one.entry.digest[:8]}   rank {one.place}" for one in rows]
 
     def plot(figure: Figure) -> None:
         grid: Any = figure.subplots(1, len(columns), sharey=True, squeeze=False)
@@ -228,7 +228,7 @@ def finalists(run: Run) -> str:
         for label in grid[0][0].get_yticklabels():
             label.set_color(INK)
 
-    return render_svg("finalists", "Scores of the finalists on fresh seeds", 0.9 + 0.3 * len(rows), plot)
+    return render_svg("finalists", "Scores of the finalists on held-out seeds", 0.9 + 0.3 * len(rows), plot)
 
 
 def _plot_spread(axes: Axes, finalist: Finalist, column: Sequence[str], height: float) -> None:

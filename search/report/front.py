@@ -101,7 +101,7 @@ def _heights(run: Run) -> tuple[dict[tuple[str, int], float], str]:
     """How high each scored candidate stands, by (phase, index), and what the axis is called.
 
     An objective of one column stands at its raw score. A population rank has no value of its own: a candidate stands at the
-    share of the search's candidates below it, one of the random search at where it would have come in.
+    share of the search's candidates below it, one of the random search at the rank that it would have had.
     """
     columns, scored = run.objective.columns, run.scored
     if len(columns) == 1:
@@ -184,7 +184,7 @@ def _envelope(costs: Sequence[float], heights: Sequence[float]) -> tuple[list[fl
 
 
 def _table(run: Run, scores: Sequence[str]) -> dict[str, Any]:
-    """A row a member, best score first; of a large front the members spread over it."""
+    """One row per member, best score first; of a large front, members that are spread over it."""
     costs = [name for name in run.objectives if name != SCORE]
     files = {row.get("digest"): row.get("file") for row in run.info.get("front", ()) if isinstance(row, Mapping)}
     finalists = {one.entry.digest for one in run.finalists}
@@ -206,7 +206,7 @@ def _table(run: Run, scores: Sequence[str]) -> dict[str, Any]:
                 "device": entry.device if several else None,
             }
         )
-    return {"columns": ["place", *(NAMES[name] for name in costs), *scores], "rows": rows, "devices": several}
+    return {"columns": ["rank", *(NAMES[name] for name in costs), *scores], "rows": rows, "devices": several}
 
 
 def _score(value: float) -> str:

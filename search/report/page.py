@@ -59,8 +59,8 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         },
         "refined": refined.section(run.refined) if run.refined is not None else "",
         "score_note": (
-            "The search compares places in the population, which move as it grows: above, places among all candidates at"
-            " the end; below, the raw scores they come from."
+            "The search compares ranks in the population, which change as it grows: above, ranks among all candidates at"
+            " the end; below, the raw scores from which they are computed."
             if several
             else "Raw scores of the objective: higher is better."
         ),
@@ -80,9 +80,9 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         "config_text": run.config_text,
         "commands": [f"uninas search --resume {run.name}", *_extension(run)],
         "resume_note": (
-            "The run is finished. More evaluations continue the same journal; what is there stays."
+            "The run is finished. More evaluations continue the same journal; existing results are kept."
             if not run.missing
-            else "A resumed search replays the journal and goes on bit for bit; give the run folder’s path."
+            else "A resumed search replays the journal and continues bit for bit. Give the path of the run folder."
         ),
         "provenance": list(_flat(run.info)),
     }
@@ -97,7 +97,8 @@ def _lead(run: Run) -> str:
         f"{config.algorithm} {'in' if chosen else 'from'} {start}, objective {config.objective}, {len(run.entries)} candidates at"
         f" {config.size[0]} × {config.size[1]} pixels with {config.classes} classes, seed {config.seed}"
     )
-    return text + (f"; a random search of {len(run.baseline)} beside it." if run.baseline else ".")
+    text += f"; a random search of {len(run.baseline)} beside it." if run.baseline else "."
+    return f"{text} Candidates are scored by zero-cost (training-free) proxies."
 
 
 def _best(run: Run) -> dict[str, Any]:
@@ -137,26 +138,26 @@ def _sentence(run: Run, digest: str) -> str:
     entry = next((one for one in run.entries if one.digest == digest), None)
     if entry is None:
         return "The journal does not hold the scores of this network."
-    place = run.places.get((entry.phase, entry.index))
-    text = f"Candidate {entry.index} of the search, at place {place} of {len(run.places)} by {run.config.objective}"
+    rank = run.places.get((entry.phase, entry.index))
+    text = f"Candidate {entry.index} of the search, rank {rank} of {len(run.places)} by {run.config.objective}"
     if run.baseline:
         theirs = [run.places[one.phase, one.index] for one in run.scored if one.phase == "random"]
-        text += f"; the random search’s best is at place {min(theirs)}" if theirs else ""
+        text += f"; the best of the random search has rank {min(theirs)}" if theirs else ""
     finalist = next((one for one in run.finalists if one.entry.digest == digest), None)
     if finalist is None:
         return f"{text}."
-    return f"{text}. On fresh seeds it takes place {finalist.place} among all candidates of the search."
+    return f"{text}. On held-out seeds its rank is {finalist.place} among all candidates of the search."
 
 
 def _scores(run: Run, digest: str) -> dict[str, Any]:
-    """The best network's scores, a row a proxy: in the search, on fresh seeds, and the random search's best beside them."""
+    """The best network's scores, one row per proxy: in the search, on held-out seeds, and those of the random search's best."""
     entry = next((one for one in run.entries if one.digest == digest), None)
     finalist = next((one for one in run.finalists if one.entry.digest == digest), None)
     theirs = [one for one in run.scored if one.phase == "random"]
     rival = min(theirs, key=lambda one: run.places[one.phase, one.index], default=None)
     sources: list[tuple[str, Mapping[str, float], int]] = [("in the search", entry.scores if entry else {}, 5)]
     if finalist is not None:
-        sources += [("mean, fresh seeds", finalist.mean, 5), ("± std", finalist.spread, 2)]
+        sources += [("mean, held-out seeds", finalist.mean, 5), ("± std", finalist.spread, 2)]
     if rival is not None:
         sources.append(("best of random search", rival.scores, 5))
     rows = []
@@ -182,7 +183,7 @@ def _costs(run: Run, presets: Mapping[str, uninas.Architecture], left_out: Mappi
 
     rows = [
         row("parameters", "params", "{:,}".format),
-        row("live parameters", "live_params", "{:,}".format),
+        row("trainable parameters", "live_params", "{:,}".format),
         row("MACs", "macs", "{:,}".format),
         {"name": "2 × MACs", "cells": [{"text": f"{2 * cost['macs']:,}", "over": False} for cost in costs]},
         row("convolution and linear layers", "layers", "{:,}".format),
@@ -201,7 +202,7 @@ def _phases(run: Run) -> list[tuple[str, tuple[Entry, ...]]]:
 
 
 def _events(run: Run) -> list[tuple[str, list[str]]]:
-    """Rows of counts, a column a phase."""
+    """Rows of counts, one column per phase."""
     columns = []
     for name, entries in _phases(run):
         tally = run.tallies[name]
@@ -231,7 +232,7 @@ def _timing(run: Run) -> Iterator[tuple[str, ...]]:
     if len(stages) > 1:
         rows["together"] = [sum(entry.seconds.values()) for entry in _all(run) if len(entry.seconds) == len(stages)]
     for stage, values in rows.items():
-        if not values:  # no candidate came through every stage
+        if not values:  # no candidate passed every stage
             continue
         figures_of = (np.median(values), np.percentile(values, 95), max(values), sum(values))
         yield (stage, *(f"{value:,.3f}" if value < 10 else f"{value:,.1f}" for value in figures_of))

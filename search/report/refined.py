@@ -39,7 +39,7 @@ class Trained:
         trained_place: by epochs reached, then top-1; None where it failed or has not begun.
         status: "done", "stop", "failed" or "open".
         reason: of a failure.
-        top1_at_grace: top-1 in percent after the epochs that every finalist gets.
+        top1_at_grace: top-1 in percent after the epochs that every finalist is trained for.
         curve: top-1 in percent after each epoch.
     """
 
@@ -55,7 +55,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Refined:
-    """All finalists in the order of the search; `epochs` of a training that is not stopped, `grace` that every one gets."""
+    """All finalists in the order of the search; `epochs` of a training that is not stopped, `grace` that each one gets."""
 
     epochs: int
     grace: int
@@ -116,12 +116,14 @@ def agreement(refined: Refined) -> list[str]:
     """Say how far the two orders agree, and what so few networks cannot show."""
     placed = [(-one.proxy_place, -one.trained_place) for one in refined.finalists if one.trained_place is not None]
     early = [(-one.proxy_place, one.top1_at_grace) for one in refined.finalists if one.top1_at_grace is not None]
-    words = [_tau("Kendall’s τ of proxy place and trained place", placed)]
+    words = [_tau("Kendall’s τ of proxy rank and trained rank", placed)]
     if refined.grace < refined.epochs:
-        words.append(_tau(f"Of proxy place and top-1 after {_epochs(refined.grace)}, which every finalist got: τ", early))
+        words.append(
+            _tau(f"Of proxy rank and top-1 after {_epochs(refined.grace)}, which every finalist was trained for: τ", early)
+        )
     if 2 <= len(placed) < FEW:
         words.append(
-            f"{len(placed)} networks prove little: where two neighbours change places, τ moves by"
+            f"{len(placed)} networks prove little: if two neighbours swap ranks, τ changes by"
             f" {4 / (len(placed) * (len(placed) - 1)):.2f}."
         )
     words.append(
@@ -153,7 +155,7 @@ def _epochs(count: int) -> str:
 
 
 def chart(refined: Refined) -> str:
-    """Places against each other, and every training's top-1 over its epochs."""
+    """Ranks against each other, and every training's top-1 over its epochs."""
     colours = {"done": BLUE, "stop": AMBER, "failed": SOFT, "open": SOFT}
 
     def plot(figure: Figure) -> None:
@@ -182,9 +184,9 @@ def chart(refined: Refined) -> str:
                     fontsize=7.5,
                     color=SOFT,
                 )
-        left.set_title("Places: proxy and trained (dashed: equal)")
-        left.set_xlabel("place by the proxies")
-        left.set_ylabel("place by training")
+        left.set_title("Ranks: proxy and trained (dashed: equal)")
+        left.set_xlabel("rank by the proxies")
+        left.set_ylabel("rank by training")
         left.set_xlim(last + 0.6, 0.4)  # the best to the right and above
         left.set_ylim(last + 0.6, 0.4)
         right.set_title("Top-1, %")
@@ -193,4 +195,4 @@ def chart(refined: Refined) -> str:
         for axis in (left.xaxis, left.yaxis, right.xaxis):
             axis.set_major_locator(MaxNLocator(integer=True))
 
-    return render_svg("refined", "Places by the proxies and by training, and top-1 over the epochs", 3.7, plot)
+    return render_svg("refined", "Ranks by the proxies and by training, and top-1 over the epochs", 3.7, plot)

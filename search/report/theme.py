@@ -21,4 +21,4 @@ VARIABLES: dict[str, str] = {
 """What stands in a chart's SVG for each colour. Blue, amber, teal and purple stay apart for colour-blind readers."""
 
 RANK_COLOURS = ["#5668a3", "#2f7f8e", "#36a885", "#8cc152"]
-"""From the last place to the first: one path through hue and lightness that shows on white and on black."""
+"""From the last rank to the first: one path through hue and lightness that shows on white and on black."""

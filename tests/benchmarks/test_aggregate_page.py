@@ -94,7 +94,7 @@ def test_what_was_tried_is_shown_with_what_it_is_worth(text: str) -> None:
 
 def test_stability_and_families(text: str) -> None:
     assert "| 5 | `flops` × `zico` | 0 of 6 | 3 |" in text
-    assert re.search(r"in so many of 2 splits: (`\w+` 1(, )?){4}\.", text)
+    assert re.search(r"of splits, of 2, that chose each component: (`\w+` 1(, )?){4}\.", text)
     assert "| mean of families | Kendall’s τ | 0.650" in text
     assert "| regnet.a (12) | nDCG | 0.660" in text
     assert "(('aleph', 'vkdnw'), ('jacov',))" in text

@@ -132,7 +132,7 @@ def test_remarks_are_rendered_and_what_has_none_is_named(out):
     assert "- `zico`: measured on random input" in text
     assert re.search(r"- `aleph`: below the paper’s figure on CIFAR-10 \(.*\); ImageNet16-120 \(.*\)\. No reason known\.", text)
     assert "- `zico`: below" not in text
-    assert text.count("Remarked on, but not measured here: `grasp`.") == text.count("Remarked on, but not measured") == 1
+    assert text.count("Remarks on what was not measured here: `grasp`.") == text.count("Remarks on what was not measured") == 1
     assert (out / "notes.toml").read_text(encoding="utf-8") == NOTES
     assert "- `256`: few networks have so many layers" in (out / "ablations.md").read_text(encoding="utf-8")
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 from downstream.train.history import read_history
 from downstream.train.settings import OpenMMLabSettings
 from tests.uninas.examples import small
-from uninas.text import to_text
+from uninas.text import to_document
 
 TASKS = ("detect", "segment")
 SIZES = {"detect": (96, 128), "segment": (64, 64)}
@@ -19,7 +18,7 @@ SIZES = {"detect": (96, 128), "segment": (64, 64)}
 def settings(task: str, **changes: Any) -> OpenMMLabSettings:
     made = OpenMMLabSettings(
         task=task,
-        arch=json.loads(to_text(small("coatnet"))),
+        arch=to_document(small("coatnet")),
         size=SIZES[task],
         batch=2,
         processes=1,

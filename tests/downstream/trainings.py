@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 from downstream.train.settings import Settings
 from tests.downstream import pictures
 from tests.uninas.examples import tiny
-from uninas.text import to_text
+from uninas.text import to_document
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMES = {"seconds", "pictures_per_second"}
@@ -23,7 +22,7 @@ MIXED = {"mixup": 0.2, "smoothing": 0.1, "erase": 0.5, "augment": "original", "n
 
 def settings(**changes: Any) -> Settings:
     made = Settings(
-        arch=json.loads(to_text(tiny("ET", (32, 32)))),
+        arch=to_document(tiny("ET", (32, 32))),
         classes=pictures.CLASSES,
         size=(32, 32),
         batch=8,

@@ -97,11 +97,6 @@ class Catalogue(Mapping[str, T], Generic[T]):
         self._loaded: dict[str, T] = {}
 
     @property
-    def ours(self) -> Mapping[str, T]:
-        """Those of this package."""
-        return self._ours
-
-    @property
     def added(self) -> Mapping[str, T]:
         """Those that were added in this process."""
         return self._added

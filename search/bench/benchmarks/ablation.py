@@ -35,7 +35,7 @@ from search.ranking.ranks import lexicographic_ranks
 from uninas.errors import InputError
 
 _LARGEST_BATCH = 128
-_PAPER_DATASET = "imagenet16_120"  # of every ablation whose table has no column a dataset
+_PAPER_DATASET = "imagenet16_120"  # of every ablation whose table has no column per dataset
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "V": OBJECTIVES["vkdnw_single"].columns[0],

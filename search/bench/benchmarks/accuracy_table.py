@@ -95,7 +95,7 @@ def read_csv(path: Path, columns: tuple[str, ...], what: str = "a table of accur
 
 
 def check_rows(path: Path, table: pandas.DataFrame, wrong: pandas.Series, column: str, expected: str) -> None:
-    """Reject a table with rows that are wrong.
+    """Reject a table with wrong rows.
 
     Raises:
         InputError: says how many, with the first one's line and its value of `column`.

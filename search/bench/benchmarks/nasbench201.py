@@ -104,7 +104,7 @@ def _is_cell(text: object) -> bool:
 
 
 def _doubts(path: Path, table: pandas.DataFrame, reachable: pandas.Series) -> list[str]:
-    """Compare with a column `reachable`, where the table has one: the rule decides, a difference is said."""
+    """Compare with a column `reachable`, where the table has one: the rule decides, differences are reported."""
     if "reachable" not in table.columns:
         return []
     different = int((pandas.to_numeric(table["reachable"], errors="coerce").fillna(-1) != reachable.astype(int)).sum())
@@ -203,7 +203,7 @@ def _rows(networks: pandas.DataFrame) -> Any:
 
 
 def graph_table(networks: Iterable[str], dataset: str) -> dict[str, list[float]]:
-    """Describe the networks' graphs (`uninas.analysis.features`): one column a feature, in the order of the networks."""
+    """Describe the networks' graphs (`uninas.analysis.features`): one column per feature, in the order of the networks."""
     side, classes = SHAPES[dataset]
     described = [graph_features(space.architecture(name, classes=classes, input_size=(side, side))) for name in networks]
     return {name: [features[name] for features in described] for name in described[0]}

@@ -33,7 +33,7 @@ class BenchRequest:
         resume: run folder to resume; of the above only `data`, `pool`, `proxies`, `sample`, `top` and `resamples` then count.
         retry: with `resume`: score again what failed.
         again: with `resume`: names of raw scores to compute anew, separated by commas, after their definition changed.
-        as_is: with `resume`: score nothing and judge what there is, also of a run that is still going.
+        as_is: with `resume`: score nothing and judge what there is, also of a run in progress.
     """
 
     data: Path

@@ -92,7 +92,7 @@ def choose(
         families: a regular expression that a family's name must hold; None for all.
         max_macs: multiply-accumulates of one sample that a network may cost.
         size: pixels of every input; None for each network's own.
-        note: told what is left out, with counts.
+        note: receives what is left out, with counts.
         count: `timm_networks.macs`; what it raises leaves a network out.
 
     Returns:
@@ -111,7 +111,7 @@ def choose(
     fitting = large[[pattern.search(family) is not None for family in large["family"]]]
     if fitting.empty:
         names = ", ".join(sorted(large["family"].unique())) or "none"
-        raise InputError(f"--families: expected to fit one of the families of {MIN_MEMBERS} or more: {names}; got '{families}'")
+        raise InputError(f"--families: expected to match one of the families of {MIN_MEMBERS} or more: {names}; got '{families}'")
     kept, costly, broken = [], 0, list[str]()
     note(f"counting the operations of {len(fitting)} networks")
     for row in fitting.to_dict("records"):

@@ -66,7 +66,7 @@ class Choice:
         settings: what it was chosen from, on which networks, and how.
         explanation: the aggregate in two sentences.
         chosen: the set, with its figures on both halves.
-        runners_up: the next ones on the first half, likewise.
+        runners_up: the next best sets on the first half, with theirs.
         splits: of other seeds; they decide nothing.
         families: family of the timm run -> how many networks; empty without one.
         within: the figures of the chosen set in each family.

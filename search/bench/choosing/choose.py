@@ -9,7 +9,7 @@
    (Spearman and nDCG) at every set leaves `SHORTLIST` for this. Of the sets within one standard error of the best, those
    that gain everywhere if the best does, the smallest are taken, and of these the best.
 4. Reported on the second half, which nothing above has seen: the figures of the chosen set and of the runners-up.
-5. The same for further splits, which say how far the choice hangs on the split, and decide nothing.
+5. The same for further splits, which show how much the choice depends on the split, and decide nothing.
 6. Within the families of a timm run, where one is given: networks and accuracies on which nothing was chosen.
 
 FOLDER/choose.json holds it all; `uninas bench results` makes a page of it.
@@ -66,10 +66,12 @@ def choose(
     out: Path | None = None,
     note: Note = lambda text: None,
 ) -> tuple[Path, Choice]:
-    """Choose, report, write. Gives the folder and what its choose.json holds.
+    """Choose, report, write.
+
+    A search takes the result: `objective: {file: FOLDER/choose.json}`.
 
     Args:
-        runs: folders of runs of nasbench201, a dataset each.
+        runs: folders of runs of nasbench201, one per dataset.
         timm: folder of a run of timm.
         components: names separated by commas; None for all raw proxies that the runs have, but `LEFT_OUT`.
         largest: of a set.
@@ -77,7 +79,10 @@ def choose(
         resamples: of the bootstrap behind every reported interval.
         splits: further splits, by the seeds behind `seed`.
         out: folder to create; default runs/aggregate-<seed>.
-        note: told what takes long.
+        note: called with what takes long.
+
+    Returns:
+        the folder, and what its choose.json holds.
 
     Raises:
         InputError: no runs, runs that do not belong together, scores that are missing, too few networks, or the disk.
@@ -105,7 +110,7 @@ def choose(
         found = _report(tables, [select(others)], other, resamples)[0]
         note(f"seed {other}: {', '.join(found.components)}")
         further.append(Split(other, found))
-    members = {  # each its own draws: families of one size are no twins
+    members = {  # each has its own draws, so that families of one size are resampled differently
         family: _judge(family, table, resamples, seed + place) for place, (family, table) in enumerate(families.items())
     }
     within = {family: _compare(judge, best.components) for family, judge in members.items()}
@@ -169,7 +174,7 @@ def read_runs(runs: Sequence[Path]) -> tuple[dict[str, pandas.DataFrame], dict[s
         if settings.benchmark != "nasbench201":
             raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
         if settings.dataset in tables:
-            raise InputError(f"{run}: expected one run a dataset; {settings.dataset} is there already")
+            raise InputError(f"{run}: expected one run per dataset; got another of {settings.dataset}")
         for what in ("population", "population_digest", "seed"):
             if getattr(settings, what) != getattr(first, what):
                 raise InputError(
@@ -294,7 +299,7 @@ def _report(tables: Mapping[str, pandas.DataFrame], tried: Sequence[Tried], seed
 
 
 def _judges(tables: Mapping[str, pandas.DataFrame], seed: int, half: int, resamples: int) -> list[Judge]:
-    """Make a judge a dataset of one half of the networks; no rank is taken over both."""
+    """Make one judge per dataset, of one half of the networks; no rank is taken over both."""
     return [
         _judge(dataset, table.iloc[halves(len(table), seed)[half]].reset_index(drop=True), resamples, seed)
         for dataset, table in tables.items()
@@ -336,7 +341,7 @@ def _exists(*measured: tuple[float, Any]) -> bool:
 
 
 def show(choice: Choice, write_line: Callable[[Any], None]) -> None:
-    """Show the choice: what it is, its figures on the second half, how stable it is, and the columns to paste."""
+    """Show the choice: what it is, its figures on the second half, how stable it is, and the objective that a search takes."""
     from rich.table import Table
 
     chosen, settings = choice.chosen, choice.settings

@@ -26,7 +26,7 @@ PAIRS: dict[str, tuple[str, ...]] = {"vkdnw_single": ("aleph", "vkdnw")}
 """Components that order by two raw scores, the second where the first is equal."""
 
 OF_EACH_SIZE = 5
-"""So many sets of every size are judged exactly, however the larger ones do: a small set is to have its chance."""
+"""So many sets of every size are judged exactly, whatever the larger ones promise, so that small sets are considered too."""
 
 _CHUNK = 2_000_000  # entries of one table of sets by networks: bounds the memory to some tens of megabytes
 

@@ -114,7 +114,7 @@ def show(data: Mapping[str, Any], write_line: Callable[[Any], None]) -> None:
 
 
 def _printed(row: Mapping[str, Any], data: Mapping[str, Any]) -> float | None:
-    """Give the Kendall that the papers print: an ablation's row has it, another one's name tells."""
+    """Give the Kendall that the papers print: an ablation's row has it, otherwise the name decides."""
     if "paper" in row:
         value: float | None = row["paper"].get("kendall")
         return value

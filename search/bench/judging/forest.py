@@ -90,7 +90,7 @@ def columns_of(model: str, scores: Columns, graphs: Columns) -> dict[str, Sequen
     Args:
         model: one of `MODELS`.
         scores: raw scores, the deciles among them.
-        graphs: `uninas.analysis.features.graph_features`, one column a feature.
+        graphs: `uninas.analysis.features.graph_features`, one column per feature.
 
     Raises:
         InputError: no such model; a feature that it needs is missing.

@@ -1,7 +1,7 @@
 """Scores against accuracies: the table of a bench run, with intervals.
 
-frame = score_table(networks, scores, labels)      one row a network: index, network, accuracy, every raw score, deciles, ranks
-rows = judge(frame, labels, ...)                   one row a proxy, population rank or model
+frame = score_table(networks, scores, labels)      one row per network: index, network, accuracy, every raw score, deciles, ranks
+rows = judge(frame, labels, ...)                   one row per proxy, population rank or model
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def score_table(networks: pandas.DataFrame, scores: Scores, labels: Sequence[str
     """Make the table of what is scored: networks (index, network, accuracy, and what else they have), sorted by index.
 
     Returns:
-        Those columns, one a label (NaN where it failed), the nine deciles of the Fisher spectrum where vkdnw was scored, one a
-        population rank whose raw scores are there. Networks that lack the record of any label, as in a run that goes on, are left
+        Those columns, one per label (NaN where it failed), the nine deciles of the Fisher spectrum if vkdnw was scored, one per
+        population rank whose raw scores are there. Networks that lack the record of any label, as in a run in progress, are left
         out, save where no network has one of a label.
     """
     present = {label for label in labels if label in scores.scored()}
@@ -78,7 +78,7 @@ def judge(
         top: P of nDCG; None for the default of a sample of the 9,445.
         resamples: of the bootstrap; as many random orders decide the p-value, which is Kendall's.
         seed: of all draws.
-        note: told what takes long.
+        note: receives messages about slow steps.
     """
     ranks = objectives(labels)
     note(f"judging {len(labels) + len(ranks)} rankings of {len(table)} networks: {resamples} resamples each")
@@ -117,10 +117,10 @@ def judge_models(
     Args:
         table: see `score_table`.
         labels: raw scores.
-        graphs: features of the networks' graphs, one column a feature; may be empty.
+        graphs: features of the networks' graphs, one column per feature; may be empty.
         resamples: of the bootstrap.
         seed: of splits, forests and draws.
-        note: told which models are left out, and why.
+        note: receives which models are left out, and why.
 
     Returns:
         Rows as `judge` gives them, with `train` (networks fitted on), `held_out` and `features`.

@@ -6,7 +6,7 @@ CVPR 2025. T-CET: Xiang et al., Exploiting Network Compressibility and Topology 
     paper_figure(proxy, dataset, metric, population)     one figure, or None
     ABLATIONS[name]                                      an ablation's figures by the label of its row
 
-The tables are typed here as they are printed, a row a line, a dot where nothing is printed.
+The tables are typed here as they are printed, one line per row, with a dot where nothing is printed.
 """
 
 from __future__ import annotations

@@ -26,11 +26,11 @@ _DENSITY = LinearSegmentedColormap.from_list("density", RANK_COLOURS)
 _FAMILY_COLOURS = (BLUE, AMBER, TEAL, PURPLE, SOFT, INK)
 _FAMILY_MARKERS = "os^Dv"
 _Looks = dict[str, dict[str, Any]]
-_VECTOR_UP_TO = 300  # networks; more circles than that in each of forty panels are one picture a panel
+_VECTOR_UP_TO = 300  # networks; more circles than that in each of forty panels become one image per panel
 
 
 def scatters(bench: Bench, names: Sequence[str], *, alone: bool = False, name: str = "scatter") -> str:
-    """Score against accuracy, a panel a proxy, dots coloured by how many lie around them.
+    """Score against accuracy, one panel per proxy, dots coloured by how many lie around them.
 
     A panel's axis is the raw score, its logarithm where it spans decades, or its rank where a few scores would press all
     others together; the panel says which.
@@ -162,7 +162,7 @@ def toy(rankings: Sequence[ToyRanking]) -> str:
             values = ranking.values
             text = f"KT {values['kendall']:.3f}   SPR {values['spearman']:.3f}   nDCG₅ {values['ndcg']:.3f}"
             axes.set_title(f"{ranking.name}\n{text}")
-            axes.set_xlabel("place in the ranking (1: ranked best)")
+            axes.set_xlabel("rank (1: best)")
             axes.set_xticks(range(1, len(ordered) + 1))
             axes.set_ylim(0, 112)
             axes.grid(axis="x", visible=False)

@@ -22,7 +22,7 @@ from uninas.runtime.files import read_run_json
 
 RESULTS, SCORES, COSTS = "results.json", "scores.csv", "costs.json"
 KINDS: dict[str, str] = {
-    "aggregate": "Ranks put together, training-free",
+    "aggregate": "Aggregates of ranks, training-free",
     "single": "Single proxies",
     "model": "Random forests fitted on known accuracies",
 }
@@ -43,7 +43,7 @@ class Row:
         p_value: against random rankings.
         networks: how many were scored.
         failed: reason -> networks without a score.
-        seconds: CPU-seconds a network, mean.
+        seconds: CPU-seconds per network, mean.
         alone: CPU-seconds by itself on the heaviest network (costs.json).
         memory: bytes at the peak, likewise.
         papers: metric -> what the papers print, the figure to compare with first.
@@ -110,7 +110,7 @@ class Bench:
         families: of the timm bench.
         names, partial: proxy-against-proxy partial correlations with the accuracy taken out; NaN where undefined.
         agreement: with published scores.
-        scores: scores.csv, a network a row; None where there is no such file.
+        scores: scores.csv, one row per network; None if there is no such file.
         costs: what costs.json says in words; "" where there is no such file.
     """
 
@@ -203,7 +203,7 @@ def _bench(data: Mapping[str, Any], folder: Path) -> Bench:
         partial=matrix,
         agreement=tuple(_agreement(one) for one in data.get("agreement") or ()),
         scores=_scores(folder / SCORES),
-        costs=_told(costs) if costs else "",
+        costs=_costs_in_words(costs) if costs else "",
     )
 
 
@@ -218,7 +218,7 @@ def _costs(folder: Path) -> dict[str, Any] | None:
     return found
 
 
-def _told(costs: Mapping[str, Any]) -> str:
+def _costs_in_words(costs: Mapping[str, Any]) -> str:
     names, ratio = slowest(costs)
     if ratio is None:
         return f"Alone on {costs['network']}, the heaviest network."
@@ -249,7 +249,7 @@ def _row(data: Mapping[str, Any], dataset: str, population: str, ablation: str, 
 
 
 def _printed(data: Mapping[str, Any], name: str, dataset: str, population: str, ablation: str, metric: str) -> tuple[Figure, ...]:
-    """What the papers print for a row. An ablation's row brings it along; else its label tells."""
+    """What the papers print for a row. An ablation's row brings it along; else its label decides."""
     if not ablation:
         return paper_figures(name, dataset, metric, population)
     known = ABLATIONS.get(ablation)

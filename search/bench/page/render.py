@@ -188,7 +188,7 @@ def _table_notes(bench: Bench) -> list[str]:
     several = [row.name for row in bench.rows if any(len({one.paper for one in found}) > 1 for found in row.papers.values())]
     if several:
         notes.append(
-            "Compared with the VKDNW paper’s figure where both papers print one (the other is under the pointer): "
+            "Compared with the VKDNW paper’s figure where both papers print one (the other is in the tooltip): "
             + ", ".join(several)
             + "."
         )

@@ -33,11 +33,11 @@ def measure(folder: Path, plan: ScoringPlan, network: Network, *, note: Note = l
         folder: of the run.
         plan: its setups and requests.
         network: what to score.
-        note: told what is measured.
+        note: receives what is measured.
 
     Returns:
         What costs.json holds. `seconds`: CPU-seconds of the process, None where the proxy failed. `memory`: bytes by which the
-        process grew at its peak, parameters and activations included; None where the system does not tell.
+        process grew at its peak, parameters and activations included; None if the system does not report it.
 
     Raises:
         InputError: a process ended without an answer (out of memory), or the disk is full.

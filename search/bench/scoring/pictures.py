@@ -1,4 +1,4 @@
-"""A real batch from a folder of pictures: one folder a class, balanced over the classes, drawn by a seed.
+"""A real batch from a folder of pictures: one folder per class, balanced over the classes, drawn by a seed.
 
     batch, warnings = draw_batch(folder, count=64, classes=10, size=(32, 32), seed=0, statistics=STATISTICS["cifar10"])
     images, labels = read_batch(batch)
@@ -39,7 +39,7 @@ class PictureBatch:
     """A batch by the names of its pictures.
 
     Attributes:
-        folder: that holds one folder a class.
+        folder: that holds one folder per class.
         files: path of each picture below the folder, in the order of the batch.
         labels: class of each, its folder's place among the sorted folders.
         size: (H, W) in pixels that pictures are resized to (bilinear, without regard to their shape).
@@ -75,7 +75,7 @@ def draw_batch(
     """Choose `count` pictures: the classes take turns, each giving its own in a seeded order.
 
     Returns:
-        The batch, and a warning for each thing that a person should know: unreadable pictures that were passed over, classes
+        The batch, and a warning for each thing that a person should know: unreadable pictures that were skipped, classes
         without a folder, an unbalanced batch.
 
     Raises:
@@ -107,7 +107,7 @@ def draw_batch(
         )
     warnings = []
     if corrupt:
-        warnings.append(f"{folder}: {len(corrupt)} unreadable pictures passed over, the first is {corrupt[0]}")
+        warnings.append(f"{folder}: {len(corrupt)} unreadable pictures skipped, the first is {corrupt[0]}")
     if len(names) < classes:
         warnings.append(f"{folder}: {len(names)} class folders for {classes} classes: the others do not occur in the batch")
     shares = [labels.count(label) for label in range(len(names))]
@@ -143,9 +143,9 @@ def _class_folders(folder: Path) -> list[str]:
     try:
         names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
-        raise InputError(f"{folder}: expected a folder with one folder of pictures a class; {error.strerror}") from None
+        raise InputError(f"{folder}: expected a folder with one folder of pictures per class; {error.strerror}") from None
     if not names:
-        raise InputError(f"{folder}: expected a folder with one folder of pictures a class; it holds no folders")
+        raise InputError(f"{folder}: expected a folder with one folder of pictures per class; it holds no folders")
     return names
 
 
@@ -168,7 +168,7 @@ def _picture(
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR), dtype=np.float32)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises over harmed files
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for damaged files
         return None
     normalised = (pixels / np.float32(255) - np.array(mean, dtype=np.float32)) / np.array(std, dtype=np.float32)
     return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)

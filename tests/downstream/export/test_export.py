@@ -26,7 +26,7 @@ from tests.uninas.examples import small, tiny, walked
 from tests.uninas.running import distance, noise, scramble
 from uninas import Architecture, InputError, cli, cost
 from uninas.spaces import nasbench201
-from uninas.text import to_text
+from uninas.text import to_document, to_text
 
 CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|nor_conv_3x3~2|"
 NETWORKS: dict[str, Architecture] = {
@@ -109,7 +109,7 @@ def test_a_training_gives_its_best_weights_and_classes(tmp_path: Path) -> None:
     from tests.downstream.trainings import settings
 
     data = pictures.make(tmp_path / "data", train=8, val=4)
-    arch = json.loads(to_text(tiny("ET", (32, 32)), {"mean": {"vkdnw": 0.25}}))
+    arch = to_document(tiny("ET", (32, 32)), {"mean": {"vkdnw": 0.25}})
     found = train(settings(epochs=1, arch=arch), data, tmp_path / "run", workers=0)
     chosen = subject_of(str(tmp_path / "run"))
     assert (chosen.labels, chosen.classes, chosen.size) == (pictures.CLASSES, 3, (32, 32))
@@ -149,7 +149,7 @@ def test_only_its_own_kind_of_weights_goes_into_a_trained_detector(tmp_path: Pat
     """Held against those that the training left, where OpenMMLab may be absent."""
     run, out = tmp_path / "run", tmp_path / "out"
     run.mkdir()
-    document = json.loads(to_text(small("coatnet")))
+    document = to_document(small("coatnet"))
     OpenMMLabSettings("segment", document, (64, 64), batch=2, processes=1, epochs=1, every=1, drop_path=0.1).write(run)
     (run / "architecture.json").write_text(json.dumps(document))
     whole = {"backbone.stem.weight": torch.zeros(4, 3), "decode_head.bias": torch.zeros(2), "count": torch.tensor(3)}

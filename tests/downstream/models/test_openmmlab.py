@@ -7,13 +7,11 @@ import importlib.util
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from downstream.models import openmmlab
-from downstream.train import mm_config
 from tests.downstream import scenes
 from uninas import InputError, cli
 
@@ -69,14 +67,6 @@ def test_segmentation_is_built_without_operators() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_OPERATORS], cwd=ROOT, capture_output=True, text=True, check=False)
     names = {found.metadata["Name"] for found in importlib.metadata.distributions()}
     assert done.stdout.splitlines()[-1:] == ["built" if "onedl-mmsegmentation" in names else "rejected"], done.stderr
-
-
-def test_an_installation_finds_the_configurations() -> None:
-    """What the wheel brings is what the sources hold."""
-    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
-    assert {f"{folder}/{path.name}" for folder, (glob,) in table.items() for path in ROOT.glob(glob)} == {
-        f"share/uninas/configs/{file}" for file in mm_config.FILES.values()
-    }
 
 
 def test_absent_packages_are_named_with_the_extra(installed: set[str]) -> None:

@@ -24,7 +24,7 @@ from uninas.networks.convnext import convnext
 from uninas.networks.mobile import mobilenetv3_large
 from uninas.networks.transformers import deit, pvt_v2_b1, swin
 from uninas.spaces import nasbench201
-from uninas.text import to_text
+from uninas.text import to_document, to_text
 
 import timm  # isort: skip  after the repair of torchvision
 from timm.models import group_parameters  # isort: skip
@@ -230,12 +230,11 @@ def test_where_an_architecture_comes_from(form: str, tmp_path: Any) -> None:
 
 @every_network
 def test_a_folder_as_timm_writes_it_gives_the_model_back(name: str, tmp_path: Any) -> None:
-    import json
 
     from timm.models import save_for_hf
 
     model = model_of(name, global_pool="max").eval()
-    document = json.loads(to_text(NETWORKS[name]))
+    document = to_document(NETWORKS[name])
     save_for_hf(model, str(tmp_path), model_args={"arch": document}, safe_serialization=True)
     again = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
     assert torch.equal(model(image(name)), again(image(name)))

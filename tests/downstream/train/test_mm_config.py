@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from tests.uninas.examples import small
 from uninas import InputError, cli
 from uninas.analysis.cost import cost
-from uninas.text import to_text
+from uninas.text import to_document, to_text
 
 pytest.importorskip("mmengine", reason="OpenMMLab is not installed: make test builds it")
 
@@ -151,7 +150,7 @@ def test_a_precision_is_of_the_training(annotated: dict[str, Path], tmp_path: Pa
 
 def test_a_network_of_three_stages_is_rejected(annotated: dict[str, Path], tmp_path: Path) -> None:
     arch = architecture_of(settings("detect").arch)
-    three = json.loads(to_text(arch.replace(stages=arch.stages[:3])))
+    three = to_document(arch.replace(stages=arch.stages[:3]))
     with pytest.raises(InputError, match="a network of four stages"):
         configured(settings("detect", arch=three), annotated["detect"], tmp_path / "run", workers=0)
 
@@ -161,7 +160,7 @@ def test_a_network_of_three_stages_is_rejected(annotated: dict[str, Path], tmp_p
 def test_a_network_of_any_reference_size_is_a_backbone(
     size: tuple[int, int], task: str, annotated: dict[str, Path], tmp_path: Path
 ) -> None:
-    arch = json.loads(to_text(small("coatnet", size)))
+    arch = to_document(small("coatnet", size))
     config = configured(settings(task, arch=arch), annotated[task], tmp_path / "run", workers=0)
     maps = UniNAS(config.model.backbone.arch)(torch.zeros(1, 3, *size))
     assert [tuple(made.shape[2:]) for made in maps] == [tuple(-(-side // stride) for side in size) for stride in (4, 8, 16, 32)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -27,7 +26,7 @@ from tests.downstream.trainings import MIXED, ROOT, rows_of, settings
 from tests.uninas.examples import tiny
 from uninas import InputError, preset
 from uninas.runtime.device import device_of
-from uninas.text import to_text
+from uninas.text import to_document
 
 
 def test_it_learns_and_leaves_what_it_says(data: Path, tmp_path: Path) -> None:
@@ -158,7 +157,7 @@ def test_mistakes(data: Path, tmp_path: Path) -> None:
         train(settings(processes=4), data, tmp_path / "run", workers=0)
     with pytest.raises(InputError, match="--batch: expected an even number, because --mixup mixes images in pairs; got 3"):
         train(settings(batch=3, mixup=0.2), data, tmp_path / "run", workers=0)
-    grey = json.loads(to_text(preset("resnet").replace(in_channels=1)))
+    grey = to_document(preset("resnet").replace(in_channels=1))
     with pytest.raises(InputError, match="expected a network with 3 input channels, for images; got 1"):
         train(settings(arch=grey), data, tmp_path / "run", workers=0)
     assert not (tmp_path / "run").exists()
@@ -228,12 +227,12 @@ def test_the_better_of_trained_and_averaged_weights_are_the_best(data: Path, tmp
 def test_a_norm_that_would_see_one_value_is_rejected(data: Path, tmp_path: Path) -> None:
     """Of one image whose last maps are one pixel, as torch says; larger maps, or a network without such norms, train."""
     small = {"batch": 1, "epochs": 1, "augment": ""}
-    arch = json.loads(to_text(tiny("RRRR", (64, 64))))
+    arch = to_document(tiny("RRRR", (64, 64)))
     with pytest.raises(InputError, match=r"^--batch: expected at least 2 images, .* at 32x32 .* got 1$"):
         train(settings(arch=arch, **small), data, tmp_path / "run", workers=0)
     assert not (tmp_path / "run").exists()
     assert train(settings(arch=arch, **small, size=(64, 64)), data, tmp_path / "large", workers=0).best_epoch == 1
-    plain = json.loads(to_text(tiny("TTTT", (64, 64))))
+    plain = to_document(tiny("TTTT", (64, 64)))
     assert train(settings(arch=plain, **small), data, tmp_path / "plain", workers=0).best_epoch == 1
 
 

@@ -271,7 +271,7 @@ def _no_status(runs: list[Path], where: Path) -> list[Path]:
         (_redefined, "expected the scores of jacov by the definitions that .* has"),
         (_no_status, "expected the status of a run"),
         (lambda runs, where: [where / "nowhere"], "expected the folder of a bench run"),
-        (lambda runs, where: [runs[0], runs[0]], "expected one run a dataset; cifar10 is there already"),
+        (lambda runs, where: [runs[0], runs[0]], "expected one run per dataset; got another of cifar10"),
         (
             lambda runs, where: [write_run(where / "t", scores(), benchmark="timm")],
             "expected a run of nasbench201; got one of timm",

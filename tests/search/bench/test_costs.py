@@ -1,4 +1,4 @@
-"""What a proxy costs alone: measured in fresh processes, told on the pages."""
+"""What a proxy costs alone: measured in fresh processes, shown on the pages."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_the_slowest_three_are_three_computations() -> None:
     assert slowest(figures(grasp=None)) == ([], None)
 
 
-def test_the_pages_tell_costs(tmp_path: Path) -> None:
+def test_the_pages_show_costs(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", networks=80)
     assert "Alone, and peak memory: not measured" in write_page(folder).read_text()
     (folder / "costs.json").write_text(json.dumps(figures(flops=0.5, synflow=1.5, zico=2.0)))

@@ -57,6 +57,14 @@ def test_a_bench_judges_a_proxy_of_ones_own_and_its_resume_needs_no_file(
     assert [set(line["scores"]) for line in journal if line["kind"] == "score"] == [{"mine", "params"}] * 4
 
 
+def test_a_choice_knows_the_proxies_of_its_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "proxies.py").write_text(MINE)
+    with pytest.raises(SystemExit):
+        cli.main(["bench", "choose", str(tmp_path), "--components", "mine"])
+    assert "expected the folder of a bench run" in capsys.readouterr().err
+    assert "mine" in registry.registered()
+
+
 def test_a_run_keeps_one_file(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}.py").write_text(MINE.replace('"mine"', f'"{name}"'))

@@ -106,7 +106,7 @@ def test_rows_are_sorted_by_kendall_within_their_kind(page):
     names = [row[0] for row in words.rows if row and row[0] in AGGREGATE]
     taus = [float(words.row(name)[1].split()[0]) for name in names[:3]]
     assert taus == sorted(taus, reverse=True)
-    assert page.index("Ranks put together") < page.index("Single proxies") < page.index("Random forests")
+    assert page.index("Aggregates of ranks") < page.index("Single proxies") < page.index("Random forests")
 
 
 def test_scatter_plots_show_every_score_and_no_decile(page):
@@ -196,12 +196,12 @@ def test_what_was_not_measured_is_said(run, tmp_path):
     sections = Words(write_page(changed(run, tmp_path / "bare", strip)).read_text(encoding="utf-8")).sections
     for name in ("table", "scatter", "partial", "agreement", "time"):
         assert "not measured" in sections[name], name
-    assert "the run states none" in sections["settings"]
+    assert "none recorded" in sections["settings"]
 
 
 def test_a_run_without_rows_has_a_page(run, tmp_path):
     page = write_page(changed(run, tmp_path / "empty", lambda data: data.update(rows=[]))).read_text(encoding="utf-8")
-    assert "the run has no row yet" in page
+    assert "the run has no results yet" in page
 
 
 def test_numbers_that_do_not_exist_are_dashes(run, tmp_path):

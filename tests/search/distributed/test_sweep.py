@@ -75,7 +75,7 @@ def test_mistakes_come_before_anything_is_made(config: Path, tmp_path: Path) -> 
     assert "expected a configuration file" in asked("--out", out)
     assert "unknown key 'evaluation'" in asked(config, "evaluation=3", "--out", out)
     assert "expected at least 1; got 0" in asked(config, "evaluations=3,0", "--out", out)
-    assert "expected the folder of a sweep alone" in asked(config, "--resume", out)
+    assert "expected only the folder of a sweep" in asked(config, "--resume", out)
     assert "expected the folder of a sweep, with a sweep.json" in asked("--resume", tmp_path)
     assert not out.exists()
     out.mkdir()

@@ -68,9 +68,9 @@ def test_few(tmp_path: Path) -> None:
     assert f"{expected:.2f}".replace("-", "−") in words[0]
     assert "3 networks; a random order does as well with probability" in words[0]
     early = kendall([-1, -2, -3], [30.0, 20.0, 40.0])
-    assert words[1].startswith("Of proxy place and top-1 after 1 epoch, which every finalist got: τ")
+    assert words[1].startswith("Of proxy rank and top-1 after 1 epoch, which every finalist was trained for: τ")
     assert f"{early:.2f}".replace("-", "−") in words[1]
-    assert "3 networks prove little: where two neighbours change places, τ moves by 0.67" in words[2]
+    assert "3 networks prove little: if two neighbours swap ranks, τ changes by 0.67" in words[2]
     html = str(section(refined))
     assert html.index('<th scope="row">03') < html.index('<th scope="row">01') < html.index('<th scope="row">02')
     assert "failed: epoch 1: &lt;no&gt; number" in html
@@ -88,7 +88,7 @@ def test_many_are_called_neither_few_nor_proven(tmp_path: Path) -> None:
     refined = read_refined(write(tmp_path / "refine", rows))
     assert refined is not None
     words = agreement(refined)
-    assert "trained place 1.00 (95 % bootstrap interval 1.00 to 1.00, 20 networks; " in words[0]
+    assert "trained rank 1.00 (95 % bootstrap interval 1.00 to 1.00, 20 networks; " in words[0]
     assert "with probability 0.00" in words[0]
     assert not any("prove little" in line for line in words)
 
@@ -125,4 +125,4 @@ def test_it_stands_on_the_page(tmp_path: Path) -> None:
     page = write_report(run, spectra=False).read_text(encoding="utf-8")
     assert '<section id="refined">' in page
     assert '<a href="#refined">' in page
-    assert "Not every training has ended" in page
+    assert "Some trainings have not ended" in page

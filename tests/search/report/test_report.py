@@ -28,11 +28,11 @@ def test_a_complete_run_has_every_section(complete_page):
         "Cost next to the presets",
         "2 × MACs",
         "Scores over time",
-        "Place in the final population",
+        "Rank in the final population",
         "random, best so far",
         "The population in the plane of parameters and MACs",
         "budget 900 k",
-        "Finalists on fresh seeds",
+        "Finalists on held-out seeds",
         "mean and one standard deviation over 3 seeds",
         "out of memory",
         "over budget: params",
@@ -153,7 +153,7 @@ def test_a_run_of_one_column_without_baseline_shows_raw_scores(tmp_path):
     page = words(write_report(run, spectra=False).read_text(encoding="utf-8"))
     assert "This run has no random search beside it" in page
     assert "Raw scores of the objective" in page
-    assert "Place in the final population" not in page
+    assert "Rank in the final population" not in page
     assert "random, best so far" not in page
 
 
