@@ -30,7 +30,7 @@ def test_the_slowest_three_are_three_computations() -> None:
 
 
 def test_the_pages_show_costs(tmp_path: Path) -> None:
-    folder = make_run(tmp_path / "run", networks=80)
+    folder = make_run(tmp_path / "run")
     assert "Alone, and peak memory: not measured" in write_page(folder).read_text()
     (folder / "costs.json").write_text(json.dumps(figures(flops=0.5, synflow=1.5, zico=2.0)))
     row = read_bench(folder).row("zico")
