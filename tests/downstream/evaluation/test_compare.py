@@ -56,6 +56,7 @@ def test_speed_is_measured_in_a_process_of_its_own() -> None:
         measure(tiny("E", (32, 32)), size=(32, 32), classes=5, batch=1, device="cuda:99")
 
 
+@pytest.mark.slow
 def test_a_network_that_does_not_fit_leaves_the_others_their_figures() -> None:
     rows = compare({"one": tiny("E", (32, 32))}, {"classify": (32, 32), "detect": (65536, 65536)}, device="cpu")
     assert rows[0].failed is None

@@ -15,6 +15,7 @@ from torch import nn
 
 import downstream  # registers the model
 from downstream.models.timm_model import POOLS, UniNASNet
+from tests.amounts import slow
 from tests.uninas.examples import small, tiny, walked
 from tests.uninas.running import distance, noise, scramble
 from uninas import Architecture, InputError, canonicalise, cost, preset
@@ -42,7 +43,8 @@ NETWORKS: dict[str, Architecture] = {
     "a class token": deit(width=64, depth=2, classes=7, input_size=(64, 64)),
     "a head that pools": mobilenetv3_large(classes=7, input_size=(64, 64)),
 }
-every_network = pytest.mark.parametrize("name", NETWORKS)
+MORE_WALKS = tuple(f"walk {seed}" for seed in range(1, 6))
+every_network = pytest.mark.parametrize("name", [slow(name) if name in MORE_WALKS else name for name in NETWORKS])
 
 
 def model_of(name: str, **options: Any) -> UniNASNet:

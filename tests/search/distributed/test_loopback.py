@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.amounts import slow
 from tests.search.conftest import ROOT
 
 # Ray on its own, with the actors and, where asked for, the dashboard; then the sockets of every process below this one.
@@ -47,7 +48,7 @@ def listeners(tmp_path: Path, dashboard: str) -> list[tuple[str, str, int]]:
     return [tuple(socket) for socket in json.loads(done.stdout)["sockets"]]
 
 
-@pytest.mark.parametrize("dashboard", ["none", "dashboard"])
+@pytest.mark.parametrize("dashboard", ["none", slow("dashboard")])
 def test_the_pools_own_ray_listens_on_loopback_only(tmp_path: Path, dashboard: str) -> None:
     found = listeners(tmp_path, dashboard)
     assert any(name.startswith("gcs_server") for name, *_ in found), "the probe saw the processes of Ray"

@@ -62,6 +62,7 @@ def test_a_driver_killed_again_and_again(tmp_path: Path, python: list[str], undi
     assert stable(folder) == stable(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_driver_on_ray_killed_and_resumed(tmp_path: Path, python: list[str], undisturbed: Path, ray_address: str) -> None:
     """On the shared cluster, with a cluster that outlives its driver, whose actors do not."""
     folder = tmp_path / "run"
@@ -105,6 +106,7 @@ def test_one_signal_stops_in_good_order(tmp_path: Path, python: list[str], undis
     assert stable(folder) == stable(undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signals", [1, 2])
 def test_ctrl_c_leaves_no_process_of_ray_behind(tmp_path: Path, python: list[str], signals: int) -> None:
     """A Ray of its own: head, raylet, agents and actors all end with the driver, at the first and at the second signal."""
@@ -127,6 +129,7 @@ def test_ctrl_c_leaves_no_process_of_ray_behind(tmp_path: Path, python: list[str
     assert len(list(journal.read(folder / "journal.jsonl"))) >= 10
 
 
+@pytest.mark.slow
 def test_a_killed_driver_takes_its_ray_along(tmp_path: Path, python: list[str]) -> None:
     folder = tmp_path / "run"
     process = start(python, "begin", folder, config=["pool.kind=ray", "pool.workers=2"], behaviour={"delay": 50})

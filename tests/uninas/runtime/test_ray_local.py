@@ -8,6 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.amounts import slow
+
 ROOT = Path(__file__).resolve().parents[3]
 CODE = """
 import sys
@@ -31,7 +33,7 @@ def started() -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.xdist_group("ray")
-@pytest.mark.parametrize("killed", [True, False])
+@pytest.mark.parametrize("killed", [True, slow(False)])
 def test_it_listens_on_loopback_and_leaves_nothing(killed: bool, started: subprocess.Popen[str]) -> None:
     assert started.stdout is not None
     folder, guardian = started.stdout.readline().split()
