@@ -28,11 +28,12 @@ help: ## what can be made
 demo: .venv/ready ## search a small space on the CPU for two to three minutes, and report
 	$(BIN)/uninas search configs/search/demo.yaml --out runs/demo-$$(date +%Y%m%d-%H%M%S)
 
-lint: .venv/ready ## style, types, import contracts
+lint: .venv/ready ## style, types, import contracts, dead code
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/vulture
 
 # Three processes on two cores: many tests wait for processes of their own.
 PYTEST = UNINAS_STACK=complete $(BIN)/pytest --numprocesses 3 --dist loadgroup

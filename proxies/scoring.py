@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -80,34 +80,28 @@ def mean(repeated: Sequence[float | ProxyFailure]) -> float | ProxyFailure:
     return failure if failure is not None else math.fsum(numbers) / len(numbers)
 
 
-def score_repeats(
-    module: nn.Module,
-    names: Sequence[str],
-    *,
-    input_shape: Sequence[int],
-    batch: int = 64,
-    seed: int = 0,
-    repeats: int = 1,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
-    images: Images | None = None,
-) -> dict[str, list[float | ProxyFailure]]:
-    """The individual values that :func:`score` averages: for each name one per repeat. Their spread is the error bar."""
-    options = options or {}
+class Setting(TypedDict, total=False):
+    """The keyword arguments of :func:`score`."""
+
+    input_shape: Required[Sequence[int]]
+    batch: int
+    seed: int
+    repeats: int
+    device: str | torch.device
+    dtype: torch.dtype
+    options: Mapping[str, Mapping[str, Any]] | None
+    images: Images | None
+
+
+def score_repeats(module: nn.Module, names: Sequence[str], **setting: Unpack[Setting]) -> dict[str, list[float | ProxyFailure]]:
+    """Give the single values that :func:`score`, which takes the same arguments, averages: for each name one per repeat.
+
+    Their spread is the error bar.
+    """
+    options = setting.pop("options", None) or {}
     _check_names({*names, *options})
     requests = {name: Request(name, dict(options.get(name, {}))) for name in names}
-    return measure(
-        module,
-        requests,
-        input_shape=input_shape,
-        batch=batch,
-        seed=seed,
-        repeats=repeats,
-        device=device,
-        dtype=dtype,
-        images=images,
-    ).values
+    return measure(module, requests, **setting).values  # type: ignore[misc]  # all of them but options
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from uninas.runtime import ray_local
 ROOT = Path(__file__).parents[2]
 VOLATILE = ("seconds", "worker", "attempts", "peak_bytes")  # what one seed does not decide
 
-Begin = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="session")

@@ -131,10 +131,6 @@ class Bench:
     scores: pandas.DataFrame | None = None
     costs: str = ""
 
-    def of_kind(self, kind: str) -> tuple[Row, ...]:
-        """The rows of one kind, best first."""
-        return tuple(row for row in self.rows if row.kind == kind)
-
     def row(self, name: str) -> Row | None:
         """The row of a proxy."""
         return next((row for row in self.rows if row.name == name), None)

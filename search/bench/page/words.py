@@ -20,8 +20,6 @@ MISSING = "–"
 TIMES = "×"
 """Behind the name of a proxy: how many initialisations its score is the mean of."""
 
-NOT_MEASURED = "not measured"
-
 
 def plain(name: str) -> str:
     """A proxy's name without how many initialisations were averaged."""
