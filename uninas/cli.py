@@ -18,7 +18,7 @@ from uninas.runtime import foreign
 COMMANDS: dict[str, tuple[str, str]] = {
     "cost": (
         "uninas.commands.cost",
-        "Parameters, MACs, layers and memory of an architecture, exactly and at any size.",
+        "Print the parameters, MACs, layers and memory of an architecture, exactly and at any size.",
     ),
     "show": ("uninas.commands.show", "Show a network: overview, stages, blocks; in the terminal or as an SVG picture."),
     "diff": ("search.commands.diff", "Compare two networks, down to the edits inside a block."),

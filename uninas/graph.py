@@ -70,7 +70,7 @@ class Graph:
         return (Graph, (self.nodes, self.output))
 
     def types(self, width: int, tokens: int = 0) -> tuple[Type, ...]:
-        """Infer the type of each node in a block of that width and so many class tokens; the output has the input's type.
+        """Infer the type of each node in a block of that width; the output has the input's type.
 
         Raises GraphError that names the node.
         """
@@ -85,7 +85,7 @@ class Graph:
         return found
 
     def frame_types(self, channels: int, tokens: int = 0) -> tuple[Type, ...]:
-        """Infer the type of each node for an input of so many channels and class tokens; the output may be any feature map.
+        """Infer the type of each node for an input of that kind; the output may be any feature map.
 
         Raises GraphError that names the node.
         """
@@ -376,7 +376,7 @@ def _after(flow: Flow, made: FeatureMap) -> Flow:
 
 
 def leads_to(graph: Graph, channels: int, tokens: int = 0) -> FeatureMap:
-    """Infer the full map that a stem or a transition makes of one with so many channels and class tokens. Raises GraphError."""
+    """Infer the full map that a stem or a transition makes of a map of that kind. Raises GraphError."""
     made = graph.frame_types(channels, tokens)[graph.output]
     assert type(made) is FeatureMap
     if made.pooled:

@@ -297,7 +297,7 @@ def _described(channels: int, tokens: int) -> str:
 
 
 def _leads_to(graph: Graph, given: tuple[int, int], where: str, *, pools: bool = False) -> tuple[int, int]:
-    """Channels and class tokens of what a graph of the frame makes of so many; a head alone may pool."""
+    """Infer the channels and class tokens that a graph of the frame makes of those given; only a head may pool."""
     made = _typed_graph(graph.frame_types, given, where)[graph.output]
     if made.pooled and not pools:
         raise InputError(f"{where}: expected it to return a full feature map, got {made}")

@@ -33,7 +33,7 @@ class Settings:
     Attributes:
         size: (H, W) in pixels at which cost is counted.
         limits: how large an edit may make a graph.
-        random_edits: at most so many accepted edits make a sample.
+        random_edits: at most this many accepted edits make a sample.
         sampler: what a sample begins with: "walk": a start, and it has at least one edit; "grammar": a network of
             `uninas.grammar.sampling`, and it may have none.
         prior: weights of kinds of edit; None: `uninas.edits.PRIOR`.

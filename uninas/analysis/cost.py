@@ -152,7 +152,7 @@ def _block(block: Block, at: Flow, halved: Flow | None) -> Counts:
 
 
 def _way_down(channels: int, width: int, pixels: int) -> Counts:
-    """Average pooling to so many pixels, and a 1x1 convolution where the width changes."""
+    """Count average pooling to `pixels` pixels, and a 1x1 convolution where the width changes."""
     if channels == width:
         return 0, 0, 0, channels * pixels, 0
     return channels * width + width, channels * width * pixels, 1, (channels + width) * pixels, 0

@@ -91,7 +91,7 @@ def batch(op: Op, layers: Sequence[Layer], inputs: Sequence[Tensor], size: tuple
 
 
 def pieces(x: Tensor, count: int, axis: int = 1) -> list[Tensor]:
-    """Cut into so many equal parts. Counted out: symbolic tracing cannot ask a value how many it holds."""
+    """Cut into `count` equal parts. They are counted out, since symbolic tracing cannot ask a value for its length."""
     parts = x.chunk(count, axis)
     return [parts[number] for number in range(count)]
 

@@ -384,7 +384,7 @@ def layer_size(made: Type, given: Type, size: tuple[int, int]) -> tuple[int, int
 
 
 def full_size(stride: int, more_tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a map `stride` times coarser than `size`, which has so many class tokens more: then a sequence."""
+    """Height and width of a map `stride` times coarser than `size`; with `more_tokens` class tokens more, of a sequence."""
     height, width = strided_size(size, stride)
     return (height * width + more_tokens, 1) if more_tokens else (height, width)
 

@@ -58,7 +58,7 @@ class GraphDiff:
 
 
 def diff_graphs(a: Graph | None, b: Graph | None, reads_a: tuple[int, int], reads_b: tuple[int, int]) -> GraphDiff:
-    """Compare two canonical graphs that read maps of so many (channels, class tokens)."""
+    """Compare two canonical graphs that read maps of (channels, class tokens)."""
     if a is None or b is None:
         return GraphDiff(a, b, reads_a, reads_b, {}, ())
     pairs = align(a, b)

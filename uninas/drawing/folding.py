@@ -45,7 +45,7 @@ def shut(graph: Graph, groups: Sequence[frozenset[int]]) -> Folded:
     A node stands within a group where it both depends on the group and is needed by it. Where two groups stand within each other,
     all stay open.
     """
-    before: list[int] = []  # what a node depends on, a bit a node
+    before: list[int] = []  # what each node depends on, one bit per node
     for node in graph.nodes:
         found = 0
         for source in node.inputs:

@@ -16,14 +16,14 @@ class GraphView:
     """A graph with its types, the readers of each node and what lies before it.
 
     Raises:
-        GraphError: the graph is ill typed for an input of `width` channels and so many class tokens.
+        GraphError: the graph is ill typed for an input of `width` channels and `tokens` class tokens.
     """
 
     def __init__(self, graph: Graph, width: int, tokens: int = 0) -> None:
         self.graph = graph
         self.types: tuple[Type, ...] = graph.frame_types(width, tokens)
         self.readers: list[list[int]] = [[] for _ in graph.nodes]
-        self._before: list[int] = []  # a bit a node: as sets, the pasts of a chain of 10,000 nodes take gigabytes
+        self._before: list[int] = []  # one bit per node: as sets, the pasts of a chain of 10,000 nodes take gigabytes
         for index, node in enumerate(graph.nodes):
             past = 0
             for source in dict.fromkeys(node.inputs):

@@ -143,7 +143,7 @@ def fit(graph: Graph, types: tuple[Type, ...], channels: int, sizes: Mapping[int
 
 
 def _fitted(operation: Op, before: int, given: int, wanted: Fraction) -> Op:
-    """The operation with attributes that suit so many channels in (`before`: as it was) and out."""
+    """Fit an operation's attributes to `given` channels in (before: `before`) and `wanted` out."""
     if _begins(operation):
         ratio = wanted / given
         if operation.name == "zero":

@@ -25,7 +25,7 @@ STEMS: dict[str, Callable[[int, int, Op], Graph | tuple[int, int]]] = {
     ),
     "patches": lambda given, width, act: chain(conv(given, width, 4, stride=4, bias=True), _LAYER_NORM),
 }
-"""Name -> a stem that reads so many channels and makes so many, at stride 2 or 4."""
+"""Name -> function from (channels read, channels made, activation) to a stem, at stride 2 or 4."""
 
 TRANSITIONS: dict[str, Callable[[int, int, Op], Graph | None]] = {
     "template": lambda given, width, act: None,
@@ -36,7 +36,7 @@ TRANSITIONS: dict[str, Callable[[int, int, Op], Graph | None]] = {
     "fold": lambda given, width, act: chain(op("space_to_depth"), *normed(4 * given, width, 1, None)),
     "project": lambda given, width, act: chain(*normed(given, width, 1, act)),
 }
-"""Name -> a transition from so many channels to so many; all halve the resolution but "project", which keeps it."""
+"""Name -> function from (channels read, channels made, activation) to a transition; only "project" keeps the resolution."""
 
 HEADS: dict[str, Callable[[int, Op], Graph | None]] = {
     "template": lambda given, act: None,
@@ -46,4 +46,4 @@ HEADS: dict[str, Callable[[int, Op], Graph | None]] = {
     "pooled": lambda given, act: chain(op("global_average_pool"), _LAYER_NORM),
     "pooled_expand": lambda given, act: chain(op("global_average_pool"), conv(given, 2 * given, bias=True), act),
 }
-"""Name -> a head that reads so many channels."""
+"""Name -> function from (channels read, activation) to a head."""

@@ -58,7 +58,7 @@ def coarse_attention(stride: int = 2, head_dim: int = 32) -> Graph:
 
 @cache
 def shared_key_attention(share: int = 2, head_dim: int = 16) -> Graph:
-    """Build attention in which so many heads share keys and values (arXiv 1911.02150, 2305.13245)."""
+    """Build attention in which `share` heads have the same keys and values (arXiv 1911.02150, 2305.13245)."""
     builder = GraphBuilder()
     query = builder.add(_CONV1, 0)
     return _attended(builder, query, builder.add(op("conv", kernel=1, ratio=f"2/{share}"), 0), op("matmul_qk", head_dim=head_dim))

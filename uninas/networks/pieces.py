@@ -12,7 +12,7 @@ NORM, RELU = op("batch_norm"), op("relu")
 
 
 def conv(channels: int, out: int, kernel: int = 1, *, stride: int = 1, groups: int | str = 1, bias: bool = False) -> Op:
-    """Build a convolution from so many channels to so many; its ratio is what the graph stores."""
+    """Build a convolution from `channels` to `out` channels; the graph stores their ratio."""
     return op("conv", kernel=kernel, ratio=Fraction(out, channels), groups=groups, bias=bias, stride=stride)
 
 

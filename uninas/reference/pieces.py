@@ -62,7 +62,7 @@ def _order(nodes: list[list[int]]) -> list[int]:
 
 
 def _ancestors(nodes: list[list[int]]) -> list[int]:
-    """What each node depends on, a bit a node."""
+    """Return what each node depends on, one bit per node."""
     found = [0] * len(nodes)
     for node in _order(nodes):
         for i in nodes[node]:

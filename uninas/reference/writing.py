@@ -152,7 +152,7 @@ def _node(kind: str, shape: list[int], params: dict[str, Any]) -> dict[str, Any]
 
 
 def _written(part: Part, place: Place, heads: int = 1) -> dict[str, Any]:
-    """The JSON of a node; with `heads`, of one of so many that are one node of ours."""
+    """Write the JSON of a node; with `heads`, of one of the heads that are one node of ours."""
     shape = _shape(part.type, place, heads)
     inner = [_written(one, place, heads) for one in part.inner] if part.kind != "ForkMergeAttention" else []
     if part.kind == "SequentialModule":

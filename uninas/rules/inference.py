@@ -74,7 +74,7 @@ def all_equal(op: Op, inputs: tuple[Type, ...]) -> Type:
 
 
 def scaled(op: Op, channels: int, ratio: Fraction) -> int:
-    """Return so many times the channels, where that is a whole number."""
+    """Return `ratio` times the channels, where that is a whole number."""
     product = channels * ratio.numerator
     if product % ratio.denominator:
         raise IllTyped(f"{op.text} cannot make {ratio} of {channels} channels: not a whole number")
@@ -94,7 +94,7 @@ def strided(op: Op, given: FeatureMap) -> int:
 
 
 def coarser(op: Op, given: FeatureMap, stride: int) -> int:
-    """Infer the stride of a map that is so many times coarser than another."""
+    """Infer the stride of a map that is `stride` times coarser than another."""
     if stride == 1:
         return given.stride
     if given.pooled:
@@ -105,7 +105,7 @@ def coarser(op: Op, given: FeatureMap, stride: int) -> int:
 
 
 def conv_groups(op: Op, channels: int) -> int:
-    """Return in how many groups a convolution of so many channels works."""
+    """Return the number of groups of a convolution that reads `channels` channels."""
     groups = op.values["groups"]
     return channels if groups == "depthwise" else int(groups)
 

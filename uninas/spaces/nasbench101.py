@@ -75,7 +75,7 @@ def channels_of(edges: Sequence[Edge], vertices: int, before: int, out: int) -> 
 
 @lru_cache(maxsize=4096)
 def _module(cell: Cell, before: int, out: int, pooled: bool) -> Graph:
-    """A cell's graph for so many channels in and out, after 2x2 max pooling if wanted."""
+    """Build a cell's graph from `before` to `out` channels, after 2x2 max pooling if `pooled`."""
     operations, edges = cell
     last = len(operations) + 1
     channels = channels_of(edges, last + 1, before, out)

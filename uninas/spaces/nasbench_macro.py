@@ -40,7 +40,7 @@ def _network(genotype: Mapping[str, Any], classes: int, input_size: tuple[int, i
 
 @cache
 def _layer(name: str, channels: int, stride: int) -> Graph:
-    """A layer of so many channels; one of stride 2 doubles them."""
+    """Build a layer of `channels` channels; one of stride 2 doubles them."""
     out = stride * channels
     if name == "identity":
         return IDENTITY if stride == 1 else chain(*normed(channels, out, act=None, stride=stride))
