@@ -340,13 +340,11 @@ class Architecture:
         return found
 
     def __repr__(self) -> str:
-        found: str = _derived("one line")(self)
-        return found
+        return str(_derived("one line")(self))
 
     def _repr_svg_(self) -> str | None:
         """What a notebook shows."""
-        found: str | None = _derived("picture")(self)
-        return found
+        return _derived("picture")(self)  # type: ignore[no-any-return]
 
 
 _DERIVED = {
@@ -359,8 +357,7 @@ _DERIVED = {
 
 def _derived(what: str) -> Callable[[Architecture], Any]:
     module, _, function = _DERIVED[what].partition(":")
-    found: Callable[[Architecture], Any] = getattr(importlib.import_module(module), function)
-    return found
+    return getattr(importlib.import_module(module), function)  # type: ignore[no-any-return]
 
 
 def _short(items: Sequence[Any]) -> Sequence[Any]:

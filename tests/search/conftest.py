@@ -21,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 VOLATILE = ("seconds", "worker", "attempts", "peak_bytes")  # what one seed does not decide
 
 
-
 @pytest.fixture(scope="session")
 def ray_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a Ray with ten slots, shared by the session; this process is connected to it."""
