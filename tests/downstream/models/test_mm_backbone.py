@@ -80,7 +80,7 @@ def test_a_classifiers_weights_load(tmp_path: Path) -> None:
         ({"out_indices": (0, 4)}, "out_indices: expected some of 0 to 3"),
         ({"out_indices": 3}, "out_indices: expected a list of stages; got 3"),
         ({"frozen_stages": 5}, "frozen_stages: expected -1 to 4"),
-        ({"weights": "nowhere.pth"}, "there is no nowhere.pth"),
+        ({"weights": "nowhere.pth"}, "got nowhere.pth, which does not exist"),
         ({"drop_path_rate": 1.0}, "drop_path_rate: expected at least 0 and less than 1"),
     ],
 )

@@ -344,14 +344,14 @@ def test_fresh_weights_are_not_written_and_odd_maps_are_reported_of(tmp_path: Pa
     assert left.value.code == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"README.md", "architecture.json", "reference.json"}
     assert json.loads((tmp_path / "out" / "reference.json").read_text(encoding="utf-8"))["num_classes"] == 9
-    assert "warning: the reference implementation gives other logits: stage 1 halves 9x9" in capsys.readouterr().err
+    assert "warning: the reference implementation gives other logits: stage 2 halves 9x9" in capsys.readouterr().err
     assert reference.PREFIX == "w/"
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["convnext_tiny"], "stem: the reference expects"),
+        (["convnext_tiny"], "stem: the reference implementation expects"),
         (["coatnet", "--size", "64"], "--size"),
     ],
 )
