@@ -114,7 +114,7 @@ def test_every_score_is_what_it_was(name: str) -> None:
     assert {proxy: values[proxy] for proxy in values if not close(values[proxy], fact["values"][proxy])} == {}
 
 
-@pytest.mark.parametrize("name", [slow(name) if name == "evolution" else name for name in SEARCHES])
+@pytest.mark.parametrize("name", [slow(name) if name in (*LONG, "walk") else name for name in SEARCHES])
 def test_the_same_configuration_gives_the_same_journal(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "src").mkdir()
     for file in ("my_space.py", "start.json"):

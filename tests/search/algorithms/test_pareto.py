@@ -241,7 +241,7 @@ def test_what_is_over_the_latency_budget_is_recorded_and_never_chosen(tmp_path: 
     assert not {row["digest"] for row in run["finalists"]} & slow
     assert all(row["latency_ms"] <= 8 and row["device"] == "toy: quick" for row in run["finalists"])
     if algorithm != "random":
-        assert not {line["parent"] for line in lines} & slow, "told as infeasible, it is no parent"
+        assert not {line["parent"] for line in lines} & slow, "reported as infeasible, it is no parent"
     assert run["latency"] == {
         "batch": 1, "runs": 10, "warmup": 3, "precision": "float32", "devices": {"toy: quick": 120}
     }  # fmt: skip
@@ -279,6 +279,7 @@ def test_an_old_run_still_resumes(tmp_path: Path) -> None:
     assert loading.load(path).objectives is None
 
 
+@pytest.mark.slow
 def test_the_journal_is_the_same_with_ray(tmp_path: Path, ray_address: str) -> None:
     """Latencies travel back from the actors, too; the toy's are the same each time."""
     for name, overrides in (("plain", SMALL), ("timed", TIMED), ("limited", (*SMALL, *LIMITED))):

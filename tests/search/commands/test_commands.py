@@ -53,6 +53,7 @@ def test_help_imports_neither_torch_nor_ray() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_a_search_resumed_and_extended(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     done = uninas_command("search", "tiny.yaml", "seed=4", cwd=tmp_path)
