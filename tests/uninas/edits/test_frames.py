@@ -127,6 +127,15 @@ ILL_TYPED = {
     "depth of a pooled map": (["%1 = global_average_pool %0", "%2 = space_to_depth %1", "return %2"], 2),
     "a place of a pooled map": (["%1 = global_average_pool %0", "%2 = position_embedding %1", "return %2"], 2),
     "an attention map returned": (["%1 = matmul_qk(head_dim=4) %0 %0", "return %1"], 1),
+    "a map of channels for values of another width": (
+        [
+            "%1 = conv(kernel=1, ratio=2) %0",
+            "%2 = matmul_qk(head_dim=4, over=channels) %0 %0",
+            "%3 = matmul_av %2 %1",
+            "return %3",
+        ],
+        3,
+    ),
     "strides without bound": ([*(f"%{i} = max_pool(stride=64) %{i - 1}" for i in range(1, 9)), "return %8"], 3),
     "zeros without bound": ([*(f"%{i} = zero(stride=65536) %{i - 1}" for i in range(1, 9)), "return %8"], 2),
 }
