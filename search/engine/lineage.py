@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.journal.journal import JournalError, records
-from search.journal.records import KINDS, Candidate
 from uninas.canonical import canonicalise
 from uninas.edits import Edit, Limits, Rejection, apply
 from uninas.errors import InputError
@@ -51,10 +50,7 @@ def lineage(run: Path, digest: str) -> Lineage | None:
     path = run / "journal.jsonl"
     if not path.is_file():
         return None
-    made: dict[str, tuple[str | None, Mapping[str, Any] | None]] = {}
-    for record in records(path, KINDS):
-        if isinstance(record, Candidate):
-            made.setdefault(record.digest, (record.parent, record.edit))
+    made = _candidates(path)
     if digest not in made:
         return None
     edits: list[Edit] = []
@@ -66,7 +62,7 @@ def lineage(run: Path, digest: str) -> Lineage | None:
         if parent is None:
             break
         if edit is None:
-            raise JournalError(f"{path}, candidate {digest[:12]}: expected the edit that made it of its parent; there is none")
+            raise InputError(f"{path}, candidate {digest[:12]}: expected the edit that made it of its parent; there is none")
         if "genotype" in edit:
             genotypes.insert(0, edit["genotype"])
         else:
@@ -77,6 +73,28 @@ def lineage(run: Path, digest: str) -> Lineage | None:
             return Lineage(sample.digest, tuple(edits), sample)
         digest = parent
     return Lineage(digest, tuple(edits), None, tuple(genotypes))
+
+
+def _candidates(path: Path) -> dict[str, tuple[str | None, Mapping[str, Any] | None]]:
+    """Give (parent, edit) of every candidate of a journal, by digest.
+
+    Only these are read, without the journal's dataclasses, which need numpy: `uninas diff` answers at once.
+    """
+    made: dict[str, tuple[str | None, Mapping[str, Any] | None]] = {}
+    with path.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.endswith("\n"):
+                break  # being written
+            try:
+                record = json.loads(line)
+                if record["kind"] == "candidate":
+                    parent, edit = record["parent"], record["edit"]
+                    if parent is not None and not isinstance(edit, dict):
+                        raise TypeError
+                    made.setdefault(record["digest"], (parent, edit))
+            except (ValueError, TypeError, KeyError):
+                raise InputError(f"{path}, line {number}: expected a record of a search; got {line[:40].strip()!r}") from None
+    return made
 
 
 def start_of(run: Path, end: Architecture) -> tuple[Architecture, Lineage]:
