@@ -13,19 +13,7 @@ from hypothesis import strategies as st
 
 from tests.amounts import examples
 from tests.uninas.examples import around, graph_of, small, walked
-from uninas import (
-    IDENTITY,
-    PRESETS,
-    Architecture,
-    Block,
-    InputError,
-    Stage,
-    canonicalise,
-    parse,
-    parse_op,
-    preset,
-    to_text,
-)
+from uninas import IDENTITY, PRESETS, Architecture, Block, InputError, Stage, canonicalise, parse, parse_op, preset, to_text
 from uninas.attributes import Attribute
 from uninas.ops import TABLE, op
 

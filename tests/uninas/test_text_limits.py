@@ -13,17 +13,7 @@ from hypothesis import strategies as st
 from tests.amounts import examples
 from tests.uninas.examples import around, graph_of, small
 from tests.uninas.test_text import _SOURCES, document, stages
-from uninas import (
-    IDENTITY,
-    Architecture,
-    InputError,
-    cost,
-    load,
-    parse,
-    parse_graph,
-    preset,
-    to_text,
-)
+from uninas import IDENTITY, Architecture, InputError, cost, load, parse, parse_graph, preset, to_text
 from uninas.text import MAX_WRITTEN_NODES
 
 TEXTS = {

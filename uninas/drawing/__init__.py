@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from uninas.drawing.display import draw
+from uninas.drawing.naming.patterns import Pattern, find_patterns, summarise_block, summarise_graph
 from uninas.drawing.overview import overview
-from uninas.drawing.patterns import Pattern, find_patterns, summarise_block, summarise_graph
 from uninas.drawing.svg import draw_architecture, draw_blocks, draw_overview, draw_subblock
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from uninas.drawing.canvas import Canvas, text_width, wrap
 from uninas.drawing.diff_terminal import cost_rows, twin_note
 from uninas.drawing.diff_words import MARKS, SIGNS, block_place, block_runs, graph_words, stage_facts
 from uninas.drawing.graph_picture import GraphPicture
-from uninas.drawing.patterns import summarise_block, summarise_graph
+from uninas.drawing.naming.patterns import summarise_block, summarise_graph
 from uninas.graph import IDENTITY, Graph
 
 WIDTH, MARGIN, _LABEL, _GAP = 1080.0, 28.0, 130.0, 12.0

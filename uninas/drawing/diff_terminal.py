@@ -11,7 +11,7 @@ from rich.tree import Tree
 
 from uninas.diff import BlockDiff, Difference, GraphDiff, StageDiff
 from uninas.drawing.diff_words import SIGNS, block_place, block_runs, graph_words, stage_facts
-from uninas.drawing.patterns import summarise_block
+from uninas.drawing.naming.patterns import summarise_block
 
 _COLOURS = {"+": "green", "−": "red", "~": "yellow", "→": "cyan", "=": "bright_black"}
 COSTS = {"params": "params", "macs": "MACs", "layers": "layers", "attention_tokens": "attention tokens"}

@@ -10,7 +10,7 @@ from uninas.diff import BlockDiff, GraphDiff, NodeEdit, StageDiff
 from uninas.diff.edits import OUTPUT
 from uninas.drawing.graph_view import GraphView
 from uninas.drawing.labels import op_label
-from uninas.drawing.patterns import find_patterns, outermost, summarise_graph
+from uninas.drawing.naming.patterns import find_patterns, outermost, summarise_graph
 from uninas.graph import Graph, Node
 from uninas.ops import INPUT, FeatureMap
 

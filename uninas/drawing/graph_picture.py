@@ -9,7 +9,7 @@ from uninas.drawing.canvas import Canvas, text_width
 from uninas.drawing.folding import Folded, fold, shut
 from uninas.drawing.labels import family_of, op_label, type_label
 from uninas.drawing.layout import Box, Layout, layered_layout
-from uninas.drawing.patterns import NAMES, Pattern, find_patterns, outermost
+from uninas.drawing.naming.patterns import NAMES, Pattern, find_patterns, outermost
 from uninas.graph import Graph
 from uninas.ops import AttentionMap
 

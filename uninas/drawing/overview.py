@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from uninas.analysis.cost import Cost, cost
-from uninas.drawing.patterns import summarise_block, summarise_graph
+from uninas.drawing.naming.patterns import summarise_block, summarise_graph
 from uninas.errors import InputError
 from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, Stage
 

@@ -9,8 +9,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from uninas.drawing.labels import family_of, op_label, percent, quantity, type_label
+from uninas.drawing.naming.patterns import Pattern, find_patterns, outermost, summarise_graph
 from uninas.drawing.overview import BlockKind, Overview, Run, StageView
-from uninas.drawing.patterns import Pattern, find_patterns, outermost, summarise_graph
 from uninas.graph import Graph
 
 _COLOURS = {  # of the 16 that every terminal has, readable on dark and light ground

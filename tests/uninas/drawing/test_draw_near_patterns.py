@@ -11,11 +11,12 @@ from tests.amounts import examples
 from tests.uninas.drawing.test_draw_patterns import CONV1, CONV3, DW3, DW7, GELU, NARROW, NORM, WIDEN, first_block
 from tests.uninas.examples import framed, small, walked
 from uninas import Block, Graph, GraphBuilder, InputError, op, parse_graph
-from uninas.drawing import find_patterns, patterns, summarise_block, summarise_graph
+from uninas.drawing import find_patterns, summarise_block, summarise_graph
 from uninas.drawing.folding import fold, shut
 from uninas.drawing.graph_view import GraphView
 from uninas.drawing.layout import longest_path_layers
-from uninas.drawing.patterns import outermost
+from uninas.drawing.naming import patterns
+from uninas.drawing.naming.patterns import outermost
 from uninas.graph import Node
 from uninas.ops import INPUT
 

@@ -9,25 +9,8 @@ import pytest
 
 from tests.uninas.edits.test_edits import network_of
 from tests.uninas.examples import around, graph_of, graphs_of, headed, small
-from uninas import (
-    IDENTITY,
-    Architecture,
-    Edit,
-    Graph,
-    InputError,
-    Rejection,
-    apply,
-    canonicalise,
-    op,
-    propose,
-)
-from uninas.edits import (
-    FRAGMENTS,
-    PRIOR,
-    VOCABULARIES,
-    prior_of,
-    vocabulary,
-)
+from uninas import IDENTITY, Architecture, Edit, Graph, InputError, Rejection, apply, canonicalise, op, propose
+from uninas.edits import FRAGMENTS, PRIOR, VOCABULARIES, prior_of, vocabulary
 from uninas.edits.blocks import block_at_width
 from uninas.edits.forms import HEADS, STEMS, TRANSITIONS
 

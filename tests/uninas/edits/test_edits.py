@@ -34,16 +34,7 @@ from uninas import (
     to_text,
 )
 from uninas.compile.module import build
-from uninas.edits import (
-    CROSSOVERS,
-    FRAGMENTS,
-    PRIOR,
-    REASONS,
-    cross,
-    crossover_edit,
-    prior_of,
-    propose_crossover,
-)
+from uninas.edits import CROSSOVERS, FRAGMENTS, PRIOR, REASONS, cross, crossover_edit, prior_of, propose_crossover
 from uninas.edits.blocks import BLOCK_EDITS
 from uninas.edits.edit import PARTS
 from uninas.edits.fragments import FITTING

@@ -13,17 +13,7 @@ from tests.amounts import examples
 from tests.uninas.analysis.test_cost import module_params, really_made, trained
 from tests.uninas.examples import disguised_network, framed, graph_of, random_frame
 from tests.uninas.running import carried, distance, executed_macs, noise, scramble
-from uninas import (
-    IDENTITY,
-    Architecture,
-    Block,
-    FeatureMap,
-    Graph,
-    GraphError,
-    Stage,
-    canonicalise,
-    cost,
-)
+from uninas import IDENTITY, Architecture, Block, FeatureMap, Graph, GraphError, Stage, canonicalise, cost
 from uninas.compile.module import GraphModule, PlainBlock, build
 from uninas.graph import Flow
 from uninas.ops import Place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uninas.drawing.graph_view import GraphView
 from uninas.drawing.labels import qualifiers
-from uninas.drawing.pattern import Pattern
+from uninas.drawing.naming.pattern import Pattern
 from uninas.ops import AttentionMap
 
 # --- attention --------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from uninas.drawing.graph_view import GraphView, factor_text
 from uninas.drawing.labels import op_label
-from uninas.drawing.pattern import Pattern
+from uninas.drawing.naming.pattern import Pattern
 
 _SHORT = {"batch_norm": "BN", "layer_norm": "LN", "group_norm": "GN", "add": "sum", "multiply": "product"}
 

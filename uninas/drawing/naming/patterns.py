@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from uninas.drawing.chains import SHAPES, Chain, Shape, Unit, conv_runs, segments, short_label
 from uninas.drawing.graph_view import GraphView, factor_text
-from uninas.drawing.operands import find_attention, find_gates, find_mixers
-from uninas.drawing.pattern import NAMES, Pattern, outermost, union
-from uninas.drawing.skips import find_skip
+from uninas.drawing.naming.chains import SHAPES, Chain, Shape, Unit, conv_runs, segments, short_label
+from uninas.drawing.naming.operands import find_attention, find_gates, find_mixers
+from uninas.drawing.naming.pattern import NAMES, Pattern, outermost, union
+from uninas.drawing.naming.skips import find_skip
 from uninas.graph import Block, Graph
 
 __all__ = ["NAMES", "Pattern", "find_patterns", "outermost", "summarise_block", "summarise_graph"]
