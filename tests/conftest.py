@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from proxies import registry
+from search.algorithms import ALGORITHMS
+from search.workers import own_proxies
 from tests.amounts import decide
+from uninas.spaces import SPACES
 
 # One thread for every test process and its children: the machine's cores are shared out by pytest-xdist.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -29,6 +34,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "ray_address" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("ray"))
+
+
+@pytest.fixture(autouse=True)
+def what_is_registered() -> Iterator[None]:
+    """What a test registers is forgotten after it: the next one finds the tables as a new process does."""
+    tables = [
+        registry._own,
+        registry._loaded,
+        own_proxies._homes,
+        ALGORITHMS._added,
+        ALGORITHMS._loaded,
+        SPACES._added,
+        SPACES._loaded,
+    ]
+    before = [dict(table) for table in tables]
+    files = list(own_proxies._loaded)
+    yield
+    for table, old in zip(tables, before, strict=True):
+        table.clear()
+        table.update(old)  # type: ignore[arg-type]
+    own_proxies._loaded[:] = files
 
 
 @pytest.fixture(scope="session")

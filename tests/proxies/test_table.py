@@ -19,13 +19,6 @@ from tests.proxies.networks import KINDS, SIZE
 SHAPE = (3, SIZE, SIZE)
 
 
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget what a test registers."""
-    monkeypatch.setattr(registry, "_own", {})
-    monkeypatch.setattr(registry, "_loaded", {})
-
-
 def network(kind: str = "convolution") -> nn.Module:
     return KINDS[kind]()
 

@@ -310,8 +310,7 @@ def test_a_file_that_is_no_choice(tmp_path: Path) -> None:
 # --- what a person sees -----------------------------------------------------------------------------------------------------
 
 
-def test_a_proxy_of_ones_own_is_explained_by_the_phrase_that_it_was_registered_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_own", {})
+def test_a_proxy_of_ones_own_is_explained_by_the_phrase_that_it_was_registered_with() -> None:
     registry.register("mine", meaning="how blue it is")(lambda network, batch: 0.0)
     assert "by how blue it is (`mine`)" in meanings.explained(["flops", "mine"])
     assert "by its score (`nobodys`)" in meanings.explained(["nobodys"])

@@ -23,14 +23,6 @@ def mine(network, batch):
 """
 
 
-@pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget what a test registers."""
-    monkeypatch.setattr(registry, "_own", {})
-    monkeypatch.setattr(own_proxies, "_loaded", [])
-    monkeypatch.setattr(own_proxies, "_homes", {})
-
-
 def bench(*arguments: str) -> dict[str, float]:
     options = ["--pool", "serial", "--resamples", "10", "--json", "--data", "data"]
     with pytest.raises(SystemExit) as ended:

@@ -55,14 +55,6 @@ finalists: {count: 1, seeds: 1}
 """
 
 
-@pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget what a test registers."""
-    monkeypatch.setattr(registry, "_own", {})
-    monkeypatch.setattr(own_proxies, "_loaded", [])
-    monkeypatch.setattr(ALGORITHMS, "_added", {})
-
-
 def new_process() -> None:
     """Forget what was registered, as another process would not know it."""
     registry._own.clear()

@@ -21,11 +21,8 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
-def offers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def offers() -> Iterator[None]:
     """Forget what a test offers."""
-    for catalogue in (ALGORITHMS, SPACES):
-        monkeypatch.setattr(catalogue, "_added", {})
-        monkeypatch.setattr(catalogue, "_loaded", {})
     yield
     own_code._offered.cache_clear()
 
