@@ -22,6 +22,10 @@ grasp = "never shown"
 """
 
 
+# In one process, so that the pages are made once.
+pytestmark = pytest.mark.xdist_group("results pages")
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp("runs")

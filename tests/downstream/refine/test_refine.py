@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from downstream.train.settings import read_settings
 from search.ranking import correlation
 from tests.downstream import pictures
 from tests.search.report.report_runs import make_run
+from tests.waiting import wait_until
 from uninas import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -363,8 +363,8 @@ def test_a_killed_refine_resumes(slots: int, search: Path, data: Path, tmp_path:
     )
     undisturbed = finish(refine(whole, *options))
     process = refine(broken, *options)
-    while process.poll() is None and not any(record["decision"] in ("done", "stop") for record in decided(broken)[:-1]):
-        time.sleep(0.05)  # until one training has ended and another is under way
+    # Until one training has ended and another is under way.
+    wait_until(lambda: any(record["decision"] in ("done", "stop") for record in decided(broken)[:-1]), process)
     assert process.poll() is None, process.communicate()
     kill_everything(process)
     kept = decided(broken)

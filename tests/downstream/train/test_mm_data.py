@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.amounts import slow
 from tests.downstream import scenes
 from uninas import InputError
 
@@ -19,12 +20,12 @@ pytest.importorskip("mmengine", reason="OpenMMLab is not installed: make test bu
 from downstream.data.coco import read_annotations
 from downstream.train import mm
 from downstream.train.mm_config import configured
-from tests.downstream.detectors import TASKS, rows_of, settings
+from tests.downstream.detectors import rows_of, settings
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of OpenMMLab itself
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", ["detect", slow("segment")])
 def test_missing_data_and_broken_images(task: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="missing: "):
         configured(settings(task), tmp_path, tmp_path / "run", workers=0)

@@ -18,6 +18,9 @@ from tests.search.bench.page_runs import AGGREGATE, SINGLE, make_ablation, make_
 from tests.search.report.html_pages import Page
 from uninas import InputError
 
+# In one process, so that the page is made once.
+pytestmark = pytest.mark.xdist_group("bench page")
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from search.config.schema import PoolConfig
 from search.journal import journal
 from tests.search.bench.fakes import fake_pool, toy_score, write_table
 from tests.search.conftest import ROOT, Notes
+from tests.waiting import wait_for_lines
 from uninas.errors import InputError
 
 SERIAL = PoolConfig(kind="serial")
@@ -197,8 +197,8 @@ def test_published_scores_change_nothing_but_the_agreement(data: Path, tmp_path:
 
 
 def test_serial_and_ray_give_the_same_scores(data: Path, tmp_path: Path, ray_address: str) -> None:
-    serial = bench(data, tmp_path / "serial", sample=20)
-    ray = bench(data, tmp_path / "ray", sample=20, pool=PoolConfig(kind="ray", workers=3, address=ray_address))
+    serial = bench(data, tmp_path / "serial", sample=6)
+    ray = bench(data, tmp_path / "ray", sample=6, pool=PoolConfig(kind="ray", workers=3, address=ray_address))
     assert scores(tmp_path / "serial") == scores(tmp_path / "ray")
     assert serial["rows"] == ray["rows"]
     assert (tmp_path / "serial" / "scores.csv").read_text() == (tmp_path / "ray" / "scores.csv").read_text()
@@ -213,13 +213,6 @@ def start(data: Path, action: str, run: Path, die_writing: int = 0, delay: int =
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_for_lines(process: subprocess.Popen[str], path: Path, count: int) -> None:
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        if path.exists() and path.read_bytes().count(b"\n") >= count:
-            return
 
 
 def test_a_killed_bench_goes_on(data: Path, tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import random
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, final
 
@@ -20,12 +19,12 @@ import pytest
 from tests.search.conftest import ROOT, records, stable
 from tests.search.distributed.test_ray_pool import scorers
 from tests.search.engine.test_kill import finish, start
+from tests.waiting import lines, wait_until
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # sockets that Ray's test cluster leaves open
 ]
-PATIENCE_SECONDS = 900  # that the whole may take on a busy machine; it is no measurement
 
 
 @final
@@ -43,8 +42,11 @@ class Nodes:
     @staticmethod
     def _options() -> dict[str, Any]:
         return {
-            "node_ip_address": "127.0.0.1", "include_dashboard": False, "num_gpus": 0, "object_store_memory": 100 << 20,
-        }  # fmt: skip
+            "node_ip_address": "127.0.0.1",
+            "include_dashboard": False,
+            "num_gpus": 0,
+            "object_store_memory": 100 << 20,
+        }
 
     def add(self) -> None:
         self.nodes.append(self._cluster.add_node(num_cpus=2, wait=False, **self._options()))
@@ -62,16 +64,18 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
 
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     for name, value in {
-        "PYTHONPATH": path, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0", "RAY_worker_niceness": "0",
+        "PYTHONPATH": path,
+        "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_worker_niceness": "0",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # loopback, see search.distributed.ray_cluster
-    }.items():  # fmt: skip
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(ray_constants, "ENABLE_RAY_CLUSTER", False)  # the same for a Ray that is imported already
     with tempfile.TemporaryDirectory(prefix="uninas-", ignore_cleanup_errors=True) as folder:
-        monkeypatch.setenv(
-            "RAY_TMPDIR", folder
-        )  # where the test cluster notes its address, in a folder that it expects to be there
+        # Where the test cluster notes its address, in a folder that it expects to be there.
+        monkeypatch.setenv("RAY_TMPDIR", folder)
         (Path(folder) / "ray").mkdir()
         found = Nodes(Path(folder))
         try:
@@ -80,23 +84,14 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
             found.close()
 
 
-def lines(folder: Path) -> int:
-    path = folder / "journal.jsonl"
-    return path.read_bytes().count(b"\n") if path.exists() else 0
-
-
-def until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Wait for something, or for the driver's end."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not true() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def scored(folder: Path) -> int:
+    return lines(folder / "journal.jsonl")
 
 
 def living(process: subprocess.Popen[str]) -> list[int]:
     """Wait until scorers live, which after a death takes a while, and give their process ids; none where the driver ended."""
     found: list[int] = []
-    until(lambda: bool(found.extend(scorers(os.getpid())) or found), process)
+    wait_until(lambda: bool(found.extend(scorers(os.getpid())) or found), process)
     return found
 
 
@@ -113,16 +108,16 @@ def test_a_pool_grows_and_shrinks_with_the_cluster(nodes: Nodes, tmp_path: Path,
     pool = ["evaluations=1500", "pool.kind=ray", "pool.workers=6", "pool.min_workers=1", f"pool.address={nodes.address}"]
     nodes.add()
     process = start(python, "begin", folder, config=pool, behaviour={"delay": 200})
-    until(lambda: lines(folder) > 20, process)
+    wait_until(lambda: scored(folder) > 20, process)
     assert len(workers(folder)) == 2
     nodes.add()
     nodes.add()
-    until(lambda: len(workers(folder)) >= 6, process)
-    seen, at = len(workers(folder)), lines(folder)
+    wait_until(lambda: len(workers(folder)) >= 6, process)
+    seen, at = len(workers(folder)), scored(folder)
     nodes.kill(0)
-    until(lambda: lines(folder) > at + 40, process)  # it goes on without that node
+    wait_until(lambda: scored(folder) > at + 40, process)  # it goes on without that node
     nodes.add()
-    until(lambda: len(workers(folder)) >= seen + 2, process)
+    wait_until(lambda: len(workers(folder)) >= seen + 2, process)
     assert process.poll() is None, finish(process)  # all of it came to pass while the search ran
     code, _, err = finish(process)
     assert code == 0, err
@@ -153,7 +148,7 @@ def test_a_thousand_candidates_and_thirty_deaths(nodes: Nodes, tmp_path: Path, p
     process, died = start(python, "begin", folder, **options), []
     for kind in deaths:
         due = 20 * (1 + len(died))  # the last at 720: a window lets 128 lines follow at once, so before the end
-        until(lambda due=due: lines(folder) >= due, process)  # type: ignore[misc]
+        wait_until(lambda due=due: scored(folder) >= due, process)  # type: ignore[misc]
         victims = living(process) if kind == "actor" else []
         if process.poll() is not None:
             break

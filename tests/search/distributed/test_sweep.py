@@ -3,7 +3,6 @@
 import csv
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from search.distributed import sweep
 from search.engine import driver
 from search.monitor.progress import PlainView
 from tests.search.conftest import ROOT, stable
+from tests.waiting import lines, wait_until
 from uninas import InputError
 
 CONFIG = """
@@ -92,8 +92,7 @@ def test_a_killed_sweep_resumes(config: Path, tmp_path: Path) -> None:
     uninas = [sys.executable, "-m", "uninas.cli", "sweep"]
     process = subprocess.Popen([*uninas, str(config), "--seeds", "1,2", "--out", str(folder), "--concurrent", "2"], cwd=ROOT)
     journals = [folder / "000-seed1/journal.jsonl", folder / "001-seed2/journal.jsonl"]
-    while process.poll() is None and not any(path.exists() and path.read_bytes().count(b"\n") > 3 for path in journals):
-        time.sleep(0.02)
+    wait_until(lambda: any(lines(path) > 3 for path in journals), process)
     assert process.poll() is None
     family = psutil.Process(process.pid).children(recursive=True)
     process.kill()

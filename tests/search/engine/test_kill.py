@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from search.journal import journal
 from tests.search.conftest import ROOT, run_toy, stable
+from tests.waiting import wait_for_lines
 
 SLOW = {"delay": 3}
 
@@ -25,14 +25,6 @@ def start(python: list[str], action: str, folder: Path, **options: Any) -> subpr
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=180)
     return process.returncode, out, err
-
-
-def wait_for_lines(process: subprocess.Popen[str], path: Path, count: int) -> None:
-    """Return as soon as the journal has so many lines, or the process has ended."""
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        if path.exists() and path.read_bytes().count(b"\n") >= count:
-            return
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,8 @@ from search.journal import object_store as stores
 from search.journal.mirror import Mirror, followed, run_folder, snapshot
 from search.journal.object_store import Store, is_url
 from tests.search.conftest import resume_toy, run_toy, stable
-from tests.search.engine.test_kill import finish, start, wait_for_lines
+from tests.search.engine.test_kill import finish, start
+from tests.waiting import wait_for_lines, wait_until
 from uninas.errors import InputError
 
 
@@ -288,12 +289,10 @@ def test_a_store_that_refuses_for_a_while_stops_nothing(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(store._fs, "pipe_file", pipe_file)
     append(folder, line(0))
-    while not notes:
-        pass
+    wait_until(lambda: notes)
     assert "the network is away; the search goes on in" in notes[0]
     away[0] = False
-    while len(notes) < 2:
-        pass
+    wait_until(lambda: len(notes) == 2)
     assert notes[1] == "memory://bucket/away: can be written again"
     away[0] = True
     append(folder, line(1))

@@ -1,0 +1,5 @@
+"""Pages with few resamples, as for the tests of the bench."""
+
+from tests.search.bench.conftest import few_resamples
+
+__all__ = ["few_resamples"]
