@@ -98,9 +98,7 @@ def main(words: Sequence[str] | None = None) -> None:
         for name, source in (("before", options.before), ("now", ROOT)):
             if source is not None:
                 trees[name] = Path(folder) / name
-                shutil.copytree(
-                    source, trees[name], ignore=shutil.ignore_patterns(".venv", ".git", "runs", ".*_cache", "__pycache__")
-                )
+                shutil.copytree(source, trees[name], ignore=LEFT_OUT)
         for mutant in chosen:
             found = {name: judged(mutant, tree, before=name == "before") for name, tree in trees.items()}
             rows.append([mutant.what, f"`{mutant.file}`", *(by for by, _ in found.values())])

@@ -23,11 +23,24 @@ __all__ = ["CodeKernel", "agreement", "log_determinant", "switches"]
 _NAMES = frozenset(
     name + ending
     for name in (
-        "relu", "relu6", "gelu", "silu", "mish", "hardswish", "leaky_relu", "prelu", "rrelu", "elu", "celu", "selu", "softplus",
-        "hardtanh", "threshold",
+        "relu",
+        "relu6",
+        "gelu",
+        "silu",
+        "mish",
+        "hardswish",
+        "leaky_relu",
+        "prelu",
+        "rrelu",
+        "elu",
+        "celu",
+        "selu",
+        "softplus",
+        "hardtanh",
+        "threshold",
     )
     for ending in ("", "_")
-)  # fmt: skip
+)
 
 
 def switches(function: Any) -> bool:

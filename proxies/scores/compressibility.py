@@ -17,9 +17,20 @@ from proxies.scores.saliency import Saliency, grasp_saliency, snip_saliency
 from proxies.scores.synflow import synflow_saliency
 
 __all__ = [
-    "layer_log_determinants", "lnwot", "signal_to_noise", "ssnr_grasp", "ssnr_grasp_log", "ssnr_snip", "ssnr_snip_log",
-    "ssnr_synflow", "ssnr_synflow_log", "t_cet_snip", "t_cet_snip_log", "t_cet_synflow", "t_cet_synflow_log",
-]  # fmt: skip
+    "layer_log_determinants",
+    "lnwot",
+    "signal_to_noise",
+    "ssnr_grasp",
+    "ssnr_grasp_log",
+    "ssnr_snip",
+    "ssnr_snip_log",
+    "ssnr_synflow",
+    "ssnr_synflow_log",
+    "t_cet_snip",
+    "t_cet_snip_log",
+    "t_cet_synflow",
+    "t_cet_synflow_log",
+]
 
 
 def signal_to_noise(saliency: Saliency) -> dict[str, float]:

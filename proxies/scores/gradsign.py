@@ -198,9 +198,16 @@ def _convolution_rows(layer: nn.Conv2d, given: Tensor, gradient: Tensor) -> Tens
     (down, across), (height, width) = layer.stride, gradient.shape[2:]
     seen = padded.as_strided(
         (batch, height, width, rows, columns, groups, given.shape[1] // groups),
-        (image, down * row, across * column, layer.dilation[0] * row, layer.dilation[1] * column,
-         given.shape[1] // groups * channel, channel),
-    ).permute(0, 5, 1, 2, 3, 4, 6)  # fmt: skip
+        (
+            image,
+            down * row,
+            across * column,
+            layer.dilation[0] * row,
+            layer.dilation[1] * column,
+            given.shape[1] // groups * channel,
+            channel,
+        ),
+    ).permute(0, 5, 1, 2, 3, 4, 6)
     outer = gradient.permute(0, 2, 3, 1).reshape(batch, height * width, groups, -1).permute(0, 2, 3, 1)
     found: Tensor = outer @ seen.reshape(batch, groups, height * width, -1)
     return found.reshape(batch, groups, -1, rows, columns, given.shape[1] // groups).movedim(5, 3).reshape(batch, -1)

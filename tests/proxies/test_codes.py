@@ -66,10 +66,22 @@ def test_naswot_is_the_naive_one() -> None:
 @pytest.mark.parametrize(
     "activation",
     [
-        nn.ReLU(), nn.ReLU(inplace=True), nn.GELU(), nn.SiLU(), nn.Hardswish(inplace=True), nn.ReLU6(), nn.LeakyReLU(0.1),
-        nn.PReLU(), nn.ELU(), nn.Mish(), functional.relu_, torch.relu, lambda x: x.clone().relu_(), functional.silu,
+        nn.ReLU(),
+        nn.ReLU(inplace=True),
+        nn.GELU(),
+        nn.SiLU(),
+        nn.Hardswish(inplace=True),
+        nn.ReLU6(),
+        nn.LeakyReLU(0.1),
+        nn.PReLU(),
+        nn.ELU(),
+        nn.Mish(),
+        functional.relu_,
+        torch.relu,
+        lambda x: x.clone().relu_(),
+        functional.silu,
     ],
-)  # fmt: skip
+)
 def test_every_rectifier_counts_once(activation: object) -> None:
     given = noise(3, 4, 5, 5)
     kernel = CodeKernel(3)

@@ -234,8 +234,10 @@ def _components(
     """Decide the components; the reference's own come first, so that of two that order alike its own stays."""
     if asked is not None:
         names = chosen_proxies(asked, "--components")
-        absent = {name: [column for column in PAIRS.get(name, (name,)) if any(column not in one.columns for one in everywhere)]
-                  for name in names}  # fmt: skip
+        absent = {
+            name: [column for column in PAIRS.get(name, (name,)) if any(column not in one.columns for one in everywhere)]
+            for name in names
+        }
         missing = [column for columns in absent.values() for column in columns]
         if missing:
             raise InputError(f"--components: expected scores that every run has; not in all: {', '.join(dict.fromkeys(missing))}")

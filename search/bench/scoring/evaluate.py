@@ -64,9 +64,15 @@ def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
         seconds["build"] += time.perf_counter() - clock
         clock = time.perf_counter()
         measurement = proxies.measure(
-            module, requests,
-            input_shape=shape, batch=setup.batch, seed=setup.seed, repeats=setup.repeats, device=device, images=_images(setup),
-        )  # fmt: skip
+            module,
+            requests,
+            input_shape=shape,
+            batch=setup.batch,
+            seed=setup.seed,
+            repeats=setup.repeats,
+            device=device,
+            images=_images(setup),
+        )
         seconds["score"] += time.perf_counter() - clock
         values |= {label: _mean(repeated) for label, repeated in measurement.values.items()}
         details |= {label: dict(found) for label, found in measurement.details.items() if found}

@@ -242,9 +242,7 @@ def test_what_is_over_the_latency_budget_is_recorded_and_never_chosen(tmp_path: 
     assert all(row["latency_ms"] <= 8 and row["device"] == "toy: quick" for row in run["finalists"])
     if algorithm != "random":
         assert not {line["parent"] for line in lines} & slow, "reported as infeasible, it is no parent"
-    assert run["latency"] == {
-        "batch": 1, "runs": 10, "warmup": 3, "precision": "float32", "devices": {"toy: quick": 120}
-    }  # fmt: skip
+    assert run["latency"] == {"batch": 1, "runs": 10, "warmup": 3, "precision": "float32", "devices": {"toy: quick": 120}}
     reused = [line for line in candidates(folder, "random") if line["worker"] == "reused"]
     known = {line["digest"]: line for line in lines}
     for line in reused:

@@ -217,9 +217,7 @@ def test_the_same_seed_chooses_the_same(runs: list[Path], tmp_path: Path) -> Non
 
 
 def test_families_are_ranked_by_themselves_and_count_the_same(runs: list[Path], timm: Path, tmp_path: Path) -> None:
-    _, found = choose.choose(
-        runs, timm=timm, components="synflow,zico", largest=2, resamples=30, splits=0, out=tmp_path / "out"
-    )  # fmt: skip
+    _, found = choose.choose(runs, timm=timm, components="synflow,zico", largest=2, resamples=30, splits=0, out=tmp_path / "out")
     assert found.families == {"regnet.a": 18, "vit.b": 12}
     table = scores(30, seed=9)
     expected = []

@@ -101,7 +101,7 @@ def test_a_start_from_a_file_is_kept_with_the_run(tmp_path: Path) -> None:
         (("score", "coatnet", "--proxies", "flops", "--size", "0"), "expected a size"),
         (("score", "nothing.json", "--proxies", "flops"), "nothing.json"),
     ],
-)  # fmt: skip
+)
 def test_what_the_user_got_wrong_is_one_line(words: tuple[str, ...], message: str) -> None:
     assert message in refused(*words)
 

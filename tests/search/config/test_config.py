@@ -218,7 +218,7 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
             "algorithm_options.population: expected a whole number of at least 1; got 0",
         ),
     ],
-)  # fmt: skip
+)
 def test_messages_say_what_was_expected_what_was_got_and_where(text: str, words: str) -> None:
     message = refuse(text)
     assert message.startswith("it.yaml")

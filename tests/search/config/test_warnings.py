@@ -66,10 +66,22 @@ def test_the_papers_search_keeps_what_the_papers_space_holds_fixed() -> None:
     assert (other.stem, other.head) == (one.stem, one.head)
     for here, there in zip(one.stages, other.stages, strict=True):
         assert (there.width, len(there.blocks), there.transition) == (here.width, len(here.blocks), here.transition)
-    made = {node.op.text for stage in other.stages for block in stage.blocks for graph in block.subblocks if graph is not None
-            for node in graph.nodes if node.op.name in ("conv", "matmul_qk")}  # fmt: skip
-    known = {"conv(kernel=1)", "conv(kernel=3)", "conv(kernel=3, groups=depthwise, bias=false)",
-             "conv(kernel=5, groups=depthwise, bias=false)", "matmul_qk(head_dim=32)"}  # fmt: skip
+    made = {
+        node.op.text
+        for stage in other.stages
+        for block in stage.blocks
+        for graph in block.subblocks
+        if graph is not None
+        for node in graph.nodes
+        if node.op.name in ("conv", "matmul_qk")
+    }
+    known = {
+        "conv(kernel=1)",
+        "conv(kernel=3)",
+        "conv(kernel=3, groups=depthwise, bias=false)",
+        "conv(kernel=5, groups=depthwise, bias=false)",
+        "matmul_qk(head_dim=32)",
+    }
     ratios = {uninas.parse_op(text).values.get("ratio") for text in made - known}
     assert all(uninas.parse_op(text).values["kernel"] in (1, 3, 5) for text in made - known)
     assert {str(ratio) for ratio in ratios} <= {"3", "4", "1/4", "2", "1/2"}

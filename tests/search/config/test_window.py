@@ -20,7 +20,7 @@ from tests.search.conftest import Notes, run_toy
         (8, 128, "ask", 128, ["a window of 128 and 128 evaluations: none is asked after a result was seen"]),
         (1, 1, "ask", 1, []),
     ],
-)  # fmt: skip
+)
 def test_warnings(workers: int, window: int, order: str, evaluations: int, expected: list[str]) -> None:
     warnings = window_warnings(workers, window, order, evaluations)
     assert window_warnings(workers, window, order, evaluations, learns=False) == [w for w in warnings if "none is asked" not in w]

@@ -72,8 +72,10 @@ class Machine:
         with (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 ["unshare", "--net", "--pid", "--mount", "--mount-proc", "--fork", "--kill-child", "bash", "-c", script],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
-            )  # fmt: skip
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == b"ready\n", (folder / "log").read_text()
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
@@ -155,14 +157,22 @@ class Machines:
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Start a command on the laptop, in the folder of the checkout; it leads a process group."""
         environment = {
-            "HOME": HOME, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TERM": "dumb", "LANG": "C.UTF-8",
+            "HOME": HOME,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "TERM": "dumb",
+            "LANG": "C.UTF-8",
             "RAY_USAGE_STATS_ENABLED": "0",
-        }  # fmt: skip
+        }
         words = self.laptop.inside(*command, folder=ROOT)
         return subprocess.Popen(
-            words, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            words,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
             start_new_session=True,
-        )  # fmt: skip
+        )
 
     def run(self, *command: str, status: int = 0) -> str:
         """Run a command on the laptop to its end; gives what it printed."""

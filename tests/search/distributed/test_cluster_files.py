@@ -23,20 +23,50 @@ LAUNCHED = ("search", "aws", "gcp")  # by Ray's cluster launcher
 
 # Fields of ray.io/v1 that the operator knows (KubeRay's API reference); it refuses others.
 RAY_JOB = {
-    "activeDeadlineSeconds", "backoffLimit", "rayClusterSpec", "submitterPodTemplate", "metadata", "clusterSelector",
-    "submitterConfig", "managedBy", "deletionStrategy", "entrypoint", "runtimeEnvYAML", "jobId", "submissionMode",
-    "entrypointResources", "entrypointNumCpus", "entrypointNumGpus", "ttlSecondsAfterFinished", "shutdownAfterJobFinishes",
+    "activeDeadlineSeconds",
+    "backoffLimit",
+    "rayClusterSpec",
+    "submitterPodTemplate",
+    "metadata",
+    "clusterSelector",
+    "submitterConfig",
+    "managedBy",
+    "deletionStrategy",
+    "entrypoint",
+    "runtimeEnvYAML",
+    "jobId",
+    "submissionMode",
+    "entrypointResources",
+    "entrypointNumCpus",
+    "entrypointNumGpus",
+    "ttlSecondsAfterFinished",
+    "shutdownAfterJobFinishes",
     "suspend",
-}  # fmt: skip
+}
 RAY_CLUSTER = {
-    "suspend", "managedBy", "autoscalerOptions", "headServiceAnnotations", "enableInTreeAutoscaling", "gcsFaultToleranceOptions",
-    "headGroupSpec", "rayVersion", "workerGroupSpecs",
-}  # fmt: skip
+    "suspend",
+    "managedBy",
+    "autoscalerOptions",
+    "headServiceAnnotations",
+    "enableInTreeAutoscaling",
+    "gcsFaultToleranceOptions",
+    "headGroupSpec",
+    "rayVersion",
+    "workerGroupSpecs",
+}
 HEAD_GROUP = {"template", "headService", "enableIngress", "rayStartParams", "serviceType"}
 WORKER_GROUP = {
-    "suspend", "groupName", "replicas", "minReplicas", "maxReplicas", "idleTimeoutSeconds", "rayStartParams", "template",
-    "scaleStrategy", "numOfHosts",
-}  # fmt: skip
+    "suspend",
+    "groupName",
+    "replicas",
+    "minReplicas",
+    "maxReplicas",
+    "idleTimeoutSeconds",
+    "rayStartParams",
+    "template",
+    "scaleStrategy",
+    "numOfHosts",
+}
 
 
 def read(name: str) -> dict[str, Any]:
@@ -233,8 +263,12 @@ def test_nothing_of_a_cluster_file_or_the_environment_reaches_the_run(tmp_path: 
     }
     done = subprocess.run(
         [sys.executable, "-m", "uninas.cli", "search", "cluster.yaml", "baseline=false"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     run = tmp_path / "runs" / "mine-0"
     files = [path for path in run.rglob("*") if path.is_file()]

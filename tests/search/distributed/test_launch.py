@@ -107,19 +107,37 @@ def head(tmp_path: Path) -> Iterator[dict[str, str]]:
     with tempfile.TemporaryDirectory(prefix="uninas-", ignore_cleanup_errors=True) as folder:  # short: it holds sockets
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
-            "HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "AWS_SECRET_ACCESS_KEY": SECRET,
-            "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # 127.0.0.1
+            "HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "RAY_AUTH_MODE": "disabled",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # 127.0.0.1
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        }  # fmt: skip
+        }
         log = (tmp_path / "head.log").open("wb")
         process = subprocess.Popen(
             [
-                Path(sys.executable).parent / "ray", "start", "--head", "--block", "--num-cpus=3", "--dashboard-host=127.0.0.1",
-                f"--port={ports[0]}", f"--dashboard-port={ports[1]}", f"--ray-client-server-port={ports[2]}",
-                f"--dashboard-agent-listen-port={ports[3]}", "--object-store-memory=104857600", f"--temp-dir={folder}",
+                Path(sys.executable).parent / "ray",
+                "start",
+                "--head",
+                "--block",
+                "--num-cpus=3",
+                "--dashboard-host=127.0.0.1",
+                f"--port={ports[0]}",
+                f"--dashboard-port={ports[1]}",
+                f"--ray-client-server-port={ports[2]}",
+                f"--dashboard-agent-listen-port={ports[3]}",
+                "--object-store-memory=104857600",
+                f"--temp-dir={folder}",
             ],
-            env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=home,
-        )  # fmt: skip
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=home,
+        )
         try:
             address = f"http://127.0.0.1:{ports[1]}"
             environment["RAY_API_SERVER_ADDRESS"] = address
@@ -165,10 +183,25 @@ def test_a_job_on_a_running_head(tmp_path: Path, head: dict[str, str]) -> None:
     """As the guide has it: the checkout travels with the job, its log reads well, the run lies where --out says."""
     run = tmp_path / "run"
     command = [
-        "ray", "job", "submit", "--submission-id", "mine", "--working-dir", ".",
-        "--runtime-env", "configs/cluster/runtime_env.yaml", "--",
-        "python", "-m", "uninas.cli", "search", "configs/cluster/search.yaml", "evaluations=30", "pool.workers=2", *CHEAP,
-    ]  # fmt: skip
+        "ray",
+        "job",
+        "submit",
+        "--submission-id",
+        "mine",
+        "--working-dir",
+        ".",
+        "--runtime-env",
+        "configs/cluster/runtime_env.yaml",
+        "--",
+        "python",
+        "-m",
+        "uninas.cli",
+        "search",
+        "configs/cluster/search.yaml",
+        "evaluations=30",
+        "pool.workers=2",
+        *CHEAP,
+    ]
     done = subprocess.run([*command, "--out", str(run)], cwd=ROOT, env=head, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert {path.name for path in run.iterdir()} >= FILES

@@ -231,14 +231,21 @@ def prometheus_binary() -> str:
 def search(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """A real search whose Ray is up, waiting for a line to begin; see tests.search.measured."""
     environment = {
-        **os.environ, "PYTHONPATH": str(ROOT), DEATH: str(tmp_path / "death"), "HOME": str(tmp_path),
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        DEATH: str(tmp_path / "death"),
+        "HOME": str(tmp_path),
         "RAY_metrics_report_interval_ms": "1000",  # ten seconds by default
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray keeps to loopback
-    }  # fmt: skip
+    }
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.search.measured", str(tmp_path / "measured")], cwd=ROOT, env=environment, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-    ) as process:  # fmt: skip
+        [sys.executable, "-m", "tests.search.measured", str(tmp_path / "measured")],
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
         yield process
         try:
             process.communicate(timeout=120)  # which ends its input
@@ -308,9 +315,14 @@ def test_a_real_prometheus_has_data_for_every_query_of_the_dashboard(
     (tmp_path / "prometheus.yml").write_text(text.replace("_interval: 10s", "_interval: 1s"))
     port, began = free_port(), time.time()
     with subprocess.Popen(
-        [prometheus_binary, f"--config.file={tmp_path / 'prometheus.yml'}", f"--storage.tsdb.path={tmp_path / 'data'}",
-         f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"],
-    ) as server:  # fmt: skip
+        [
+            prometheus_binary,
+            f"--config.file={tmp_path / 'prometheus.yml'}",
+            f"--storage.tsdb.path={tmp_path / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--log.level=error",
+        ],
+    ) as server:
         try:
             prometheus = Prometheus(port)
             until(prometheus.ready, lambda: "Prometheus is not ready")

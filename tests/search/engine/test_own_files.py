@@ -296,3 +296,42 @@ def test_what_an_algorithm_raises_later_is_reported_with_its_line(place: Path) -
     Path("run/algorithm.py").write_text(ALGORITHM)
     resume()
     assert json.loads(Path("run/run.json").read_text())["status"] == "complete"
+
+
+# --- spaces -----------------------------------------------------------------------------------------------------------------
+
+SPACE = """\
+from uninas import Architecture, Block, Stage
+from uninas.networks.presets import resnet_block, zero
+from uninas.spaces import Product
+
+BLOCK = Block((resnet_block(), zero()))
+
+
+def network(genotype, classes, input_size):
+    stages = [Stage(16 * genotype["width"], (BLOCK,) * genotype[f"depth{number}"]) for number in (1, 2)]
+    return Architecture(tuple(stages), classes, input_size, stem=(8, 16))
+
+
+positions = {"width": (1, 2, 3), "depth1": (1, 2), "depth2": (1, 2, 3)}
+SPACE = Product(name="mine", positions=positions, network=network, classes=10, input_size=(8, 8))
+"""
+
+WITH_SPACE = """
+space: {file: my_space.py}
+objective: flops
+algorithm: evolution
+evaluations: 4
+"""
+
+
+def test_a_space_of_fourteen_lines_is_searched_in_four(place: Path) -> None:
+    Path("my_space.py").write_text(SPACE)
+    found = search(WITH_SPACE)
+    assert found["counts"]["search"]["done"] == 4
+    assert Path("run/space.py").read_text() == SPACE
+    whole, journal = stable(Path("run")), Path("run/journal.jsonl")
+    Path("my_space.py").unlink()
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:3]))
+    resume()
+    assert stable(Path("run")) == whole

@@ -179,9 +179,12 @@ def watching(tmp_path: Path, searching: subprocess.Popen[str]) -> Iterator[subpr
     """`uninas watch` on it, that has said how it stands."""
     with subprocess.Popen(
         [sys.executable, "-m", "uninas.cli", "watch", str(tmp_path / "run"), "--every", "0.1"],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "run: running, evolution by vkdnw_agg, seed 0\n"
         assert process.stdout.readline().startswith("search ")

@@ -22,11 +22,22 @@ PROXIES = ("aleph", "vkdnw", "jacov", "expressivity", "trainability", "flops")
 def candidate(index: int, **changes: Any) -> Candidate:
     """A journal record whose scores grow with its index; `changes` by the journal's keys."""
     plain = {
-        "kind": "candidate", "phase": "search", "index": index, "digest": f"{index:012x}" + "0" * 9, "parent": None, "edit": None,
-        "cost": {"params": 1000 + index, "macs": 2_000_000, "layers": 9, "attention_tokens": 16}, "status": "ok", "reason": None,
-        "scores": dict.fromkeys(PROXIES, float(index)), "rejected": {"no_site": 1, "over budget: macs": 2}, "duplicates": 1,
-        "seconds": {"build": 0.01, "score": 0.5}, "worker": f"scorer-{index % 2}", "attempts": 1,
-    }  # fmt: skip
+        "kind": "candidate",
+        "phase": "search",
+        "index": index,
+        "digest": f"{index:012x}" + "0" * 9,
+        "parent": None,
+        "edit": None,
+        "cost": {"params": 1000 + index, "macs": 2_000_000, "layers": 9, "attention_tokens": 16},
+        "status": "ok",
+        "reason": None,
+        "scores": dict.fromkeys(PROXIES, float(index)),
+        "rejected": {"no_site": 1, "over budget: macs": 2},
+        "duplicates": 1,
+        "seconds": {"build": 0.01, "score": 0.5},
+        "worker": f"scorer-{index % 2}",
+        "attempts": 1,
+    }
     return Candidate.parse({**plain, **changes})
 
 
@@ -70,14 +81,20 @@ def test_the_picture_as_text() -> None:
     ]
     assert picture.lines()[6:] == [
         "GPU memory: 1.50 GiB at most",
-        *(f"search {place} {place:012x}  params {1000 + place:,}, macs 2,000,000, layers 9  build 0.01 s, score 0.50 s  "
-          + ", ".join(f"{name} {place}" for name in PROXIES) for place in (0, 1)),
+        *(
+            f"search {place} {place:012x}  params {1000 + place:,}, macs 2,000,000, layers 9  build 0.01 s, score 0.50 s  "
+            + ", ".join(f"{name} {place}" for name in PROXIES)
+            for place in (0, 1)
+        ),
         "search 2 000000000002  params 1,002, macs 2,000,000, layers 9  build 0.01 s  failed: out of memory",
         "search 3 000000000003  params 1,003, macs 2,000,000, layers 9  build 0.01 s  "
         "failed: deadline: took longer than 60 s (wall clock, not reproducible)",
-        *(f"search {place} {place:012x}  params {1000 + place:,}, macs 2,000,000, layers 9  build 0.01 s, score 0.50 s  "
-          + ", ".join(f"{name} {place}" for name in PROXIES) for place in (4, 5)),
-    ]  # fmt: skip
+        *(
+            f"search {place} {place:012x}  params {1000 + place:,}, macs 2,000,000, layers 9  build 0.01 s, score 0.50 s  "
+            + ", ".join(f"{name} {place}" for name in PROXIES)
+            for place in (4, 5)
+        ),
+    ]
 
 
 def test_the_picture_on_a_terminal() -> None:
@@ -104,11 +121,18 @@ def test_the_picture_as_data() -> None:
     assert data["best"] == dict.fromkeys(PROXIES, 5.0)
     assert data["phases"] == {
         "search": {
-            "total": 10, "done": 6, "ok": 4, "failed": 2, "over_budget": 0, "duplicates": 6,
+            "total": 10,
+            "done": 6,
+            "ok": 4,
+            "failed": 2,
+            "over_budget": 0,
+            "duplicates": 6,
             "rejected": {"no_site": 6, "over budget: macs": 12},
-            "seconds": {"build": 0.06, "score": 2.0}, "failures": {"out of memory": 1, "deadline": 1}, "repeats": 2,
+            "seconds": {"build": 0.06, "score": 2.0},
+            "failures": {"out of memory": 1, "deadline": 1},
+            "repeats": 2,
         }
-    }  # fmt: skip
+    }
     assert data["workers"]["scorer-0"] == {"ok": 1, "failed": 1}
     assert [row["index"] for row in data["recent"]] == [0, 1, 2, 3, 4, 5]
 

@@ -43,9 +43,18 @@ def test_a_failed_score_ranks_lowest_in_its_column_only() -> None:
 
 
 NAMES = (
-    "aleph", "vkdnw", "jacov", "expressivity", "progressivity", "trainability", "flops", "ntk_condition", "linear_regions",
-    "synflow", "t_cet_synflow",
-)  # fmt: skip
+    "aleph",
+    "vkdnw",
+    "jacov",
+    "expressivity",
+    "progressivity",
+    "trainability",
+    "flops",
+    "ntk_condition",
+    "linear_regions",
+    "synflow",
+    "t_cet_synflow",
+)
 scores = st.one_of(st.none(), st.just(math.nan), st.just(-math.inf), st.integers(-3, 3).map(float))
 
 

@@ -75,9 +75,7 @@ def test_a_network_over_the_latency_budget_is_not_scored(monkeypatch: pytest.Mon
     monkeypatch.setattr(proxies, "inference_seconds", seconds)
     monkeypatch.setattr(proxies, "score", lambda *arguments, **options: pytest.fail("scored"))
     outcome = evaluate.evaluate(job(timing=Timing(8, 3, 2, "bfloat16", limit_ms=12)))
-    assert asked == {
-        "input_shape": (3, 64, 64), "batch": 8, "runs": 3, "warmup": 2, "precision": "bfloat16", "device": "cpu"
-    }  # fmt: skip
+    assert asked == {"input_shape": (3, 64, 64), "batch": 8, "runs": 3, "warmup": 2, "precision": "bfloat16", "device": "cpu"}
     assert outcome.status == "over_budget"
     assert outcome.latency_ms == 12.346, "the median"
     assert outcome.reason == f"latency 12.35 ms > 12 ms on {evaluate.model_of('cpu')}"
