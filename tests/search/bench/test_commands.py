@@ -14,7 +14,7 @@ from search.commands import bench as bench_command
 from search.config.schema import PoolConfig
 from tests.search.bench.fakes import fake_pool, write_table
 from tests.search.bench.page_runs import make_ablation
-from tests.search.bench.test_pictures import paint
+from tests.search.bench.scoring.test_pictures import paint
 from tests.search.conftest import Notes
 from uninas import InputError, cli
 

@@ -18,7 +18,7 @@ from search.bench.scoring.plan import chosen_proxies
 from search.bench.scoring.settings import Settings
 from search.workers.job import Outcome
 from tests.search.bench.fakes import cells
-from tests.search.bench.test_pictures import paint
+from tests.search.bench.scoring.test_pictures import paint
 from uninas.errors import InputError
 from uninas.spaces import nasbench201 as space
 

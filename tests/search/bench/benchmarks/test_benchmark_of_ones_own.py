@@ -9,9 +9,9 @@ import pytest
 from search.bench.benchmarks import conduct
 from search.bench.benchmarks.request import request_for
 from search.bench.benchmarks.table import BENCHMARKS
+from tests.search.bench.benchmarks.toy_benchmark import ENTRY
 from tests.search.bench.fakes import cells, fake_pool
 from tests.search.bench.test_commands import run
-from tests.search.bench.toy_benchmark import ENTRY
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from search.journal import journal
 from search.ranking import correlation
 from search.ranking.ranks import lexicographic_ranks, rank_product
 from tests.search.bench.fakes import fake_pool, write_table
-from tests.search.bench.test_pictures import paint
+from tests.search.bench.scoring.test_pictures import paint
 from tests.search.conftest import Notes
 from uninas.errors import InputError
 
