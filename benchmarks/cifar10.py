@@ -1,10 +1,10 @@
-"""A small network trained by `uninas train` against a linear classifier on the same pictures; a resumed run against a whole.
+"""A small network trained by `uninas train` against a linear classifier on the same images; a resumed run against a whole.
 
     python -m benchmarks.cifar10 FOLDER
     python -m benchmarks.cifar10 FOLDER --epochs 10 --arch best.json --write
 
-FOLDER holds train/ and test/ (or val/), a folder of pictures a class, such as CIFAR-10's. The linear classifier is scikit-learn's
-logistic regression on standardised pixels; its penalty is chosen on a tenth of the training pictures. The network's training is
+FOLDER holds train/ and test/ (or val/), a folder of images per class, such as CIFAR-10's. The linear classifier is scikit-learn's
+logistic regression on standardised pixels; its penalty is chosen on a tenth of the training images. The network's training is
 done twice: once undisturbed, once killed (SIGKILL) in the middle of an epoch and resumed. Another log, or a
 margin below 15 points, ends with an error.
 """
@@ -43,7 +43,7 @@ TIMES = {"seconds", "pictures_per_second"}
 
 
 def pixels(data: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Every picture of a split as a row of pixels in [0, 1], and its class."""
+    """Every image of a split as a row of pixels in [0, 1], and its class."""
     folder = Folder.of(data, split)
     files = [(path, place) for place, name in enumerate(folder.classes) for path in sorted((folder.path / name).iterdir())]
     rows = [np.asarray(Image.open(path).convert("RGB"), np.float32).ravel() / 255 for path, _ in track(files, f"reading {split}")]
@@ -153,7 +153,7 @@ def main() -> None:
     lines = [
         "# A small network on CIFAR-10",
         "",
-        "Top-1 on the test pictures, at 32 x 32 pixels. Both learn from the same training pictures on the same cores.",
+        "Top-1 on the test images, at 32 x 32 pixels. Both learn from the same training images on the same cores.",
         "",
         table(["classifier", "top-1, %", "params", "MACs", "CPU-seconds"], rows),
         "",

@@ -39,11 +39,11 @@ AT_MOST = 2.0
 
 _STOP = 20  # CPU-seconds after which a file is given up
 _MEMORY = 2 << 30  # bytes of address space of a process
-_LONGEST = 700  # characters of a refusal
+_LONGEST = 700  # characters of a rejection
 _CHUNK = 1_000  # files of one process
 
-NETWORK, REFUSED, SYMMETRIC, LATER = "a network", "refused when read", "too symmetric", "refused later"
-FINE = (NETWORK, REFUSED, SYMMETRIC, LATER)
+NETWORK, REJECTED, SYMMETRIC, LATER = "a network", "rejected when read", "too symmetric", "rejected later"
+FINE = (NETWORK, REJECTED, SYMMETRIC, LATER)
 
 
 class _Late(BaseException):
@@ -58,7 +58,7 @@ def outcome(content: bytes, folder: Path) -> str:
         architecture = load(path)
     except InputError as error:
         said = str(error)
-        return REFUSED if 0 < len(said) < _LONGEST and "\n" not in said else "a message too long"
+        return REJECTED if 0 < len(said) < _LONGEST and "\n" not in said else "a message too long"
     except _Late:
         return f"no end after {_STOP} s in reading"
     except BaseException as error:
@@ -187,7 +187,7 @@ def page(found: list[dict[str, Any]], peak: int, base: int) -> str:
             "# Hostile files",
             "",
             f"{len(found):,} files of both formats, damaged or made to be hard, through the reader, the canonical form, the",
-            f"cost, the warnings and the digest. Anything but a result or a refusal in one short line: {wrong:,}. Files of at",
+            f"cost, the warnings and the digest. Anything but a result or a rejection in one short line: {wrong:,}. Files of at",
             f"most {LARGEST // 1000} kB that took more than {AT_MOST:g} CPU-seconds: {late:,}.",
             "",
             table(["kind", "files", *FINE, *others, "slowest, CPU-seconds"], rows),

@@ -48,7 +48,7 @@ class Statistics:
     families: Counter[str] = field(default_factory=Counter)
     stages: Counter[int] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)  # whole samples
-    refused: Counter[str] = field(default_factory=Counter)  # edits on the way
+    edits_rejected: Counter[str] = field(default_factory=Counter)  # edits on the way
     figures: dict[str, list[int]] = field(default_factory=dict)
     digests: set[str] = field(default_factory=set)
     cpu: float = 0.0
@@ -62,7 +62,7 @@ class Statistics:
         """Count one sample."""
         self.families[space.family(sample)] += 1
         self.stages[len(sample.body.stages)] += 1
-        self.refused.update(sample.refused)
+        self.edits_rejected.update(sample.rejected)
         self.digests.add(sample.digest)
         blocks = sum(len(stage.blocks) for stage in sample.body.stages)
         for name, value in {"blocks": blocks, **sample.cost}.items():
@@ -112,12 +112,12 @@ def page(measured: dict[str, Statistics], samples: int, seed: int) -> str:
         sizes.append([what, *(" / ".join(f"{value:,.{digits}f}" for value in row) for row in quantiles)])
     stages = sorted({number for f in measured.values() for number in f.stages})
     sizes += [[f"{number} stages", *(share(f.stages[number], f.count) for f in measured.values())] for number in stages]
-    reasons = sorted({reason for f in measured.values() for reason in (*f.rejected, *f.refused)})
+    reasons = sorted({reason for f in measured.values() for reason in (*f.rejected, *f.edits_rejected)})
     rejected = [
         [
             reason.replace("_", " "),
             *(f"{1000 * f.rejected[reason] / f.count:.1f}" for f in measured.values()),
-            *(f"{1000 * f.refused[reason] / f.count:,.0f}" for f in measured.values()),
+            *(f"{1000 * f.edits_rejected[reason] / f.count:,.0f}" for f in measured.values()),
         ]
         for reason in reasons
     ]
@@ -162,7 +162,7 @@ def page(measured: dict[str, Statistics], samples: int, seed: int) -> str:
             "",
             "## Rejections",
             "",
-            "For 1,000 samples: whole samples that were rejected, and edits refused on the way.",
+            "For 1,000 samples: whole samples that were rejected, and edits rejected on the way.",
             "",
             table(["reason", *names, *(f"edits, {name}" for name in names)], rejected),
             "",

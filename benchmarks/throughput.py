@@ -6,7 +6,7 @@
 
 Both have the same weights, and the outputs and gradients are compared before anything is timed. Then they take turns (A B B A)
 in one process. On a CPU the time is CPU time of the process, with one thread; on a GPU it is wall time around a synchronisation.
-The ratio is the median over rounds of theirs / ours: of pictures a second, so more is better, and at least 0.95 is the aim.
+The ratio is the median over rounds of theirs / ours: of images/s, so more is better, and at least 0.95 is the aim.
 """
 
 from __future__ import annotations

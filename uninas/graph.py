@@ -253,7 +253,7 @@ class Architecture:
     `stem`: the channels of the template's two convolutions, or a graph that reads the image. `head`: a graph between the last
     stage and global average pooling, which may pool; None is the template's LayerNorm. A linear layer to the classes
     always ends the network. `rounding`: whether the template halves odd sides "up", keeping the last row and column, or "down",
-    as the reference toolkit does.
+    as the reference implementation does.
     """
 
     stages: tuple[Stage, ...]

@@ -55,7 +55,7 @@ starts alone as parents, thirty tries of each ask around the 12,000th were dupli
 LIMIT = """
 At 0.3 s, 1,000 scorers are busy {busy} of their time. The driver is one process, at work all the time; it serves {rate:,.0f}
 candidates a second where {wanted:,.0f} are wanted. The largest parts are {first} and {second}. Sixteen jobs a call make it
-{batched_rate:,.0f} a second, {batched_busy} busy: calls then take {batched_calls:.2f} ms, and asking remains. No window mends
+{batched_rate:,.0f} a second, {batched_busy} busy: calls then take {batched_calls:.2f} ms, and asking remains. No window changes
 this. What a candidate takes the driver gives the mean time that candidates need for scorers to be 95% busy:
 """
 

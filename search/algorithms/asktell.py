@@ -168,7 +168,7 @@ class AskTell:
                 duplicates += 1
             else:
                 self._seen.add(mark)
-                for reason, count in candidate.refused.items():
+                for reason, count in candidate.rejected.items():
                     rejected[reason] = rejected.get(reason, 0) + count
                 self._pending[self._asked] = candidate
                 if self._unscored is not None:

@@ -24,7 +24,7 @@ class Candidate:
         cost: exact integers of the architecture (params, macs, ...), as the space counts them.
         parent: digest of the candidate this one was made from; None for a start.
         edit: plain JSON data that, applied to the parent, gives this candidate again; None for a start.
-        refused: tries refused while it was made, by reason, where making it takes several steps.
+        rejected: tries rejected while it was made, by reason, where making it takes several steps.
     """
 
     digest: str
@@ -32,7 +32,7 @@ class Candidate:
     cost: Mapping[str, int] = field(default_factory=dict)
     parent: str | None = None
     edit: Mapping[str, Any] | None = None
-    refused: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

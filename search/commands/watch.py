@@ -67,12 +67,12 @@ def _follow_on_screen(follower: Any, seconds: float, console: Any) -> None:
 
     from search.monitor.screen import screen
 
-    picture = follower.look()
-    with Live(screen(picture, console.width), console=console, auto_refresh=False) as live:
-        while picture.status != "complete":
+    snapshot = follower.look()
+    with Live(screen(snapshot, console.width), console=console, auto_refresh=False) as live:
+        while snapshot.status != "complete":
             time.sleep(seconds)
-            picture = follower.look()
-            live.update(screen(picture, console.width), refresh=True)
+            snapshot = follower.look()
+            live.update(screen(snapshot, console.width), refresh=True)
 
 
 def _follow_in_lines(follower: Any, seconds: float) -> None:
@@ -80,11 +80,11 @@ def _follow_in_lines(follower: Any, seconds: float) -> None:
     from search.monitor.progress import PlainView
 
     view = PlainView(click.echo)
-    picture = follower.look()
-    view.note(picture.heading)
-    while picture.status != "complete":
-        view.update(picture.state)
+    snapshot = follower.look()
+    view.note(snapshot.heading)
+    while snapshot.status != "complete":
+        view.update(snapshot.state)
         time.sleep(seconds)
-        picture = follower.look()
-    for line in picture.lines():
+        snapshot = follower.look()
+    for line in snapshot.lines():
         view.note(line)

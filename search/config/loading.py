@@ -152,7 +152,7 @@ def _spell_out(values: dict[Any, Any], source: str) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader that refuses a key given twice, of which it would silently keep the last."""
+    """PyYAML's safe loader that rejects a key given twice, of which it would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]

@@ -12,7 +12,7 @@ class SpaceConfig:
 
     preset: str | None = None  # resnet | efficientnet | vit | coatnet; exactly one of preset, architecture, name and file
     architecture: str | None = None  # path of an architecture file to start from
-    name: str | None = None  # a published space of choices, see uninas.spaces: mobilenetv2, nasbench101, ..
+    name: str | None = None  # a published categorical space, see uninas.spaces: mobilenetv2, nasbench101, ..
     file: str | None = None  # path of a Python file that defines such a space, SPACE; it runs as code
     start: str | None = None  # beside name or file: the genotype to start from, as its space writes it; default: the space's own
     widths: list[int] | None = None  # channels of each stage; default: the preset's

@@ -20,7 +20,7 @@ SAMPLERS = ("walk", "grammar")
 POOLS = ("serial", "ray")
 PRECISIONS = ("float32", "bfloat16", "float16")  # those of proxies.measuring.timing, which only a worker imports
 SMALLEST_SIZE = 32  # pixels: the presets halve the resolution five times
-SMALLEST_CHOSEN_SIZE = 8  # pixels, for a space of choices; the smallest images that any is known for have 16
+SMALLEST_CHOSEN_SIZE = 8  # pixels, for a categorical space; the smallest images that any is known for have 16
 GRAPH_KEYS = ("widths", "depths", "stem", "nodes_per_subblock", "random_edits", "sampler", "vocabulary", "prior")
 """Of space: about the universal graph space only."""
 
@@ -28,18 +28,18 @@ GRAPH_KEYS = ("widths", "depths", "stem", "nodes_per_subblock", "random_edits", 
 def check(config: SearchConfig, source: str) -> None:
     """Raise `InputError` for what cannot be run, naming the key, what it may be and what came."""
 
-    def refuse(where: str, expected: str, got: object) -> NoReturn:
+    def reject(where: str, expected: str, got: object) -> NoReturn:
         raise InputError(f"{source}: {where}: expected {expected}; got {got}")
 
     def known(where: str, value: str, names: Iterable[str]) -> None:
         names = sorted(names)
         if value not in names:
             near = difflib.get_close_matches(value, names, 1, cutoff=0.4)
-            refuse(where, f"one of {', '.join(names)}", f"'{value}'" + (f", nearest is '{near[0]}'" if near else ""))
+            reject(where, f"one of {', '.join(names)}", f"'{value}'" + (f", nearest is '{near[0]}'" if near else ""))
 
     def at_least(where: str, value: float | None, least: float) -> None:
         if value is not None and value < least:
-            refuse(where, f"at least {least}", value)
+            reject(where, f"at least {least}", value)
 
     if config.algorithm_file is None:
         known("algorithm", config.algorithm, ALGORITHMS)
@@ -55,9 +55,9 @@ def check(config: SearchConfig, source: str) -> None:
         raise InputError(f"{source}: {error}") from None
     for name, options in config.proxies.options.items():
         if name not in wanted.proxies:
-            refuse("proxies.options", f"scores of the objective, {', '.join(wanted.proxies)}", f"'{name}'")
+            reject("proxies.options", f"scores of the objective, {', '.join(wanted.proxies)}", f"'{name}'")
         if not isinstance(options, dict) or not all(isinstance(option, str) for option in options):
-            refuse(f"proxies.options.{name}", "a mapping of options to values", repr(options))
+            reject(f"proxies.options.{name}", "a mapping of options to values", repr(options))
 
     for name, value in (
         ("evaluations", config.evaluations),
@@ -82,34 +82,34 @@ def check(config: SearchConfig, source: str) -> None:
     at_least("latency.warmup", config.latency.warmup, 0)
     for name, value in asdict(config.budget).items():
         if name == LATENCY and value is not None and value <= 0:
-            refuse(f"budget.{name}", "more than 0 milliseconds, or null", value)
+            reject(f"budget.{name}", "more than 0 milliseconds, or null", value)
         if value is not None and value <= 0:
-            refuse(f"budget.{name}", "at least 1 (no network fits into less)", value)
+            reject(f"budget.{name}", "at least 1 (no network fits into less)", value)
     for name in ("widths", "depths", "stem"):
         for value in getattr(config.space, name) or ():
             at_least(f"space.{name}", value, 1)
 
     if len(config.size) != 2:
-        refuse("size", "one number, or a height and a width", config.size)
+        reject("size", "one number, or a height and a width", config.size)
     chosen = config.space.name is not None or config.space.file is not None
     smallest, why = (SMALLEST_CHOSEN_SIZE, "") if chosen else (SMALLEST_SIZE, " (five halvings)")
     if min(config.size) < smallest:
-        refuse("size", f"at least {smallest} pixels each way{why}", f"{config.size[0]}x{config.size[1]}")
-    _check_space(config.space, chosen, refuse, known)
+        reject("size", f"at least {smallest} pixels each way{why}", f"{config.size[0]}x{config.size[1]}")
+    _check_space(config.space, chosen, reject, known)
     if not 0 <= config.proxies.smoothing < 1:
-        refuse("proxies.smoothing", "a number in [0, 1)", config.proxies.smoothing)
+        reject("proxies.smoothing", "a number in [0, 1)", config.proxies.smoothing)
 
     pool = config.pool
     if pool.gpus_per_worker < 0 or (pool.gpus_per_worker > 1 and pool.gpus_per_worker % 1):
-        refuse("pool.gpus_per_worker", "0, a fraction of one, or a whole number", pool.gpus_per_worker)
+        reject("pool.gpus_per_worker", "0, a fraction of one, or a whole number", pool.gpus_per_worker)
     if pool.deadline_s is not None and pool.deadline_s <= 0:
-        refuse("pool.deadline_s", "more than 0 seconds, or null", pool.deadline_s)
+        reject("pool.deadline_s", "more than 0 seconds, or null", pool.deadline_s)
     if pool.min_workers is not None and pool.min_workers > pool.workers:
-        refuse("pool.min_workers", f"at most pool.workers, {pool.workers}", pool.min_workers)
+        reject("pool.min_workers", f"at most pool.workers, {pool.workers}", pool.min_workers)
     if pool.kind == "serial" and (pool.workers != 1 or pool.gpus_per_worker or pool.address is not None):
-        refuse("pool", "kind ray beside workers, gpus_per_worker or address", "kind serial, which has one worker: this process")
+        reject("pool", "kind ray beside workers, gpus_per_worker or address", "kind serial, which has one worker: this process")
     if config.finalists.count > config.evaluations:
-        refuse("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
+        reject("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
     _check_edits(config.space, config.algorithm_options.get("crossover"), source)
     if config.algorithm_file is None:
         check_algorithm(config, source)
@@ -122,24 +122,24 @@ def check_algorithm(config: SearchConfig, source: str) -> None:
 
 
 def _check_space(
-    space: SpaceConfig, chosen: bool, refuse: Callable[..., NoReturn], known: Callable[[str, str, Iterable[str]], None]
+    space: SpaceConfig, chosen: bool, reject: Callable[..., NoReturn], known: Callable[[str, str, Iterable[str]], None]
 ) -> None:
-    """One way to name a space, and only keys that mean something beside it; `chosen`: a space of choices."""
+    """One way to name a space, and only keys that mean something beside it; `chosen`: a categorical space."""
     ways = ("preset", "architecture", "name", "file")
     given = [way for way in ways if getattr(space, way) is not None]
     if len(given) != 1:
-        refuse("space", f"one of {', '.join(ways[:-1])} and {ways[-1]}", " and ".join(given) or "none")
+        reject("space", f"one of {', '.join(ways[:-1])} and {ways[-1]}", " and ".join(given) or "none")
     if space.name is not None:
         known("space.name", space.name, SPACES)
     if len(space.stem) != 2:
-        refuse("space.stem", "two widths", space.stem)
+        reject("space.stem", "two widths", space.stem)
     changed = [key for key in GRAPH_KEYS if getattr(space, key) != getattr(SpaceConfig(), key)]
     if chosen and changed:
-        refuse("space", f"no {', '.join(changed)} beside {given[0]}, whose space has none", "them")
+        reject("space", f"no {', '.join(changed)} beside {given[0]}, whose space has none", "them")
     if space.architecture is not None and set(changed) & {"widths", "depths", "stem"}:
-        refuse("space", "widths, depths and stem beside a preset only", "them beside space.architecture")
+        reject("space", "widths, depths and stem beside a preset only", "them beside space.architecture")
     if space.start is not None and not chosen:
-        refuse("space.start", "it beside name or file, whose genotypes it is one of", f"it beside {given[0]}")
+        reject("space.start", "it beside name or file, whose genotypes it is one of", f"it beside {given[0]}")
 
 
 def _check_edits(space: SpaceConfig, crossover: object, source: str) -> None:
@@ -158,22 +158,22 @@ def _check_edits(space: SpaceConfig, crossover: object, source: str) -> None:
 
 
 def _check_objectives(config: SearchConfig, source: str) -> None:
-    def refuse(expected: str, got: object) -> NoReturn:
+    def reject(expected: str, got: object) -> NoReturn:
         raise InputError(f"{source}: objectives: expected {expected}; got {got}")
 
     names, known = config.objectives, (SCORE, *COSTS)
     if names is None:
         names = list(ALGORITHMS[config.algorithm].objectives)
     elif not ALGORITHMS[config.algorithm].objectives:
-        refuse(f"none beside algorithm {config.algorithm} (pareto has several)", ", ".join(names))
+        reject(f"none beside algorithm {config.algorithm} (pareto has several)", ", ".join(names))
     elif SCORE not in names or len(names) < 2:
-        refuse(f"{SCORE} (the objective) and at least one of {', '.join(COSTS)}", ", ".join(names) or "none")
+        reject(f"{SCORE} (the objective) and at least one of {', '.join(COSTS)}", ", ".join(names) or "none")
     for place, name in enumerate(names):
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, cutoff=0.4)
-            refuse(f"names among {', '.join(known)}", f"'{name}'" + (f", nearest is '{near[0]}'" if near else ""))
+            reject(f"names among {', '.join(known)}", f"'{name}'" + (f", nearest is '{near[0]}'" if near else ""))
         if name in names[:place]:
-            refuse("each name once", f"{name} twice")
+            reject("each name once", f"{name} twice")
     if config.latency != LatencyConfig() and LATENCY not in names and config.budget.latency_ms is None:
         raise InputError(
             f"{source}: latency: expected {LATENCY} among objectives, or budget.{LATENCY}, else nothing is measured; got neither"

@@ -1,7 +1,7 @@
 """A run's files as they grow under another process, also one on another machine: read only, no lock is taken.
 
     run = RunFollower(folder)
-    picture = run.look()                       repeatedly: reads only what was appended since
+    snapshot = run.look()                      repeatedly: reads only what was appended since
 
 A line counts once its newline is there, so an unfinished last line waits for the next look.
 """
@@ -18,7 +18,7 @@ from typing import Any, final
 from search.config import loading as configuration
 from search.journal.journal import JournalError, parse, record
 from search.journal.records import KINDS, Record
-from search.monitor.snapshot import Figures, Picture, session_rate
+from search.monitor.snapshot import Figures, Snapshot, session_rate
 from uninas.errors import InputError
 from uninas.runtime.files import read_run_json
 
@@ -112,7 +112,7 @@ class RunFollower:
         self._follower = Follower(folder / "journal.jsonl")
         self._seen: deque[tuple[float, int]] = deque()  # when there were how many scorings
 
-    def look(self) -> Picture:
+    def look(self) -> Snapshot:
         """Read what is new, and give the run as it stands.
 
         Raises:
@@ -131,7 +131,7 @@ class RunFollower:
         rate = self._rate() if info.get("status") == "running" else None
         if rate is None:
             rate = session_rate(info, self._figures.done, changed)
-        return self._figures.picture(self._name, info, rate, max(self._now() - changed, 0.0))
+        return self._figures.snapshot(self._name, info, rate, max(self._now() - changed, 0.0))
 
     def _info(self) -> Mapping[str, Any]:
         if not (self._folder / "run.json").is_file():

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from search.journal.records import Candidate
 from search.monitor.progress import panel
-from search.monitor.snapshot import Picture
+from search.monitor.snapshot import Snapshot
 from search.ranking.objective import find
 from uninas.drawing.labels import quantity
 
@@ -19,12 +19,12 @@ _SCORE_WIDTH = 14
 _STYLES = {"failed": "red", "over_budget": "yellow", "repeated": "yellow"}
 
 
-def screen(picture: Picture, width: int) -> RenderableType:
-    """Draw a picture of a run; `width` is the terminal's, in characters."""
-    parts: list[RenderableType] = [Text(picture.heading, style="bold"), panel(picture.state)]
-    parts += [Text(text, style=_STYLES.get(kind, "dim")) for kind, text in picture.details()]
-    if picture.recent:
-        parts.append(_recent(picture.recent, find(picture.config.objective).proxies, width))
+def screen(snapshot: Snapshot, width: int) -> RenderableType:
+    """Draw a snapshot of a run; `width` is the terminal's, in characters."""
+    parts: list[RenderableType] = [Text(snapshot.heading, style="bold"), panel(snapshot.state)]
+    parts += [Text(text, style=_STYLES.get(kind, "dim")) for kind, text in snapshot.details()]
+    if snapshot.recent:
+        parts.append(_recent(snapshot.recent, find(snapshot.config.objective).proxies, width))
     return Group(*parts)
 
 

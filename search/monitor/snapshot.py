@@ -1,9 +1,9 @@
-"""A search as its files show it: records of the journal in, one picture of the run out. Pure: no clock, no file.
+"""A search as its files show it: records of the journal in, one snapshot of the run out. Pure: no clock, no file.
 
     figures = Figures(config)
     figures.add(record)                                    each record, as it comes
-    picture = figures.picture(name, info, rate, silent)    what a person or a program wants to know
-    picture.lines(), picture.as_dict()
+    snapshot = figures.snapshot(name, info, rate, silent)  what a person or a program wants to know
+    snapshot.lines(), snapshot.as_dict()
 
 A journal has no times, so the rate comes from its reader, see `search.monitor.follow`; `session_rate` is what the files
 alone say of it.
@@ -47,7 +47,7 @@ class WatchedState(State):
 
 
 @dataclass(frozen=True)
-class Picture:
+class Snapshot:
     """The run at one moment.
 
     Attributes:
@@ -81,7 +81,7 @@ class Picture:
         return text + (f", nothing new for {duration(silence)}" if self.status == "running" and silence >= 60 else "")
 
     def lines(self) -> list[str]:
-        """Give the picture as plain text, one line per fact."""
+        """Give the snapshot as plain text, one line per fact."""
         state = self.state
         lines = [self.heading, line(state)]
         lines += [text for _, text in self.details()]
@@ -114,7 +114,7 @@ class Picture:
         return ", ".join(words) + (f", and {earlier} earlier ones" if earlier else "")
 
     def as_dict(self) -> dict[str, Any]:
-        """Give the picture as JSON-able data; `rate` and `left_seconds` are null while they are not known."""
+        """Give the snapshot as JSON-able data; `rate` and `left_seconds` are null while they are not known."""
         state, config = self.state, self.config
         left = (state.total - state.done) / state.pace if state.pace else None
         return {
@@ -187,7 +187,7 @@ class Figures:
         rescored = self._phases["finalists"].done  # those of before an extension count too
         return {**totals, "finalists": max(chosen * config.finalists.seeds, rescored)}
 
-    def picture(self, name: str, info: Mapping[str, Any], rate: float | None, silent_seconds: float) -> Picture:
+    def snapshot(self, name: str, info: Mapping[str, Any], rate: float | None, silent_seconds: float) -> Snapshot:
         """Give the run as it stands.
 
         Args:
@@ -199,7 +199,7 @@ class Figures:
         totals = self.totals()
         begun = {phase: self._phases[phase] for phase in totals if self._phases[phase].done or phase == "search"}
         current = next((phase for phase, total in totals.items() if self._phases[phase].done < total), list(totals)[-1])
-        return Picture(
+        return Snapshot(
             name=name,
             config=self.config,
             status=str(info.get("status", "starting")),

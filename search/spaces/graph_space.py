@@ -131,7 +131,7 @@ class GraphSpace:
             steps.append(step.edit)
         if len(steps) < wanted:
             return Rejected(Reason.TOO_FEW_EDITS)
-        return dataclasses.replace(current, parent=parent, edit={**made, "edits": steps}, refused=rejected)
+        return dataclasses.replace(current, parent=parent, edit={**made, "edits": steps}, rejected=rejected)
 
     def _drawn(self, rng: random.Random) -> Candidate | Rejected:
         """Try one network of the grammar, within the budget; its edit is its architecture file."""

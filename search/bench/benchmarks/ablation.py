@@ -61,7 +61,7 @@ def _weights(label: str) -> Request:
 
 
 def _batch_input(label: str) -> Request:
-    """Table V: so many samples, of noise or of pictures."""
+    """Table V: so many samples, of noise or of images."""
     kind, _, count = label.partition(",")
     return Request("vkdnw", samples=int(count), real=kind == "real")
 

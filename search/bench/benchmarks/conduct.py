@@ -48,7 +48,7 @@ class Benchmark(Protocol):
         """Decide the settings of a new run.
 
         Raises:
-            InputError: of an option, or of the pictures.
+            InputError: of an option, or of the images.
         """
 
     def plan(self, settings: Settings, networks: pandas.DataFrame) -> ScoringPlan:
@@ -72,7 +72,7 @@ def conduct(
         pool_maker: makes what scores; None for `search.bench.scoring.run.make_pool`.
 
     Raises:
-        InputError: of the table, the pictures, the options, the pool or the disk.
+        InputError: of the table, the images, the options, the pool or the disk.
         KeyboardInterrupt: see `search.bench.scoring.run.begin`.
     """
     if request.resume is None and (request.retry or request.as_is or request.again):

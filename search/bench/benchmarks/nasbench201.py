@@ -37,7 +37,7 @@ ACCURACIES = "nb201_accuracies.csv"
 PUBLISHED = "nb201_zero_cost_scores_9445.csv"
 
 SHAPES: dict[str, tuple[int, int]] = {"cifar10": (32, 10), "cifar100": (32, 100), "imagenet16_120": (16, 120)}
-"""Dataset -> (side of its square pictures in pixels, classes)."""
+"""Dataset -> (side of its square images in pixels, classes)."""
 
 SIZES = {"reachable": correlation.FULL, "all_forms": 15625}
 """Population -> its networks, of which nDCG looks at 1,000."""
@@ -126,10 +126,10 @@ def published_scores(folder: Path, dataset: str) -> Published | None:
 
 
 def settings_for(request: BenchRequest, population: Population, proxies: tuple[str, ...], note: Note) -> Settings:
-    """Make the settings of a new run; reads the pictures, if there is a folder of them, once: two batches, as ZiCo takes.
+    """Make the settings of a new run; reads the images, if there is a folder of them, once: two batches, as ZiCo takes.
 
     Raises:
-        InputError: of the pictures.
+        InputError: of the images.
     """
     batch_of_pictures = None
     side, classes = SHAPES[request.dataset]

@@ -23,7 +23,7 @@ class BenchRequest:
         proxies: names separated by commas; None for all, and on a resume for no more than the run has.
         sample: how many networks, drawn by `seed`; None for all, and on a resume for as many as the run has.
         seed: decides the sample, inputs and initial weights.
-        images: folder of pictures, one folder per class, for a real batch; None for random input.
+        images: folder of images, one folder per class, for a real batch; None for random input.
         repeats: initialisations that a score is averaged over.
         probes: random probes per sample for VKDNW; None for the exact Fisher matrix.
         top: P of nDCG; None for the default of the sample's size.

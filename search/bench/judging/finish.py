@@ -49,7 +49,7 @@ def results(
 
 
 def settings_shown(settings: Settings) -> dict[str, Any]:
-    """Give the settings without the names of 64 pictures."""
+    """Give the settings without the names of 64 images."""
     shown = settings.as_dict()
     if settings.pictures is not None:
         shown["pictures"] = {name: settings.pictures[name] for name in ("folder", "size", "mean", "std", "digest")}

@@ -46,7 +46,7 @@ class Request:
         options: keyword arguments of its function.
         setup: the name of the setup it is computed in.
         samples: how many of the setup's batch it gets; None for all.
-        real: whether it gets the pictures, where there are some; None for what the proxy usually gets.
+        real: whether it gets the images, where there are some; None for what the proxy usually gets.
     """
 
     proxy: str

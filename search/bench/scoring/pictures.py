@@ -1,9 +1,9 @@
-"""A real batch from a folder of pictures: one folder per class, balanced over the classes, drawn by a seed.
+"""A real batch from a folder of images: one folder per class, balanced over the classes, drawn by a seed.
 
     batch, warnings = draw_batch(folder, count=64, classes=10, size=(32, 32), seed=0, statistics=STATISTICS["cifar10"])
     images, labels = read_batch(batch)
 
-`draw_batch` chooses the pictures and says what is wrong with the folder. The batch is plain data that names them, so that every
+`draw_batch` chooses the images and says what is wrong with the folder. The batch is plain data that names them, so that every
 worker reads the same batch by itself, and notices where the folder has changed since.
 """
 
@@ -31,18 +31,18 @@ STATISTICS: dict[str, tuple[tuple[float, float, float], tuple[float, float, floa
     "imagenet16_120": ((0.4811, 0.4575, 0.4078), (0.2605, 0.2533, 0.2683)),
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
-"""Mean and standard deviation of red, green and blue in [0, 1] that pictures are normalised by, as trainings on these data do."""
+"""Mean and standard deviation of red, green and blue in [0, 1] that images are normalised by, as trainings on these data do."""
 
 
 @dataclass(frozen=True)
 class PictureBatch:
-    """A batch by the names of its pictures.
+    """A batch by the names of its images.
 
     Attributes:
         folder: that holds one folder per class.
-        files: path of each picture below the folder, in the order of the batch.
+        files: path of each image below the folder, in the order of the batch.
         labels: class of each, its folder's place among the sorted folders.
-        size: (H, W) in pixels that pictures are resized to (bilinear, without regard to their shape).
+        size: (H, W) in pixels that images are resized to (bilinear, without regard to their shape).
         mean: per channel, of values in [0, 1]; subtracted.
         std: per channel; divided by.
         digest: SHA-256 of the read batch.
@@ -72,14 +72,14 @@ def draw_batch(
     seed: int,
     statistics: tuple[tuple[float, float, float], tuple[float, float, float]],
 ) -> tuple[PictureBatch, list[str]]:
-    """Choose `count` pictures: the classes take turns, each giving its own in a seeded order.
+    """Choose `count` images: the classes take turns, each giving its own in a seeded order.
 
     Returns:
-        The batch, and a warning for each thing that a person should know: unreadable pictures that were skipped, classes
+        The batch, and a warning for each thing that a person should know: unreadable images that were skipped, classes
         without a folder, an unbalanced batch.
 
     Raises:
-        InputError: no such folder, no class folders, more of them than classes, or too few pictures that can be read.
+        InputError: no such folder, no class folders, more of them than classes, or too few images that can be read.
     """
     names = _class_folders(folder)
     if len(names) > classes:
@@ -93,7 +93,7 @@ def draw_batch(
             array = None
             while queue and array is None and len(files) < count:
                 name = queue.pop()
-                array = _picture(folder / name, size, mean, std)
+                array = _read_image(folder / name, size, mean, std)
                 if array is None:
                     corrupt.append(name)
             if array is not None:
@@ -103,68 +103,68 @@ def draw_batch(
     if len(files) < count:
         kinds = ", ".join(SUFFIXES)
         raise InputError(
-            f"{folder}: expected {count} readable pictures ({kinds}); got {len(files)}, and {len(corrupt)} unreadable ones"
+            f"{folder}: expected {count} readable images ({kinds}); got {len(files)}, and {len(corrupt)} unreadable ones"
         )
     warnings = []
     if corrupt:
-        warnings.append(f"{folder}: {len(corrupt)} unreadable pictures skipped, the first is {corrupt[0]}")
+        warnings.append(f"{folder}: {len(corrupt)} unreadable images skipped, the first is {corrupt[0]}")
     if len(names) < classes:
         warnings.append(f"{folder}: {len(names)} class folders for {classes} classes: the others do not occur in the batch")
     shares = [labels.count(label) for label in range(len(names))]
     if max(shares) - min(shares) > 1:
-        warnings.append(f"{folder}: an unbalanced batch, some classes have too few pictures: {min(shares)} to {max(shares)}")
+        warnings.append(f"{folder}: an unbalanced batch, some classes have too few images: {min(shares)} to {max(shares)}")
     digest = _digest(np.stack(arrays), labels)
     return PictureBatch(str(folder.resolve()), tuple(files), tuple(labels), size, mean, std, digest), warnings
 
 
 @functools.lru_cache(maxsize=4)
 def read_batch(batch: PictureBatch) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Read a batch: pictures float32 (n, 3, H, W), labels int64 (n,). Not to be written to.
+    """Read a batch: images float32 (n, 3, H, W), labels int64 (n,). Not to be written to.
 
     Raises:
-        InputError: the pictures are not those that were drawn.
+        InputError: the images are not those that were drawn.
     """
     arrays = []
     for name in batch.files:
-        array = _picture(Path(batch.folder) / name, batch.size, batch.mean, batch.std)
+        array = _read_image(Path(batch.folder) / name, batch.size, batch.mean, batch.std)
         if array is None:
-            raise InputError(f"{batch.folder}: expected the picture {name}, which was drawn before; it cannot be read now")
+            raise InputError(f"{batch.folder}: expected the image {name}, which was drawn before; it cannot be read now")
         arrays.append(array)
-    pictures = np.stack(arrays)
-    if _digest(pictures, batch.labels) != batch.digest:
-        raise InputError(f"{batch.folder}: expected the pictures that the run began with; they have changed since")
+    images = np.stack(arrays)
+    if _digest(images, batch.labels) != batch.digest:
+        raise InputError(f"{batch.folder}: expected the images that the run began with; they have changed since")
     labels = np.array(batch.labels, dtype=np.int64)
-    pictures.setflags(write=False)
+    images.setflags(write=False)
     labels.setflags(write=False)
-    return pictures, labels
+    return images, labels
 
 
 def _class_folders(folder: Path) -> list[str]:
     try:
         names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     except OSError as error:
-        raise InputError(f"{folder}: expected a folder with one folder of pictures per class; {error.strerror}") from None
+        raise InputError(f"{folder}: expected a folder with one folder of images per class; {error.strerror}") from None
     if not names:
-        raise InputError(f"{folder}: expected a folder with one folder of pictures per class; it holds no folders")
+        raise InputError(f"{folder}: expected a folder with one folder of images per class; it holds no folders")
     return names
 
 
 def _shuffled(folder: Path, name: str, rng: random.Random) -> list[str]:
-    files = sorted(_pictures(folder / name))
+    files = sorted(_images(folder / name))
     rng.shuffle(files)
     return [f"{name}/{file}" for file in files]
 
 
-def _pictures(folder: Path) -> Iterator[str]:
+def _images(folder: Path) -> Iterator[str]:
     for entry in folder.iterdir():
         if entry.suffix.lower() in SUFFIXES and entry.is_file():
             yield entry.name
 
 
-def _picture(
+def _read_image(
     path: Path, size: tuple[int, int], mean: tuple[float, float, float], std: tuple[float, float, float]
 ) -> NDArray[np.float32] | None:
-    """Read one picture as (3, H, W), normalised; None where it cannot be."""
+    """Read one image as (3, H, W), normalised; None where it cannot be."""
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR), dtype=np.float32)
@@ -174,5 +174,5 @@ def _picture(
     return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)
 
 
-def _digest(pictures: NDArray[np.float32], labels: list[int] | tuple[int, ...]) -> str:
-    return hashlib.sha256(pictures.tobytes() + bytes(str(list(labels)), "ascii")).hexdigest()
+def _digest(images: NDArray[np.float32], labels: list[int] | tuple[int, ...]) -> str:
+    return hashlib.sha256(images.tobytes() + bytes(str(list(labels)), "ascii")).hexdigest()

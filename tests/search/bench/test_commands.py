@@ -38,7 +38,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
         (["nasbench201", "--proxies", "synflaw"], "got 'synflaw', nearest is 'synflow'"),
         (["nasbench201", "--sample", "41"], "--sample: expected at most the 40 networks"),
         (["nasbench201", "--top", "41"], "--top: expected at most the 40 networks"),
-        (["nasbench201", "--images", "nowhere"], "expected a folder with one folder of pictures per class"),
+        (["nasbench201", "--images", "nowhere"], "expected a folder with one folder of images per class"),
         (["nasbench201", "--pool", "serial", "--workers", "2"], "--workers: expected 1 with --pool serial; got 2"),
         (["nasbench201", "--resume", "nowhere"], "expected the folder of a bench run"),
         (["nasbench201", "--resume", "r", "--batch", "8"], "--batch: expected not to be given with --resume"),
@@ -209,7 +209,7 @@ def test_pictures_that_moved_end_a_resume_before_it_scores(data: Path, tmp_path:
     )
     before = (folder / "journal.jsonl").read_bytes()
     images.rename(tmp_path / "elsewhere")
-    with pytest.raises(InputError, match=r"expected the picture .*, which was drawn before; it cannot be read now"):
+    with pytest.raises(InputError, match=r"expected the image .*, which was drawn before; it cannot be read now"):
         nasbench201.bench(data, folder, view=Notes().view, sample=12, **options)
     assert (folder / "journal.jsonl").read_bytes() == before
 

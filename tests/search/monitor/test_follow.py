@@ -65,7 +65,7 @@ def test_what_is_no_journal_is_said_with_its_line(tmp_path: Path, text: bytes, m
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_run_followed_line_by_line_ends_as_its_own_counts_say(tmp_path: Path, cut: bool) -> None:
-    """The followed picture, the one read at once and run.json agree; with `cut`, lines are taken away on the way."""
+    """The followed snapshot, the one read at once and run.json agree; with `cut`, lines are taken away on the way."""
     folder = tmp_path / "run"
     behaviour = {"nan": ["0", "1"]}
     info = run_toy(folder, "evaluations=30", "baseline=true", space=ToySpace(behaviour=behaviour))
@@ -77,14 +77,14 @@ def test_a_run_followed_line_by_line_ends_as_its_own_counts_say(tmp_path: Path, 
             path.write_bytes(b"".join(lines[:5]))
             assert follower.look().state.done == 4
         path.write_bytes(b"".join(lines[:count]) + (lines[count][:7] if count < len(lines) else b""))
-        picture = follower.look()
-        assert sum(phase.done for phase in picture.phases.values()) == count - 1
+        snapshot = follower.look()
+        assert sum(phase.done for phase in snapshot.phases.values()) == count - 1
     for phase in ("search", "random"):
-        counts = {key: picture.as_dict()["phases"][phase][key] for key in info["counts"][phase]}
+        counts = {key: snapshot.as_dict()["phases"][phase][key] for key in info["counts"][phase]}
         assert counts == info["counts"][phase]
-        assert sum(picture.phases[phase].failures.values()) == info["counts"][phase]["failed"] > 0
-    assert picture.phases["finalists"].done == info["rescored"]
-    assert picture.as_dict() == {**RunFollower(folder, now=lambda: 0.0).look().as_dict()}
+        assert sum(snapshot.phases[phase].failures.values()) == info["counts"][phase]["failed"] > 0
+    assert snapshot.phases["finalists"].done == info["rescored"]
+    assert snapshot.as_dict() == {**RunFollower(folder, now=lambda: 0.0).look().as_dict()}
 
 
 def test_a_run_that_is_extended_gets_its_new_total(tmp_path: Path) -> None:
@@ -93,8 +93,8 @@ def test_a_run_that_is_extended_gets_its_new_total(tmp_path: Path) -> None:
     follower = RunFollower(folder)
     assert (follower.look().status, follower.look().totals["search"]) == ("complete", 20)
     resume_toy(folder, evaluations=25)
-    picture = follower.look()
-    assert (picture.phases["search"].done, picture.totals["search"]) == (25, 25)
+    snapshot = follower.look()
+    assert (snapshot.phases["search"].done, snapshot.totals["search"]) == (25, 25)
 
 
 def test_the_rate_while_watching(tmp_path: Path) -> None:

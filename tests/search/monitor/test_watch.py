@@ -1,4 +1,4 @@
-"""`uninas watch`: records to a picture, a journal that grows, the command itself on runs of the serial pool."""
+"""`uninas watch`: records to a snapshot, a journal that grows, the command itself on runs of the serial pool."""
 
 import json
 from collections.abc import Sequence
@@ -69,9 +69,9 @@ SEEN = [
 
 def test_the_picture_as_text() -> None:
     """Golden: every line that a person reads."""
-    picture = figures("evaluations=10", of=SEEN).picture("demo-0", {"status": "running"}, 2.0, 75.0)
+    snapshot = figures("evaluations=10", of=SEEN).snapshot("demo-0", {"status": "running"}, 2.0, 75.0)
     scores = ", ".join(f"{name} 5" for name in PROXIES)
-    assert picture.lines()[:6] == [
+    assert snapshot.lines()[:6] == [
         "demo-0: running, evolution by vkdnw_agg, seed 0, nothing new for 1 min",
         f"search 6/10  2.00/s  0:00:02 left  rejected 18   duplicates 6   failed 2  best vkdnw_agg: {scores}",
         "search, rejected: over budget: macs 12, no_site 6",
@@ -79,7 +79,7 @@ def test_the_picture_as_text() -> None:
         "search, repeated after a worker's death: 2",
         "workers: scorer-0 1 (1 failed), scorer-1 1 (1 failed), scorer-2 2",
     ]
-    assert picture.lines()[6:] == [
+    assert snapshot.lines()[6:] == [
         "GPU memory: 1.50 GiB at most",
         *(
             f"search {place} {place:012x}  params {1000 + place:,}, macs 2,000,000, layers 9  build 0.01 s, score 0.50 s  "
@@ -98,10 +98,10 @@ def test_the_picture_as_text() -> None:
 
 
 def test_the_picture_on_a_terminal() -> None:
-    picture = figures("evaluations=10", of=SEEN).picture("demo-0", {"status": "running"}, 2.0, 0.0)
+    snapshot = figures("evaluations=10", of=SEEN).snapshot("demo-0", {"status": "running"}, 2.0, 0.0)
     for width, shown in ((70, 1), (100, 2), (200, 6)):
         console = Console(file=StringIO(), width=width)
-        console.print(screen(picture, width))
+        console.print(screen(snapshot, width))
         text = console.file.getvalue()  # type: ignore[attr-defined]
         lines = text.splitlines()
         assert max(len(line) for line in lines) <= width
@@ -114,7 +114,7 @@ def test_the_picture_on_a_terminal() -> None:
 
 
 def test_the_picture_as_data() -> None:
-    data = figures("evaluations=10", of=SEEN).picture("demo-0", {"status": "running"}, 2.0, 0.04).as_dict()
+    data = figures("evaluations=10", of=SEEN).snapshot("demo-0", {"status": "running"}, 2.0, 0.04).as_dict()
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     chosen = ("run", "status", "phase", "done", "total", "rate", "left_seconds", "silent_seconds", "in_flight", "peak_bytes")
     assert [data[name] for name in chosen] == ["demo-0", "running", "search", 6, 10, 2.0, 2.0, 0.0, None, 3 << 29]
@@ -139,27 +139,27 @@ def test_the_picture_as_data() -> None:
 
 def test_a_network_over_the_latency_budget_is_no_failure() -> None:
     slow = candidate(0, status="over_budget", reason="latency 12.3 ms > 10 ms on a toy", scores={})
-    picture = figures(of=[HEADER, slow, candidate(1)]).picture("x", {}, None, 0.0)
-    assert (picture.state.done, picture.state.failed, picture.state.over_budget) == (2, 0, 1)
-    assert picture.as_dict()["phases"]["search"]["failures"] == {}
-    assert "over budget: latency 12.3 ms > 10 ms on a toy" in "\n".join(picture.lines())
-    assert "failed:" not in "\n".join(picture.lines())
+    snapshot = figures(of=[HEADER, slow, candidate(1)]).snapshot("x", {}, None, 0.0)
+    assert (snapshot.state.done, snapshot.state.failed, snapshot.state.over_budget) == (2, 0, 1)
+    assert snapshot.as_dict()["phases"]["search"]["failures"] == {}
+    assert "over budget: latency 12.3 ms > 10 ms on a toy" in "\n".join(snapshot.lines())
+    assert "failed:" not in "\n".join(snapshot.lines())
 
 
 def test_only_the_last_candidates_and_workers_are_shown() -> None:
     many = [HEADER, *(candidate(index, worker=f"scorer-{index}") for index in range(50))]
-    picture = figures(of=many).picture("x", {}, None, 0.0)
-    assert [row.index for row in picture.recent] == list(range(50 - RECENT, 50))
-    (workers,) = [text for kind, text in picture.details() if kind == "workers"]
+    snapshot = figures(of=many).snapshot("x", {}, None, 0.0)
+    assert [row.index for row in snapshot.recent] == list(range(50 - RECENT, 50))
+    (workers,) = [text for kind, text in snapshot.details() if kind == "workers"]
     assert workers.endswith("scorer-48 1, scorer-49 1, and 38 earlier ones")
-    assert (picture.status, picture.as_dict()["rate"], picture.state.left()) == ("starting", None, "-:--:--")
+    assert (snapshot.status, snapshot.as_dict()["rate"], snapshot.state.left()) == ("starting", None, "-:--:--")
 
 
 def test_the_phases_follow_each_other() -> None:
     seen = figures("evaluations=2", "finalists.count=2", "baseline=true", of=[HEADER, candidate(0)])
 
     def now() -> tuple[str, int, int]:
-        state = seen.picture("x", {}, 1.0, 0.0).state
+        state = seen.snapshot("x", {}, 1.0, 0.0).state
         return state.phase, state.done, state.total
 
     assert now() == ("search", 1, 2)
@@ -172,18 +172,18 @@ def test_the_phases_follow_each_other() -> None:
         seen.add(rescore())
     seen.add(Unknown("something of a later version"))
     assert now() == ("finalists", 4, 4)
-    picture = seen.picture("x", {"status": "complete"}, 1.0, 1e6)
-    assert picture.heading == "x: complete, evolution by vkdnw_agg, seed 0"
-    assert picture.as_dict()["left_seconds"] == 0.0
-    assert set(picture.workers) == {"scorer-0", "scorer-1", "scorer-7"}  # a score that was reused has no worker
+    snapshot = seen.snapshot("x", {"status": "complete"}, 1.0, 1e6)
+    assert snapshot.heading == "x: complete, evolution by vkdnw_agg, seed 0"
+    assert snapshot.as_dict()["left_seconds"] == 0.0
+    assert set(snapshot.workers) == {"scorer-0", "scorer-1", "scorer-7"}  # a score that was reused has no worker
 
 
 def test_in_flight_is_known_in_completion_order_alone() -> None:
     asks = [Ask("search", index, "", 0) for index in range(4)]
-    picture = figures("order=completion", of=[HEADER, *asks, candidate(1)]).picture("x", {}, None, 0.0)
-    assert picture.as_dict()["in_flight"] == 3
-    assert "in flight 3" in picture.lines()[1]
-    assert "in flight" not in figures(of=[HEADER, candidate(0)]).picture("x", {}, None, 0.0).lines()[1]
+    snapshot = figures("order=completion", of=[HEADER, *asks, candidate(1)]).snapshot("x", {}, None, 0.0)
+    assert snapshot.as_dict()["in_flight"] == 3
+    assert "in flight 3" in snapshot.lines()[1]
+    assert "in flight" not in figures(of=[HEADER, candidate(0)]).snapshot("x", {}, None, 0.0).lines()[1]
 
 
 def test_the_rate_that_files_alone_tell() -> None:

@@ -63,7 +63,7 @@ def test_samples_are_replayed_too_and_count_what_was_refused_on_the_way(space: G
         assert sample.edit is not None
         assert 1 <= len(sample.edit["edits"]) <= 8
         assert space.replay(start, sample.edit).digest == sample.digest
-        refused += sum(sample.refused.values())
+        refused += sum(sample.rejected.values())
     assert refused
 
 

@@ -70,13 +70,13 @@ def test_corrupt_pictures_are_passed_over_and_counted(tmp_path: Path) -> None:
     batch, warnings = drawn(tmp_path, 9)
     assert batch.labels.count(0) == 2
     assert not {f"class0/{number}.png" for number in range(3)} & set(batch.files)
-    assert any("3 unreadable pictures skipped" in warning for warning in warnings)
+    assert any("3 unreadable images skipped" in warning for warning in warnings)
     assert any("unbalanced batch" in warning and "2 to 4" in warning for warning in warnings)
 
 
 def test_too_few_pictures(tmp_path: Path) -> None:
     paint(tmp_path)
-    with pytest.raises(InputError, match=r"expected 16 readable pictures .*; got 15, and 0 unreadable"):
+    with pytest.raises(InputError, match=r"expected 16 readable images .*; got 15, and 0 unreadable"):
         drawn(tmp_path, 16)
 
 
