@@ -15,7 +15,7 @@ from tests.amounts import examples
 from tests.uninas.examples import around, disguised_network, graph_of, graphs_of, headed, small, tiny, walked
 from tests.uninas.oracle import LETTERS, preset_macs, preset_params
 from tests.uninas.running import executed_macs, noise, scramble
-from uninas import IDENTITY, PRESETS, Architecture, InputError, canonicalise, cost, op, preset
+from uninas import IDENTITY, PRESETS, Architecture, Block, InputError, Stage, canonicalise, cost, op, preset
 from uninas.compile.module import GraphModule, Network, ResidualBlock, build
 
 TABLE = {
@@ -347,6 +347,14 @@ def test_a_dead_first_block_still_halves_the_resolution() -> None:
     figures = cost(network)
     projected = 16 * 32 + 32
     assert figures.params - figures.trainable_params == 2 * 16 + projected == figures.params - trained(network)
+
+
+def test_a_norm_of_zeros_learns_its_bias_alone() -> None:
+    """A block without a shortcut whose output is zero, and residual blocks behind it: the first of them reads zeros."""
+    zero, conv = graph_of("%1 = zero %0", "return %1"), graph_of("%1 = conv(kernel=1) %0", "return %1")
+    blocks = (Block((conv,)), Block((zero,), residual=False), Block((conv, conv)))
+    network = Architecture((Stage(32, blocks),), 10, (32, 32), stem=(8, 16))
+    assert cost(network).trainable_params == trained(network)
 
 
 # --- sharing --------------------------------------------------------------------------------------------------------------
