@@ -1,15 +1,17 @@
 """Faults put into the code, one at a time: does the quick suite catch each, does the whole one?
 
-    python -m benchmarks.mutants --write
+    python -m benchmarks.mutants --journal mutants.jsonl --write
 
 A fault (benchmarks/mutants.toml) makes one place of the code wrong, in a copy of the checkout. The tests of that place are run as
 `make test` runs them (without those marked slow), then, where none failed, all of them. `--before FOLDER` puts the same
-faults into a checkout of version 0.1.0, whose tests have no tiers.
+faults into a checkout of version 0.1.0, whose tests have no tiers. It takes an hour: what is judged stands in `--journal`, a line
+for each fault, and is not judged again; remove a fault's line when its tests have changed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -83,10 +85,19 @@ def judged(mutant: Mutant, tree: Path, *, before: bool) -> tuple[str, float]:
     return found, time.monotonic() - clock
 
 
+def _read(journal: Path | None) -> dict[str, dict[str, tuple[str, float]]]:
+    """What is judged already: by fault and checkout, what caught it and after how many seconds."""
+    if journal is None or not journal.exists():
+        return {}
+    entries = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    return {entry.pop("what"): {name: (by, spent) for name, (by, spent) in entry.items()} for entry in entries}
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Judge every mutant; exit 1 where one got through."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, metavar="FOLDER", help="a checkout of version 0.1.0 that gets the same faults")
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="JSON lines of what is judged already; it grows")
     parser.add_argument("--only", metavar="WORDS", default="", help="only the faults whose description has these words")
     parser.add_argument("--write", action="store_true", help="keep the page as docs/benchmarks/mutants.md")
     options = parser.parse_args(words)
@@ -99,12 +110,14 @@ def main(words: Sequence[str] | None = None) -> None:
             if source is not None:
                 trees[name] = Path(folder) / name
                 shutil.copytree(source, trees[name], ignore=LEFT_OUT)
+        known = _read(options.journal)
         for mutant in chosen:
-            found = {name: judged(mutant, tree, before=name == "before") for name, tree in trees.items()}
-            rows.append([mutant.what, f"`{mutant.file}`", *(by for by, _ in found.values())])
-            print(
-                mutant.what, *(f"{name}: {by} ({seconds:.0f} s)" for name, (by, seconds) in found.items()), sep="; ", flush=True
-            )
+            found = known.get(mutant.what) or {n: judged(mutant, tree, before=n == "before") for n, tree in trees.items()}
+            rows.append([mutant.what, f"`{mutant.file}`", *(found[name][0] for name in trees)])
+            print(mutant.what, *(f"{name}: {by} ({spent:.0f} s)" for name, (by, spent) in found.items()), sep="; ", flush=True)
+            if options.journal is not None and mutant.what not in known:
+                with options.journal.open("a", encoding="utf-8") as journal:
+                    journal.write(json.dumps({"what": mutant.what, **found}) + "\n")
     missed = [row[0] for row in rows if row[-1] == "nothing"]
     print(f"{len(rows) - len(missed)} of {len(rows)} caught")
     titles = ["fault", "file", *(["version 0.1.0: caught by"] if options.before else []), "caught by"]
