@@ -130,7 +130,7 @@ def test_a_whole_run_of_before_is_resumed_to_the_same_end(name: str, tmp_path: P
     check_resumed(name, None, tmp_path)
 
 
-@pytest.mark.parametrize("name", [slow(name) if name in LONG else name for name in SEARCHES])
+@pytest.mark.parametrize("name", [slow(name) if name in (*LONG, "walk") else name for name in SEARCHES])
 def test_a_run_of_before_that_was_cut_is_resumed_to_the_same_end(name: str, tmp_path: Path) -> None:
     check_resumed(name, 3, tmp_path)
 

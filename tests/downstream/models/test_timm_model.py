@@ -46,6 +46,9 @@ NETWORKS: dict[str, Architecture] = {
 MORE_WALKS = tuple(f"walk {seed}" for seed in range(1, 6))
 every_network = pytest.mark.parametrize("name", [slow(name) if name in MORE_WALKS else name for name in NETWORKS])
 
+TRACED = ("walk 0", "windows", "a class token")  # convolutions, attention in windows, and tokens; all others are slow
+every_traced = pytest.mark.parametrize("name", [name if name in TRACED else slow(name) for name in NETWORKS])
+
 
 def model_of(name: str, **options: Any) -> UniNASNet:
     made = timm.create_model("uninas", arch=NETWORKS[name], **{"num_classes": 7, **options})
@@ -245,7 +248,7 @@ def test_a_folder_as_timm_writes_it_gives_the_model_back(name: str, tmp_path: An
     )
 
 
-@every_network
+@every_traced
 def test_exports(name: str) -> None:
     model, inputs = model_of(name).eval(), image(name)
     expected = model(inputs)
@@ -256,7 +259,7 @@ def test_exports(name: str) -> None:
     assert distance(program.module()(three), model(three)) < 1e-5
 
 
-@every_network
+@every_traced
 @pytest.mark.parametrize("training", [False, True])
 def test_symbolic_tracing(name: str, training: bool) -> None:
     """Forward, backward and running statistics; at sizes and batches that the trace has not seen."""
@@ -275,7 +278,7 @@ def test_symbolic_tracing(name: str, training: bool) -> None:
         assert all(distance(found[1][key].double(), value.double()) < 1e-5 for key, value in found[0].items())
 
 
-@every_network
+@every_traced
 def test_node_names_of_timms_own_tracer(name: str) -> None:
     from timm.models import get_notrace_functions, get_notrace_modules
     from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
@@ -288,7 +291,7 @@ def test_node_names_of_timms_own_tracer(name: str) -> None:
     assert torch.equal(features(inputs)["end"], model(inputs))
 
 
-@every_network
+@every_traced
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The TorchScript type system")  # it is on its way out
 def test_scripting(name: str) -> None:
     model = model_of(name).eval()

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from downstream.models import openmmlab
+from tests.amounts import slow
 from tests.downstream import scenes
 from tests.uninas.examples import small
 from uninas import InputError, cli
@@ -235,7 +236,7 @@ def test_weights_that_do_not_fit_leave_no_folder(task: str, annotated: dict[str,
         assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(("task", "size"), [("detect", (799, 1333)), ("segment", (511, 513))])
+@pytest.mark.parametrize(("task", "size"), [slow("detect", (799, 1333)), ("segment", (511, 513))])
 def test_whole_models_run_at_odd_sizes(task: str, size: tuple[int, int], annotated: dict[str, Path], tmp_path: Path) -> None:
     """Heads and compiled operators included."""
     from mmengine.registry import MODELS, DefaultScope

@@ -17,6 +17,7 @@ from search.distributed.ray_pool import LARGEST_BATCH, RayPool, _Worker
 from search.monitor.progress import State
 from search.workers.job import Cause, Job, Outcome
 from search.workers.pool import Done
+from tests.amounts import slow
 from tests.search.conftest import ROOT, Notes, records, resume_toy, run_toy, stable
 from tests.search.drive import FAKES
 from tests.search.fakes import ToySpace, toy_scores
@@ -140,7 +141,7 @@ def test_every_vice_at_once(tmp_path: Path) -> None:
     assert any("died over candidate" in note for note in notes)
 
 
-BATCHES = pytest.mark.parametrize("batch", [None, 1, 3, LARGEST_BATCH])
+BATCHES = pytest.mark.parametrize("batch", [slow(None), slow(1), 3, LARGEST_BATCH])
 
 
 @BATCHES
