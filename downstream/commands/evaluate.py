@@ -80,6 +80,7 @@ def command(arch: str, data: Path, task: str | None, as_json: bool, **options: A
 
 def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> None:
     from downstream.data.images import Folder, Images, loader
+    from downstream.data.readers import plain_errors
     from downstream.evaluation.accuracy import accuracy
     from downstream.subject import subject_of
     from uninas.runtime.device import device_of
@@ -105,7 +106,8 @@ def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> 
         workers=options["workers"],
         device=device,
     )
-    found = accuracy(model, batches, device)
+    with plain_errors():
+        found = accuracy(model, batches, device)
     bad = [images.name(number) for number in found.unreadable]
     if as_json:
         _print_json({**asdict(found), "unreadable": bad})

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import random
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +33,6 @@ __all__ = [
     "crop_share",
     "loader",
     "own_draws",
-    "plain_errors",
     "readable",
     "seed_everything",
     "true_classes",
@@ -231,16 +229,6 @@ def loader(
     if training and processes > 1:
         made.sampler.seed = seed
     return made
-
-
-@contextmanager
-def plain_errors() -> Iterator[None]:
-    """Raise the error of a process that reads images without the traceback that the loader adds to it."""
-    try:
-        yield
-    except InputError as error:
-        found = re.search(r"InputError: (.*)\s*$", str(error))
-        raise (InputError(found[1]) if found else error) from None
 
 
 @contextmanager

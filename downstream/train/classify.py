@@ -30,7 +30,8 @@ from timm.utils import ModelEmaV3, NativeScaler, distribute_bn
 from timm.utils.distributed import init_distributed_device_so
 from torch import Tensor, distributed, nn
 
-from downstream.data.images import Images, plain_errors, seed_everything, true_classes
+from downstream.data.images import Images, seed_everything, true_classes
+from downstream.data.readers import plain_errors
 from downstream.evaluation.accuracy import Accuracy, accuracy
 from downstream.train.history import write_history
 from downstream.train.parts import Split, autocast, mixup_of, model_of, split_of, task_of

@@ -27,7 +27,7 @@ from typing import Any
 
 import torch
 
-from downstream.data.images import plain_errors
+from downstream.data.readers import plain_errors
 from downstream.train.history import read_history, write_history
 from downstream.train.mm_config import METRICS, configured
 from downstream.train.result import Result, Watch

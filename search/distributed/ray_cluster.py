@@ -65,6 +65,8 @@ class RayCluster:
             self._note(f"{workers} workers share {cores} processor cores: more workers than cores gain nothing")
         self._note("starting Ray on this machine (about ten seconds)")
         self._own = ray_local.start(cpus=max(cores, workers), dashboard=self._config.dashboard, spare=interrupts.SPARED.add)
+        if self._own.dashboard is not None:
+            self._note(f"Ray's dashboard: http://{self._own.dashboard} asks for the token in {self._own.token}")
 
     def _join(self, ray: Any, address: str) -> None:
         ray_local.defaults()

@@ -1,30 +1,41 @@
-"""A Ray cluster of one process: on this machine, on loopback alone, gone with the process however it ends.
+"""A Ray cluster of one process: on this machine, on loopback alone, closed to others, gone with the process however it ends.
 
 local = start(cpus=2)           Ray is running, and this process is connected to it
 local.folder                    of its logs and sockets; removed at the end with all that is in it
 local.close()
+
+Whoever may ask a Ray to do something runs code as its user, and any user of a machine reaches its loopback. So each has a token
+of its own, which all its processes ask for and which stands in their environment only, and its folder is this user's alone.
 
 Search and downstream both start Ray here; the space itself has no use for it.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib
 import logging
 import os
+import secrets
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
 
 from uninas.errors import InputError
 from uninas.runtime import guardian
+from uninas.runtime.sockets import folder_for_sockets
 
 __all__ = ["LocalRay", "cores", "defaults", "silence_tune", "start", "stay_on_loopback"]
 
 _OBJECT_STORE_BYTES = 100 << 20  # messages are a few kilobytes; Ray's default takes 30% of the memory
+
+_LONGEST_SOCKET = len("/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.1")  # below the folder
+
+# Figures for Prometheus, which asks without a token: only beside a dashboard. No port, no server: Ray notes it in its own logs.
+_NO_METRICS = {"RAY_enable_metrics_collection": "0", "AUTOSCALER_METRIC_PORT": "-1", "DASHBOARD_METRIC_PORT": "-1"}
 
 _ATTEMPTS = 3  # Ray gives up after half a minute, which a busy machine may need, and which cannot be set
 
@@ -62,11 +73,23 @@ class LocalRay:
 
     Attributes:
         folder: Ray's own, removed at the end.
+        dashboard: the address of its dashboard, HOST:PORT; None without one.
     """
 
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes], environment: Mapping[str, str]) -> None:
         self.folder = folder
+        self.dashboard: str | None = None
         self._guardian = process
+        self._before = _set_environment({**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)})
+
+    @property
+    def token(self) -> Path:
+        """A file that holds the token, which this user alone can read: for people, whom the dashboard asks for it."""
+        path = self.folder / "token"
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(os.environ["RAY_AUTH_TOKEN"], encoding="ascii")
+        return path
 
     def close(self) -> None:
         """Stop Ray with all its processes, and remove its folder; a second call does nothing."""
@@ -74,6 +97,8 @@ class LocalRay:
 
         if ray.is_initialized():
             ray.shutdown()
+        _set_environment(self._before)
+        self._before = {}
         assert self._guardian.stdin is not None
         self._guardian.stdin.close()
         self._guardian.wait()
@@ -93,17 +118,16 @@ def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = 
     """
     defaults()
     stay_on_loopback()
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # else Ray may write a token into the user's home
     os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: starved by anything else on the machine
     for _ in range(_ATTEMPTS):
-        folder = tempfile.mkdtemp(prefix="uninas-")  # short: Ray puts sockets into it, whose paths have a limit
+        folder = folder_for_sockets("uninas-", _LONGEST_SOCKET)
         process = subprocess.Popen(
-            [sys.executable, guardian.__file__, folder, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
+            [sys.executable, guardian.__file__, str(folder), str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
         )
         spare(process.pid)
-        local = LocalRay(Path(folder), process)
+        local = LocalRay(folder, process, {} if dashboard else _NO_METRICS)
         try:
-            _init(folder, cpus, dashboard)
+            local.dashboard = _init(folder, cpus, dashboard)
             return local
         except BaseException as error:
             local.close()
@@ -112,16 +136,45 @@ def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = 
     raise InputError(f"expected Ray to start on this machine, got {_ATTEMPTS} timeouts: is it overloaded?")
 
 
-def _init(folder: str, cpus: int, dashboard: bool) -> None:
+def _init(folder: Path, cpus: int, dashboard: bool) -> str | None:
+    """Start Ray and connect to it; gives the address of the dashboard."""
     ray: Any = importlib.import_module("ray")  # untyped in part
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=dashboard,
-        dashboard_host="127.0.0.1",
-        object_store_memory=_OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level="ERROR",
-        _temp_dir=folder,
-        _node_ip_address="127.0.0.1",
-    )
+    with _ports_of_its_own():
+        context = ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=dashboard,
+            dashboard_host="127.0.0.1",
+            object_store_memory=_OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level="ERROR",
+            _temp_dir=str(folder / "ray"),  # Ray opens the folder that it is given to everyone
+            _node_ip_address="127.0.0.1",
+        )
+    return context.dashboard_url or None
+
+
+@contextlib.contextmanager
+def _ports_of_its_own() -> Iterator[None]:
+    """Let the agent of a node listen on a free port; ray.init has no argument for it, and one port cannot serve two searches."""
+    parameter: Any = importlib.import_module("ray._private.parameter")
+    usual = parameter.RayParams
+    parameter.RayParams = functools.partial(usual, dashboard_agent_listen_port=0)
+    try:
+        yield
+    finally:
+        parameter.RayParams = usual
+
+
+def _set_environment(values: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Set variables, or remove those of None, in this process and in what Ray has read of them; gives what they were."""
+    before = {name: os.environ.get(name) for name in values}
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    raylet: Any = importlib.import_module("ray._raylet")
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
+    return before

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import timm
 import torch
@@ -88,6 +89,20 @@ def test_a_killed_training_resumes_to_the_same_curve(data: Path, tmp_path: Path)
     for name in ("last.safetensors", "best.safetensors"):
         one, other = weight_files.read_tensors(whole / name), weight_files.read_tensors(broken / name)
         assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_killed_reader_is_one_line(data: Path, tmp_path: Path) -> None:
+    """Killed as the system does when the memory is full; it may have read the epoch's last image already."""
+
+    class Killing(Watch):
+        def step(self, epoch: int, epochs: int, step: int, steps: int, loss: Any) -> None:
+            if epoch > 1:
+                for one in psutil.Process().children():
+                    one.kill()
+
+    with pytest.raises(InputError, match=r"^--workers: expected the processes that read images to live; one was killed"):
+        train(settings(epochs=9), data, tmp_path / "run", workers=1, watch=Killing())
+    assert rows_of(tmp_path / "run"), "to be resumed"
 
 
 def test_killed_in_the_first_epoch(data: Path, tmp_path: Path) -> None:

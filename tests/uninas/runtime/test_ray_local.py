@@ -1,5 +1,8 @@
 """A Ray of one's own: on loopback alone, and nothing of it left after a kill."""
 
+import http.client
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.amounts import slow
+from tests.amounts import quick, slow
 
 ROOT = Path(__file__).resolve().parents[3]
 CODE = """
@@ -32,6 +35,67 @@ def started() -> Iterator[subprocess.Popen[str]]:
         process.kill()
 
 
+def listening(processes: list[psutil.Process]) -> dict[tuple[str, int], str]:
+    """The addresses that processes listen at, and who does."""
+    return {
+        (connection.laddr.ip, connection.laddr.port): one.name()
+        for one in processes
+        for connection in one.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def asked(port: int, method: str, path: str, body: object = None, **headers: str) -> int | None:
+    """The status of an answer to a request over HTTP; None where nothing is answered that HTTP knows."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request(method, path, json.dumps(body), {"Content-Type": "application/json", **headers})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+JOBS = "/api/job_agent/jobs/"
+JOIN = "import ray; ray.init(address='127.0.0.1:{port}', logging_level='ERROR'); print(ray.cluster_resources())"
+
+
+@pytest.mark.xdist_group("ray")
+def test_without_its_token_it_does_nothing(started: subprocess.Popen[str], tmp_path: Path) -> None:
+    """Any user of the machine reaches its loopback: neither an agent of Ray's runs a job for them, nor are they let in."""
+    assert started.stdout is not None
+    started.stdout.readline()
+    process = psutil.Process(started.pid)
+    raylet = next(one for one in process.children(recursive=True) if "raylet" in one.name())
+    token = raylet.environ()["RAY_AUTH_TOKEN"]
+    assert len(token) >= 32
+    assert token not in " ".join(" ".join(one.cmdline()) for one in process.children(recursive=True))
+    found = listening(process.children(recursive=True))
+    job = {"entrypoint": f"touch {tmp_path / 'owned'}"}
+    requests = [("POST", JOBS), ("POST", "/api/jobs/"), ("GET", "/"), ("GET", "/metrics")]
+    answers = {port: [asked(port, method, path, job) for method, path in requests] for _, port in found}
+    assert {status for statuses in answers.values() for status in statuses} <= {401, None}
+    assert any(401 in statuses for statuses in answers.values()), "the agent is there"
+    assert 52365 not in answers, "its port is its own"
+    agent = next(port for port, statuses in answers.items() if statuses[0] == 401)
+    assert asked(agent, "POST", JOBS, job, Authorization="Bearer " + "0" * len(token)) in (401, 403)
+    assert not (tmp_path / "owned").exists()
+    port = next(port for (_, port), name in found.items() if name == "gcs_server")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    modes = [{"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * len(token)}]
+    for mode in modes[: 1 if quick() else 2]:  # each tries for twenty seconds
+        joined = subprocess.run(
+            [sys.executable, "-c", JOIN.format(port=port)],
+            env={**environment, **mode, "HOME": str(tmp_path), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert joined.returncode != 0
+        assert "CPU" not in joined.stdout
+
+
 @pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("killed", [True, slow(False)])
 def test_it_listens_on_loopback_and_leaves_nothing(killed: bool, started: subprocess.Popen[str]) -> None:
@@ -40,15 +104,10 @@ def test_it_listens_on_loopback_and_leaves_nothing(killed: bool, started: subpro
     family = psutil.Process(started.pid).children(recursive=True)
     assert int(guardian) in {one.pid for one in family}
     assert any("raylet" in one.name() for one in family)
-    listening = {
-        connection.laddr.ip
-        for one in (psutil.Process(started.pid), *family)
-        for connection in one.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert listening
-    assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
-    assert Path(folder).is_dir()
+    found = listening([psutil.Process(started.pid), *family])
+    assert found
+    assert {ip for ip, _ in found} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert Path(folder).stat().st_mode & 0o077 == 0
     if killed:
         started.kill()
         started.communicate(timeout=60)

@@ -1,0 +1,53 @@
+"""The processes that read images: where their sockets lie, and what is said when one of them ends badly."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from uninas.errors import InputError
+from uninas.runtime.sockets import let_readers_start
+
+__all__ = ["plain_errors"]
+
+_DEATH = re.compile(r"DataLoader worker \(pid")  # torch's words, for a process that is gone; what it raised has others
+_LOADER = "torch/utils/data/dataloader.py"  # where a death is met before torch knows of it: the other end of a pipe is gone
+_SHARED_MEMORY = ("Bus error", "No space left on device", "shared memory")
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Say in one line what ended a process that reads images; read by processes inside this only.
+
+    Raises:
+        InputError: the error of such a process without the traceback that the loader adds to it, or its death.
+    """
+    let_readers_start()
+    try:
+        yield
+    except InputError as error:
+        found = re.search(r"InputError: (.*)\s*$", str(error))
+        raise (InputError(found[1]) if found else error) from None
+    except (RuntimeError, OSError, EOFError) as error:
+        raise _of_death(error) from None
+
+
+def _of_death(error: Exception) -> Exception:
+    """The error to raise in place of one of torch's: itself where it is no death of a reader."""
+    text = f"{error} {error.__cause__ or ''}"
+    if any(words in text for words in _SHARED_MEMORY) and (_DEATH.search(text) or "torch_" in text):
+        return InputError(
+            "--workers: expected enough shared memory (/dev/shm) for the processes that read images; it is full: give the "
+            "machine more (docker run --shm-size=8g), or --workers 0, which reads in this process"
+        )
+    cut_off = isinstance(error, EOFError | ConnectionError) and any(
+        frame.filename.endswith(_LOADER) for frame in traceback.extract_tb(error.__traceback__)
+    )
+    if cut_off or _DEATH.search(text):
+        return InputError(
+            "--workers: expected the processes that read images to live; one was killed, perhaps since the memory was full: "
+            "fewer workers need less; a training goes on with --resume"
+        )
+    return error

@@ -1,0 +1,37 @@
+"""What is said when a process that reads images ends badly."""
+
+from __future__ import annotations
+
+import pytest
+
+from downstream.data.readers import plain_errors
+from uninas.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("DataLoader worker (pid 12) is killed by signal: Killed. ", "one was killed"),
+        ("DataLoader worker (pid(s) 12, 13) exited unexpectedly", "one was killed"),
+        ("DataLoader worker (pid 12) is killed by signal: Bus error. It is possible that ..", "--shm-size"),
+        ("unable to write to file </torch_12_34_0>: No space left on device (28)", "--shm-size"),
+    ],
+)
+def test_the_death_of_a_reader_says_what_to_do(text: str, said: str) -> None:
+    with pytest.raises(InputError, match=r"^--workers: expected ") as caught, plain_errors():
+        raise RuntimeError(text)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory"), OSError(28, "No space left on device")])
+def test_other_errors_stay_what_they_are(error: Exception) -> None:
+    with pytest.raises(type(error)) as caught, plain_errors():
+        raise error
+    assert caught.value is error
+
+
+def test_the_error_of_a_reader_loses_its_traceback() -> None:
+    text = "Caught InputError in DataLoader worker process 0.\nTraceback ..\nuninas.errors.InputError: a.png: expected an image\n"
+    with pytest.raises(InputError, match=r"^a\.png: expected an image$"), plain_errors():
+        raise InputError(text)
