@@ -64,7 +64,7 @@ def megabytes(pid: int) -> float:
 
 def actors() -> list[int]:
     children = psutil.Process().children(recursive=True)
-    return sorted(child.pid for child in children if any("_Scorer" in word for word in child.cmdline()[:1]))
+    return sorted(child.pid for child in children if any("Scorer" in word for word in child.cmdline()[:1]))
 
 
 def main() -> int:

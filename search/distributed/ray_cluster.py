@@ -78,6 +78,10 @@ class RayCluster:
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InputError(f"pool.address: expected a Ray cluster at '{address}'; {first_line(error)}") from None
 
+    def ended(self) -> str | None:
+        """Name a process of an own Ray, without which it does nothing, that has ended by itself; None where all live."""
+        return None if self._own is None else self._own.ended()
+
     def close(self) -> None:
         """End what `connect` began. May be called at any time, also twice."""
         import ray

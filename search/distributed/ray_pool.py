@@ -8,13 +8,14 @@ deaths alone it comes back as failed ("quarantined"). A worker that was lost wit
 Actors for which the cluster has no room wait in Ray's queue: they are the demand that makes a cluster grow, and the
 place of a lost node is taken by the next one. Cheap jobs travel several at a time; where such a batch ends badly, its
 jobs are repeated one by one.
+
+Ray's own processes can be killed, too, as by the system when the memory is full. A Ray that this pool started is then started
+again, and what was under way is repeated.
 """
 
 from __future__ import annotations
 
-import importlib
 import itertools
-import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,9 +25,9 @@ from typing import Any, final
 
 from search.config.schema import PoolConfig
 from search.distributed.ray_cluster import RayCluster, first_line
+from search.distributed.scorer import Scorer
 from search.workers import own_proxies
 from search.workers.job import Cause, Outcome, Work
-from search.workers.own_proxies import OwnFile
 from search.workers.pool import EVALUATOR, Done, deadline_outcome
 from uninas.errors import InputError
 
@@ -37,51 +38,8 @@ LARGEST_BATCH = 16
 DEATH_SECONDS = 5.0  # until a dead worker or a killed node is noticed: so long a deadline's verdict waits, lest it blame the job
 _NODE_DIED = "its node has died"  # Ray's words for it; it has no other sign for an actor that was still starting
 _SILENT_SECONDS = 60.0  # of waiting for the first worker, between two words about it
+_RESTARTS = 3  # of an own Ray in a row, with nothing scored between
 _FAILED_STARTS = 5  # workers in a row that die before they are ready: something is wrong with all of them
-
-
-class _Scorer:
-    """The actor. Holds the evaluator's module and the device; one batch of jobs at a time."""
-
-    def __init__(self, name: str, evaluator: str, own: tuple[OwnFile, ...]) -> None:
-        self._name = name
-        self._evaluator = evaluator
-        self._own = own
-        self._module: Any = None
-        self._device = "cpu"
-
-    def __repr__(self) -> str:
-        return self._name
-
-    def prepare(self) -> tuple[str, dict[str, str]]:
-        import ray
-
-        # imported here: what fails here comes back as it is, from the constructor it would be the actor's death
-        self._module = importlib.import_module(self._evaluator)
-        own_proxies.load_all(self._own)
-        self._device = _device()
-        return ray.get_runtime_context().get_node_id(), self._module.prepare(self._device)
-
-    def evaluate(self, jobs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        return [self._outcome(job).as_dict() for job in jobs]
-
-    def _outcome(self, job: dict[str, Any]) -> Outcome:
-        try:
-            outcome: Outcome = self._module.evaluate(self._module.Job.from_dict(job), self._device)
-        except Exception as error:  # of the evaluator itself: a failure is a result, and no other job's
-            return Outcome.failed(f"{type(error).__name__}: {first_line(error)}", Cause.ERROR)
-        return outcome
-
-
-def _device() -> str:
-    """Name the torch device of this actor: Ray's assignment, never what merely happens to be visible."""
-    import ray
-
-    assigned = [str(number) for number in ray.get_gpu_ids()]
-    if not assigned:
-        return "cpu"
-    visible = [item.strip() for item in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if item.strip()]
-    return f"cuda:{visible.index(assigned[0]) if assigned[0] in visible else 0}"
 
 
 @dataclass(eq=False)
@@ -139,6 +97,7 @@ class RayPool:
         self._environment: dict[str, str] = {}  # of the first worker
         self._told: set[str] = set()  # values of others that differ
         self._failed_starts = 0
+        self._restarts = 0
         self._mean_seconds: float | None = None  # of a job, recent ones weighing more
 
     def start(self) -> dict[str, str]:
@@ -148,9 +107,7 @@ class RayPool:
             InputError: too few CPUs or GPUs, no cluster at the address, or workers that cannot start.
         """
         with self._interruptible():
-            version = self._cluster.connect()
-            for _ in range(self._config.workers):
-                self._spawn()
+            version = self._connect()
             begun = time.monotonic()
             while not self._environment:
                 self._collect(1.0)
@@ -159,12 +116,36 @@ class RayPool:
                     begun = time.monotonic()
         return {**self._environment, "ray": version}
 
+    def _connect(self) -> str:
+        version = self._cluster.connect()
+        for _ in range(self._config.workers):
+            self._spawn()
+        return version
+
+    def _restart(self, part: str) -> None:
+        """Start an own Ray again, of which a part has ended, and repeat what was under way; nobody is to blame for it."""
+        self._restarts += 1
+        if self._restarts > _RESTARTS:
+            raise InputError(
+                f"pool: expected Ray to live; its {part} ended, after {_RESTARTS} new starts with nothing scored between: "
+                "is the memory full?"
+            )
+        self._note(f"Ray's {part} has ended; starting Ray again, and what was under way is repeated")
+        tickets = [ticket for worker in self._workers for ticket in worker.tickets]
+        for kept in (self._workers, self._under_way, self._idle):
+            kept.clear()
+        self._ready, self._refreshing = 0, False
+        self._repeat(tickets)
+        with self._interruptible():
+            self._cluster.close()
+            self._connect()
+
     def _spawn(self) -> None:
         import ray
 
         name = f"scorer-{next(self._numbers)}"
         options = {"num_cpus": 1, "num_gpus": self._config.gpus_per_worker, "max_restarts": 0, "max_task_retries": 0}
-        actor: Any = ray.remote(_Scorer)
+        actor: Any = ray.remote(Scorer)
         worker = _Worker(name, actor.options(name=name, **options).remote(name, self._evaluator, own_proxies.loaded()))
         self._workers.add(worker)
         self._under_way[worker.handle.prepare.remote()] = worker
@@ -196,6 +177,8 @@ class RayPool:
 
     def poll(self, timeout_s: float) -> list[Done]:
         """Give what has finished, failed, missed its deadline or been given up."""
+        if (part := self._cluster.ended()) is not None:
+            self._restart(part)
         self._dispatch()
         done = self._collect(timeout_s)
         self._dispatch()
@@ -258,6 +241,9 @@ class RayPool:
             return []
         references = list(self._under_way)
         ray.wait(references, num_returns=1, timeout=self._patience(timeout_s))
+        if (part := self._cluster.ended()) is not None:
+            self._restart(part)
+            return []
         finished, _ = ray.wait(references, num_returns=len(references), timeout=0)
         done = [item for reference in finished for item in self._settle(ray, reference)]
         for worker in [worker for worker in self._workers if self._overdue(worker)]:
@@ -289,6 +275,7 @@ class RayPool:
             self._ready, self._failed_starts, self._refreshing = self._ready + 1, 0, False
             self._compare(worker, environment)
             return []
+        self._restarts = 0
         self._note_seconds((time.monotonic() - worker.since) / len(tickets))
         outcomes = [self._in_time(Outcome.from_dict(data)) for data in result]
         return [self._done(ticket, outcome, worker.name) for ticket, outcome in zip(tickets, outcomes, strict=True)]
@@ -377,7 +364,7 @@ class RayPool:
         """Kill the actors; end Ray, with every process of it, where `start` began it, or leave the joined cluster."""
         import ray
 
-        if ray.is_initialized():
+        if ray.is_initialized() and self._cluster.ended() is None:
             for worker in self._workers:
                 ray.kill(worker.handle, no_restart=True)
         self._cluster.close()

@@ -63,13 +63,14 @@ class Interrupts:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Let the first signal raise at once: for long work that loses nothing when cut off."""
+        """Let the first signal raise at once: for long work that loses nothing when cut off, such as the start of Ray."""
         self.check()
         self._open = True
         try:
             yield
         finally:
             self._open = False
+            self.install()
 
 
 def kill_descendants() -> None:

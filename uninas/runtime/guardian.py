@@ -39,13 +39,10 @@ def _writes(process: Path, entry: Path, folder: str) -> bool:
     return flags & os.O_ACCMODE != os.O_RDONLY
 
 
-def main(folder: str, driver: int) -> None:
-    """Wait for the end of the pipe, then clean up; the driver itself may still be running and is spared."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    sys.stdin.buffer.read()
+def clean(folder: str, spared: set[int]) -> None:
+    """Kill every process that still writes into the folder, but for those spared, and remove it."""
     for _ in range(_ROUNDS):
-        left = set(writers(folder)) - {driver, os.getpid()}
+        left = set(writers(folder)) - spared
         if not left:
             break
         for process in left:
@@ -54,6 +51,14 @@ def main(folder: str, driver: int) -> None:
             except ProcessLookupError:
                 continue  # it has ended since
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(folder: str, driver: int) -> None:
+    """Wait for the end of the pipe, then clean up; the driver itself may still be running and is spared."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    sys.stdin.buffer.read()
+    clean(folder, {driver, os.getpid()})
 
 
 if __name__ == "__main__":

@@ -91,6 +91,16 @@ class LocalRay:
             path.write_text(os.environ["RAY_AUTH_TOKEN"], encoding="ascii")
         return path
 
+    def ended(self) -> str | None:
+        """Name a process of Ray's that has ended by itself, killed for memory or by hand; None while all live.
+
+        Ray's agents are not looked for: the raylet ends with each of them.
+        """
+        worker: Any = importlib.import_module("ray._private.worker")
+        node = worker._global_node
+        dead = {name for name, _ in node.dead_processes()} if node is not None else set()
+        return next((name for name in ("gcs_server", "raylet") if name in dead), None)
+
     def close(self) -> None:
         """Stop Ray with all its processes, and remove its folder; a second call does nothing."""
         import ray
@@ -102,6 +112,8 @@ class LocalRay:
         assert self._guardian.stdin is not None
         self._guardian.stdin.close()
         self._guardian.wait()
+        if self.folder.exists():  # the guardian itself was killed
+            guardian.clean(str(self.folder), {os.getpid()})
 
 
 def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = lambda process: None) -> LocalRay:
@@ -151,6 +163,7 @@ def _init(folder: Path, cpus: int, dashboard: bool) -> str | None:
             _temp_dir=str(folder / "ray"),  # Ray opens the folder that it is given to everyone
             _node_ip_address="127.0.0.1",
         )
+    _do_not_print_logs_of_the_raylet()
     return context.dashboard_url or None
 
 
@@ -164,6 +177,21 @@ def _ports_of_its_own() -> Iterator[None]:
         yield
     finally:
         parameter.RayParams = usual
+
+
+def _do_not_print_logs_of_the_raylet() -> None:
+    """Leave out what Ray prints when its raylet is killed: the last twenty lines of a log. Who started Ray says what happened."""
+    worker: Any = importlib.import_module("ray._private.worker")
+    usual = worker.print_to_stdstream
+    if getattr(usual, "left_out", False):
+        return
+
+    def print_others(data: dict[str, Any], *more: Any, **options: Any) -> None:
+        if not any("Raylet is terminated" in str(line) for line in data.get("lines", ())):
+            usual(data, *more, **options)
+
+    print_others.left_out = True  # type: ignore[attr-defined]
+    worker.print_to_stdstream = print_others
 
 
 def _set_environment(values: Mapping[str, str | None]) -> dict[str, str | None]:

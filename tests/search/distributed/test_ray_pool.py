@@ -76,7 +76,7 @@ def scorers(root: int) -> list[int]:
     found = []
     for process in psutil.Process(root).children(recursive=True):
         try:
-            if "_Scorer" in process.cmdline()[0]:
+            if "Scorer" in process.cmdline()[0]:
                 found.append(process.pid)
         except (psutil.Error, IndexError):
             continue

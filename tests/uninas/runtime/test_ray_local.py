@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from tests.amounts import quick, slow
+from uninas.runtime import ray_local
 
 ROOT = Path(__file__).resolve().parents[3]
 CODE = """
@@ -94,6 +96,27 @@ def test_without_its_token_it_does_nothing(started: subprocess.Popen[str], tmp_p
         )
         assert joined.returncode != 0
         assert "CPU" not in joined.stdout
+
+
+def test_a_killed_guardian_leaves_no_folder(tmp_path: Path) -> None:
+    """Who closes cleans up then, as the guardian would: a process that still writes there ends, too."""
+    folder = tmp_path / "ray"
+    folder.mkdir()
+    watcher = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    local = ray_local.LocalRay(folder, watcher, {})
+    with subprocess.Popen(
+        [sys.executable, "-c", "import sys; kept = open(sys.argv[1], 'w'); print(flush=True); sys.stdin.read()", folder / "log"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as left:
+        assert left.stdout is not None
+        left.stdout.readline()
+        watcher.kill()
+        watcher.wait()
+        local.close()
+        assert left.wait(timeout=60) == -signal.SIGKILL
+    assert not folder.exists()
+    local.close()
 
 
 @pytest.mark.xdist_group("ray")
