@@ -29,6 +29,7 @@ from search.distributed.scorer import Scorer
 from search.workers import own_proxies
 from search.workers.job import Cause, Outcome, Work
 from search.workers.pool import EVALUATOR, Done, deadline_outcome
+from search.workers.stopwatch import Stopwatch
 from uninas.errors import InputError
 
 DEATHS_TOGETHER = 2  # deaths after which a job is run alone
@@ -49,7 +50,8 @@ class _Worker:
     node: str | None = None  # Ray's id of it; None until the worker is ready
     fresh: bool = True  # no job yet
     tickets: list[int] = field(default_factory=list)
-    since: float = 0.0
+    since: float = 0.0  # of the stopwatch
+    suspended: float = 0.0  # seconds until then
 
 
 @dataclass
@@ -99,6 +101,7 @@ class RayPool:
         self._failed_starts = 0
         self._restarts = 0
         self._mean_seconds: float | None = None  # of a job, recent ones weighing more
+        self._watch = Stopwatch()  # of the time that counts for deadlines: the machine may be suspended
 
     def start(self) -> dict[str, str]:
         """Start or join Ray, check that it has what is asked for, and wait for the first worker.
@@ -215,7 +218,8 @@ class RayPool:
     def _give(self, worker: _Worker, tickets: list[int]) -> None:
         for ticket in tickets:
             self._work[ticket].attempts += 1
-        worker.tickets, worker.fresh, worker.since = tickets, False, time.monotonic()
+        worker.tickets, worker.fresh = tickets, False
+        worker.since, worker.suspended = self._watch.look(), self._watch.suspended
         reference = worker.handle.evaluate.remote([self._work[ticket].job.as_dict() for ticket in tickets])
         self._under_way[reference] = worker
 
@@ -240,7 +244,9 @@ class RayPool:
         if not self._under_way:
             return []
         references = list(self._under_way)
-        ray.wait(references, num_returns=1, timeout=self._patience(timeout_s))
+        patience = self._patience(timeout_s)
+        ray.wait(references, num_returns=1, timeout=patience)
+        self._watch.look(patience)
         if (part := self._cluster.ended()) is not None:
             self._restart(part)
             return []
@@ -254,8 +260,9 @@ class RayPool:
         """Wait no longer than until the next deadline."""
         if self._config.deadline_s is None:
             return timeout_s
-        begun = min((worker.since for worker in self._workers if worker.tickets), default=time.monotonic())
-        return max(0.0, min(timeout_s, begun + self._config.deadline_s + DEATH_SECONDS - time.monotonic()))
+        now = self._watch.look()
+        begun = min((worker.since for worker in self._workers if worker.tickets), default=now)
+        return max(0.0, min(timeout_s, begun + self._config.deadline_s + DEATH_SECONDS - now))
 
     def _settle(self, ray: Any, reference: Any) -> list[Done]:
         """Read a finished reference: outcomes, the readiness of a worker, or its death."""
@@ -276,15 +283,15 @@ class RayPool:
             self._compare(worker, environment)
             return []
         self._restarts = 0
-        self._note_seconds((time.monotonic() - worker.since) / len(tickets))
-        outcomes = [self._in_time(Outcome.from_dict(data)) for data in result]
+        self._note_seconds((self._watch.look() - worker.since) / len(tickets))
+        outcomes = [self._in_time(Outcome.from_dict(data), self._watch.suspended - worker.suspended) for data in result]
         return [self._done(ticket, outcome, worker.name) for ticket, outcome in zip(tickets, outcomes, strict=True)]
 
-    def _in_time(self, outcome: Outcome) -> Outcome:
-        """Hold an outcome against the deadline by the worker's own clock."""
+    def _in_time(self, outcome: Outcome, suspended: float) -> Outcome:
+        """Hold an outcome against the deadline by the worker's own clock, which goes on while the machine is suspended."""
         limit = self._config.deadline_s
         spent = sum(outcome.seconds.get(stage, 0.0) for stage in ("build", "latency", "score"))
-        return outcome if limit is None or spent <= limit else deadline_outcome(limit)
+        return outcome if limit is None or spent - suspended <= limit else deadline_outcome(limit)
 
     def _compare(self, worker: _Worker, environment: dict[str, str]) -> None:
         """Warn where workers run on what makes their scores differ."""
@@ -349,7 +356,7 @@ class RayPool:
 
     def _overdue(self, worker: _Worker) -> bool:
         limit = self._config.deadline_s
-        return limit is not None and bool(worker.tickets) and time.monotonic() - worker.since > limit + DEATH_SECONDS
+        return limit is not None and bool(worker.tickets) and self._watch.look() - worker.since > limit + DEATH_SECONDS
 
     def _missed(self, worker: _Worker) -> list[Done]:
         assert self._config.deadline_s is not None

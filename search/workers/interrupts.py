@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks for a clean stop, the second stops at once and kills every child process."""
+"""Ctrl-C, SIGTERM, a lost terminal: the first asks for a clean stop, the second stops at once and kills every child process."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ EXIT_INTERRUPTED = 130
 SPARED: set[int] = set()
 """Processes that `kill_descendants` leaves alone: they end by themselves with this one, after cleaning up."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @final
 class Interrupts:
-    """Takes over both signals while it is entered; outside the main thread, where Python allows no handlers, it does nothing.
+    """Takes over these signals while it is entered; outside the main thread, where Python allows no handlers, it does nothing.
 
     The first signal is remembered and raised as `KeyboardInterrupt` where it can do no harm: at the next `check`, or
     at once within `interruptible`. So it never cuts a journal record or a half-made cluster in two. The second one
@@ -45,6 +45,8 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             return
         for number in _SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                continue  # nohup: the terminal may go
             before = signal.signal(number, self._handle)
             self._before.setdefault(number, before)
 

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, Protocol, final
 
 from search.workers.job import Cause, Outcome, Work
+from search.workers.stopwatch import Stopwatch
 from uninas.errors import InputError
 
 EVALUATOR = "search.workers.evaluate"
@@ -188,18 +189,22 @@ class _DeadlineMissedError(BaseException):
 
 @contextmanager
 def _alarm(seconds: float | None) -> Iterator[None]:
+    """Raise when what runs inside has run for so long; while this process is suspended, it does not run."""
     if seconds is None:
         yield
         return
+    every = min(1.0, seconds / 4)
+    watch = Stopwatch(every)
 
     def ring(number: int, frame: FrameType | None) -> None:
-        raise _DeadlineMissedError
+        if watch.look() >= seconds:
+            raise _DeadlineMissedError
 
     try:
         before = signal.signal(signal.SIGALRM, ring)
     except ValueError:
         raise InputError("pool.deadline_s: expected the main thread for the serial pool's timer; use pool.kind=ray") from None
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, every, every)
     try:
         yield
     finally:
