@@ -27,7 +27,7 @@ with Interrupts():
 """
 
 
-@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT)])
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGHUP)])
 def test_the_second_signal_ends_it_with_all_its_children(numbers: tuple[signal.Signals, signal.Signals]) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", BUSY], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -55,6 +55,21 @@ def test_the_first_is_raised_where_it_does_no_harm() -> None:
             interrupts.check()
     with Interrupts() as interrupts, pytest.raises(KeyboardInterrupt), interrupts.interruptible():
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_the_end_of_the_terminal_is_a_signal_like_the_others_unless_it_is_ignored() -> None:
+    """As under nohup, where the terminal may go."""
+    with Interrupts() as interrupts:
+        os.kill(os.getpid(), signal.SIGHUP)
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts() as interrupts:
+            os.kill(os.getpid(), signal.SIGHUP)
+            interrupts.check()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_handlers_of_before_are_given_back() -> None:
