@@ -193,7 +193,7 @@ def _alarm(seconds: float | None) -> Iterator[None]:
     if seconds is None:
         yield
         return
-    every = min(1.0, seconds / 4)
+    every = min(1.0, seconds / 20)
     watch = Stopwatch(every)
 
     def ring(number: int, frame: FrameType | None) -> None:
