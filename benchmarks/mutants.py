@@ -120,6 +120,9 @@ def main(words: Sequence[str] | None = None) -> None:
                     journal.write(json.dumps({"what": mutant.what, **found}) + "\n")
     missed = [row[0] for row in rows if row[-1] == "nothing"]
     print(f"{len(rows) - len(missed)} of {len(rows)} caught")
+    counts = [f"{len(rows) - len(missed)} of {len(rows)} are caught"]
+    if options.before:
+        counts += [f"{sum(row[2] != 'nothing' for row in rows)} by the tests of version 0.1.0"]
     titles = ["fault", "file", *(["version 0.1.0: caught by"] if options.before else []), "caught by"]
     text = [
         "# Faults put into the code",
@@ -127,7 +130,7 @@ def main(words: Sequence[str] | None = None) -> None:
         f"`{command()}`. {setting()}",
         "",
         "Each fault makes one place of the code wrong, in a copy of the checkout; the tests of that place are then run as",
-        "`make test` runs them and, where none fails, as `make test-all` does.",
+        "`make test` runs them and, where none fails, as `make test-all` does. " + ", ".join(counts) + ".",
         "",
         table(titles, rows),
     ]
