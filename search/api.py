@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from search.journal.mirror import run_folder
+from search.journal.object_store import without_secrets
 from search.monitor.progress import View, view_for
 from uninas.errors import InputError
 
@@ -165,7 +166,7 @@ def run(config: str | Path, overrides: Sequence[str] = (), *, out: str | Path | 
     place = str(out or f"runs/{name}-{settings.seed}")
     shown = view or default_view()
     with run_folder(place, fresh=True, note=shown.note) as folder:
-        driver.begin(settings, folder, view=shown, name=name, address=place)
+        driver.begin(settings, folder, view=shown, name=name, address=without_secrets(place))
     return Run(folder)
 
 

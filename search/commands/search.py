@@ -66,11 +66,13 @@ def _begin(source: str, overrides: tuple[str, ...], out: str | None) -> None:
     from search.config import loading
     from search.engine import driver
     from search.journal.mirror import run_folder
+    from search.journal.object_store import without_secrets
 
     settings = loading.load(source, overrides)
     name = loading.name(source)
     place, view = out or f"runs/{name}-{settings.seed}", default_view()
     with run_folder(place, fresh=True, note=view.note) as folder:
+        place = without_secrets(place)
         _finish(folder, driver.begin(settings, folder, view=view, name=name, address=place), place)
 
 
@@ -78,6 +80,7 @@ def _resume(place: str, words: tuple[str, ...]) -> None:
     from search.api import default_view
     from search.engine import driver
     from search.journal.mirror import run_folder
+    from search.journal.object_store import without_secrets
 
     overrides = {}
     for word in words:
@@ -87,6 +90,7 @@ def _resume(place: str, words: tuple[str, ...]) -> None:
         overrides[name] = int(value)
     view = default_view()
     with run_folder(place, fresh=False, note=view.note) as folder:
+        place = without_secrets(place)
         _finish(folder, driver.resume(folder, overrides, view=view, address=place), place)
 
 

@@ -38,11 +38,13 @@ def command(run: str, once: bool, as_json: bool, seconds: float) -> None:
     It ends when the run is complete, or on Ctrl-C, which the search does not notice.
     """
     from search.journal.mirror import HEARTBEAT_SECONDS, followed
-    from search.journal.object_store import is_url
+    from search.journal.object_store import is_url, without_secrets
     from search.monitor.follow import RunFollower
 
     with followed(run) as (folder, refresh):
-        follower = RunFollower(folder, refresh=refresh, name=run.rstrip("/").rpartition("/")[2] if is_url(run) else None)
+        follower = RunFollower(
+            folder, refresh=refresh, name=without_secrets(run).rstrip("/").rpartition("/")[2] if is_url(run) else None
+        )
         if as_json:
             click.echo(json.dumps(follower.look().as_dict(), allow_nan=False))
         elif once:

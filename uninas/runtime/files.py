@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from uninas.errors import InputError
+from uninas.runtime.paths import new_file
 
 __all__ = ["csv_text", "read_numbers", "read_run_json", "replacing", "write_csv", "write_json", "write_text"]
 
@@ -24,12 +26,17 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         path: of the file.
         durable: wait until the file is on disk; else a crash of the machine may leave half of it under the final name.
 
+    A link that has the neighbour's name, as in a folder of somebody else's making, is removed and not followed.
+
     Raises:
         OSError: of writing. After any error nothing is left beside `path`.
     """
     beside = path.with_name(f".{path.name}.part")
     try:
+        new_file(beside)
         yield beside
+        if beside.is_symlink():  # put there meanwhile
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(beside))
         if durable:
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
