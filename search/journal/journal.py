@@ -18,6 +18,7 @@ from typing import Any, Protocol, Self, TypeVar, final
 from search.journal.records import VERSION, Header, Kinds, Unknown
 from uninas.errors import InputError
 from uninas.runtime.locks import try_lock
+from uninas.runtime.paths import open_file
 
 R = TypeVar("R")
 
@@ -203,7 +204,7 @@ def resume(path: Path, kinds: Kinds[R], visit: Callable[[R | Unknown], None]) ->
         JournalError: another process holds it, or a line is no record of these kinds. The file is then left as it was.
     """
     try:
-        file = open(path, "r+b", buffering=0)  # noqa: SIM115 the journal closes it
+        file = open_file(path)
     except OSError as error:
         raise JournalError(f"{path}: expected the journal of a run to resume; {error.strerror}") from None
     try:

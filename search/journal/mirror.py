@@ -39,7 +39,7 @@ from uninas.errors import InputError
 from uninas.runtime.files import replacing
 from uninas.runtime.paths import below, is_name, own_folder, plain
 
-__all__ = ["Mirror", "followed", "run_folder", "snapshot"]
+__all__ = ["BEGUN", "Mirror", "followed", "run_folder", "snapshot"]
 
 HEARTBEAT_SECONDS = 5.0
 """Seconds between two passes of a mirror: what is lost with a machine."""
@@ -49,6 +49,9 @@ SILENT_HEARTBEATS = 3
 
 PATIENCE = 12
 """So many looks in a row may find the store away before a watch ends."""
+
+BEGUN = ("config.yaml", "start.json", "space.py", "proxies.py", "algorithm.py")
+"""What a run folder holds before its journal."""
 
 _JOURNAL, _STALE = "journal.jsonl", "journal.stale.jsonl"
 _OWNER = "owner.json"
@@ -173,7 +176,7 @@ class Mirror:
         self._check_owner()
         self._mark()
         # The journal says nothing without them.
-        self.push_files(("config.yaml", "start.json", "space.py", "proxies.py", "algorithm.py"))
+        self.push_files(BEGUN)
         self._push_journal()
         self.push_files()
 
