@@ -141,18 +141,19 @@ def read_run(folder: Path) -> Run:
     entries: dict[str, list[Entry]] = {"search": [], "random": []}
     tallies = {"search": Tally(), "random": Tally()}
     rescores = []
-    for record in journal.records(folder / "journal.jsonl", records.KINDS):
-        if isinstance(record, records.Candidate):
-            entries[record.phase].append(record)
-            tallies[record.phase].add(record)
-        elif isinstance(record, records.Rescore):
-            rescores.append(record)
-    search = tuple(entries["search"])
-    population = [Scored.of(entry, plan.costs) for entry in search]
-    leading = leaders(population, objective, objectives, plan.finalists)
-    counts = Counter(rescore.digest for rescore in rescores)
-    rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
-    finalists = tuple(settle(population, rescored, rescores, objective))
+    with journal.told(folder / "journal.jsonl"):
+        for record in journal.records(folder / "journal.jsonl", records.KINDS):
+            if isinstance(record, records.Candidate):
+                entries[record.phase].append(record)
+                tallies[record.phase].add(record)
+            elif isinstance(record, records.Rescore):
+                rescores.append(record)
+        search = tuple(entries["search"])
+        population = [Scored.of(entry, plan.costs) for entry in search]
+        leading = leaders(population, objective, objectives, plan.finalists)
+        counts = Counter(rescore.digest for rescore in rescores)
+        rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
+        finalists = tuple(settle(population, rescored, rescores, objective))
     whole = len(search) >= config.evaluations and 0 < len(leading) == len(rescored)
     chosen = whole and (folder / "best.json").is_file()
     best = None
@@ -187,12 +188,7 @@ def _rebuild(folder: Path, config: SearchConfig, digest: str) -> uninas.Architec
         return None
     stored = folder / "start.json"
     space = from_config(config, stored if stored.is_file() else None)
-    try:
-        candidate = rebuild(folder / "journal.jsonl", space, [digest])[digest]
-    except KeyError as error:
-        raise InputError(f"{folder / 'journal.jsonl'}: expected every parent in the journal; {error} is not") from None
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    candidate = rebuild(folder / "journal.jsonl", space, [digest])[digest]
     return uninas.parse(space.text(candidate))
 
 
