@@ -10,7 +10,6 @@ run.resume(evaluations=100)                             continue it where its jo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from search.journal.mirror import run_folder
 from search.journal.object_store import without_secrets
 from search.monitor.progress import View, view_for
 from uninas.errors import InputError
+from uninas.runtime.reading import read_json
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -57,7 +57,9 @@ class Run:
     def info(self) -> dict[str, Any]:
         """What run.json holds: status, counts, versions, times, finalists with all their scores. Empty before there is one."""
         try:
-            info: dict[str, Any] = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            info = read_json(self.folder / "run.json")
+            if not isinstance(info, dict):
+                raise ValueError("it is no JSON object")
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:

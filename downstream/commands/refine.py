@@ -253,12 +253,12 @@ def _check_images(data: Path, settings: Any) -> None:
 
 
 def _scored_size(run: Path) -> tuple[int, int]:
-    import yaml
+    from uninas.runtime.reading import parse_yaml, read_text
 
     try:
-        height, width = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["size"]
+        height, width = parse_yaml(read_text(run / "config.yaml"))["size"]
         return int(height), int(width)
-    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+    except (OSError, TypeError, KeyError, ValueError) as error:
         raise InputError(f"{run / 'config.yaml'}: expected the configuration of a search, with its size; {error}") from None
 
 

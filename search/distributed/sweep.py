@@ -29,7 +29,7 @@ from search.config import loading as configuration
 from search.journal.mirror import BEGUN
 from uninas.errors import InputError
 from uninas.runtime import ray_local
-from uninas.runtime.files import read_run_json, write_csv, write_json
+from uninas.runtime.files import odd, read_run_json, write_csv, write_json
 from uninas.runtime.paths import below, is_name
 
 __all__ = ["SweepPlan", "begin", "expand", "read_plan", "rows", "run_searches", "write_results"]
@@ -239,9 +239,10 @@ def rows(folder: Path) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"search": name, "overrides": " ".join(overrides[:-1]), "status": "unfinished"}
         if _complete(folder / name):
             data = read_run_json(folder / name, "run.json", place="the run folder of a search", content="what a search writes")
-            best = data["best"]
-            row |= {"status": "complete", "candidates": data["counts"]["search"]["done"], "digest": best["digest"]}
-            row |= {"objective": data["objective"], **best["cost"], **best["mean"]}
+            with odd(folder / name / "run.json"):
+                best = data["best"]
+                row |= {"status": "complete", "candidates": data["counts"]["search"]["done"], "digest": best["digest"]}
+                row |= {"objective": data["objective"], **best["cost"], **best["mean"]}
         found.append(row)
     return found
 

@@ -12,6 +12,7 @@ from uninas.canonical import canonicalise
 from uninas.edits import Edit, Limits, Rejection, apply
 from uninas.errors import InputError
 from uninas.graph import Architecture
+from uninas.runtime.reading import parse_yaml, read_text
 from uninas.source import load
 from uninas.spaces import SPACES, ChoiceSpace, Genotype
 from uninas.spaces.choices import canonical_network
@@ -132,11 +133,9 @@ def space_of(run: Path) -> ChoiceSpace | None:
 
 def _configured_space(run: Path) -> Mapping[str, Any]:
     """Give `space` of the run's config.yaml; nothing where it does not say."""
-    import yaml
-
     try:
-        space = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["space"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        space = parse_yaml(read_text(run / "config.yaml"))["space"]
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
     return space if isinstance(space, dict) else {}
 

@@ -21,7 +21,7 @@ from search.journal.lines import LineReader
 from search.journal.records import KINDS, Record
 from search.monitor.snapshot import Figures, Snapshot, session_rate
 from uninas.errors import InputError
-from uninas.runtime.files import read_run_json
+from uninas.runtime.files import odd, read_run_json
 
 _WINDOW_SECONDS = 120.0  # over which a rate is measured
 _LEAST_SECONDS = 20.0  # of watching, before a rate measured here is better than the session's
@@ -131,7 +131,8 @@ class RunFollower:
         changed = self._follower.changed()
         rate = self._rate() if info.get("status") == "running" else None
         if rate is None:
-            rate = session_rate(info, self._figures.done, changed)
+            with odd(self._folder / "run.json"):
+                rate = session_rate(info, self._figures.done, changed)
         return self._figures.snapshot(self._name, info, rate, max(self._now() - changed, 0.0))
 
     def _info(self) -> Mapping[str, Any]:

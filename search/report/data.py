@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from search.ranking.objective import Objective
 from search.report.refined import Refined, read_refined
 from search.spaces.from_config import from_config
 from uninas.errors import InputError
+from uninas.runtime.reading import read_json
 
 Entry = records.Candidate
 """One scored candidate of the journal."""
@@ -194,10 +194,10 @@ def _rebuild(folder: Path, config: SearchConfig, digest: str) -> uninas.Architec
 
 def _read_info(path: Path) -> Mapping[str, Any]:
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = read_json(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected the JSON object that a search writes; {error}") from None
     if not isinstance(info, dict):
         raise InputError(f"{path}: expected the JSON object that a search writes; got {type(info).__name__}")

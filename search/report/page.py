@@ -260,6 +260,8 @@ def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
         if not prefix and key in ("best", "finalists", "front", "counts"):
             continue
         name = f"{prefix}{key}".replace("_", " ")
+        if name.count(" · ") > 8:  # nothing that a search writes: what is deeper is left out
+            continue
         if isinstance(value, Mapping):
             yield from _flat(value, f"{name} · ")
         elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):

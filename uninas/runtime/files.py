@@ -14,8 +14,9 @@ from typing import Any
 
 from uninas.errors import InputError
 from uninas.runtime.paths import new_file
+from uninas.runtime.reading import read_json, read_text
 
-__all__ = ["csv_text", "read_numbers", "read_run_json", "replacing", "write_csv", "write_json", "write_text"]
+__all__ = ["csv_text", "odd", "read_numbers", "read_run_json", "replacing", "write_csv", "write_json", "write_text"]
 
 
 @contextmanager
@@ -86,13 +87,31 @@ def read_numbers(path: Path) -> list[dict[str, float]]:
         ValueError: a cell that is not a number.
         OSError: the file cannot be read.
     """
-    with path.open(encoding="utf-8", newline="") as stream:
+    stream = io.StringIO(read_text(path), newline="")
+    try:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
+    except (csv.Error, TypeError) as error:  # TypeError: a row with more cells than the header
+        raise ValueError(f"no table of numbers; {error}") from None
 
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON at once. Raises ValueError for NaN and infinities, which JSON does not have; InputError as `write_text`."""
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+@contextmanager
+def odd(path: Path) -> Iterator[None]:
+    """Say in one line that a file of a run, JSON, does not say what its kind does, where its values are used.
+
+    Raises:
+        InputError: for a value that is missing, or of another type.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(f"{path}: expected what a run writes; {type(error).__name__}: {error}") from None
 
 
 def read_run_json(folder: Path, name: str, *, place: str, content: str) -> Any:
@@ -109,7 +128,7 @@ def read_run_json(folder: Path, name: str, *, place: str, content: str) -> Any:
     """
     path = folder / name
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         raise InputError(f"{folder}: expected {place}, with a {name}; there is none") from None
     except (OSError, ValueError) as error:
