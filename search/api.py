@@ -20,6 +20,7 @@ from search.journal.object_store import without_secrets
 from search.monitor.progress import View, view_for
 from uninas.errors import InputError
 from uninas.runtime.reading import read_json
+from uninas.runtime.terminal import console
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -179,6 +180,4 @@ def open(folder: str | Path) -> Run:
 
 def default_view() -> View:
     """Make the view that shows the progress on stderr."""
-    from rich.console import Console
-
-    return view_for(Console(stderr=True))
+    return view_for(console(stderr=True))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from uninas.runtime.terminal import say
+
 
 @click.command(name="report")
 @click.argument("run")
@@ -23,4 +25,4 @@ def command(run: str, spectra: bool | None) -> None:
 
     with snapshot(run) as folder:
         page = write_report(folder, spectra=spectra)
-    click.echo(f"wrote {without_secrets(run).rstrip('/')}/{page.name}")
+    say(f"wrote {without_secrets(run).rstrip('/')}/{page.name}")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from uninas.errors import InputError
+from uninas.runtime.terminal import say
 
 
 @click.command("search")
@@ -102,10 +103,10 @@ def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
     cost = ", ".join(f"{name} {best['cost'][name]:,}" for name in ("params", "macs", "layers", "attention_tokens"))
     mean = ", ".join(f"{name} {value:.5g}" for name, value in best["mean"].items())
     done = run["counts"]["search"]["done"]
-    click.echo(f"best of {done} (candidate {best['index']}, {best['digest'][:12]}): {cost}")
-    click.echo(f"mean over {len(best['rescores'])} held-out seeds: {mean}")
-    click.echo(f"{place.rstrip('/')}/best.json")
+    say(f"best of {done} (candidate {best['index']}, {best['digest'][:12]}): {cost}")
+    say(f"mean over {len(best['rescores'])} held-out seeds: {mean}")
+    say(f"{place.rstrip('/')}/best.json")
     if run.get("front"):
-        click.echo(f"front of {len(run['front'])} networks ({', '.join(run['objectives'])}): {place.rstrip('/')}/front/")
-    click.echo("making the report: Fisher spectra of the best network and of the presets, drawings", err=True)
-    click.echo(f"{place.rstrip('/')}/{write_report(folder).name}")
+        say(f"front of {len(run['front'])} networks ({', '.join(run['objectives'])}): {place.rstrip('/')}/front/")
+    say("making the report: Fisher spectra of the best network and of the presets, drawings", err=True)
+    say(f"{place.rstrip('/')}/{write_report(folder).name}")
