@@ -118,7 +118,7 @@ def _best(run: Run) -> dict[str, Any]:
         "sentence": _sentence(run, run.best.digest),
         "scores": _scores(run, run.best.digest),
         "overview": Markup(draw_overview(run.best)),
-        "blocks": Markup(draw_blocks(run.best)),
+        "blocks": _blocks(run.best),
     }
 
 
@@ -252,6 +252,14 @@ def _short(reason: str | None) -> str:
 
 def _extension(run: Run) -> list[str]:
     return [f"uninas search --resume {run.name} evaluations={2 * run.config.evaluations}", f"uninas report {run.name}"]
+
+
+def _blocks(best: uninas.Architecture) -> Markup:
+    """The picture of the best network's blocks, or why there is none."""
+    try:
+        return Markup(draw_blocks(best))
+    except uninas.InputError as error:
+        return Markup("<p>No {}</p>").format(str(error))
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

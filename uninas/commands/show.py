@@ -87,17 +87,19 @@ def command(architecture: str, stage: int | None, block: int | None, expand: boo
 
 
 def _print(arch: Architecture, stage: int | None, block: int | None, expand: bool | None) -> None:
+    from uninas.drawing.graph_picture import check_size
     from uninas.drawing.overview import overview, select
     from uninas.drawing.terminal import kind_tree, overview_table, stage_line, title_line
 
     console, view = terminal(), overview(arch)
+    kinds = (view.kinds if expand else ()) if stage is None else select(view, stage, block)
+    check_size(graph for kind in kinds for graph in kind.block.subblocks if graph is not None)
     if stage is None:
         console.print(title_line(view))
         console.print(overview_table(view, console.width))
-        for kind in view.kinds if expand else ():
+        for kind in kinds:
             console.print(kind_tree(kind))
         return
-    kinds = select(view, stage, block)
     console.print(stage_line(view, view.stages[stage - 1]))
     for kind in kinds:
         console.print(kind_tree(kind, shut=not expand if expand is not None else block is None))
