@@ -10,15 +10,17 @@ run.resume(evaluations=100)                             continue it where its jo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from search.journal.mirror import run_folder
+from search.journal.object_store import without_secrets
 from search.monitor.progress import View, view_for
 from uninas.errors import InputError
+from uninas.runtime.reading import read_json
+from uninas.runtime.terminal import console
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -56,7 +58,9 @@ class Run:
     def info(self) -> dict[str, Any]:
         """What run.json holds: status, counts, versions, times, finalists with all their scores. Empty before there is one."""
         try:
-            info: dict[str, Any] = json.loads((self.folder / "run.json").read_text(encoding="utf-8"))
+            info = read_json(self.folder / "run.json")
+            if not isinstance(info, dict):
+                raise ValueError("it is no JSON object")
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
@@ -165,7 +169,7 @@ def run(config: str | Path, overrides: Sequence[str] = (), *, out: str | Path | 
     place = str(out or f"runs/{name}-{settings.seed}")
     shown = view or default_view()
     with run_folder(place, fresh=True, note=shown.note) as folder:
-        driver.begin(settings, folder, view=shown, name=name, address=place)
+        driver.begin(settings, folder, view=shown, name=name, address=without_secrets(place))
     return Run(folder)
 
 
@@ -176,6 +180,4 @@ def open(folder: str | Path) -> Run:
 
 def default_view() -> View:
     """Make the view that shows the progress on stderr."""
-    from rich.console import Console
-
-    return view_for(Console(stderr=True))
+    return view_for(console(stderr=True))

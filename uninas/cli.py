@@ -14,6 +14,7 @@ import click
 
 from uninas.errors import InputError
 from uninas.runtime import foreign
+from uninas.runtime.terminal import say
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "cost": (
@@ -89,7 +90,7 @@ def _print_version(context: click.Context, parameter: click.Parameter, asked: bo
     if asked:
         from uninas.runtime.version import version
 
-        click.echo(f"uninas {version()}")
+        say(f"uninas {version()}")
         context.exit()
 
 
@@ -119,7 +120,7 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except click.exceptions.NoArgsIsHelpError as error:  # a group by itself prints its help
-        click.echo(error.format_message())
+        say(error.format_message())
         sys.exit(2)
     except click.ClickException as error:
         _fail(error.format_message(), 2)
@@ -136,7 +137,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _fail(message: str, status: int) -> NoReturn:
     line = " ".join(message.split())
-    click.echo(f"uninas: {line}", err=True)
+    say(f"uninas: {line}", err=True)
     sys.exit(status)
 
 

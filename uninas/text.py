@@ -22,6 +22,7 @@ from typing import Any
 from uninas.errors import InputError
 from uninas.graph import Architecture, Block, Graph, Node, Stage
 from uninas.ops import INPUT, IllTyped, Op, Type, parse_op
+from uninas.runtime.reading import unique
 
 FORMAT = "uninas-architecture"
 VERSION = 3
@@ -151,7 +152,7 @@ def read_json(text: str, source: str) -> Any:
     if len(text) > _MAX_CHARACTERS:
         raise InputError(f"{source}: expected at most {_MAX_CHARACTERS} characters, got {len(text)}")
     try:
-        return json.loads(text, parse_int=_bounded_int, parse_constant=_no_constant)
+        return json.loads(text, parse_int=_bounded_int, parse_constant=_no_constant, object_pairs_hook=unique)
     except RecursionError:
         raise InputError(f"{source}: nested too deeply for an architecture file") from None
     except json.JSONDecodeError as error:

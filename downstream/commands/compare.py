@@ -14,6 +14,8 @@ import click
 from downstream.protocols import PRECISIONS, TASKS
 from uninas.commands.options import Size
 from uninas.errors import InputError
+from uninas.runtime.terminal import console as make_console
+from uninas.runtime.terminal import say
 
 
 @click.command("compare")
@@ -53,7 +55,6 @@ def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_
     Classification runs the whole network, detection and segmentation only the backbone, at the protocol's sizes. The run of a
     training is its own log.
     """
-    from rich.console import Console
 
     from downstream.evaluation.compare import accuracies, compare, once, sizes_of
     from uninas.source import load
@@ -72,7 +73,7 @@ def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_
     for name in archs:
         if name not in known and (Path(name) / "log.csv").is_file():
             known[name] = accuracies(Path(name), needed=False)
-    err = Console(stderr=True)
+    err = make_console(stderr=True)
     rows = compare(
         {name: load(name) for name in archs},
         sizes_of(tasks, sizes),
@@ -85,12 +86,12 @@ def command(archs: tuple[str, ...], logs: tuple[str, ...], out: Path | None, as_
     )
     if as_json:
         found = {"rows": [asdict(row) for row in rows], "batch": options["batch"], "precision": options["precision"]}
-        click.echo(json.dumps(found, allow_nan=False))
+        say(json.dumps(found, allow_nan=False))
     else:
-        _show(rows, Console(width=None if sys.stdout.isatty() else 130))
+        _show(rows, make_console(width=None if sys.stdout.isatty() else 130))
         for row in rows:
             if row.failed:
-                click.echo(f"{row.name}, {row.task}: {row.failed}")
+                say(f"{row.name}, {row.task}: {row.failed}")
     if out is not None:  # last: a disk that is full does not lose what was measured
         _write(rows, out)
 

@@ -15,6 +15,7 @@ import click
 from downstream.protocols import TASKS
 from uninas.commands.options import Size
 from uninas.errors import InputError
+from uninas.runtime.terminal import say
 
 
 @click.command("evaluate")
@@ -112,10 +113,10 @@ def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> 
     if as_json:
         _print_json({**asdict(found), "unreadable": bad})
         return
-    click.echo(f"top-1 {found.top1:.2f}%  top-5 {found.top5:.2f}%  cross-entropy {found.loss:.4f}  on {found.pictures:,} images")
-    click.echo(f"{found.pictures_per_second:.1f} images/s on {device}, including loading")
+    say(f"top-1 {found.top1:.2f}%  top-5 {found.top5:.2f}%  cross-entropy {found.loss:.4f}  on {found.pictures:,} images")
+    say(f"{found.pictures_per_second:.1f} images/s on {device}, including loading")
     if bad:
-        click.echo(f"{len(bad)} images could not be read, the first is {bad[0]}")
+        say(f"{len(bad)} images could not be read, the first is {bad[0]}")
 
 
 def _dense(arch: str, data: Path, trained: Any, task: str, options: dict[str, Any], as_json: bool) -> None:
@@ -137,11 +138,11 @@ def _dense(arch: str, data: Path, trained: Any, task: str, options: dict[str, An
         return
     titles = {"box_ap": "box AP", "mask_ap": "mask AP", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
     shown = "  ".join(f"{title} {found[name]:.2f}%" for name, title in titles.items() if name in found)
-    click.echo(f"{shown}  on {found['pictures']:,} images")
-    click.echo(f"{found['pictures_per_second']:.1f} images/s, including loading")
+    say(f"{shown}  on {found['pictures']:,} images")
+    say(f"{found['pictures_per_second']:.1f} images/s, including loading")
 
 
 def _print_json(found: Mapping[str, Any]) -> None:
     """Print one object; a value that is not finite (a loss) is null, which JSON has no number for."""
     bad = [name for name, value in found.items() if isinstance(value, float) and not math.isfinite(value)]
-    click.echo(json.dumps({**found, **dict.fromkeys(bad)}, allow_nan=False))
+    say(json.dumps({**found, **dict.fromkeys(bad)}, allow_nan=False))

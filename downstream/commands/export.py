@@ -9,6 +9,7 @@ import click
 
 from uninas.commands.options import Size
 from uninas.errors import InputError
+from uninas.runtime.terminal import say
 
 _FORMATS = ["timm", "mmdet", "mmseg", "torch", "onnx", "reference"]
 
@@ -64,6 +65,6 @@ def command(arch: str, to: str, out: Path, **options: Any) -> None:
         raise InputError("--size: expected none for reference, whose networks run only at the architecture's size")
     subject = subject_of(arch, **options)
     for path in export(subject, to, out):
-        click.echo(f"{path}")
+        say(f"{path}")
     for line in inexact(subject.architecture) if to == "reference" else ():
-        click.echo(f"warning: the reference implementation gives other logits: {line}", err=True)
+        say(f"warning: the reference implementation gives other logits: {line}", err=True)

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from downstream.train.result import Watch
 from uninas.runtime.progress import Pace, Progress, View, bar, view_for
+from uninas.runtime.terminal import console as make_console
 
 __all__ = ["PACE", "Shown", "progress"]
 
@@ -43,7 +44,7 @@ def progress(shown: bool) -> Iterator[Watch]:
     if not shown:
         yield Watch()
         return
-    view = view_for(Console(stderr=True), PACE)
+    view = view_for(make_console(stderr=True), PACE)
     try:
         yield Shown(view)
     finally:

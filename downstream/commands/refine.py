@@ -10,6 +10,8 @@ import click
 from downstream.protocols import PRECISIONS
 from uninas.commands.options import Number, Size
 from uninas.errors import InputError
+from uninas.runtime.terminal import console as make_console
+from uninas.runtime.terminal import say
 
 _FOLDER = click.Path(path_type=Path)
 _KEPT = (
@@ -100,12 +102,11 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
     uninas train leaves it, results.json and results.csv; the report then shows proxy rank against trained rank. A refine that is
     killed loses only the epochs in progress: what is done is not trained again, and what was stopped stays stopped.
     """
-    from rich.console import Console
 
     from downstream.refine import run_folder
     from downstream.refine.tuning import train_finalists
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
 
     def note(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -128,7 +129,7 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
     found = run_folder.results(plan, decisions)
     run_folder.write_results(run, found)
     _show(found)
-    click.echo(f"{run / run_folder.FOLDER / 'results.json'}")
+    say(f"{run / run_folder.FOLDER / 'results.json'}")
     _report(run)
     if all(row["status"] == "failed" for row in found["finalists"]):
         raise InputError(
@@ -253,12 +254,12 @@ def _check_images(data: Path, settings: Any) -> None:
 
 
 def _scored_size(run: Path) -> tuple[int, int]:
-    import yaml
+    from uninas.runtime.reading import parse_yaml, read_text
 
     try:
-        height, width = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["size"]
+        height, width = parse_yaml(read_text(run / "config.yaml"))["size"]
         return int(height), int(width)
-    except (OSError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+    except (OSError, TypeError, KeyError, ValueError) as error:
         raise InputError(f"{run / 'config.yaml'}: expected the configuration of a search, with its size; {error}") from None
 
 
@@ -266,7 +267,6 @@ def _show(found: dict[str, Any]) -> None:
     """Print the table, best trained first."""
     import sys
 
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("finalist", "network", "epochs", "top-1, %", "proxy rank", "trained rank", "", box=None, header_style="bold")
@@ -281,7 +281,7 @@ def _show(found: dict[str, Any]) -> None:
             str(row["trained_place"] or "–"),
             {"stop": "stopped", "failed": f"failed: {row['reason']}"}.get(row["status"], ""),
         )
-    Console(width=None if sys.stdout.isatty() else 120, highlight=False, markup=False).print(table)
+    make_console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def _report(run: Path) -> None:
@@ -291,4 +291,4 @@ def _report(run: Path) -> None:
     try:
         program.main(args=["report", str(run)], prog_name="uninas", standalone_mode=False)
     except InputError as error:
-        click.echo(f"no report: {error}; make it with: uninas report {run}", err=True)
+        say(f"no report: {error}; make it with: uninas report {run}", err=True)

@@ -11,6 +11,7 @@ import click
 from downstream.protocols import PRECISIONS, TASKS
 from uninas.commands.options import Number, Size
 from uninas.errors import InputError
+from uninas.runtime.terminal import say
 
 _FOLDER = click.Path(path_type=Path)
 _CLASSIFY = ("recipe", "augment", "smoothing", "mixup", "erase", "ema", "teacher", "teacher_weights", "teacher_size")
@@ -155,10 +156,10 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
         skipped = f", {len(found.unreadable)} images could not be read" if found.unreadable else ""
         title = {"top1": "top-1", "mask_ap": "mask AP", "miou": "mIoU"}[found.metric]
         best = f"best {title} {found.best:.2f}% in epoch {found.best_epoch}" if found.best_epoch else f"no {title} in any epoch"
-        click.echo(f"{best} of {len(found.rows)}{skipped}")
+        say(f"{best} of {len(found.rows)}{skipped}")
         for name in ("best.safetensors", "log.csv", "curves.svg"):
             if (run / name).exists():
-                click.echo(f"{run / name}")
+                say(f"{run / name}")
 
 
 def _flag(name: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from pathlib import Path
 
 from uninas.errors import InputError
+from uninas.runtime.reading import read_json
 
 __all__ = ["read_annotations"]
+
+_MOST_BYTES = 4 << 30  # those of COCO itself have 0.5
 
 _NEEDED = {
     "images": ("id", "file_name", "height", "width"),
@@ -26,7 +28,7 @@ def read_annotations(path: Path) -> tuple[str, ...]:
         InputError: no such file, not COCO's format, an entry without a needed key, or no object that counts.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(path, _MOST_BYTES)
         entries = {part: list(document[part]) for part in _NEEDED}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected COCO annotations with {', '.join(_NEEDED)}; {error}") from None

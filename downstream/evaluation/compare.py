@@ -5,7 +5,6 @@ rows = compare({"coatnet": preset("coatnet")}, {"classify": (224, 224)}, device=
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from uninas.analysis.cost import cost
 from uninas.errors import InputError
 from uninas.graph import Architecture
 from uninas.runtime.files import read_numbers
+from uninas.runtime.reading import parse_json, read_text
 
 __all__ = ["METRICS", "Row", "accuracies", "compare", "once", "sizes_of"]
 
@@ -153,7 +153,7 @@ def _rows(file: Path) -> list[dict[str, float]]:
     try:
         if file.suffix == ".csv":
             return read_numbers(file)
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [parse_json(line) for line in read_text(file).splitlines() if line.strip()]
         return [{name: float(value) for name, value in line.items() if isinstance(value, (int, float))} for line in lines]
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{file}: expected the log of a training; {error}") from None

@@ -21,6 +21,7 @@ from downstream.train import run_folder
 from downstream.train.settings import Settings
 from uninas.errors import InputError
 from uninas.runtime.files import read_run_json, write_csv, write_json
+from uninas.runtime.paths import below
 
 __all__ = ["Decisions", "Finalist", "RefinePlan", "begin", "finalists_of", "read_plan", "results", "write_results"]
 
@@ -118,6 +119,8 @@ def begin(run: Path, plan: RefinePlan, trainings: Mapping[str, Settings]) -> Non
             f"{folder}: expected no refine yet: resume it with uninas refine --resume {run}, or move it away to start again"
         )
     try:
+        if part.is_symlink():  # a kill leaves no link: what it leads to is not ours to remove, or to write to
+            part.unlink()
         shutil.rmtree(part, ignore_errors=True)  # left by a kill
         for name, settings in trainings.items():
             run_folder.create(settings, part / name)
@@ -134,6 +137,7 @@ def read_plan(run: Path) -> RefinePlan:
         InputError: there is none, or not one of this version.
     """
     place = "the run of a search with a refine (uninas refine RUN --data FOLDER)"
+    below(run, FOLDER)
     data = read_run_json(run / FOLDER, "settings.json", place=place, content="the settings of a refine")
     names = {field.name for field in fields(RefinePlan)}
     if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("version") != VERSION or names - set(data):

@@ -27,6 +27,7 @@ from downstream.train.result import Watch
 from downstream.train.settings import Settings, read_settings
 from uninas.errors import InputError
 from uninas.runtime import ray_local
+from uninas.runtime.paths import below
 
 __all__ = ["train_finalists"]
 
@@ -130,7 +131,7 @@ def _train(config: dict[str, Any]) -> None:
 
     An error is reported as a result, because it would occur again; Tune repeats only a trial whose process dies.
     """
-    run = Path(config["folder"]) / config["finalist"]
+    run = below(Path(config["folder"]), config["finalist"])
     try:
         _await_release(run)
         settings = read_settings(run)

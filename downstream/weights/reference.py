@@ -9,6 +9,7 @@ Counters of batches are left out, as there; buffers that follow from the archite
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,9 @@ PREFIX = "w/"
 _COUNTER = "num_batches_tracked"
 _FOLLOWS = ("relative_position_index", "mask")  # last parts of the names of buffers without learned values
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}  # plain arrays never have a header of version 3
+
+_MOST_HEADER, _MOST_ITEM = 1 << 14, 16
+"""Bytes of a header, numpy's own limit and more, and of a number."""
 
 Arrays = Mapping[str, "np.ndarray[Any, Any]"]
 
@@ -199,7 +203,8 @@ def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, 
     """Raise InputError unless the header of an .npy member declares numbers of that shape; its data are not unpacked."""
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # LZMA would allocate as much as the file says
         raise InputError(f"{name}: expected a stored or deflated member, got compression {member.compress_type}")
-    with archive.open(member) as stream:
+    with archive.open(member) as packed:
+        stream = io.BytesIO(packed.read(_MOST_HEADER))  # a header may claim gigabytes for itself
         try:
             version = npy.read_magic(stream)
             if version not in _HEADERS:
@@ -211,7 +216,7 @@ def _check_header(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, 
             raise InputError(f"{name}: expected an .npy file, got something else") from None
     if got != shape:
         raise InputError(f"{name}: expected the shape {list(shape)}, got {str(list(got))[:80]}")
-    if dtype.kind not in "fiu":
+    if dtype.kind not in "fiu" or dtype.itemsize > _MOST_ITEM:
         raise InputError(f"{name}: expected finite numbers, got {str(dtype)[:40]}")
 
 

@@ -10,9 +10,11 @@ A file is data: pickles are read by torch's restricted loader, which builds only
 from __future__ import annotations
 
 import argparse
+import mmap
 import os
 import pickle
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,7 @@ def _safetensors(path: Path) -> dict[str, Any]:
 
 
 def _pickled(path: Path) -> dict[str, Any]:
+    _check_sizes(path)
     try:
         with torch.serialization.safe_globals(_HARMLESS):
             found = torch.load(path, map_location="cpu", weights_only=True)
@@ -104,6 +107,47 @@ def _pickled(path: Path) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         raise InputError(f"{path}: expected tensors by name; got {type(found).__name__}")
     return dict(found)
+
+
+def _check_sizes(path: Path) -> None:
+    """See that a checkpoint takes about as much memory as it has bytes, before torch unpacks it.
+
+    Raises:
+        InputError: members are compressed, as torch never writes them, or claim more than the file has; it would make a
+            bytearray, which may have any size, the one such thing that the restricted loader makes.
+    """
+    try:
+        with path.open("rb") as file:
+            plain = file.read(2) != b"PK"
+            if plain:
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                    grows = content.find(_GROWS) >= 0
+            else:
+                with zipfile.ZipFile(file) as archive:
+                    _check_members(archive, path)
+                    grows = any(_GROWS in archive.read(name) for name in archive.namelist() if name.endswith(".pkl"))
+    except InputError:
+        raise
+    except Exception as error:  # on garbage zipfile raises nearly anything; an empty file cannot be mapped
+        said = str(error).partition("\n")[0][:200] or type(error).__name__
+        raise InputError(f"{path}: expected a checkpoint of torch; {said}") from None
+    if grows:
+        raise InputError(f"{path}: expected only tensors and plain data; it would make a bytearray, and is rejected")
+
+
+def _check_members(archive: zipfile.ZipFile, path: Path) -> None:
+    if packed := next((info for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED), None):
+        raise InputError(
+            f"{path}: expected a checkpoint as torch writes it, not compressed; got {packed.filename[:80]!r} that is"
+        )
+    claimed, size = sum(info.file_size for info in archive.infolist()), path.stat().st_size
+    if claimed > size:
+        raise InputError(
+            f"{path}: expected a checkpoint of torch; its members claim {claimed:,} bytes, and the file has {size:,}"
+        )
+
+
+_GROWS = b"bytearray"
 
 
 class _Blank:

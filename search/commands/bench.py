@@ -17,6 +17,8 @@ import click
 from search.bench.benchmarks.table import BENCHMARKS, FIXED, Entry, Option
 from uninas.commands.options import Number
 from uninas.errors import InputError
+from uninas.runtime.terminal import console as make_console
+from uninas.runtime.terminal import say
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -263,7 +265,6 @@ def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **optio
     uninas bench choose runs/in16 --components jacov,synflow,flops --largest 2 --splits 0
     uninas search demo 'objective={file: runs/aggregate/choose.json}'       searches by what was chosen
     """
-    from rich.console import Console
 
     from search.bench.choosing import choose as choosing
     from search.bench.scoring import own_files
@@ -272,10 +273,10 @@ def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **optio
         own_files.prepare(None, run)
     folder, found = choosing.choose(runs, timm=timm_run, note=view().note, **options)
     if as_json:
-        click.echo(json.dumps(found.as_dict(), allow_nan=False))
+        say(json.dumps(found.as_dict(), allow_nan=False))
     else:
-        choosing.show(found, Console(width=None if sys.stdout.isatty() else 130, markup=False, highlight=False).print)
-    click.echo(f"{folder / choosing.FILE}", err=as_json)
+        choosing.show(found, make_console(width=None if sys.stdout.isatty() else 130).print)
+    say(f"{folder / choosing.FILE}", err=as_json)
 
 
 @command.command("costs")
@@ -297,9 +298,9 @@ def costs(run: Path) -> None:
     names, ratio = costs_of.slowest(data)
     for row in sorted(data["rows"], key=lambda row: -(row["seconds"] or 0)):
         memory = "" if row["memory"] is None else f"{row['memory'] / 1e6:8.0f} MB"
-        click.echo(f"{row['proxy']:20s} {'failed' if row['seconds'] is None else format(row['seconds'], '7.2f') + ' s'} {memory}")
+        say(f"{row['proxy']:20s} {'failed' if row['seconds'] is None else format(row['seconds'], '7.2f') + ' s'} {memory}")
     if ratio is not None:
-        click.echo(f"all together {data['together']['seconds']:.2f} s: {ratio:.2f} times {', '.join(names)} alone")
+        say(f"all together {data['together']['seconds']:.2f} s: {ratio:.2f} times {', '.join(names)} alone")
 
 
 @command.command("results")
@@ -317,7 +318,7 @@ def results(context: click.Context, runs: tuple[Path, ...], out: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     if not (root / "benchmarks" / "results" / "__main__.py").is_file():
         raise InputError("uninas bench results: expected a checkout, which has benchmarks/results; got an installed package")
-    click.echo("warning: uninas bench results has moved; from a checkout, run python -m benchmarks.results", err=True)
+    say("warning: uninas bench results has moved; from a checkout, run python -m benchmarks.results", err=True)
     paths = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
     words = [sys.executable, "-m", "benchmarks.results", *map(str, runs), "--out", str(out)]
     context.exit(subprocess.run(words, env={**os.environ, "PYTHONPATH": paths}, check=False).returncode)
@@ -345,22 +346,20 @@ def pool_of(options: dict[str, Any]) -> Any:
 
 def view() -> Any:
     """Make the progress display, on stderr."""
-    from rich.console import Console
 
     from search.monitor.progress import view_for
 
-    return view_for(Console(stderr=True))
+    return view_for(make_console(stderr=True))
 
 
 def finish(folder: Path, results: dict[str, Any], as_json: bool) -> None:
     """Print results as one JSON object, or as a table for people; then make the page: one that fails hides no result."""
-    from rich.console import Console
 
     from search.bench.judging.finish import show
     from search.bench.page import write_page
 
     if as_json:
-        click.echo(json.dumps(results, allow_nan=False))
+        say(json.dumps(results, allow_nan=False))
     else:
-        show(results, Console(width=None if sys.stdout.isatty() else 130).print)
-    click.echo(f"{write_page(folder)}", err=as_json)
+        show(results, make_console(width=None if sys.stdout.isatty() else 130).print)
+    say(f"{write_page(folder)}", err=as_json)

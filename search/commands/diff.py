@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from uninas.errors import InputError
+from uninas.runtime.terminal import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,13 +67,13 @@ def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
     difference = diff(before, after)
     if as_json:
         edits = None if history is None else history.as_list()
-        click.echo(json.dumps({**difference.as_dict(), "journal": edits}))
+        say(json.dumps({**difference.as_dict(), "journal": edits}))
     elif out is not None:
         from uninas.commands.show import write_whole
         from uninas.drawing.diff_picture import draw_difference
 
         write_whole(out, draw_difference(difference, names))
-        click.echo(f"wrote {out}")
+        say(f"wrote {out}")
     else:
         from uninas.commands.show import terminal
         from uninas.drawing.diff_terminal import difference_lines

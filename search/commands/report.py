@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from uninas.runtime.terminal import say
+
 
 @click.command(name="report")
 @click.argument("run")
@@ -18,8 +20,9 @@ def command(run: str, spectra: bool | None) -> None:
     RUN is a run folder made by `uninas search`, or its URL. The page, RUN/report.html, is a single file that needs no other.
     """
     from search.journal.mirror import snapshot
+    from search.journal.object_store import without_secrets
     from search.report import write_report
 
     with snapshot(run) as folder:
         page = write_report(folder, spectra=spectra)
-    click.echo(f"wrote {run.rstrip('/')}/{page.name}")
+    say(f"wrote {without_secrets(run).rstrip('/')}/{page.name}")

@@ -11,6 +11,7 @@ import click
 
 from uninas.commands.options import Size
 from uninas.errors import InputError
+from uninas.runtime.terminal import say
 
 
 @click.command("score")
@@ -80,12 +81,12 @@ def command(
     else:
         scores = dict(outcome.scores)
     if as_json:
-        click.echo(json.dumps({"digest": architecture.digest, "seed": seed, "scores": scores}, allow_nan=False))
+        say(json.dumps({"digest": architecture.digest, "seed": seed, "scores": scores}, allow_nan=False))
         return
-    click.echo(f"{arch}  digest {architecture.digest[:12]}  seed {seed}")
+    say(f"{arch}  digest {architecture.digest[:12]}  seed {seed}")
     width = max(len(name) for name in wanted)
     for name, value in scores.items():
-        click.echo(f"  {name:<{width}}  {value['failed'] if isinstance(value, dict) else format(value, '.6g')}")
+        say(f"  {name:<{width}}  {value['failed'] if isinstance(value, dict) else format(value, '.6g')}")
 
 
 def _wanted(names: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from uninas.errors import InputError
+from uninas.runtime.terminal import say
 
 
 @click.command("search")
@@ -66,11 +67,13 @@ def _begin(source: str, overrides: tuple[str, ...], out: str | None) -> None:
     from search.config import loading
     from search.engine import driver
     from search.journal.mirror import run_folder
+    from search.journal.object_store import without_secrets
 
     settings = loading.load(source, overrides)
     name = loading.name(source)
     place, view = out or f"runs/{name}-{settings.seed}", default_view()
     with run_folder(place, fresh=True, note=view.note) as folder:
+        place = without_secrets(place)
         _finish(folder, driver.begin(settings, folder, view=view, name=name, address=place), place)
 
 
@@ -78,6 +81,7 @@ def _resume(place: str, words: tuple[str, ...]) -> None:
     from search.api import default_view
     from search.engine import driver
     from search.journal.mirror import run_folder
+    from search.journal.object_store import without_secrets
 
     overrides = {}
     for word in words:
@@ -87,6 +91,7 @@ def _resume(place: str, words: tuple[str, ...]) -> None:
         overrides[name] = int(value)
     view = default_view()
     with run_folder(place, fresh=False, note=view.note) as folder:
+        place = without_secrets(place)
         _finish(folder, driver.resume(folder, overrides, view=view, address=place), place)
 
 
@@ -98,10 +103,10 @@ def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
     cost = ", ".join(f"{name} {best['cost'][name]:,}" for name in ("params", "macs", "layers", "attention_tokens"))
     mean = ", ".join(f"{name} {value:.5g}" for name, value in best["mean"].items())
     done = run["counts"]["search"]["done"]
-    click.echo(f"best of {done} (candidate {best['index']}, {best['digest'][:12]}): {cost}")
-    click.echo(f"mean over {len(best['rescores'])} held-out seeds: {mean}")
-    click.echo(f"{place.rstrip('/')}/best.json")
+    say(f"best of {done} (candidate {best['index']}, {best['digest'][:12]}): {cost}")
+    say(f"mean over {len(best['rescores'])} held-out seeds: {mean}")
+    say(f"{place.rstrip('/')}/best.json")
     if run.get("front"):
-        click.echo(f"front of {len(run['front'])} networks ({', '.join(run['objectives'])}): {place.rstrip('/')}/front/")
-    click.echo("making the report: Fisher spectra of the best network and of the presets, drawings", err=True)
-    click.echo(f"{place.rstrip('/')}/{write_report(folder).name}")
+        say(f"front of {len(run['front'])} networks ({', '.join(run['objectives'])}): {place.rstrip('/')}/front/")
+    say("making the report: Fisher spectra of the best network and of the presets, drawings", err=True)
+    say(f"{place.rstrip('/')}/{write_report(folder).name}")

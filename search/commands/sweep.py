@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from uninas.errors import InputError
+from uninas.runtime.terminal import console as make_console
+from uninas.runtime.terminal import say
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -32,11 +34,10 @@ def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume:
     Searches run in parallel as trials of Ray Tune, each in its own process and run folder, on one processor core (the serial
     pool). To use several GPUs, run one search with pool.kind ray instead.
     """
-    from rich.console import Console
 
     from search.distributed import sweep
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
 
     def note(text: str) -> None:
         console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -56,7 +57,7 @@ def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume:
         note(f"stopped; continue with: uninas sweep --resume {folder}")
         raise
     _show(sweep.write_results(folder), failed)
-    click.echo(f"{folder / 'results.csv'}")
+    say(f"{folder / 'results.csv'}")
     if failed:
         name, reason = next(iter(failed.items()))
         raise InputError(f"{len(failed)} searches failed, the first is {name}: {reason}")
@@ -82,7 +83,6 @@ def _seeds(text: str) -> list[int]:
 def _show(rows: list[dict[str, Any]], failed: dict[str, str]) -> None:
     import sys
 
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("search", "candidates", "best", "params", "MACs", "scores on held-out seeds", box=None, header_style="bold")
@@ -94,4 +94,4 @@ def _show(rows: list[dict[str, Any]], failed: dict[str, str]) -> None:
             continue
         scores = ", ".join(f"{name} {value:.5g}" for name, value in row.items() if name not in plain)
         table.add_row(row["search"], str(row["candidates"]), row["digest"][:12], f"{row['params']:,}", f"{row['macs']:,}", scores)
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False).print(table)
+    make_console(width=None if sys.stdout.isatty() else 160).print(table)

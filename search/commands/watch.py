@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from uninas.commands.options import Number
+from uninas.runtime.terminal import console as make_console
+from uninas.runtime.terminal import say
 
 
 @click.command("watch")
@@ -38,24 +40,25 @@ def command(run: str, once: bool, as_json: bool, seconds: float) -> None:
     It ends when the run is complete, or on Ctrl-C, which the search does not notice.
     """
     from search.journal.mirror import HEARTBEAT_SECONDS, followed
-    from search.journal.object_store import is_url
+    from search.journal.object_store import is_url, without_secrets
     from search.monitor.follow import RunFollower
 
     with followed(run) as (folder, refresh):
-        follower = RunFollower(folder, refresh=refresh, name=run.rstrip("/").rpartition("/")[2] if is_url(run) else None)
+        follower = RunFollower(
+            folder, refresh=refresh, name=without_secrets(run).rstrip("/").rpartition("/")[2] if is_url(run) else None
+        )
         if as_json:
-            click.echo(json.dumps(follower.look().as_dict(), allow_nan=False))
+            say(json.dumps(follower.look().as_dict(), allow_nan=False))
         elif once:
             for line in follower.look().lines():
-                click.echo(line)
+                say(line)
         else:
             _follow(follower, max(seconds, HEARTBEAT_SECONDS) if is_url(run) else seconds)
 
 
 def _follow(follower: Any, seconds: float) -> None:
-    from rich.console import Console
 
-    console = Console()
+    console = make_console()
     if console.is_terminal:
         _follow_on_screen(follower, seconds, console)
     else:
@@ -79,7 +82,7 @@ def _follow_in_lines(follower: Any, seconds: float) -> None:
     """Write a line at each phase's begin and end and every ten seconds between, then all details."""
     from search.monitor.progress import PlainView
 
-    view = PlainView(click.echo)
+    view = PlainView(say)
     snapshot = follower.look()
     view.note(snapshot.heading)
     while snapshot.status != "complete":

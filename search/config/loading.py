@@ -32,6 +32,7 @@ from search.config.validation import check
 from search.ranking.objective import spelled
 from uninas.errors import InputError
 from uninas.runtime import configurations
+from uninas.runtime.reading import parse_yaml, read_text
 from uninas.spaces import SPACES
 
 
@@ -46,10 +47,10 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
     path = located(path)
     source = str(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except FileNotFoundError:
         raise InputError(f"{source}: expected a search configuration (YAML); no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{source}: expected a search configuration (YAML); cannot read it: {error}") from None
     return parse(text, overrides, source=source)
 
@@ -69,7 +70,7 @@ def located(path: str | Path) -> Path:
 def name(path: str | Path) -> str:
     """Give the name of a configuration file that `load` has read: its cluster's in a cluster file, else the file's own."""
     path = located(path)
-    document = _mapping(path.read_text(encoding="utf-8"), str(path))
+    document = _mapping(read_text(path), str(path))
     cluster = document.get("cluster_name") if "metadata" in document else None
     return cluster if isinstance(cluster, str) and re.fullmatch(r"[\w.-]+", cluster) else path.stem
 
@@ -151,27 +152,13 @@ def _spell_out(values: dict[Any, Any], source: str) -> None:
             raise InputError(f"{source}: {error}") from None
 
 
-class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader that rejects a key given twice, of which it would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' is given twice", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def _read_yaml(text: str, source: str) -> Any:
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        where = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise InputError(f"{source}{where}: expected YAML; {error.problem}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{source}: expected YAML; {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise InputError(f"{source}: expected YAML; it is nested too deep") from None
+        return parse_yaml(text)
+    except ValueError as error:
+        line, _, said = str(error).partition(": ")
+        where, said = (f", {line}", said) if re.fullmatch(r"line \d+", line) else ("", str(error))
+        raise InputError(f"{source}{where}: expected YAML; {said}") from None
 
 
 def _mapping(text: str, source: str) -> dict[Any, Any]:
@@ -279,7 +266,12 @@ def _number(value: Any, hint: Any) -> Any:
     if hint in (int, float) and isinstance(value, str):
         with suppress(ValueError):
             value = float(value)
-    return int(value) if hint is int and isinstance(value, float) and value.is_integer() else value
+    whole = isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT
+    return int(value) if hint is int and whole else value
+
+
+_EXACT = 2.0**53
+"""Up to here a floating-point number says which whole number was meant."""
 
 
 def _typed(plain: Any, source: str) -> SearchConfig:

@@ -26,9 +26,11 @@ from typing import Any, final
 from ray import tune
 
 from search.config import loading as configuration
+from search.journal.mirror import BEGUN
 from uninas.errors import InputError
 from uninas.runtime import ray_local
-from uninas.runtime.files import read_run_json, write_csv, write_json
+from uninas.runtime.files import odd, read_run_json, write_csv, write_json
+from uninas.runtime.paths import below, is_name
 
 __all__ = ["SweepPlan", "begin", "expand", "read_plan", "rows", "run_searches", "write_results"]
 
@@ -93,12 +95,20 @@ def read_plan(folder: Path) -> SweepPlan:
     """
     data = read_run_json(folder, FILE, place="the folder of a sweep", content="its searches")
     try:
-        if (data["format"], data["version"]) != (FORMAT, VERSION) or not all(
-            re.fullmatch(r"[\w.-]+", name) for name in data["searches"]
-        ):
-            raise ValueError("another format, or names that are none")
-        return SweepPlan(data["config"], data["searches"])
-    except (KeyError, TypeError, ValueError) as error:
+        if (data["format"], data["version"]) != (FORMAT, VERSION):
+            raise ValueError("another format")
+        config, searches = data["config"], data["searches"]
+        for name in searches:
+            if not re.fullmatch(r"[0-9]{3,}-[\w.-]*", name) or not is_name(name):
+                raise ValueError(f"'{name[:80]}' is no name of a search, such as 000-seed0")
+        # They become words of a command line, where an option would name other folders.
+        for word in (config, *itertools.chain.from_iterable(searches.values())):
+            if not isinstance(word, str) or word.startswith("-"):
+                raise ValueError(f"'{str(word)[:80]}' is no configuration and no KEY=VALUE")
+        if not all(isinstance(words, list) and all("=" in word for word in words) for words in searches.values()):
+            raise ValueError("searches without their overrides")
+        return SweepPlan(config, searches)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{folder / FILE}: expected the searches of a sweep, version {VERSION}; {error}") from None
 
 
@@ -117,9 +127,11 @@ def run_searches(
         KeyboardInterrupt: after Ctrl-C; no process stays, and the sweep can be resumed.
     """
     plan = read_plan(folder)
-    left = [name for name in plan.searches if not _complete(folder / name)]
+    left = [name for name in plan.searches if not _complete(below(folder, name))]
     if not left:
         return {}
+    for name in left:
+        _takes_up(folder / name)
     note(f"{len(left)} of {len(plan.searches)} searches left; starting Ray on this machine (about ten seconds)")
     ray_local.silence_tune()
     slots = concurrent or ray_local.cores()
@@ -179,8 +191,8 @@ def _search(settings: dict[str, Any]) -> None:
     name = settings["name"]
     run_folder = Path(settings["folder"]) / name
     words = ["--resume", str(run_folder)]
-    if not ((run_folder / "config.yaml").is_file() and (run_folder / "journal.jsonl").is_file()):
-        shutil.rmtree(run_folder, ignore_errors=True)  # a kill came before its first candidate
+    if not _takes_up(run_folder):
+        shutil.rmtree(run_folder, ignore_errors=True)
         words = [settings["config"], *settings["searches"][name], "--out", str(run_folder)]
     said = Path(settings["output"]) / f"{name}.txt"
     with said.open("wb") as output:
@@ -193,6 +205,24 @@ def _search(settings: dict[str, Any]) -> None:
         )
     lines = said.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     tune.report({"name": name, "code": code, "said": lines[-1] if lines else f"it ended with {code}"})
+
+
+def _takes_up(run_folder: Path) -> bool:
+    """Whether there is a search to resume; else nothing is there, or only what a kill before the first candidate leaves.
+
+    Raises:
+        InputError: other files are there, which are nobody's to remove.
+    """
+    below(run_folder.parent, run_folder.name)
+    if (run_folder / "config.yaml").is_file() and (run_folder / "journal.jsonl").is_file():
+        return True
+    if not run_folder.exists():
+        return False
+    left = [path.name for path in run_folder.iterdir()] if run_folder.is_dir() else [run_folder.name]
+    own = {*BEGUN, "journal.jsonl", "run.json"}
+    if other := next((name for name in left if name.removeprefix(".").removesuffix(".part") not in own), None):
+        raise InputError(f"{run_folder}: expected the folder of a search; it holds {other} and no journal: move it away")
+    return False
 
 
 def _complete(run_folder: Path) -> bool:
@@ -209,9 +239,10 @@ def rows(folder: Path) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"search": name, "overrides": " ".join(overrides[:-1]), "status": "unfinished"}
         if _complete(folder / name):
             data = read_run_json(folder / name, "run.json", place="the run folder of a search", content="what a search writes")
-            best = data["best"]
-            row |= {"status": "complete", "candidates": data["counts"]["search"]["done"], "digest": best["digest"]}
-            row |= {"objective": data["objective"], **best["cost"], **best["mean"]}
+            with odd(folder / name / "run.json"):
+                best = data["best"]
+                row |= {"status": "complete", "candidates": data["counts"]["search"]["done"], "digest": best["digest"]}
+                row |= {"objective": data["objective"], **best["cost"], **best["mean"]}
         found.append(row)
     return found
 

@@ -10,7 +10,6 @@ With `order: ask` one seed gives one sequence of architectures, however many tri
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from search.ranking.objective import LATENCY, Objective
 from search.spaces.from_config import from_config as space_of
 from uninas.errors import InputError
 from uninas.runtime.files import write_json
+from uninas.runtime.reading import read_json
 
 __all__ = ["ArchitectureSearcher", "from_config"]
 
@@ -170,7 +170,7 @@ class ArchitectureSearcher(Searcher):
             raise InputError("expected a fresh searcher to restore; this one has been asked")
         path = Path(checkpoint_path)
         try:
-            state = json.loads(path.read_text(encoding="utf-8"))
+            state = read_json(path)
             if (state["format"], state["version"]) != (FORMAT, VERSION):
                 raise ValueError(f"got {state['format']}, version {state['version']}")
             events, settings, mode = state["events"], state["settings"], state["mode"]

@@ -13,6 +13,7 @@ from search.engine.phase import Entry
 from search.ranking.objective import LATENCY, Objective
 from uninas.errors import InputError
 from uninas.runtime.files import write_text
+from uninas.runtime.paths import own_folder
 
 
 def finalist_rows(finalists: Sequence[Finalist], candidates: Mapping[str, Candidate]) -> list[dict[str, Any]]:
@@ -53,7 +54,7 @@ def write_finalists(
         raise InputError(
             f"{folder}: expected at least one candidate with a score; every one failed: see the reasons in journal.jsonl"
         )
-    (folder / "finalists").mkdir(exist_ok=True)
+    own_folder(folder, "finalists")
     written = set()
     for row, finalist in zip(finalist_rows(finalists, candidates), finalists, strict=True):
         names = ("digest", "index", "place", "cost", LATENCY, "device", "scores", "mean", "spread")
@@ -84,7 +85,7 @@ def write_front(
     front/ stands beside finalists/: the finalists are few, rescored on held-out seeds, best first; the front is the whole
     trade-off as the search saw it, best score first. A member without a file can be made again from the journal.
     """
-    (folder / "front").mkdir(exist_ok=True)
+    own_folder(folder, "front")
     digits = max(2, len(str(len(members))))
     rows, written = [], set()
     for number, member in enumerate(members, start=1):

@@ -15,7 +15,7 @@ import numpy as np
 from search.algorithms import derive
 from search.algorithms.candidate import Candidate, Space
 from search.engine.phase import Entry
-from search.journal.journal import records
+from search.journal.journal import JournalError, records, told
 from search.journal.records import KINDS, Rescore
 from search.journal.records import Candidate as Record
 from search.ranking.objective import Objective, Scores
@@ -95,9 +95,13 @@ def rebuild(journal: Path, space: Space, digests: Iterable[str], phase: str = "s
     So a search of any length keeps no architecture that its algorithm does not need. Reads the journal twice.
 
     Raises:
-        ValueError: the edits no longer give the digests they gave then.
-        KeyError: a parent is not in the journal.
+        JournalError: a parent is not in the journal, or the edits no longer give the digests they gave then.
     """
+    with told(journal):
+        return _rebuilt(journal, space, digests, phase)
+
+
+def _rebuilt(journal: Path, space: Space, digests: Iterable[str], phase: str) -> dict[str, Candidate]:
     made = {start.digest: start for start in space.starts()}
     parents: dict[str | None, str | None] = {record.digest: record.parent for record in _candidates(journal, phase)}
     needed: set[str | None] = set()
@@ -105,14 +109,18 @@ def rebuild(journal: Path, space: Space, digests: Iterable[str], phase: str = "s
         digest: str | None = wanted
         while digest not in made and digest not in needed:
             needed.add(digest)
+            if digest not in parents:
+                raise JournalError(f"{journal}: expected every parent in the journal; {str(digest)[:12]} is not")
             digest = parents[digest]
     lines = {record.digest: record for record in _candidates(journal, phase) if record.digest in needed}
     for record in sorted(lines.values(), key=lambda record: record.index):  # a parent was asked before its child
         if record.parent is None or record.edit is None:
-            raise KeyError(record.digest)  # a start, and none of this space's
+            raise JournalError(  # a start, and none of this space's
+                f"{journal}: candidate {record.index}: expected a start of this space, or a parent and an edit; got neither"
+            )
         candidate = space.replay(made[record.parent], record.edit)
         if candidate.digest != record.digest:
-            raise ValueError(
+            raise JournalError(
                 f"{journal}: candidate {record.index}: expected {record.digest[:12]} from its edit; got {candidate.digest[:12]}"
             )
         made[record.digest] = candidate

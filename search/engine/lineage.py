@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from search.journal.lines import LineReader
 from uninas.canonical import canonicalise
 from uninas.edits import Edit, Limits, Rejection, apply
 from uninas.errors import InputError
 from uninas.graph import Architecture
+from uninas.runtime.reading import parse_yaml, read_text
 from uninas.source import load
 from uninas.spaces import SPACES, ChoiceSpace, Genotype
 from uninas.spaces.choices import canonical_network
@@ -81,19 +82,21 @@ def _candidates(path: Path) -> dict[str, tuple[str | None, Mapping[str, Any] | N
     Only these are read, without the journal's dataclasses, which need numpy: `uninas diff` answers at once.
     """
     made: dict[str, tuple[str | None, Mapping[str, Any] | None]] = {}
-    with path.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.endswith("\n"):
+    reader = LineReader(path)
+    with path.open("rb") as stream:
+        for line in stream:
+            if not line.endswith(b"\n"):
                 break  # being written
+            record = reader.read(line)
             try:
-                record = json.loads(line)
                 if record["kind"] == "candidate":
                     parent, edit = record["parent"], record["edit"]
                     if parent is not None and not isinstance(edit, dict):
                         raise TypeError
                     made.setdefault(record["digest"], (parent, edit))
             except (ValueError, TypeError, KeyError):
-                raise InputError(f"{path}, line {number}: expected a record of a search; got {line[:40].strip()!r}") from None
+                shown = line[:40].decode("utf-8", "replace").strip()
+                raise InputError(f"{path}, line {reader.number}: expected a record of a search; got {shown!r}") from None
     return made
 
 
@@ -130,11 +133,9 @@ def space_of(run: Path) -> ChoiceSpace | None:
 
 def _configured_space(run: Path) -> Mapping[str, Any]:
     """Give `space` of the run's config.yaml; nothing where it does not say."""
-    import yaml
-
     try:
-        space = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))["space"]
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        space = parse_yaml(read_text(run / "config.yaml"))["space"]
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
     return space if isinstance(space, dict) else {}
 

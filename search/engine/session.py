@@ -11,7 +11,6 @@ RUN/run.json         what the task says of itself, beside its status (running, i
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import platform
 import time
 from collections.abc import Callable, Mapping
@@ -29,6 +28,7 @@ from search.workers.interrupts import Interrupts
 from search.workers.pool import EVALUATOR, Pool, SerialPool
 from uninas.errors import InputError
 from uninas.runtime.files import write_json
+from uninas.runtime.reading import read_json
 
 JOURNAL, STATUS = "journal.jsonl", "run.json"
 _DECISIVE = ("torch", "device", "precision")  # two scores are comparable only where these are equal
@@ -268,10 +268,12 @@ class Session(Generic[R]):
 def previous(folder: Path) -> dict[str, Any]:
     """Read the run.json of earlier sessions; it only describes, so a missing or damaged one means: nothing known."""
     try:
-        data = json.loads((folder / STATUS).read_text(encoding="utf-8"))
+        data = read_json(folder / STATUS)
     except (OSError, ValueError):
         return {}
-    return data if isinstance(data, dict) and isinstance(data.get("sessions", []), list) else {}
+    rows = data.get("sessions", []) if isinstance(data, dict) else None
+    known = isinstance(rows, list) and all(isinstance(row, dict) and isinstance(row.get("environment"), dict) for row in rows)
+    return data if known else {}
 
 
 def _version() -> str:

@@ -1,23 +1,28 @@
 """The journal: one JSON object per line, appended, never rewritten. It is the truth; all else in a run folder follows from it.
 
-What the lines say is in `search.journal.records`. A line counts once its newline is on disk: what a crash left without one is
-dropped on opening. Anything else that is not as expected is an error that names the line; it is never skipped. The process that
-writes holds an exclusive lock, which the system releases however that process ends.
+What the lines say is in `search.journal.records`, how they carry a checksum in `search.journal.lines`. A line counts once its
+newline is on disk: what a crash left without one is dropped on opening. Anything else that is not as expected is an error that
+names the line; it is never skipped. The process that writes holds an exclusive lock, which the system releases however that
+process ends.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, final
 
+from search.journal.lines import JournalError, LineReader, sealed
 from search.journal.records import VERSION, Header, Kinds, Unknown
 from uninas.errors import InputError
 from uninas.runtime.locks import try_lock
+from uninas.runtime.paths import open_file
+
+__all__ = ["Journal", "JournalError", "Line", "create", "parse", "read", "record", "records", "resume", "told"]
 
 R = TypeVar("R")
 
@@ -28,10 +33,6 @@ class Line(Protocol):
     def as_dict(self) -> dict[str, Any]:
         """Give the line as JSON-able data."""
         ...
-
-
-class JournalError(InputError):
-    """The journal cannot be read, locked or written; the message says which file and line, and why."""
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
@@ -81,28 +82,41 @@ def record(data: Mapping[str, Any], number: int, path: Path, kinds: Kinds[R]) ->
         ) from None
 
 
+@contextmanager
+def told(path: Path, where: str = "") -> Iterator[None]:
+    """Say in one line where what a journal's records say does not hold together: for lines without a checksum.
+
+    Raises:
+        JournalError: for whatever the records lead to; an `InputError` is left as it is.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise JournalError(f"{path}: {where}expected records that belong together; {said}") from None
+
+
 def _lines(file: Any, path: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
     """Give each complete line with its number and the offset behind it; an unfinished last line ends the iteration."""
     offset = 0
-    for number, line in enumerate(file, start=1):
+    reader = LineReader(path)
+    for line in file:
         if not line.endswith(b"\n"):
             return
         offset += len(line)
-        yield parse(line, number, path), number, offset
+        yield parse(line, reader, path), reader.number, offset
 
 
-def parse(line: bytes, number: int, path: Path) -> dict[str, Any]:
-    """Read one complete line, the `number`-th of the journal from 1 on.
+def parse(line: bytes, reader: LineReader, path: Path) -> dict[str, Any]:
+    """Read one complete line, the next of the journal.
 
     Raises:
         JournalError: it is no record, not the header where one must be, or of another version; the message names path and line.
     """
-    try:
-        record: dict[str, Any] = json.loads(line)
-        kind = record["kind"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        shown = line[:40].decode("utf-8", "replace").strip()
-        raise JournalError(f"{path}, line {number}: expected a journal record (a JSON object); got '{shown}'") from None
+    record = reader.read(line)
+    number, kind = reader.number, record["kind"]
     if (number == 1) != (kind == "header"):
         raise JournalError(f"{path}, line {number}: expected {'a header' if number == 1 else 'a record'}; got '{kind}'")
     if number == 1 and record.get("version") != VERSION:
@@ -139,7 +153,7 @@ class Journal:
         Raises:
             JournalError: the disk is full or rejects it. The journal is cut back to its last complete record first.
         """
-        text = json.dumps(line.as_dict(), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+        text = sealed(line.as_dict())
         try:
             written = 0
             while written < len(text):
@@ -203,7 +217,7 @@ def resume(path: Path, kinds: Kinds[R], visit: Callable[[R | Unknown], None]) ->
         JournalError: another process holds it, or a line is no record of these kinds. The file is then left as it was.
     """
     try:
-        file = open(path, "r+b", buffering=0)  # noqa: SIM115 the journal closes it
+        file = open_file(path)
     except OSError as error:
         raise JournalError(f"{path}: expected the journal of a run to resume; {error.strerror}") from None
     try:
@@ -211,7 +225,9 @@ def resume(path: Path, kinds: Kinds[R], visit: Callable[[R | Unknown], None]) ->
         offset = 0
         with open(path, "rb") as reader:
             for data, number, end in _lines(reader, path):
-                visit(record(data, number, path, kinds))
+                read_record = record(data, number, path, kinds)
+                with told(path, f"line {number}: "):
+                    visit(read_record)
                 offset = end
         file.truncate(offset)
         file.seek(offset)

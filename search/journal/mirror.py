@@ -11,9 +11,11 @@ and files that changed are written again, so that losing the machine loses at mo
     journal/000000000000.jsonl, ...              the journal in pieces, each named by its offset in bytes
     owner.json                                   who writes: a random token and a heartbeat, gone after a clean end
 
-Pieces are whole lines; small ones are joined from time to time under the name of the first, and a reader skips what a joined one
-covers: at every moment the store holds the whole journal up to some line. Object stores have no locks. The owner's heartbeat
-takes their place: a second search that sees it change is rejected, and an owner that finds another's token stops.
+Of the pieces see `search.journal.pieces`. Object stores have no locks. The owner's heartbeat takes their place: a second search
+that sees it change is rejected, and an owner that finds another's token stops. A store that is away, or has no token at all for a
+while, is tried again.
+
+What a store holds is somebody else's data: a name that leads out of the folder is an error before anything is written.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import secrets
 import signal
 import tempfile
@@ -31,11 +32,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
-from search.journal.object_store import Store, is_url
+from search.journal import pieces
+from search.journal.object_store import Listed, Store, is_url
+from search.journal.pieces import PIECE, piece
 from uninas.errors import InputError
 from uninas.runtime.files import replacing
+from uninas.runtime.paths import below, is_name, own_folder, plain
 
-__all__ = ["Mirror", "followed", "run_folder", "snapshot"]
+__all__ = ["BEGUN", "Mirror", "followed", "run_folder", "snapshot"]
 
 HEARTBEAT_SECONDS = 5.0
 """Seconds between two passes of a mirror: what is lost with a machine."""
@@ -43,12 +47,14 @@ HEARTBEAT_SECONDS = 5.0
 SILENT_HEARTBEATS = 3
 """An owner whose heartbeat does not change for this many passes is considered dead."""
 
-JOIN = 64
-"""This many small pieces of the journal are joined into one."""
+PATIENCE = 12
+"""So many looks in a row may find the store away before a watch ends."""
+
+BEGUN = ("config.yaml", "start.json", "space.py", "proxies.py", "algorithm.py")
+"""What a run folder holds before its journal."""
 
 _JOURNAL, _STALE = "journal.jsonl", "journal.stale.jsonl"
 _OWNER = "owner.json"
-_PIECE = re.compile(r"journal/(\d{12})\.jsonl")
 
 
 @final
@@ -70,6 +76,8 @@ class Mirror:
         self._sent = 0  # bytes of the journal that the store has
         self._pieces: list[int] = []  # offsets of the small ones
         self._seen: dict[str, tuple[int, int]] = {}  # name -> (time of change, size) of what the store has
+        self._loaded: dict[str, Listed] = {}  # what the store said of each object when it was last loaded
+        self._journal = b""  # as it was last assembled
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._trouble = ""
@@ -105,25 +113,37 @@ class Mirror:
         Raises:
             InputError: nothing is there, or a piece of the journal is missing.
         """
-        names = self._store.names()
-        if "config.yaml" not in names:
+        objects = self._store.objects()
+        if "config.yaml" not in objects:
             raise InputError(f"{self._store.url}: expected a run folder with a config.yaml; there is none")
-        theirs, small = _journal(self._store, names)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / _JOURNAL
+        theirs, small = pieces.assemble(self._store, objects, self._journal, self._loaded)
+        names = [name for name in objects if not (name == _OWNER or PIECE.fullmatch(name) or _hidden(name))]
+        for name in names:
+            below(self._folder, name)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._pull_journal(theirs)
+            for name in names:
+                if objects[name].version is None or self._loaded.get(name) != objects[name] or name not in self._seen:
+                    self._pull_file(name)
+        except OSError as error:
+            raise InputError(f"{self._folder}: cannot hold a copy of {self._store.url}: {error.strerror or error}") from None
+        self._sent, self._pieces = len(theirs), small
+        self._loaded, self._journal = objects, theirs
+
+    def _pull_journal(self, theirs: bytes) -> None:
+        path = below(self._folder, _JOURNAL)
         ours = path.read_bytes() if path.exists() else b""
         if not ours.startswith(theirs):
             if not theirs.startswith(ours):
                 path.replace(self._folder / _STALE)
                 self._note(f"{path}: differs from the store's journal, which counts; set aside as {_STALE}")
-            _write(path, theirs)
-        self._sent, self._pieces = len(theirs), small
-        for name in names:
-            if name != _OWNER and not _PIECE.fullmatch(name):
-                data = self._store.get(name)
-                if data is not None:
-                    _write(self._folder / name, data)
-                    self._seen[name] = _state(self._folder / name)
+            _write(self._folder, _JOURNAL, theirs)
+
+    def _pull_file(self, name: str) -> None:
+        data = self._store.get(name)
+        if data is not None:
+            self._seen[name] = _state(_write(self._folder, name, data))
 
     def start(self) -> None:
         """Mirror once, so that a store that rejects it is known at once, then continue in a thread."""
@@ -135,7 +155,7 @@ class Mirror:
         while not self._stop.wait(self._every):
             try:
                 self.push()
-            except InputError as error:
+            except (InputError, OSError) as error:  # OSError: a file that is gone by now, say
                 if self.lost_ownership:
                     os.kill(os.getpid(), signal.SIGTERM)  # the search stops cleanly
                     return
@@ -156,17 +176,24 @@ class Mirror:
         self._check_owner()
         self._mark()
         # The journal says nothing without them.
-        self.push_files(("config.yaml", "start.json", "space.py", "proxies.py", "algorithm.py"))
+        self.push_files(BEGUN)
         self._push_journal()
         self.push_files()
 
     def _check_owner(self) -> None:
+        """See that no other process has the run: by its token, or, where there is none, by what it wrote."""
         found = self._store.get(_OWNER)
         try:
             token = None if found is None else json.loads(found)["token"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             token = None
-        if self._beat and token != self._token:
+        if not self._beat or token == self._token:
+            return
+        if token is None:  # a store that is away for a moment may say that nothing is there
+            end = pieces.end(self._store.objects())
+            if end < self._sent:
+                raise InputError(f"{self._store.url}: expected the journal up to byte {self._sent:,}; it ends at {end:,}")
+        if token is not None or end > self._sent:
             self.lost_ownership = True
             raise InputError(f"{self._store.url}: expected to be the only search on this run; another process took it over")
 
@@ -178,14 +205,14 @@ class Mirror:
         new = new[: new.rfind(b"\n") + 1]
         if not new:
             return
-        self._store.put(_piece(self._sent), new)
+        self._store.put(piece(self._sent), new)
         self._pieces.append(self._sent)
         self._sent += len(new)
-        if len(self._pieces) >= JOIN:
+        if len(self._pieces) >= pieces.JOIN:
             first, *others = self._pieces
-            self._store.put(_piece(first), _read(path, first)[: self._sent - first])
+            self._store.put(piece(first), _read(path, first)[: self._sent - first])
             for offset in others:
-                self._store.delete(_piece(offset))
+                self._store.delete(piece(offset))
             self._pieces = []
 
     def push_files(self, wanted: Collection[str] | None = None) -> None:
@@ -193,8 +220,9 @@ class Mirror:
         here = {}
         for path in sorted(self._folder.rglob("*")):
             name = path.relative_to(self._folder).as_posix()
-            hidden = any(part.startswith(".") for part in Path(name).parts)
-            if path.is_file() and not hidden and name not in (_JOURNAL, _STALE):
+            # Links stay at home: what they lead to is no part of the run, and no other machine has it.
+            mirrored = plain(name) and not _hidden(name) and name not in (_JOURNAL, _STALE)
+            if mirrored and not path.is_symlink() and path.is_file():
                 here[name] = _state(path)
         for name, state in here.items():
             if (wanted is None or name in wanted) and self._seen.get(name) != state:
@@ -218,19 +246,25 @@ class Mirror:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        try:
-            self.push()
-            self.release()
-        except InputError as error:
-            if self.lost_ownership:
-                raise
-            raise InputError(
-                f"{error}; all is kept in {self._folder}: make the store writable, then uninas search --resume {self._store.url}"
-            ) from None
+        for tries_left in reversed(range(SILENT_HEARTBEATS)):
+            try:
+                self.push()
+                self.release()
+            except InputError as error:
+                if self.lost_ownership:
+                    raise
+                if tries_left:
+                    threading.Event().wait(self._every)  # it may be away for seconds only
+                    continue
+                raise InputError(
+                    f"{error}; all is kept in {self._folder}: "
+                    f"make the store writable, then uninas search --resume {self._store.url}"
+                ) from None
+            return
 
 
-def _piece(offset: int) -> str:
-    return f"journal/{offset:012}.jsonl"
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -244,28 +278,13 @@ def _read(path: Path, offset: int) -> bytes:
         return file.read()
 
 
-def _write(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _write(folder: Path, name: str, data: bytes) -> Path:
+    path = below(folder, name)
+    if "/" in name:
+        own_folder(folder, name.rpartition("/")[0])
     with replacing(path, durable=False) as part:  # the store has it
         part.write_bytes(data)
-
-
-def _journal(store: Store, names: list[str]) -> tuple[bytes, list[int]]:
-    """Put the journal's pieces together; gives the offsets of those at its end that are still to be joined, too."""
-    whole, used = bytearray(), []
-    for name in names:
-        match = _PIECE.fullmatch(name)
-        if match is None:
-            continue
-        offset, data = int(match[1]), store.get(name)
-        if data is None:
-            raise InputError(f"{store.url}: expected {name}; it is gone: another process is at this run")
-        if offset > len(whole):
-            raise InputError(f"{store.url}: expected a piece of the journal from byte {len(whole)} on; the next is {name}")
-        if offset + len(data) > len(whole):
-            whole += data[len(whole) - offset :]
-            used.append(offset)
-    return bytes(whole), used[-JOIN + 1 :]
+    return path
 
 
 @contextmanager
@@ -287,7 +306,7 @@ def run_folder(
         yield Path(place)
         return
     store = Store(place)
-    folder = _working_folder(store.url)
+    folder = _working_folder(store.place)
     mirror = Mirror(folder, store, note=note, heartbeat_seconds=heartbeat_seconds)
     if fresh and any(name != _OWNER for name in store.names()):
         raise InputError(f"{store.url}: expected a new run folder; it exists: resume it with --resume, or give another --out")
@@ -331,7 +350,7 @@ def followed(place: str) -> Iterator[tuple[Path, Callable[[], None]]]:
     """Give a folder to watch a run in, and what brings it up to date: nothing to do for a path, a fresh look for a URL.
 
     Raises:
-        InputError: of the store, or nothing is there; so does a fresh look.
+        InputError: of the store, or nothing is there; so does a fresh look, once `PATIENCE` of them in a row failed.
     """
     if not is_url(place):
         yield Path(place), lambda: None
@@ -339,13 +358,27 @@ def followed(place: str) -> Iterator[tuple[Path, Callable[[], None]]]:
     with tempfile.TemporaryDirectory(prefix="uninas-") as folder:
         mirror = Mirror(Path(folder), Store(place), note=lambda text: None)
         mirror.pull()
-        yield Path(folder), mirror.pull
+        away = 0
+
+        def refresh() -> None:
+            nonlocal away
+            try:
+                mirror.pull()
+            except InputError:
+                away += 1
+                if away == PATIENCE:
+                    raise
+            else:
+                away = 0
+
+        yield Path(folder), refresh
 
 
 def _working_folder(url: str) -> Path:
     """Where a run at a URL is worked on: the same for the same URL, so that what a kill left is found again."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uninas" / "runs"
-    return cache / f"{url.rpartition('/')[2] or 'run'}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+    name = url.partition("?")[0].rpartition("/")[2]  # what follows may be a secret
+    return cache / f"{name if is_name(name) else 'run'}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
 
 
 def _set_aside(folder: Path) -> None:

@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, final
 
 from search.config import loading as configuration
-from search.journal.journal import JournalError, parse, record
+from search.journal.journal import JournalError, parse, record, told
+from search.journal.lines import LineReader
 from search.journal.records import KINDS, Record
 from search.monitor.snapshot import Figures, Snapshot, session_rate
 from uninas.errors import InputError
-from uninas.runtime.files import read_run_json
+from uninas.runtime.files import odd, read_run_json
 
 _WINDOW_SECONDS = 120.0  # over which a rate is measured
 _LEAST_SECONDS = 20.0  # of watching, before a rate measured here is better than the session's
@@ -36,7 +37,7 @@ class Follower:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
-        self._lines = 0
+        self._reader = LineReader(path)
 
     def shrunk(self) -> bool:
         """Say whether lines that were read are gone: a machine's crash took them along, or the run was begun anew.
@@ -72,10 +73,9 @@ class Follower:
                 for line in file:
                     if not line.endswith(b"\n"):
                         return
-                    number = self._lines + 1
-                    found = record(parse(line, number, self._path), number, self._path, KINDS)
+                    data = parse(line, self._reader, self._path)
+                    found = record(data, self._reader.number, self._path, KINDS)
                     self._offset += len(line)
-                    self._lines = number
                     yield found
         except OSError as error:
             raise JournalError(f"{self._path}: expected the journal of a run; {error.strerror}") from None
@@ -126,11 +126,13 @@ class RunFollower:
             self._follower = Follower(self._folder / "journal.jsonl")
             self._seen.clear()
         for gained in self._follower.gained():
-            self._figures.add(gained)
+            with told(self._folder / "journal.jsonl"):
+                self._figures.add(gained)
         changed = self._follower.changed()
         rate = self._rate() if info.get("status") == "running" else None
         if rate is None:
-            rate = session_rate(info, self._figures.done, changed)
+            with odd(self._folder / "run.json"):
+                rate = session_rate(info, self._figures.done, changed)
         return self._figures.snapshot(self._name, info, rate, max(self._now() - changed, 0.0))
 
     def _info(self) -> Mapping[str, Any]:

@@ -13,7 +13,6 @@ column, such as vkdnw_single, stands for its column. A weighted combination is t
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from search.ranking.ranks import Combine
 from uninas.errors import InputError
+from uninas.runtime.reading import read_json
 
 __all__ = ["CHOICE", "FORMS", "Column", "Combination", "as_mapping", "from_mapping", "parse", "spelled"]
 
@@ -162,7 +162,7 @@ def _from_file(name: Any, named: Named) -> str:
     path = Path(name)
     path = path / "choose.json" if path.is_dir() else path
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
     except FileNotFoundError:
         _reject("what `uninas bench choose` writes", f"{path}, which does not exist")
     except (OSError, ValueError) as error:

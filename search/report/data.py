@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from search.ranking.objective import Objective
 from search.report.refined import Refined, read_refined
 from search.spaces.from_config import from_config
 from uninas.errors import InputError
+from uninas.runtime.reading import read_json
 
 Entry = records.Candidate
 """One scored candidate of the journal."""
@@ -141,18 +141,19 @@ def read_run(folder: Path) -> Run:
     entries: dict[str, list[Entry]] = {"search": [], "random": []}
     tallies = {"search": Tally(), "random": Tally()}
     rescores = []
-    for record in journal.records(folder / "journal.jsonl", records.KINDS):
-        if isinstance(record, records.Candidate):
-            entries[record.phase].append(record)
-            tallies[record.phase].add(record)
-        elif isinstance(record, records.Rescore):
-            rescores.append(record)
-    search = tuple(entries["search"])
-    population = [Scored.of(entry, plan.costs) for entry in search]
-    leading = leaders(population, objective, objectives, plan.finalists)
-    counts = Counter(rescore.digest for rescore in rescores)
-    rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
-    finalists = tuple(settle(population, rescored, rescores, objective))
+    with journal.told(folder / "journal.jsonl"):
+        for record in journal.records(folder / "journal.jsonl", records.KINDS):
+            if isinstance(record, records.Candidate):
+                entries[record.phase].append(record)
+                tallies[record.phase].add(record)
+            elif isinstance(record, records.Rescore):
+                rescores.append(record)
+        search = tuple(entries["search"])
+        population = [Scored.of(entry, plan.costs) for entry in search]
+        leading = leaders(population, objective, objectives, plan.finalists)
+        counts = Counter(rescore.digest for rescore in rescores)
+        rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
+        finalists = tuple(settle(population, rescored, rescores, objective))
     whole = len(search) >= config.evaluations and 0 < len(leading) == len(rescored)
     chosen = whole and (folder / "best.json").is_file()
     best = None
@@ -187,21 +188,16 @@ def _rebuild(folder: Path, config: SearchConfig, digest: str) -> uninas.Architec
         return None
     stored = folder / "start.json"
     space = from_config(config, stored if stored.is_file() else None)
-    try:
-        candidate = rebuild(folder / "journal.jsonl", space, [digest])[digest]
-    except KeyError as error:
-        raise InputError(f"{folder / 'journal.jsonl'}: expected every parent in the journal; {error} is not") from None
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    candidate = rebuild(folder / "journal.jsonl", space, [digest])[digest]
     return uninas.parse(space.text(candidate))
 
 
 def _read_info(path: Path) -> Mapping[str, Any]:
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = read_json(path)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected the JSON object that a search writes; {error}") from None
     if not isinstance(info, dict):
         raise InputError(f"{path}: expected the JSON object that a search writes; got {type(info).__name__}")

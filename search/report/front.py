@@ -186,7 +186,10 @@ def _envelope(costs: Sequence[float], heights: Sequence[float]) -> tuple[list[fl
 def _table(run: Run, scores: Sequence[str]) -> dict[str, Any]:
     """One row per member, best score first; of a large front, members that are spread over it."""
     costs = [name for name in run.objectives if name != SCORE]
-    files = {row.get("digest"): row.get("file") for row in run.info.get("front", ()) if isinstance(row, Mapping)}
+    told = run.info.get("front")
+    files = {
+        str(row.get("digest")): row.get("file") for row in (told if isinstance(told, list) else []) if isinstance(row, Mapping)
+    }
     finalists = {one.entry.digest for one in run.finalists}
     several = len(run.devices) > 1
     rows = []

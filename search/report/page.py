@@ -118,7 +118,7 @@ def _best(run: Run) -> dict[str, Any]:
         "sentence": _sentence(run, run.best.digest),
         "scores": _scores(run, run.best.digest),
         "overview": Markup(draw_overview(run.best)),
-        "blocks": Markup(draw_blocks(run.best)),
+        "blocks": _blocks(run.best),
     }
 
 
@@ -254,12 +254,22 @@ def _extension(run: Run) -> list[str]:
     return [f"uninas search --resume {run.name} evaluations={2 * run.config.evaluations}", f"uninas report {run.name}"]
 
 
+def _blocks(best: uninas.Architecture) -> Markup:
+    """The picture of the best network's blocks, or why there is none."""
+    try:
+        return Markup(draw_blocks(best))
+    except uninas.InputError as error:
+        return Markup("<p>No {}</p>").format(str(error))
+
+
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """run.json as rows: nested keys joined, lists in one line; what the page shows elsewhere is left out."""
     for key, value in data.items():
         if not prefix and key in ("best", "finalists", "front", "counts"):
             continue
         name = f"{prefix}{key}".replace("_", " ")
+        if name.count(" · ") > 8:  # nothing that a search writes: what is deeper is left out
+            continue
         if isinstance(value, Mapping):
             yield from _flat(value, f"{name} · ")
         elif isinstance(value, list) and value and all(isinstance(one, Mapping) for one in value):

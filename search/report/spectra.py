@@ -5,7 +5,6 @@ The only part of the report that needs torch, and only when the file spectra.jso
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import uninas
 from search.report.data import Run
 from uninas.errors import InputError
 from uninas.runtime.files import write_json
+from uninas.runtime.reading import read_json
 
 BEST = "best"
 _VERSION = 2
@@ -64,7 +64,7 @@ def presets_of(run: Run) -> tuple[dict[str, uninas.Architecture], dict[str, str]
 def cached(run: Run, folder: Path) -> Spectra | None:
     """The spectra stored in the run folder, or None where there are none for this network and these settings."""
     try:
-        stored = json.loads((folder / "spectra.json").read_text(encoding="utf-8"))
+        stored = read_json(folder / "spectra.json")
         if stored["key"] != _key(run):
             return None
         of = {

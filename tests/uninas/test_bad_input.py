@@ -38,6 +38,8 @@ def deep(depth: int) -> str:
 
 
 FILES: dict[str, tuple[bytes, str]] = {
+    "a key twice": (b'{"format": "uninas", "classes": 10, "classes": 1000}', "the key 'classes' is given twice"),
+    "a key twice within": (b'{"stages": [{"width": 1, "width": 2}]}', "the key 'width' is given twice"),
     "empty": (b"", "empty"),
     "blank": (b" \n\t\n", "empty"),
     "binary": (bytes(range(256)) * 20, "text file"),

@@ -7,6 +7,7 @@ import json
 import click
 
 from uninas.commands.options import Size
+from uninas.runtime.terminal import say
 
 
 @click.command("cost")
@@ -38,7 +39,7 @@ def command(arch: str, size: tuple[int, int] | None, classes: int | None, as_jso
     architecture = load(arch)
     figures = cost(architecture, size, classes)
     if as_json:
-        click.echo(json.dumps({**figures.as_dict(), "trainable_params": figures.trainable_params}))
+        say(json.dumps({**figures.as_dict(), "trainable_params": figures.trainable_params}))
         return
     height, width = size or architecture.input_size
     outputs = architecture.classes if classes is None else classes
@@ -54,8 +55,8 @@ def command(arch: str, size: tuple[int, int] | None, classes: int | None, as_jso
         ),
         ("attention tokens", f"{figures.attention_tokens:,}", "side of the largest attention map"),
     ]
-    click.echo(f"{arch} at {height}x{width}, {f'{outputs} classes' if outputs else 'without head'}")
+    say(f"{arch} at {height}x{width}, {f'{outputs} classes' if outputs else 'without head'}")
     for name, value, note in rows:
-        click.echo(f"  {name:<17}{value:>17}  {note}")
+        say(f"  {name:<17}{value:>17}  {note}")
     for warning in warnings_of(architecture):
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)

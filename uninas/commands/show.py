@@ -9,6 +9,7 @@ import click
 
 from uninas.errors import InputError
 from uninas.runtime.files import replacing
+from uninas.runtime.terminal import safe_console, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +25,7 @@ class BlockNumber(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the number; fail with what was expected and what was given."""
         if value == "entry":  # as version 0.1 called it; until version 0.3
-            click.echo("warning: --block entry is now --block transition", err=True)
+            say("warning: --block entry is now --block transition", err=True)
             return 0
         if value == "transition":
             return 0
@@ -82,21 +83,23 @@ def command(architecture: str, stage: int | None, block: int | None, expand: boo
 
     name = architecture if not Path(architecture).exists() else ""
     write_whole(out, draw_architecture(arch, title=name, stage=stage, block=block, shut=expand is False))
-    click.echo(f"wrote {out}")
+    say(f"wrote {out}")
 
 
 def _print(arch: Architecture, stage: int | None, block: int | None, expand: bool | None) -> None:
+    from uninas.drawing.graph_picture import check_size
     from uninas.drawing.overview import overview, select
     from uninas.drawing.terminal import kind_tree, overview_table, stage_line, title_line
 
     console, view = terminal(), overview(arch)
+    kinds = (view.kinds if expand else ()) if stage is None else select(view, stage, block)
+    check_size(graph for kind in kinds for graph in kind.block.subblocks if graph is not None)
     if stage is None:
         console.print(title_line(view))
         console.print(overview_table(view, console.width))
-        for kind in view.kinds if expand else ():
+        for kind in kinds:
             console.print(kind_tree(kind))
         return
-    kinds = select(view, stage, block)
     console.print(stage_line(view, view.stages[stage - 1]))
     for kind in kinds:
         console.print(kind_tree(kind, shut=not expand if expand is not None else block is None))
@@ -104,15 +107,14 @@ def _print(arch: Architecture, stage: int | None, block: int | None, expand: boo
 
 def terminal() -> Console:
     """Open the standard output; a pipe has no width of its own, so lines are not broken early."""
-    from rich.console import Console
 
-    class Printer(Console):
+    class Printer(safe_console()):  # type: ignore[misc]
         """On a broken pipe rich would exit with status 1; here the command line decides."""
 
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError
 
-    console = Printer(highlight=False, markup=False)
+    console: Console = Printer(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = max(console.width, 120)
     return console

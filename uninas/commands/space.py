@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from uninas.commands.options import Size
+from uninas.runtime.terminal import say
 
 
 @click.command("space")
@@ -55,16 +56,16 @@ def command(space: str | None, samples: int, size: tuple[int, int] | None, class
     outputs = classes or chosen.classes
     found = _sample(chosen, samples, random.Random(seed), (height, width), outputs)
     if as_json:
-        click.echo(json.dumps(found))
+        say(json.dumps(found))
         return
-    click.echo(f"{chosen.name} at {height}x{width}, {outputs} classes: {_count(chosen.size)}")
-    click.echo(f"  start            {chosen.text(chosen.start())}")
-    click.echo(f"  {found['samples']} samples, {found['distinct']} distinct networks")
+    say(f"{chosen.name} at {height}x{width}, {outputs} classes: {_count(chosen.size)}")
+    say(f"  start            {chosen.text(chosen.start())}")
+    say(f"  {found['samples']} samples, {found['distinct']} distinct networks")
     if found["unbuilt"]:
-        click.echo(f"  {found['unbuilt']} cannot be built; {found['first_unbuilt']}")
-    click.echo(f"  {'':<17}{'least':>18}{'median':>18}{'most':>18}{'start':>18}")
+        say(f"  {found['unbuilt']} cannot be built; {found['first_unbuilt']}")
+    say(f"  {'':<17}{'least':>18}{'median':>18}{'most':>18}{'start':>18}")
     for name, row in found["cost"].items():
-        click.echo(f"  {name:<17}" + "".join(f"{row[column]:>18,}" for column in ("least", "median", "most", "start")))
+        say(f"  {name:<17}" + "".join(f"{row[column]:>18,}" for column in ("least", "median", "most", "start")))
 
 
 def _list(as_json: bool) -> None:
@@ -75,11 +76,11 @@ def _list(as_json: bool) -> None:
             name: {"size": space.size, "classes": space.classes, "input_size": list(space.input_size)}
             for name, space in SPACES.items()
         }
-        click.echo(json.dumps(rows))
+        say(json.dumps(rows))
         return
     for name, space in SPACES.items():
         height, width = space.input_size
-        click.echo(f"{name:<18}{_count(space.size):<22}{height}x{width}, {space.classes} classes")
+        say(f"{name:<18}{_count(space.size):<22}{height}x{width}, {space.classes} classes")
 
 
 def _sample(space: Any, samples: int, rng: random.Random, size: tuple[int, int], classes: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from uninas.diff import Difference, GraphDiff, StageDiff
 from uninas.drawing.canvas import Canvas, text_width, wrap
 from uninas.drawing.diff_terminal import cost_rows, twin_note
 from uninas.drawing.diff_words import MARKS, SIGNS, block_place, block_runs, graph_words, stage_facts
-from uninas.drawing.graph_picture import GraphPicture
+from uninas.drawing.graph_picture import GraphPicture, check_size
 from uninas.drawing.naming.patterns import summarise_block, summarise_graph
 from uninas.graph import IDENTITY, Graph
 
@@ -25,12 +25,17 @@ def draw_difference(difference: Difference, names: tuple[str, str]) -> str:
     Args:
         difference: of two networks.
         names: what the user calls them.
+
+    Raises:
+        InputError: too much for a picture.
     """
     canvas = Canvas()
     y = _draw_header(canvas, difference, names)
     for stage in difference.stages:
         y = _draw_stage(canvas, difference, stage, y)
-    panels = [_Panel(*part) for part in _changed_graphs(difference)]
+    parts = list(_changed_graphs(difference))
+    check_size(graph for _, change, _ in parts for graph in (change.a, change.b) if graph is not None)
+    panels = [_Panel(*part) for part in parts]
     width = max([WIDTH, *(panel.width + 2 * MARGIN for panel in panels)])
     if panels:
         canvas.text(MARGIN, y + 34, "What differs, before and after", size=16, bold=650)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from uninas.drawing.canvas import Canvas, text_width
@@ -10,8 +10,12 @@ from uninas.drawing.folding import Folded, fold, shut
 from uninas.drawing.labels import family_of, op_label, type_label
 from uninas.drawing.layout import Box, Layout, layered_layout
 from uninas.drawing.naming.patterns import NAMES, Pattern, find_patterns, outermost
+from uninas.errors import InputError
 from uninas.graph import Graph
 from uninas.ops import AttentionMap
+
+MOST_OF_ONE, MOST_DRAWN = 4_000, 12_000
+"""Nodes and edges of one graph, and of all graphs of a picture: some seconds. Published networks have hundreds."""
 
 BOX_HEIGHT = 24.0
 ROUND = 22.0  # side of the small boxes of + and ×
@@ -28,6 +32,18 @@ _REGION_FAMILY = {
     "dense": "merge",
     "mixer": "pooling",
 }
+
+
+def check_size(graphs: Iterable[Graph]) -> None:
+    """See that drawing graphs takes seconds. Raises InputError: they are too large together."""
+    sizes = [len(graph.nodes) + sum(len(node.inputs) for node in graph.nodes) for graph in graphs]
+    if max(sizes, default=0) > MOST_OF_ONE:
+        raise InputError(f"drawing: expected at most {MOST_OF_ONE:,} nodes and edges of one graph, got {max(sizes):,}")
+    if sum(sizes) > MOST_DRAWN:
+        raise InputError(
+            f"drawing: expected at most {MOST_DRAWN:,} nodes and edges of blocks that differ, got {sum(sizes):,}: "
+            "draw a stage or a block alone"
+        )
 
 
 @dataclass(frozen=True)

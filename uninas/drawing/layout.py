@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from uninas.drawing.coordinates import assign_coordinates
+from uninas.errors import InputError
 
 ORDER_SWEEPS = 12  # down and up pairs; fork-merge graphs settle after two or three
 DUMMY_WIDTH = 10.0  # room that a passing edge gets between two boxes
+MOST_POINTS = 20_000  # boxes, and places at which edges pass a layer: some seconds
 LABEL_CLEARANCE = 6.0  # room between a label and what stands to its right
 PORT_SPREAD = 0.6  # share of a box's top edge over which several incoming edges are spread
 
@@ -103,6 +105,10 @@ class _Layered:
         self.chains: list[list[int]] = []
         for source, target in edges:
             chain = [source]
+            if len(self.layer_of) + self.layer_of[target] - self.layer_of[source] > MOST_POINTS:
+                raise InputError(
+                    f"drawing: expected at most {MOST_POINTS:,} places that edges pass, got more: its edges are too long"
+                )
             for layer in range(self.layer_of[source] + 1, self.layer_of[target]):
                 chain.append(len(self.layer_of))
                 self.layer_of.append(layer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from uninas.drawing.canvas import Canvas, text_width, wrap
-from uninas.drawing.graph_picture import GraphPicture
+from uninas.drawing.graph_picture import GraphPicture, check_size
 from uninas.drawing.labels import FAMILIES, family_of, percent, quantity
 from uninas.drawing.overview import BlockKind, Overview, Run, StageView, overview, select
 from uninas.graph import IDENTITY, Architecture, Graph
@@ -36,7 +36,7 @@ def draw_architecture(
 
     Raises:
         GraphError: a graph of the architecture is ill-typed.
-        InputError: there is no such stage or block.
+        InputError: there is no such stage or block, or too much for a picture.
     """
     view = overview(arch)
     canvas = Canvas()
@@ -73,6 +73,7 @@ def draw_subblock(graph: Graph, width: int) -> str:
         GraphError: the graph is ill-typed at that width.
     """
     graph.types(width)
+    check_size([graph])
     picture = GraphPicture(graph, [width], residual=False)
     canvas = Canvas()
     picture.draw(canvas, MARGIN, MARGIN)
@@ -270,6 +271,7 @@ def _draw_blocks(
         canvas.text(MARGIN, y + 24, text, "un-soft", size=11.5)
         y += 16
     y += 26
+    check_size(graph for kind in kinds for graph in kind.block.subblocks if graph is not None)
     panels = [_Panel(kind, shut=shut) for kind in kinds]
     width = max([WIDTH, *(panel.width + 2 * MARGIN for panel in panels)])
     row: list[_Panel] = []

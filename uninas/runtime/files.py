@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -12,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from uninas.errors import InputError
+from uninas.runtime.paths import new_file
+from uninas.runtime.reading import read_json, read_text
 
-__all__ = ["csv_text", "read_numbers", "read_run_json", "replacing", "write_csv", "write_json", "write_text"]
+__all__ = ["csv_text", "odd", "read_numbers", "read_run_json", "replacing", "write_csv", "write_json", "write_text"]
 
 
 @contextmanager
@@ -24,12 +27,17 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         path: of the file.
         durable: wait until the file is on disk; else a crash of the machine may leave half of it under the final name.
 
+    A link that has the neighbour's name, as in a folder of somebody else's making, is removed and not followed.
+
     Raises:
         OSError: of writing. After any error nothing is left beside `path`.
     """
     beside = path.with_name(f".{path.name}.part")
     try:
+        new_file(beside)
         yield beside
+        if beside.is_symlink():  # put there meanwhile
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(beside))
         if durable:
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
@@ -79,13 +87,31 @@ def read_numbers(path: Path) -> list[dict[str, float]]:
         ValueError: a cell that is not a number.
         OSError: the file cannot be read.
     """
-    with path.open(encoding="utf-8", newline="") as stream:
+    stream = io.StringIO(read_text(path), newline="")
+    try:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
+    except (csv.Error, TypeError) as error:  # TypeError: a row with more cells than the header
+        raise ValueError(f"no table of numbers; {error}") from None
 
 
 def write_json(path: Path, data: Any) -> None:
     """Write JSON at once. Raises ValueError for NaN and infinities, which JSON does not have; InputError as `write_text`."""
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+@contextmanager
+def odd(path: Path) -> Iterator[None]:
+    """Say in one line that a file of a run, JSON, does not say what its kind does, where its values are used.
+
+    Raises:
+        InputError: for a value that is missing, or of another type.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+        raise InputError(f"{path}: expected what a run writes; {type(error).__name__}: {error}") from None
 
 
 def read_run_json(folder: Path, name: str, *, place: str, content: str) -> Any:
@@ -102,7 +128,7 @@ def read_run_json(folder: Path, name: str, *, place: str, content: str) -> Any:
     """
     path = folder / name
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return read_json(path)
     except FileNotFoundError:
         raise InputError(f"{folder}: expected {place}, with a {name}; there is none") from None
     except (OSError, ValueError) as error:

@@ -124,7 +124,7 @@ class LiveView:
 
     def note(self, text: str) -> None:
         """Print above the panel."""
-        self._live.console.print(text, markup=False, highlight=False)
+        self._live.console.print(Text.from_ansi(text).plain, markup=False, highlight=False)
 
     def close(self) -> None:
         """Leave the last panel on the screen."""

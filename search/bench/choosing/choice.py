@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from search.ranking.correlation import Estimate
 from search.ranking.expression import CHOICE
 from uninas.errors import InputError
 from uninas.runtime.files import write_json
+from uninas.runtime.reading import read_json
 
 FILE = "choose.json"
 _FORMAT = {"format": CHOICE, "version": 1}
@@ -119,7 +119,7 @@ def read(folder: Path) -> Choice:
     """
     path = folder / FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path)
         if {name: data[name] for name in _FORMAT} != _FORMAT:
             raise ValueError("it says to be another format or version")
         return Choice(

@@ -5,7 +5,6 @@ What a run has not measured is absent here and said on the page; what a file say
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from search.bench.scoring.costs import slowest
 from search.ranking.correlation import Estimate
 from uninas.errors import InputError
 from uninas.runtime.files import read_run_json
+from uninas.runtime.reading import read_json
 
 RESULTS, SCORES, COSTS = "results.json", "scores.csv", "costs.json"
 KINDS: dict[str, str] = {
@@ -205,7 +205,7 @@ def _bench(data: Mapping[str, Any], folder: Path) -> Bench:
 
 def _costs(folder: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = json.loads((folder / COSTS).read_text(encoding="utf-8"))
+        found: dict[str, Any] = read_json(folder / COSTS)
         slowest(found)
     except FileNotFoundError:
         return None

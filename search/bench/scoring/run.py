@@ -11,7 +11,6 @@ leave the same scores.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,6 +35,7 @@ from search.workers.interrupts import Interrupts
 from search.workers.pool import Pool, scored
 from uninas.errors import InputError
 from uninas.runtime.files import write_text
+from uninas.runtime.reading import read_json
 
 EVALUATOR = "search.bench.scoring.evaluate"
 _FIRST = {"networks.csv", own_files.FILE, settings_files.FILE}  # what is there before a journal; the settings come last
@@ -169,7 +169,7 @@ def revisions_of(folder: Path) -> dict[str, int]:
     """
     path = folder / STATUS
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")).get("revisions", {}))
+        return dict(read_json(path).get("revisions", {}))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, AttributeError, TypeError) as error:

@@ -273,6 +273,14 @@ def test_the_folder_is_there_as_a_whole_or_not_at_all(run: Path, data: Path) -> 
     plan, trainings = _plan(run, data, options)
     (run / ".refine.part/01").mkdir(parents=True)  # of a kill
     (run / ".refine.part/01/settings.json").write_text("{")
+    elsewhere = run.parent / "elsewhere"
+    elsewhere.mkdir()
+    shutil.move(run / ".refine.part", run / "put-away")
+    (run / ".refine.part").symlink_to(elsewhere)  # of no kill
+    run_folder.begin(run, plan, trainings)
+    assert list(elsewhere.iterdir()) == []
+    shutil.rmtree(run / "refine")
+    shutil.move(run / "put-away", run / ".refine.part")
     run_folder.begin(run, plan, trainings)
     assert run_folder.read_plan(run) == plan
     assert (plan.grace, plan.workers) == (2, 0)

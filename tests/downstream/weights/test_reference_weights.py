@@ -363,3 +363,31 @@ def test_the_command_rejects_in_one_line(
     assert left.value.code == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def with_member(path: Path, name: str, content: bytes) -> None:
+    with zipfile.ZipFile(path) as old:
+        members = {one: old.read(one) for one in old.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for one, data in (members | {name: content}).items():
+            new.writestr(one, data)
+
+
+@pytest.mark.parametrize(
+    "header", [(1 << 26).to_bytes(4, "little") + b" " * (1 << 26), b"\xff\xff\xff\x7f", b"\x20\x4e\x00\x00" + b" " * 20000]
+)
+def test_a_header_that_claims_gigabytes_is_not_unpacked(header: bytes, tmp_path: Path) -> None:
+    """Fourteen megabytes took six gigabytes of memory."""
+    network = tiny("RE", (32, 32))
+    module, layers = scramble(build(network)), reference_layers(network)
+    save(module.state_dict(), tmp_path / "w.npz", layers)
+    name = next(iter(read_arrays(tmp_path / "w.npz", layers, module.state_dict())))
+    with_member(tmp_path / "w.npz", f"w/{name}.npy", b"\x93NUMPY\x02\x00" + header)
+    assert (tmp_path / "w.npz").stat().st_size < 1 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"expected an \.npy file, got something else"):
+            read_arrays(tmp_path / "w.npz", layers, module.state_dict())
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()

@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,51 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
         weight_files.save({"x": torch.zeros(2)}, path)
     assert torch.equal(weight_files.read_tensors(path)["x"], torch.ones(2))
     assert os.listdir(tmp_path) == ["a.safetensors"]
+
+
+def repacked(source: Path, target: Path, compression: int, extra: bytes = b"") -> None:
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w", compression) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + (extra if name.endswith("data.pkl") else b""))
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_rejected_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four megabytes took four gigabytes of memory: torch unpacks what it never packs."""
+    torch.save({"a": torch.zeros(1 << 20)}, tmp_path / "plain.pth")
+    repacked(tmp_path / "plain.pth", tmp_path / "small.pth", zipfile.ZIP_DEFLATED)
+    assert (tmp_path / "small.pth").stat().st_size < 10_000
+    claims = (tmp_path / "plain.pth").read_bytes()
+    directory = claims.rindex(b"PK\x01\x02", 0, claims.rindex(b"data/0"))
+    (tmp_path / "claims.pth").write_bytes(claims[: directory + 24] + b"\xf0\xff\xff\x7f" + claims[directory + 28 :])
+    monkeypatch.setattr(torch, "load", lambda *rest, **options: pytest.fail("it was unpacked"))
+    for name, said in (("small", "not compressed; got 'plain/data.pkl' that is"), ("claims", "members claim 2,1")):
+        with pytest.raises(InputError, match=said):
+            weight_files.read_tensors(tmp_path / f"{name}.pth")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_checkpoint_that_would_make_an_array_of_any_size_is_rejected(
+    zipped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Grows:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return bytearray, (1 << 40,)
+
+    torch.save({"a": torch.zeros(3), "b": Grows()}, tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    monkeypatch.setattr(torch, "load", lambda *rest, **options: pytest.fail("it was read"))
+    with pytest.raises(InputError, match="it would make a bytearray, and is rejected"):
+        weight_files.read_tensors(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"x"])
+def test_files_that_only_begin_like_a_checkpoint(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.pth").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.pth: expected a checkpoint of torch"):
+        weight_files.read_tensors(tmp_path / "a.pth")
+
+
+def test_checkpoints_of_old_versions_are_read(tmp_path: Path) -> None:
+    torch.save(network(1).state_dict(), tmp_path / "a.pth", _use_new_zipfile_serialization=False)
+    model = network(2)
+    weight_files.load(model, tmp_path / "a.pth")
+    assert same(model, network(1))

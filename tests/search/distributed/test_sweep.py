@@ -1,6 +1,7 @@
 """Several searches at a time: which, and that a killed sweep ends with the journals of searches run one by one."""
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -118,3 +119,71 @@ def test_a_killed_sweep_resumes(config: Path, tmp_path: Path) -> None:
     again = subprocess.run([*uninas, "--resume", str(folder)], cwd=ROOT, capture_output=True, text=True, timeout=500)
     assert again.returncode == 0
     assert "starting Ray" not in again.stderr
+
+
+GOOD = "000-seed0"
+
+
+@pytest.mark.parametrize(
+    ("searches", "config", "said"),
+    [
+        ({"..": ["seed=0"]}, "c.yaml", "'..' is no name of a search"),
+        ({".": ["seed=0"]}, "c.yaml", "'.' is no name of a search"),
+        ({"...": ["seed=0"]}, "c.yaml", "is no name of a search"),
+        ({"": ["seed=0"]}, "c.yaml", "is no name of a search"),
+        ({"results": ["seed=0"]}, "c.yaml", "is no name of a search"),
+        ({"000-a/../..": ["seed=0"]}, "c.yaml", "is no name of a search"),
+        ({GOOD + "\n": ["seed=0"]}, "c.yaml", "is no name of a search"),
+        ({GOOD + "x" * 250: ["seed=0"]}, "c.yaml", "is no name of a search"),
+        ({GOOD: ["--out=elsewhere"]}, "c.yaml", "'--out=elsewhere' is no configuration and no KEY=VALUE"),
+        ({GOOD: ["--resume", "elsewhere"]}, "c.yaml", "is no configuration"),
+        ({GOOD: [1]}, "c.yaml", "is no configuration"),
+        ({GOOD: "seed=0"}, "c.yaml", "without their overrides"),
+        ({GOOD: ["seed"]}, "c.yaml", "without their overrides"),
+        ({GOOD: ["seed=0"]}, "--resume", "'--resume' is no configuration"),
+        ({GOOD: ["seed=0"]}, 7, "'7' is no configuration"),
+        ([GOOD], "c.yaml", "expected the searches of a sweep"),
+        ({GOOD: 1}, "c.yaml", "expected the searches of a sweep"),
+        (None, "c.yaml", "expected the searches of a sweep"),
+    ],
+)
+def test_a_plan_that_names_what_no_sweep_names_removes_nothing(searches: Any, config: Any, said: str, tmp_path: Path) -> None:
+    folder = tmp_path / "parent" / "sweep"
+    folder.mkdir(parents=True)
+    (folder.parent / "mine").write_text("mine")
+    data = {"format": sweep.FORMAT, "version": sweep.VERSION, "config": config, "searches": searches}
+    (folder / sweep.FILE).write_text(json.dumps(data))
+    done = CliRunner().invoke(command, ["--resume", str(folder)])
+    assert isinstance(done.exception, InputError)
+    assert said in str(done.exception)
+    assert (folder.parent / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("harm", ["file", "folder", "link", "dangling", "is a file"])
+def test_what_no_search_left_is_not_removed(harm: str, tmp_path: Path, config: Path) -> None:
+    folder, victim = tmp_path / "sweep", tmp_path / "victim"
+    victim.mkdir()
+    (victim / "config.yaml").write_text("mine")
+    sweep.begin(folder, sweep.SweepPlan(str(config), {GOOD: ["seed=0"]}))
+    run = folder / GOOD
+    if harm in ("file", "folder"):
+        run.mkdir()
+        (run / "config.yaml").write_text("half")
+        (run / "thesis").write_text("mine") if harm == "file" else (run / "thesis").mkdir()
+    elif harm == "is a file":
+        run.write_text("mine")
+    else:
+        run.symlink_to(victim if harm == "link" else tmp_path / "none")
+    before = sorted(map(str, tmp_path.rglob("*")))
+    with pytest.raises(InputError, match=r"expected the folder of a search; it holds|it is a link"):
+        sweep.run_searches(folder)
+    assert sorted(map(str, tmp_path.rglob("*"))) == before
+
+
+def test_what_a_kill_left_is(tmp_path: Path) -> None:
+    (tmp_path / GOOD).mkdir()
+    for name in ("config.yaml", ".journal.jsonl.part", "space.py"):
+        (tmp_path / GOOD / name).write_text("half")
+    assert not sweep._takes_up(tmp_path / GOOD)
+    (tmp_path / GOOD / "journal.jsonl").write_text("")
+    assert sweep._takes_up(tmp_path / GOOD)

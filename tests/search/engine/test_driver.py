@@ -12,6 +12,7 @@ from search.config.schema import PoolConfig
 from search.engine import driver
 from search.engine.finalists import held_out_seeds, rebuild
 from search.journal.journal import JournalError
+from search.journal.lines import sealed
 from search.monitor.progress import View
 from search.ranking.objective import OBJECTIVES
 from search.workers.interrupts import Interrupts
@@ -166,8 +167,9 @@ def test_a_program_that_replays_differently_is_refused_with_the_index(tmp_path: 
         resume_toy(tmp_path / "run")
     edited = before.splitlines(keepends=True)
     record = json.loads(edited[30])
+    del record["crc"]
     record["scores"] = dict.fromkeys(record["scores"], 1e6)
-    edited[30] = json.dumps(record).encode() + b"\n"
+    edited[30] = sealed(record)
     (tmp_path / "run" / "journal.jsonl").write_bytes(b"".join(edited))
     with pytest.raises(JournalError, match=r"search \d+: expected the replay to give"):
         resume_toy(tmp_path / "run")

@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from search.journal import journal
 from search.journal.journal import Journal, JournalError
+from search.journal.lines import LineReader, sealed
 from search.journal.records import KINDS, Ask, Header, Record
 
 HEADER = Header("d")
@@ -133,7 +135,7 @@ class SmallDisk(io.FileIO):
 
 def test_a_full_disk_leaves_whole_records_only(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    line = len(json.dumps(RECORDS[0].as_dict(), separators=(",", ":"))) + 1
+    line = len(sealed(RECORDS[0].as_dict()))
     for room in range(line):
         path.unlink(missing_ok=True)
         journal.create(path, HEADER).close()
@@ -163,3 +165,66 @@ def test_records_reach_the_disk_at_the_stated_cadence(tmp_path: Path, monkeypatc
         assert synced == [1.0, 2.0]
         book.sync()
         assert synced[-1] == 2.4
+
+
+def test_every_line_carries_a_checksum_of_all_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    for line in written(path).splitlines():
+        plain, _, crc = line.rpartition(b',"crc":"')
+        assert crc == b'%08x"}' % zlib.crc32(plain + b"}")
+        assert list(json.loads(line))[-1] == "crc"
+
+
+def test_a_bit_that_flipped_anywhere_is_found(tmp_path: Path) -> None:
+    """In its last newline too, which then is none: a line without is no line yet."""
+    path = tmp_path / "journal.jsonl"
+    whole = written(path)
+    records = list(journal.read(path))
+    for place in range(len(whole)):
+        for bit in range(8):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            if place == len(whole) - 1:
+                assert list(journal.read(path)) == records[:-1]
+                continue
+            with pytest.raises(JournalError, match=r"journal\.jsonl(, line \d)?: expected") as raised:
+                list(journal.read(path))
+            assert str(raised.value).isprintable()
+
+
+def test_lines_of_before_are_read_without_and_are_left_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    before = b"".join(json.dumps(one.as_dict()).encode() + b"\n" for one in (HEADER, *RECORDS[:2]))
+    path.write_bytes(before)
+    book = journal.resume(path, KINDS, lambda record: None)
+    book.append(RECORDS[2])
+    book.close()
+    assert path.read_bytes() == before + sealed(RECORDS[2].as_dict())
+    assert visited(path) == [HEADER, *RECORDS[:3]]
+    path.write_bytes(path.read_bytes() + before.splitlines(keepends=True)[1])
+    with pytest.raises(JournalError, match="line 5: expected a line with a checksum, as those before it"):
+        visited(path)
+
+
+def test_a_line_that_was_edited_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(written(path).replace(b'"index":2', b'"index":3'))
+    with pytest.raises(
+        JournalError, match=r"line 4: expected the line as it was written; its checksum .* cut it before this line"
+    ):
+        visited(path)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), TypeError("x"), ValueError("two\nlines"), AttributeError(), IndexError()])
+def test_records_that_do_not_belong_together_are_one_line(tmp_path: Path, error: Exception) -> None:
+    path = tmp_path / "journal.jsonl"
+    written(path)
+
+    def visit(record: Record) -> None:
+        if isinstance(record, Ask):
+            raise error
+
+    with pytest.raises(JournalError, match=f"line 2: expected records that belong together; {type(error).__name__}") as raised:
+        journal.resume(path, KINDS, visit)
+    assert str(raised.value).isprintable()
+    reader = LineReader(path)
+    assert (reader.read(sealed(HEADER.as_dict())), reader.number) == (HEADER.as_dict(), 1)

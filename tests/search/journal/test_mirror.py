@@ -14,6 +14,7 @@ import pytest
 
 from search.journal import mirror as module
 from search.journal import object_store as stores
+from search.journal import pieces
 from search.journal.mirror import Mirror, followed, run_folder, snapshot
 from search.journal.object_store import Store, is_url
 from tests.search.conftest import resume_toy, run_toy, stable
@@ -92,22 +93,22 @@ def test_after_every_pass_the_store_holds_the_journal_up_to_a_line(store: Store,
     folder, whole = begun(tmp_path / "run"), b""
     mirror = mirror_of(folder, store)
     mirror.claim()
-    for number in range(3 * module.JOIN):
+    for number in range(3 * pieces.JOIN):
         new = b"".join(line(number) for _ in range(rng.randrange(3)))
         whole += new
         append(folder, new)
         mirror.push()
-        found, _ = module._journal(store, store.names())
+        found, _ = pieces.assemble(store)
         assert found == whole
-    pieces = [name for name in store.names() if name.startswith("journal/")]
-    assert len(pieces) < module.JOIN
+    left = [name for name in store.names() if name.startswith("journal/")]
+    assert len(left) < pieces.JOIN
     torn = line(1)[:-4]
     append(folder, torn)
     mirror.push()
-    assert module._journal(store, store.names())[0] == whole
+    assert pieces.assemble(store)[0] == whole
     append(folder, line(1)[-4:])
     mirror.close()
-    assert module._journal(store, store.names())[0] == whole + line(1)
+    assert pieces.assemble(store)[0] == whole + line(1)
     assert "owner.json" not in store.names()
 
 
@@ -130,22 +131,22 @@ def die_after(steps: int, patch: pytest.MonkeyPatch) -> None:
 
 def test_a_machine_lost_while_pieces_are_joined_loses_nothing(tmp_path: Path) -> None:
     """At each of the writes and deletions that a join is made of."""
-    for survived in range(module.JOIN + 1):
+    for survived in range(pieces.JOIN + 1):
         store, folder = Store(f"memory://bucket/{survived}"), begun(tmp_path / str(survived))
         mirror = mirror_of(folder, store)
         mirror.claim()
-        for number in range(module.JOIN - 1):
+        for number in range(pieces.JOIN - 1):
             append(folder, line(number))
             mirror.push()
-        append(folder, line(module.JOIN))
+        append(folder, line(pieces.JOIN))
         with pytest.MonkeyPatch.context() as patch:
-            if survived == module.JOIN:
+            if survived == pieces.JOIN:
                 mirror.push()
             else:
                 die_after(1 + survived, patch)  # the last piece itself, and so many steps of the join
                 with pytest.raises(InterruptedError):
                     mirror.push()
-        assert module._journal(store, store.names())[0] == (folder / "journal.jsonl").read_bytes()
+        assert pieces.assemble(store)[0] == (folder / "journal.jsonl").read_bytes()
 
 
 def test_files_follow(store: Store, tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_a_local_journal_that_is_ahead_is_kept_and_one_that_differs_set_aside(tm
     again.pull()
     assert (folder / "journal.jsonl").read_bytes() == line(0) + line(1)
     again.push()
-    assert module._journal(store, store.names())[0] == line(0) + line(1)
+    assert pieces.assemble(store)[0] == line(0) + line(1)
     (folder / "journal.jsonl").write_bytes(line(0) + line(7))
     last = mirror_of(folder, store, notes := [])
     last.pull()
@@ -299,7 +300,7 @@ def test_a_store_that_refuses_for_a_while_stops_nothing(tmp_path: Path, monkeypa
     with pytest.raises(InputError, match=rf"the network is away; all is kept in {folder}: make the store writable"):
         mirror.close()
     away[0] = False
-    assert module._journal(store, store.names())[0] == line(0)
+    assert pieces.assemble(store)[0] == line(0)
 
 
 def test_a_search_at_a_url_is_the_search_in_a_folder(tmp_path: Path) -> None:
@@ -345,7 +346,7 @@ def test_a_head_lost_again_and_again(tmp_path: Path, python: list[str], cache: P
         process.send_signal(signal.SIGKILL)
         finish(process)
         ours = (working / "journal.jsonl").read_bytes()
-        theirs, _ = module._journal(Store(url), Store(url).names())
+        theirs, _ = pieces.assemble(Store(url))
         assert ours.startswith(theirs)
         lost += len(ours) - len(theirs)
         assert theirs.count(b"\n") > lines // 2

@@ -14,6 +14,7 @@ from search.config import loading
 from search.engine import driver
 from search.journal import journal
 from search.journal.journal import JournalError
+from search.journal.lines import sealed
 from search.journal.records import Record
 from search.monitor.follow import Follower, RunFollower
 from tests.search.commands.test_commands import TINY, refused, uninas_command
@@ -212,7 +213,8 @@ def test_what_is_no_run_is_one_line(tmp_path: Path) -> None:
     assert "expected a run folder (made by uninas search)" in refused("watch", str(tmp_path / "none"), "--once")
     make_run(tmp_path / "run", "evaluations=3", "baseline=false")
     journal_file = tmp_path / "run" / "journal.jsonl"
-    journal_file.write_bytes(journal_file.read_bytes().replace(b'"cost"', b'"price"'))
+    plain = [json.dumps(line) + "\n" for line in records(tmp_path / "run")]  # as before there were checksums
+    journal_file.write_text("".join(plain).replace('"cost"', '"price"'))
     assert "candidate 0: expected a record of this version; KeyError: 'cost'" in refused("watch", str(tmp_path / "run"))
     journal_file.unlink()
     assert "expected the journal of a run" in refused("watch", str(tmp_path / "run"), "--json")
@@ -230,7 +232,7 @@ def test_help_needs_neither_torch_nor_ray() -> None:
 def test_an_unknown_phase_is_an_error_of_the_journal(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run_toy(folder, "evaluations=3")
-    with (folder / "journal.jsonl").open("a") as file:
-        file.write(json.dumps({**candidate(3).as_dict(), "phase": "another"}) + "\n")
+    with (folder / "journal.jsonl").open("ab") as file:
+        file.write(sealed({**candidate(3).as_dict(), "phase": "another"}))
     with pytest.raises(InputError, match=r"line 11, candidate 3: expected a record .*: expected search or random; got 'another'"):
         RunFollower(folder).look()

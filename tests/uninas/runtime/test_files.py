@@ -77,3 +77,37 @@ def test_a_lock_is_had_once_until_its_file_is_closed(tmp_path: Path) -> None:
         assert not try_lock(other)
         one.close()
         assert try_lock(other)
+
+
+def test_a_link_that_a_file_is_written_beside_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    for target in (victim, tmp_path / "nothing"):
+        for write in (lambda path: write_text(path, "text"), lambda path: write_json(path, 1), lambda path: write_csv(path, [])):
+            (tmp_path / ".file.part").symlink_to(target)
+            write(tmp_path / "file")
+            assert not (tmp_path / "file").is_symlink()
+            assert (tmp_path / "file").is_file()
+    assert victim.read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "victim"]
+
+
+def test_a_link_put_there_meanwhile_does_not_take_the_files_name(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+
+    def swap() -> None:
+        with replacing(tmp_path / "file") as beside:
+            beside.unlink()
+            beside.symlink_to(tmp_path / "victim")
+
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        swap()
+    assert [path.name for path in tmp_path.iterdir()] == ["victim"]
+
+
+def test_a_link_that_has_the_files_own_name_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "file").symlink_to(tmp_path / "victim")
+    write_text(tmp_path / "file", "text")
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert not (tmp_path / "file").is_symlink()
