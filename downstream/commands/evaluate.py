@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def _dense(arch: str, data: Path, trained: Any, task: str, options: dict[str, An
     if weights is None:
         raise InputError("--weights: expected a weights file, or the run of a training as ARCH; got neither")
     with tempfile.TemporaryDirectory() as log:
-        found = mm.evaluate(settings, data, Path(log), weights, workers=options["workers"])
+        found = mm.evaluate(settings, data, Path(log), weights, workers=options["workers"], note=partial(click.echo, err=True))
     if as_json:
         _print_json(found)
         return
