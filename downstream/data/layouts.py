@@ -150,6 +150,8 @@ def _labels_fault(path: Path, sides: tuple[int, int], classes: int) -> str | Non
     """Say what is wrong with a mask for an image of `sides`, (H, W); None where nothing is."""
     try:
         with open_image(path) as image:
+            image.verify()  # the checksums of a PNG, which reading alone does not look at
+        with open_image(path) as image:
             kept = image.format in LABELS and image.info.get("compression") not in ("jpeg", "webp")
             if not kept:
                 kind = image.info.get("compression", image.format) if image.format in LABELS else image.format
