@@ -95,6 +95,8 @@ def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> 
     device = device_of(options["device"])
     model = subject.model().to(device)
     images = Images(folder, names)
+    if images.left_out:
+        click.echo(f"warning: {images.left_out}", err=True)
     batches = loader(
         images,
         batch=options["batch"],

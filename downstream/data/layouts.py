@@ -19,7 +19,7 @@ from PIL import Image
 
 from downstream.data.findings import Findings
 from uninas.errors import InputError
-from uninas.runtime.pictures import SUFFIXES, Header, is_image, is_turned, of_other_kinds, open_image, probe
+from uninas.runtime.pictures import SUFFIXES, Header, is_image, load, of_other_kinds, open_image, probe
 
 __all__ = ["check_images", "check_pairs", "pairs"]
 
@@ -158,7 +158,7 @@ def _labels_fault(path: Path, sides: tuple[int, int], classes: int) -> str | Non
                 return f"expected labels in a format that keeps them ({', '.join(LABELS)}); got {kind}"
             if _scaled(path, image):
                 return "expected labels of 8 or 16 bits; got fewer, which are scaled when they are read"
-            turned, values = is_turned(image), numpy.asarray(image)
+            turned, values = load(image), numpy.asarray(image)
     except Exception as error:  # for a damaged file Pillow raises nearly anything
         return (
             f"expected a mask of labels; it cannot be read ({error if isinstance(error, ValueError) else type(error).__name__})"

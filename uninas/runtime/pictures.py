@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from PIL import Image, ImageOps
 
-__all__ = ["SUFFIXES", "Header", "is_image", "is_turned", "listing", "of_other_kinds", "open_image", "probe", "read"]
+__all__ = ["SUFFIXES", "Header", "is_image", "listing", "load", "of_other_kinds", "open_image", "probe", "read"]
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".pbm", ".pnm")
 """In lower case; files may have them in any."""
@@ -68,9 +68,15 @@ def open_image(source: Path | IO[bytes]) -> Image.Image:
         raise ValueError(_said(error)) from None
 
 
-def is_turned(image: Image.Image) -> bool:
-    """Whether EXIF turns or mirrors an image."""
-    return image.getexif().get(_ORIENTATION, 1) not in (0, 1)
+def load(image: Image.Image) -> bool:
+    """Read the pixels; gives whether EXIF turns or mirrors them. Pillow turns a TIFF while it reads it, and forgets that.
+
+    Raises:
+        Exception: nearly any, of Pillow, for a damaged file.
+    """
+    before = image.format == "TIFF" and _is_turned(image)
+    image.load()  # first: to look for EXIF in a PNG Pillow reads all of it, and what fails then would be taken for no EXIF
+    return before or _is_turned(image)
 
 
 def read(source: Path | IO[bytes], *, upright: bool = True) -> Image.Image:
@@ -78,14 +84,15 @@ def read(source: Path | IO[bytes], *, upright: bool = True) -> Image.Image:
 
     Args:
         source: the file.
-        upright: turn it as EXIF says; else as stored, as annotations of pixels need it.
+        upright: turn it as EXIF says; else as stored, as annotations of pixels need it (a TIFF is always turned).
 
     Raises:
         ValueError: it cannot be read, or its values have no known white.
     """
     try:
         with open_image(source) as image:
-            return _eight_bits(ImageOps.exif_transpose(image) if upright else image, image.format).convert("RGB")
+            turned = ImageOps.exif_transpose(image) if load(image) and upright else image
+            return _eight_bits(turned, image.format).convert("RGB")
     except Exception as error:
         raise ValueError(_said(error)) from None
 
@@ -99,12 +106,19 @@ def probe(source: Path | IO[bytes]) -> Header:
     try:
         with open_image(source) as image:
             width, height = image.size
-            turned = is_turned(image)
             image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
-            _eight_bits(image, image.format).load()
+            turned = load(image)
+            _eight_bits(image, image.format)
             return Header(width, height, turned)
     except Exception as error:
         raise ValueError(_said(error)) from None
+
+
+def _is_turned(image: Image.Image) -> bool:
+    try:
+        return image.getexif().get(_ORIENTATION) in range(2, 9)
+    except Exception:  # of a damaged block; the image itself may be whole
+        return False
 
 
 def _eight_bits(image: Image.Image, format_: str | None) -> Image.Image:

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -152,6 +153,28 @@ def test_images_that_are_not_those_of_the_annotations(tmp_path: Path) -> None:
     upright.resize((height, width)).save(path)
     with pytest.raises(InputError, match=rf"of the size in the annotations, .* {width}x{height}, not {height}x{width}"):
         configured(settings("detect"), folder, tmp_path / "run", workers=0)
+
+
+def test_segmentation_reads_images_of_all_kinds_as_all_of_the_package_does(tmp_path: Path) -> None:
+    """MMSegmentation looks at *.jpg alone, and OpenCV at fewer kinds than Pillow."""
+    from downstream.train.mm_runner import OpenMMLabRunner
+
+    folder = scenes.make_ade(tmp_path / "data", train=3, val=3)
+    for split in ("training", "validation"):
+        first, second, _ = sorted((folder / "images" / split).iterdir())
+        with Image.open(first) as image:
+            size = image.size
+        Image.fromarray(np.full(size[::-1], 257 * 40, np.uint16)).save(first.with_suffix(".PNG"))
+        first.unlink()
+        with Image.open(second) as image:
+            image.save(second.with_suffix(".gif"))
+        second.unlink()
+    config = configured(settings("segment"), folder, tmp_path / "run", workers=0)
+    found = OpenMMLabRunner.build_dataloader(config.val_dataloader, seed=0).dataset
+    assert [Path(found.get_data_info(number)["img_path"]).suffix for number in range(3)] == [".PNG", ".gif", ".jpg"]
+    assert all(Path(found.get_data_info(number)["seg_map_path"]).is_file() for number in range(3))
+    assert found[0]["inputs"].float().mean() == 40
+    assert len(OpenMMLabRunner.build_dataloader(config.train_dataloader, seed=0).dataset) == 3
 
 
 @pytest.mark.parametrize("split", ["training", "validation"])
