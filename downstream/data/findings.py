@@ -10,10 +10,6 @@ from uninas.errors import InputError
 
 __all__ = ["Findings"]
 
-_SHORT = reprlib.Repr()  # 3.11 takes no arguments
-_SHORT.maxstring = _SHORT.maxother = 60
-_SHORT.maxlevel = 3
-
 
 class Findings:
     """The findings of one check.
@@ -29,7 +25,7 @@ class Findings:
 
     def reject(self, expected: str, place: str, got: Any, *, text: bool = False) -> None:
         """Add a fault that makes results wrong: what was expected, in which entry, and what it has; `text` says it in words."""
-        count, first = self._wrong.get(expected) or (0, f"{place}: {got if text else _SHORT.repr(got)}")
+        count, first = self._wrong.get(expected) or (0, f"{place}: {got if text else reprlib.repr(got)}")
         self._wrong[expected] = count + 1, first
 
     def note(self, text: str, place: str) -> None:

@@ -79,6 +79,12 @@ def population_of(
     return Population(ordered, source, digest, warnings, published, drawn, keep or {})
 
 
+def parsed(path: Path) -> pandas.DataFrame:
+    """Read any table, see `read_table`. Raises ValueError and OSError as that does."""
+    found = read_table(path)
+    return pandas.read_csv(io.StringIO(found.text), sep=found.separator, decimal=found.decimal, index_col=False)
+
+
 def read_csv(path: Path, columns: tuple[str, ...], what: str = "a table of accuracies") -> pandas.DataFrame:
     """Read a table that must have `columns` and at least one row; errors call it `what`.
 
@@ -88,8 +94,7 @@ def read_csv(path: Path, columns: tuple[str, ...], what: str = "a table of accur
         InputError: no such file, no text, no table, a column twice, rows of another length, missing columns, no rows.
     """
     try:
-        found = read_table(path)
-        table = pandas.read_csv(io.StringIO(found.text), sep=found.separator, decimal=found.decimal, index_col=False)
+        table = parsed(path)
     except FileNotFoundError:
         raise InputError(f"{path}: expected {what} (CSV); no such file") from None
     except (OSError, ValueError) as error:  # pandas' own are among them

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.amounts import slow
-from tests.downstream import scenes
+from tests.amounts import amount, slow
+from tests.downstream import damaged, scenes
 from uninas import InputError
 
 pytest.importorskip("mmengine", reason="OpenMMLab is not installed: make test builds it")
 
-from downstream.data.coco import check_annotations
+from downstream.data.coco import check_annotations, write_repaired
+from downstream.data.layouts import check_images
 from downstream.train import mm
 from downstream.train.mm_config import configured
 from tests.downstream.detectors import rows_of, settings
@@ -153,6 +154,47 @@ def test_images_that_are_not_those_of_the_annotations(tmp_path: Path) -> None:
     upright.resize((height, width)).save(path)
     with pytest.raises(InputError, match=rf"of the size in the annotations, .* {width}x{height}, not {height}x{width}"):
         configured(settings("detect"), folder, tmp_path / "run", workers=0)
+
+
+def test_no_annotations_that_pass_the_check_end_in_a_traceback(tmp_path: Path) -> None:
+    """OpenMMLab reads each object of each image, and COCO scores them as they are: all are found."""
+    from mmdet.datasets import CocoDataset
+    from mmdet.datasets.transforms import LoadAnnotations
+    from pycocotools import mask
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    stream, passed, read = np.random.default_rng(2), 0, LoadAnnotations(with_bbox=True, with_mask=True)
+    damaged.images(tmp_path)
+    for number in range(amount(200)):
+        found = damaged.document()
+        damaged.mutated(found, stream)
+        path = tmp_path / f"{number}.json"
+        path.write_text(json.dumps(found))
+        try:
+            checked = check_annotations(path, training=True)
+            check_images(tmp_path, checked.pictures)
+        except InputError:
+            continue
+        if checked.repaired:
+            path = tmp_path / "copy.json"
+            write_repaired(tmp_path / f"{number}.json", path)
+        classes = {"classes": checked.classes}
+        data = CocoDataset(ann_file=str(path), data_prefix={"img": str(tmp_path)}, metainfo=classes, pipeline=[])
+        for place in range(len(data)):
+            assert read({**data.get_data_info(place), "ori_shape": damaged.SIDES})["gt_masks"].masks.any()
+        truth = COCO(str(path))
+        objects = [one for one in truth.dataset["annotations"] if not one["iscrowd"]]
+        codes = [mask.merge(mask.frPyObjects(one["segmentation"], *damaged.SIDES)) for one in objects]
+        named = [{name: one[name] for name in ("image_id", "category_id")} for one in objects]
+        results = [{**one, "segmentation": code, "score": 0.9} for one, code in zip(named, codes, strict=True)]
+        scores = COCOeval(truth, truth.loadRes(results))
+        scores.evaluate()
+        scores.accumulate()
+        scores.summarize()
+        assert scores.stats[0] == pytest.approx(1)
+        passed += 1
+    assert passed
 
 
 def test_segmentation_reads_images_of_all_kinds_as_all_of_the_package_does(tmp_path: Path) -> None:
