@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 import sklearn
 import torch
-from PIL import Image
 from rich.progress import track
 from sklearn.linear_model import LogisticRegression
 
@@ -33,6 +32,7 @@ from benchmarks.by_hand import timm_version
 from benchmarks.page import command, publish, setting, table
 from downstream.data.images import Folder
 from uninas import Architecture, cost, preset
+from uninas.runtime.pictures import read
 from uninas.source import load
 from uninas.text import to_text
 
@@ -46,7 +46,7 @@ def pixels(data: Path, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Every image of a split as a row of pixels in [0, 1], and its class."""
     folder = Folder.of(data, split)
     files = [(path, place) for place, name in enumerate(folder.classes) for path in sorted((folder.path / name).iterdir())]
-    rows = [np.asarray(Image.open(path).convert("RGB"), np.float32).ravel() / 255 for path, _ in track(files, f"reading {split}")]
+    rows = [np.asarray(read(path), np.float32).ravel() / 255 for path, _ in track(files, f"reading {split}")]
     return np.stack(rows), np.array([place for _, place in files])
 
 

@@ -1,9 +1,9 @@
-"""Images in folders, one per class, for training and evaluation: unreadable ones are counted and skipped.
+"""Images in folders, one per class, for training and evaluation: unreadable ones and other files are counted and skipped.
 
 DIR/train/<class>/*.jpg      DIR/val/<class>/*.jpg      (or the other names that timm looks for: validation, test)
 
 In training the next readable image replaces one that cannot be read, with its own class, so that a batch stays full of images
-with their true classes. In evaluation an unreadable image does not count.
+with their true classes. In evaluation an unreadable image does not count. A folder without any readable image is rejected.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from uninas.errors import InputError
+from uninas.runtime.pictures import SUFFIXES, is_image, of_other_kinds, read
 
 __all__ = [
     "Folder",
@@ -82,8 +83,12 @@ class Images(Dataset[Any]):
         training: see above.
         part: (r, n): only every n-th image, from the r-th.
 
+    Attributes:
+        left_out: says how many files are of kinds that are not read, with the first; "" where there are none.
+
     Raises:
-        InputError: no images, a folder that is not a class, a folder inside a class; in training a class without images.
+        InputError: no images that can be read, a folder that is not a class, a folder inside a class; in training a class without
+            images.
     """
 
     def __init__(
@@ -95,14 +100,18 @@ class Images(Dataset[Any]):
                 f"{folder.path}: expected folders named by the {len(class_names)} classes of the training; "
                 f"{len(unknown)} are not, the first is {unknown[0]}"
             )
+        others = list[str]()
         for name in folder.classes:
             with os.scandir(folder.path / name) as entries:
-                inner = next((entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")), None)
+                rest = [entry for entry in entries if not entry.name.startswith(".") and not is_image(entry.name)]
+                inner = next((entry.name for entry in rest if entry.is_dir()), None)
             if inner is not None:
                 raise InputError(f"{folder.path / name}: expected only the images of a class; got a folder, {inner}")
+            others += sorted(f"{name}/{entry.name}" for entry in rest)
+        self.left_out = f"{folder.path}: {of_other_kinds(len(others), others[0])}" if others else ""
         places = {name: place for place, name in enumerate(class_names)}
         try:
-            self.reader = create_reader("", root=str(folder.path), class_map=places)
+            self.reader = create_reader("", root=str(folder.path), class_map=places, input_key=";".join(SUFFIXES))
         except RuntimeError as error:  # timm: nothing found
             raise InputError(f"{folder.path}: expected images; {error}") from None
         if training:
@@ -113,7 +122,10 @@ class Images(Dataset[Any]):
                     f"{folder.path}: expected images of each of {len(class_names)} classes; {len(empty)} have none, "
                     f"the first is {empty[0]}"
                 )
+        self.reader.samples = [sample for sample in self.reader.samples if is_image(os.path.basename(sample[0]))]  # none hidden
         self._training, self._classes, self._path = training, len(class_names), folder.path
+        if all(self._read(number) is None for number in range(len(self.reader))):  # the first one is read, as a rule
+            raise InputError(f"{folder.path}: expected images; none of the {len(self.reader)} files can be read")
         self._indices = range(part[0], len(self.reader), part[1])
         self.transform: Any = None
         self.seeds: tuple[int, ...] = (0,)
@@ -132,9 +144,9 @@ class Images(Dataset[Any]):
     def _read(self, index: int) -> tuple[Any, int] | None:
         try:
             stream, target = self.reader[index]
-            with stream, Image.open(stream) as image:
-                return image.convert("RGB"), target
-        except Exception:  # for a damaged file Pillow raises nearly anything, for a missing one the system does
+            with stream:
+                return read(stream), target
+        except (OSError, ValueError):
             return None
 
     def _instead(self, index: int) -> tuple[Any, int]:

@@ -151,7 +151,7 @@ def accuracies(path: Path, *, needed: bool = True) -> dict[str, float]:
 
 def _rows(file: Path) -> list[dict[str, float]]:
     try:
-        if file.suffix == ".csv":
+        if file.suffix.lower() == ".csv":
             return read_numbers(file)
         lines = [parse_json(line) for line in read_text(file).splitlines() if line.strip()]
         return [{name: float(value) for name, value in line.items() if isinstance(value, (int, float))} for line in lines]

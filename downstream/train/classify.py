@@ -157,6 +157,9 @@ class _Work:
         task: Any = task_of(model, settings, device)
         trainable: nn.Module = task.get_trainable_module()
         train, val = (split_of(settings, data, split, model, device, rank, workers) for split in ("train", "val"))
+        if rank == 0:
+            for text in filter(None, (train.images.left_out, val.images.left_out)):
+                watch.note(f"warning: {text}")
         optimiser = create_optimizer_v2(
             trainable, opt=settings.optimiser, lr=settings.lr, weight_decay=settings.weight_decay, momentum=0.9
         )

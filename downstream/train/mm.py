@@ -28,6 +28,7 @@ from typing import Any
 import torch
 
 from downstream.data.readers import plain_errors
+from downstream.train.dense_data import Note
 from downstream.train.history import read_history, write_history
 from downstream.train.mm_config import METRICS, configured
 from downstream.train.result import Result, Watch
@@ -74,11 +75,12 @@ def train(
     begun = resume and (run / "checkpoint.pth").is_file()  # else it was killed in the first epoch
     asked = replace(settings, weights=None) if begun else settings  # a checkpoint has all weights, and the file may be gone
     with _processes(settings.processes), _quiet():
-        config = configured(asked, data, run, workers=workers)
+        watch = watch or Watch()
+        config = configured(asked, data, run, workers=workers, note=watch.note)
         if not resume:
             _try_weights(config)
         with held(settings, run, resume=resume):
-            course = _course(settings, run, begun, watch or Watch())
+            course = _course(settings, run, begun, watch)
             runner = _runner(config)
             runner.course = course
             runner.register_hook(course, "LOWEST")
@@ -90,7 +92,9 @@ def train(
     return Result(rows, metric, best[metric], int(best["epoch"]))
 
 
-def evaluate(settings: OpenMMLabSettings, data: Path, run: Path, file: Path, *, workers: int = 2) -> Mapping[str, float]:
+def evaluate(
+    settings: OpenMMLabSettings, data: Path, run: Path, file: Path, *, workers: int = 2, note: Note | None = None
+) -> Mapping[str, float]:
     """Evaluate weights on the validation images.
 
     Args:
@@ -99,6 +103,7 @@ def evaluate(settings: OpenMMLabSettings, data: Path, run: Path, file: Path, *, 
         run: where mmengine writes its log.
         file: weights of the whole model, read safely.
         workers: processes that read images.
+        note: called with what is repaired, left out or in doubt of the data.
 
     Returns:
         Box and mask AP, or mIoU and pixel accuracy, in percent; ``pictures``, the number of images; and ``pictures_per_second``,
@@ -108,7 +113,7 @@ def evaluate(settings: OpenMMLabSettings, data: Path, run: Path, file: Path, *, 
         InputError: of OpenMMLab, the data or the weights; the images have no labels.
     """
     with _quiet():
-        config = configured(replace(settings, weights=None, processes=1), data, run, workers=workers, training=False)
+        config = configured(replace(settings, weights=None, processes=1), data, run, workers=workers, training=False, note=note)
         for name in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "auto_scale_lr"):
             config[name] = None
         clock = _clock()

@@ -12,9 +12,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from downstream.data.coco import read_annotations
+from downstream.data.coco import check_annotations
 from downstream.models.backbone import of_images, stage_strides, stage_widths
 from downstream.models.openmmlab import require
+from downstream.train.dense_data import LAYOUT, Note, check_data
 from downstream.train.settings import OpenMMLabSettings
 from uninas.errors import InputError
 from uninas.runtime.configurations import find
@@ -22,17 +23,6 @@ from uninas.runtime.configurations import find
 __all__ = ["FILES", "METRICS", "class_names", "config_file", "configured"]
 
 FILES = {"detect": "mmdet/mask_rcnn_uninas_coco", "segment": "mmseg/upernet_uninas_ade20k"}
-_LAYOUT = {
-    "detect": (
-        "annotations/instances_train2017.json",
-        "annotations/instances_val2017.json",
-        "train2017",
-        "val2017",
-    ),
-    "segment": ("images/training", "annotations/training", "images/validation", "annotations/validation"),
-}
-"""What the folder of the data must contain: the layouts of COCO and ADE20K."""
-
 METRICS = {
     "detect": {"coco/bbox_mAP": "box_ap", "coco/segm_mAP": "mask_ap"},
     "segment": {"mIoU": "miou", "aAcc": "pixel_accuracy"},
@@ -45,21 +35,25 @@ def config_file(task: str) -> Path:
     return find(FILES[task])
 
 
-def configured(settings: OpenMMLabSettings, data: Path, run: Path, *, workers: int, training: bool = True) -> Any:
-    """Give the configuration of a training or an evaluation.
+def configured(
+    settings: OpenMMLabSettings, data: Path, run: Path, *, workers: int, training: bool = True, note: Note | None = None
+) -> Any:
+    """Give the configuration of a training or an evaluation, after all its data were checked.
 
     Args:
         settings: of the training.
         data: folder in the layout of COCO or ADE20K.
-        run: where mmengine writes.
+        run: where mmengine writes. Annotations that are repaired are copied beside it, to RUN.annotations, for a training, and
+            into it for an evaluation.
         workers: processes that read images.
         training: whether the training images are needed too.
+        note: called with what is repaired, left out or in doubt.
 
     Returns:
         A `mmengine.Config`.
 
     Raises:
-        InputError: OpenMMLab is incomplete, the data are missing, or the settings are impossible.
+        InputError: OpenMMLab is incomplete, the data are missing or make results wrong, or the settings are impossible.
     """
     task = settings.task
     require(task)
@@ -67,17 +61,18 @@ def configured(settings: OpenMMLabSettings, data: Path, run: Path, *, workers: i
     from mmengine.config import Config
 
     config = Config.fromfile(config_file(task))
+    annotations = check_data(settings, data, run, training=training, note=note or (lambda text: None))
     widths = stage_widths(settings.architecture)
     config.model.backbone.update(
         arch=dict(settings.arch), weights=settings.weights, drop_path_rate=settings.drop_path, with_cp=settings.checkpointing
     )
     if task == "detect":
         config.model.neck.in_channels = widths
-        _classes(config, settings, data, training)
+        _classes(config, settings.classes or check_annotations(data / LAYOUT["detect"][1], training=False).classes)
     else:
         config.model.decode_head.in_channels = widths
         config.model.auxiliary_head.in_channels = widths[2]
-    _data(config, task, data, settings, workers)
+    _data(config, task, data, settings, workers, annotations)
     _schedule(config, settings)
     if settings.precision != "float32":
         config.optim_wrapper.type, config.optim_wrapper.dtype = "AmpOptimWrapper", settings.precision
@@ -112,11 +107,18 @@ def _schedule(config: Any, settings: OpenMMLabSettings) -> None:
         schedule.begin, config.param_scheduler = 0, [schedule]
 
 
-def _data(config: Any, task: str, data: Path, settings: OpenMMLabSettings, workers: int) -> None:
+def _data(config: Any, task: str, data: Path, settings: OpenMMLabSettings, workers: int, annotations: dict[str, Path]) -> None:
     height, width = settings.size
+    if task == "segment":
+        from downstream.train import mm_pairs  # registers its data set
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
         loader.num_workers, loader.persistent_workers = workers, False  # new workers know the seeds of their epoch
         loader.dataset.data_root = f"{data}/"
+        if task == "detect":
+            repaired = annotations.get(loader.dataset.ann_file)
+            loader.dataset.ann_file = str(repaired.absolute()) if repaired else loader.dataset.ann_file
+        else:
+            loader.dataset.type = mm_pairs.NAME
         for step in loader.dataset.pipeline:
             if step.type in ("Resize", "RandomResize"):
                 step.scale = (width, height) if task == "detect" else (4 * width, height)
@@ -127,26 +129,19 @@ def _data(config: Any, task: str, data: Path, settings: OpenMMLabSettings, worke
         config.train_dataloader.drop_last = True  # UperNet's norms cannot train on a single last image
     else:
         for evaluator in (config.val_evaluator, config.test_evaluator):
-            evaluator.ann_file = str(data / _LAYOUT["detect"][1])
+            evaluator.ann_file = str(annotations.get(LAYOUT["detect"][1], data / LAYOUT["detect"][1]))
     config.train_dataloader.batch_size = settings.batch
 
 
 def class_names(data: Path) -> tuple[str, ...]:
-    """Give the class names of COCO's training annotations in order. Raises InputError as `read_annotations`."""
-    return read_annotations(data / _LAYOUT["detect"][0])
+    """Give the class names of COCO's training annotations in order. Raises InputError as `check_annotations`."""
+    return check_annotations(data / LAYOUT["detect"][0], training=True).classes
 
 
-def _classes(config: Any, settings: OpenMMLabSettings, data: Path, training: bool) -> None:
-    """Fit the heads to the classes of the training, which the annotations must list in the same order."""
+def _classes(config: Any, names: tuple[str, ...]) -> None:
+    """Fit the heads to the classes of the training."""
     from mmdet.datasets import CocoDataset
 
-    names = settings.classes or read_annotations(data / _LAYOUT["detect"][1])
-    for file in _LAYOUT["detect"][0 if training else 1 : 2]:
-        found = read_annotations(data / file)
-        if found != names:  # OpenMMLab numbers classes by their order in the file
-            raise InputError(
-                f"{data / file}: expected the {len(names)} classes {_few(names)} in this order; got {len(found)}: {_few(found)}"
-            )
     if set(names) == set(CocoDataset.METAINFO["classes"]):
         return
     config.model.roi_head.bbox_head.num_classes = config.model.roi_head.mask_head.num_classes = len(names)
@@ -154,15 +149,11 @@ def _classes(config: Any, settings: OpenMMLabSettings, data: Path, training: boo
         loader.dataset.metainfo = {"classes": names}
 
 
-def _few(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-
-
 def _check(settings: OpenMMLabSettings, data: Path, training: bool) -> None:
     import torch
 
     task = settings.task
-    wanted = [name for name in _LAYOUT[task] if training or "val" in name]
+    wanted = [name for name in LAYOUT[task] if training or "val" in name]
     missing = [name for name in wanted if not (data / name).exists()]
     if missing:
         raise InputError(f"--data {data}: expected {', '.join(wanted)} in it; missing: {', '.join(missing)}")

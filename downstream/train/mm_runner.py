@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy
 import torch
 from mmengine.device import get_device
 from mmengine.dist import is_distributed
@@ -23,6 +24,7 @@ from torch import nn
 from downstream.data.images import own_draws, seed_everything
 from downstream.weights import weight_files
 from uninas.errors import InputError
+from uninas.runtime.pictures import read
 
 __all__ = ["CHECKPOINT", "Course", "OpenMMLabRunner", "model_of"]
 
@@ -70,13 +72,19 @@ class _Steps:
         path, objects = results.get("img_path"), "Annotations" in type(step).__name__
         labels = results.get("seg_map_path") if objects else None
         try:
-            found = step(results)
+            found = self._loaded(results) if not objects else step(results)
         except Exception as error:  # of Pillow, OpenCV, the system, pycocotools, and mmcv's own
             expected = "annotations of its objects; they" if objects and not labels else "an image; it"
             raise InputError(f"{labels or path}: expected {expected} cannot be read ({type(error).__name__})") from None
         if labels:
             self._check(found["gt_seg_map"], found["ori_shape"], labels)
         return found
+
+    @staticmethod
+    def _loaded(results: dict[str, Any]) -> dict[str, Any]:
+        """Read an image as all of this package does, into what OpenMMLab's own step leaves: BGR, as stored."""
+        pixels = numpy.ascontiguousarray(numpy.asarray(read(Path(results["img_path"]), upright=False))[..., ::-1])
+        return {**results, "img": pixels, "img_shape": pixels.shape[:2], "ori_shape": pixels.shape[:2]}
 
     def _check(self, labels: Any, sides: tuple[int, int], path: str) -> None:
         """Check the classes, (H, W), as OpenMMLab has them: from 0, 255 for none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -13,11 +13,31 @@ from uninas.errors import InputError
 from uninas.runtime.files import write_json
 from uninas.runtime.locks import try_lock
 
-__all__ = ["ReportedElsewhere", "alone", "create", "held"]
+__all__ = ["ReportedElsewhere", "alone", "create", "first_only", "held"]
 
 
 class ReportedElsewhere(InputError):
     """An error of the first of several processes, raised in the others too, which do not report it again."""
+
+
+def first_only(work: Callable[[], None]) -> None:
+    """Do work in the first of several processes, for which the others wait.
+
+    Raises:
+        InputError: of the work; in every process.
+    """
+    several = distributed.is_initialized()
+    first = not several or distributed.get_rank() == 0
+    said: list[str | None] = [None]
+    if first:
+        try:
+            work()
+        except InputError as error:
+            said = [str(error)]
+    if several:
+        distributed.broadcast_object_list(said)
+    if said[0] is not None:
+        raise (InputError if first else ReportedElsewhere)(said[0])
 
 
 @contextmanager
@@ -27,21 +47,14 @@ def held(settings: Settings | OpenMMLabSettings, run: Path, *, resume: bool) -> 
     Raises:
         InputError: as `create` and `alone`; in every process.
     """
-    several = distributed.is_initialized()
-    first = not several or distributed.get_rank() == 0
-    said: list[str | None] = [None]
     with ExitStack() as stack:
-        if first:
-            try:
-                if not resume:
-                    create(settings, run)
-                stack.enter_context(alone(run))
-            except InputError as error:
-                said = [str(error)]
-        if several:  # the others wait: mmengine makes the folder too, and the first would find it there
-            distributed.broadcast_object_list(said)
-        if said[0] is not None:
-            raise (InputError if first else ReportedElsewhere)(said[0])
+
+        def begin() -> None:
+            if not resume:
+                create(settings, run)
+            stack.enter_context(alone(run))
+
+        first_only(begin)  # the others wait: mmengine makes the folder too, and the first would find it there
         yield
 
 

@@ -7,8 +7,10 @@ import errno
 import io
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,20 @@ from uninas.errors import InputError
 from uninas.runtime.paths import new_file
 from uninas.runtime.reading import read_json, read_text
 
-__all__ = ["csv_text", "odd", "read_numbers", "read_run_json", "replacing", "write_csv", "write_json", "write_text"]
+__all__ = [
+    "Table",
+    "csv_text",
+    "odd",
+    "read_numbers",
+    "read_run_json",
+    "read_table",
+    "replacing",
+    "write_csv",
+    "write_json",
+    "write_text",
+]
+
+_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 
 
 @contextmanager
@@ -80,18 +95,67 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]], columns: Iterable[s
     write_text(path, csv_text(rows, columns))
 
 
+@dataclass(frozen=True)
+class Table:
+    """A table as a person's program wrote it.
+
+    Attributes:
+        text: of the file, without a byte-order mark.
+        separator: of the cells: a comma, a semicolon or a tab.
+        decimal: of numbers: a comma where cells have such numbers and another separator, else a point.
+        names: of the columns.
+        rows: the cells of each row, as many as there are columns.
+    """
+
+    text: str
+    separator: str
+    decimal: str
+    names: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def read_table(path: Path) -> Table:
+    """Read CSV with commas, semicolons or tabs, with or without a byte-order mark.
+
+    Raises:
+        ValueError: no text, no header, a column or a row that would be lost.
+        OSError: the file cannot be read.
+    """
+    text = read_text(path)
+    head = text.lstrip().split("\n", 1)[0]
+    separator = max(",;\t", key=head.count)
+    try:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        lines = [(reader.line_num, tuple(row)) for row in reader if row]
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    if not lines:
+        raise ValueError("a header; the file is empty")
+    names, rows = lines[0][1], lines[1:]
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if twice:
+        raise ValueError(f"each column once; got {twice[0]} twice")
+    uneven = [(line, len(row)) for line, row in rows if len(row) != len(names)]
+    if uneven:
+        raise ValueError(
+            f"{len(names)} cells in each row, as in the header; {len(uneven)} of {len(rows)} rows have others, the first is "
+            f"line {uneven[0][0]} with {uneven[0][1]}"
+        )
+    commas = separator != "," and any(_COMMA.fullmatch(cell) for _, row in rows for cell in row)
+    return Table(text, separator, "," if commas else ".", names, tuple(row for _, row in rows))
+
+
 def read_numbers(path: Path) -> list[dict[str, float]]:
     """Read a CSV of numbers, without its empty cells.
 
     Raises:
-        ValueError: a cell that is not a number.
+        ValueError: as `read_table`; a cell that is not a number.
         OSError: the file cannot be read.
     """
-    stream = io.StringIO(read_text(path), newline="")
-    try:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(stream)]
-    except (csv.Error, TypeError) as error:  # TypeError: a row with more cells than the header
-        raise ValueError(f"no table of numbers; {error}") from None
+    table = read_table(path)
+    point = "." if table.decimal == "." else ","
+    rows = [dict(zip(table.names, row, strict=True)) for row in table.rows]
+    return [{name: float(cell.replace(point, ".")) for name, cell in row.items() if cell} for row in rows]
 
 
 def write_json(path: Path, data: Any) -> None:

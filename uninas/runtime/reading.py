@@ -39,7 +39,7 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"expected at most {most:,} bytes; it is larger")
-    return content.decode("utf-8")
+    return content.decode("utf-8-sig")  # Windows puts a mark before a text
 
 
 def read_json(path: Path, most: int = MOST_BYTES) -> Any:

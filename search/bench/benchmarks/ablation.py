@@ -17,7 +17,7 @@ from typing import Any, final
 import pandas
 
 from search.bench.benchmarks import nasbench201
-from search.bench.benchmarks.accuracy_table import Population, read_csv
+from search.bench.benchmarks.accuracy_table import Population, check_numbers, read_csv
 from search.bench.benchmarks.conduct import Note, conduct
 from search.bench.benchmarks.request import BenchRequest, request_for
 from search.bench.judging import finish, judge
@@ -216,6 +216,7 @@ def from_run(
     if settings.benchmark != "nasbench201":
         raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
     table = read_csv(run / finish.SCORES, ("network", "index", "accuracy"), "a table of scores")
+    check_numbers(run / finish.SCORES, table, ("index", "accuracy", *known.rows, *sum(COLUMNS.values(), ())))
     settings = dataclasses.replace(
         settings, benchmark=f"ablation {name}", resamples=resamples or settings.resamples, top=top or settings.top
     )

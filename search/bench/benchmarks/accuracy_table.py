@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import io
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,10 @@ import numpy
 import pandas
 
 from uninas.errors import InputError
+from uninas.runtime.files import read_table
+
+_BELOW = 0.99
+"""Share of chance that is not below it: tables round."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +79,26 @@ def population_of(
     return Population(ordered, source, digest, warnings, published, drawn, keep or {})
 
 
+def parsed(path: Path) -> pandas.DataFrame:
+    """Read any table, see `read_table`. Raises ValueError and OSError as that does."""
+    found = read_table(path)
+    return pandas.read_csv(io.StringIO(found.text), sep=found.separator, decimal=found.decimal, index_col=False)
+
+
 def read_csv(path: Path, columns: tuple[str, ...], what: str = "a table of accuracies") -> pandas.DataFrame:
     """Read a table that must have `columns` and at least one row; errors call it `what`.
 
+    Cells are separated by commas, semicolons or tabs, with a byte-order mark or without.
+
     Raises:
-        InputError: no such file, no text, no table, missing columns, no rows.
+        InputError: no such file, no text, no table, a column twice, rows of another length, missing columns, no rows.
     """
     try:
-        table = pandas.read_csv(path)
+        table = parsed(path)
     except FileNotFoundError:
         raise InputError(f"{path}: expected {what} (CSV); no such file") from None
-    except (OSError, UnicodeDecodeError, pandas.errors.ParserError, pandas.errors.EmptyDataError) as error:
-        raise InputError(f"{path}: expected {what} (CSV); {error}") from None
+    except (OSError, ValueError) as error:  # pandas' own are among them
+        raise InputError(f"{path}: expected {what} (CSV); {' '.join(str(error).split())}") from None
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise InputError(f"{path}: expected columns {', '.join(columns)}; missing: {', '.join(missing)}")
@@ -106,3 +119,36 @@ def check_rows(path: Path, table: pandas.DataFrame, wrong: pandas.Series, column
             f"{path}: {column}: expected {expected}; {int(wrong.sum())} of {len(table)} rows are otherwise, the first is line "
             f"{first + 2}: '{table[column].iloc[first]}'"
         )
+
+
+def check_numbers(path: Path, table: pandas.DataFrame, columns: Iterable[str]) -> None:
+    """Make the columns that are there numbers, in place; an empty cell is a missing one.
+
+    Raises:
+        InputError: cells that are no numbers; as `check_rows`.
+    """
+    for column in columns:
+        if column in table.columns:
+            numbers = pandas.to_numeric(table[column], errors="coerce")
+            check_rows(path, table, numbers.isna() & table[column].notna(), column, "numbers")
+            table[column] = numbers
+
+
+def doubts_of_unit(path: Path, column: str, accuracy: pandas.Series, chance: float) -> list[str]:
+    """Say where accuracies may be fractions, all of them or some: no trained network is far below chance.
+
+    Args:
+        path, column: of the accuracies, for the message.
+        accuracy: in percent.
+        chance: in percent, that of guessing.
+    """
+    if accuracy.max() <= 1:
+        return [f"{path}: the largest {column} accuracy is {accuracy.max():g}: are these fractions? Percent is expected"]
+    below = accuracy < _BELOW * chance
+    if not below.any():
+        return []
+    first = int(below.to_numpy().argmax())
+    return [
+        f"{path}: {int(below.sum())} of {len(accuracy)} {column} accuracies are below chance ({chance:.3g}%), the first is line "
+        f"{first + 2}: {accuracy.iloc[first]:g}: are these fractions beside percent? Ranks of such a table mean nothing"
+    ]

@@ -15,7 +15,15 @@ from typing import Any, final
 import pandas
 
 from proxies.table import TABLE
-from search.bench.benchmarks.accuracy_table import Population, Published, check_rows, population_of, read_csv
+from search.bench.benchmarks.accuracy_table import (
+    Population,
+    Published,
+    check_numbers,
+    check_rows,
+    doubts_of_unit,
+    population_of,
+    read_csv,
+)
 from search.bench.benchmarks.conduct import Benchmark, Note, conduct
 from search.bench.benchmarks.request import BenchRequest, request_for
 from search.bench.judging import finish, judge
@@ -77,14 +85,12 @@ def read_accuracies(folder: Path, dataset: str, *, all_forms: bool = False) -> P
     table = read_csv(path, _COLUMNS)
     check_rows(path, table, ~table["arch_str"].map(_is_cell), "arch_str", "a cell such as |op~0|+|op~0|op~1|+|op~0|op~1|op~2|")
     index = pandas.to_numeric(table["index"], errors="coerce")
-    check_rows(path, table, index.isna() | (index % 1 != 0) | (index < 0), "index", "a whole number")
+    check_rows(path, table, index.isna() | (index % 1 != 0) | ~index.between(0, 2**53), "index", "a whole number")
     check_rows(path, table, index.duplicated(), "index", "each index once")
     check_rows(path, table, table["arch_str"].duplicated(), "arch_str", "each architecture once")
     accuracy = pandas.to_numeric(table[dataset], errors="coerce")
     check_rows(path, table, ~accuracy.between(0, 100), dataset, "an accuracy in percent, 0 to 100")
-    warnings = []
-    if accuracy.max() <= 1:
-        warnings.append(f"{path}: the largest {dataset} accuracy is {accuracy.max():g}: are these fractions? Percent is expected")
+    warnings = doubts_of_unit(path, dataset, accuracy, 100 / SHAPES[dataset][1])
     networks = pandas.DataFrame({"index": index.astype("int64"), "network": table["arch_str"], "accuracy": accuracy})
     if not all_forms:
         reachable = networks["network"].map(space.is_reachable)
@@ -122,7 +128,10 @@ def published_scores(folder: Path, dataset: str) -> Published | None:
     if prefix is None or not path.is_file():
         return None
     columns = {ours: f"{prefix}_{theirs}" for ours, theirs in _PUBLISHED_NAMES.items()}
-    return Published(read_csv(path, ("index",), "a table of scores"), columns)
+    table = read_csv(path, ("index",), "a table of scores")
+    check_numbers(path, table, ("index", *columns.values()))
+    check_rows(path, table, table["index"].isna() | table["index"].duplicated(), "index", "each index once")
+    return Published(table, columns)
 
 
 def settings_for(request: BenchRequest, population: Population, proxies: tuple[str, ...], note: Note) -> Settings:

@@ -225,6 +225,7 @@ def _scores(run: Path, *more: str) -> pandas.DataFrame:
     missing = [name for name in OBJECTIVES[REFERENCE].proxies if name not in table.columns]
     if missing:
         raise InputError(f"{run}: expected all raw scores of {REFERENCE}; missing: {', '.join(missing)}")
+    accuracy_table.check_numbers(path, table, ("index", "accuracy", *OBJECTIVES[REFERENCE].proxies))
     return table
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pandas
 
+from search.bench.benchmarks.accuracy_table import parsed
 from search.bench.judging.papers import ABLATIONS, METRICS, Figure, paper_figures
 from search.bench.scoring.costs import slowest
 from search.ranking.correlation import Estimate
@@ -282,7 +283,7 @@ def _scores(path: Path) -> pandas.DataFrame | None:
     if not path.exists():
         return None
     try:
-        table = pandas.read_csv(path)
+        table = parsed(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a table of scores (CSV); {error}") from None
     if missing := [name for name in ("network", "accuracy") if name not in table.columns]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from uninas.errors import InputError
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp")
+from uninas.runtime.pictures import SUFFIXES, listing, of_other_kinds, read
 
 STATISTICS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -75,8 +74,8 @@ def draw_batch(
     """Choose `count` images: the classes take turns, each giving its own in a seeded order.
 
     Returns:
-        The batch, and a warning for each thing that a person should know: unreadable images that were skipped, classes
-        without a folder, an unbalanced batch.
+        The batch, and a warning for each thing that a person should know: files of other kinds, unreadable images that were
+        skipped, classes without a folder, an unbalanced batch.
 
     Raises:
         InputError: no such folder, no class folders, more of them than classes, or too few images that can be read.
@@ -85,7 +84,8 @@ def draw_batch(
     if len(names) > classes:
         raise InputError(f"{folder}: expected at most {classes} class folders, one for each class; got {len(names)}")
     rng = random.Random(seed)
-    queues = [_shuffled(folder, name, rng) for name in names]
+    found = [(name, *listing(folder / name)) for name in names]
+    queues = [_shuffled(name, files, rng) for name, files, _ in found]
     files, labels, arrays, corrupt = list[str](), list[int](), list[NDArray[np.float32]](), list[str]()
     mean, std = statistics
     while len(files) < count and any(queues):
@@ -106,6 +106,9 @@ def draw_batch(
             f"{folder}: expected {count} readable images ({kinds}); got {len(files)}, and {len(corrupt)} unreadable ones"
         )
     warnings = []
+    others = [f"{name}/{file}" for name, _, rest in found for file in rest]
+    if others:
+        warnings.append(f"{folder}: {of_other_kinds(len(others), others[0])}")
     if corrupt:
         warnings.append(f"{folder}: {len(corrupt)} unreadable images skipped, the first is {corrupt[0]}")
     if len(names) < classes:
@@ -149,16 +152,10 @@ def _class_folders(folder: Path) -> list[str]:
     return names
 
 
-def _shuffled(folder: Path, name: str, rng: random.Random) -> list[str]:
-    files = sorted(_images(folder / name))
-    rng.shuffle(files)
-    return [f"{name}/{file}" for file in files]
-
-
-def _images(folder: Path) -> Iterator[str]:
-    for entry in folder.iterdir():
-        if entry.suffix.lower() in SUFFIXES and entry.is_file():
-            yield entry.name
+def _shuffled(name: str, files: list[str], rng: random.Random) -> list[str]:
+    order = list(files)
+    rng.shuffle(order)
+    return [f"{name}/{file}" for file in order]
 
 
 def _read_image(
@@ -166,9 +163,8 @@ def _read_image(
 ) -> NDArray[np.float32] | None:
     """Read one image as (3, H, W), normalised; None where it cannot be."""
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR), dtype=np.float32)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # what Pillow raises for damaged files
+        pixels = np.asarray(read(path).resize((size[1], size[0]), Image.Resampling.BILINEAR), dtype=np.float32)
+    except ValueError:
         return None
     normalised = (pixels / np.float32(255) - np.array(mean, dtype=np.float32)) / np.array(std, dtype=np.float32)
     return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)

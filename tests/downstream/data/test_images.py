@@ -64,17 +64,43 @@ def test_the_next_image_takes_the_place_of_an_unreadable_one(tmp_path: Path) -> 
 
 
 def test_where_no_image_can_be_read_there_is_no_score(tmp_path: Path) -> None:
-    """Nor the words of the process that read them."""
+    """Nor an epoch, nor a folder."""
     for split, said in (
-        ("val", "expected images to evaluate; none can be read"),
-        ("train", "none of the 48 files can be read"),
+        ("val", "val: expected images; none of the 24 files can be read"),
+        ("train", "train: expected images; none of the 48 files can be read"),
     ):
         data = pictures.make(tmp_path / split)
         for path in (data / split).glob("*/*.png"):
             path.write_bytes(b"")
         with pytest.raises(InputError, match=f"{said}$"):
             train(settings(epochs=1), data, tmp_path / "run" / split, workers=1)
-        assert not (tmp_path / "run" / split / "best.safetensors").exists()
+        assert not (tmp_path / "run" / split).exists()
+
+
+def test_images_of_all_kinds_are_read_and_others_are_said(tmp_path: Path) -> None:
+    """In training and in evaluation, whatever the case of a suffix."""
+    data, said = pictures.make(tmp_path / "data", train=4, val=2), list[str]()
+    for split in ("train", "val"):
+        for number, suffix in enumerate(("webp", "BMP", "tif", "gif", "ppm", "PNG")):
+            Image.new("RGB", (32, 32), (200, 0, 0)).save(data / split / "red" / f"x{number}.{suffix}")
+        for name in ("notes.txt", "picture.svg", ".DS_Store", "._x.png"):
+            (data / split / "red" / name).write_text("no image")
+    for split, count in (("train", 18), ("val", 12)):
+        found = Images(Folder.of(data, split), pictures.CLASSES, training=split == "train")
+        found.transform = np.asarray
+        assert len(found) == count
+        assert [found[place][1] for place in range(count)] == [0] * ((count - 6) // 3) + [1] * ((count - 6) // 3) + [2] * (
+            (count - 6) // 3 + 6
+        )
+        assert found.left_out.startswith(f"{data / split}: 2 files of other kinds than .png, ")
+        assert found.left_out.endswith("are left out, the first is red/notes.txt")
+
+    class Notes(Watch):
+        def note(self, text: str) -> None:
+            said.append(text)
+
+    train(settings(epochs=1), data, tmp_path / "run", workers=0, watch=Notes())
+    assert [text.split(": ")[:2] for text in said] == [["warning", str(data / split)] for split in ("train", "val")]
 
 
 def test_a_folder_within_a_class_is_no_silent_loss(tmp_path: Path) -> None:

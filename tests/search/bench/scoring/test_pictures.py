@@ -91,6 +91,41 @@ def test_folders_that_are_no_classes(tmp_path: Path) -> None:
     assert "3 class folders for 10 classes" in drawn(tmp_path, classes=10)[1][0]
 
 
+def test_images_of_all_kinds_are_drawn_and_others_are_said(tmp_path: Path) -> None:
+    folder = paint(tmp_path, each=0)
+    suffixes = ("webp", "BMP", "tif", "gif", "ppm", "JPEG")
+    for label in range(3):
+        for number, suffix in enumerate(suffixes):
+            Image.new("RGB", (8, 8), (9, 9, 9)).save(folder / f"class{label}" / f"{number}.{suffix}")
+        (folder / f"class{label}" / "notes.txt").touch()
+        (folder / f"class{label}" / "._0.webp").touch()
+    batch, warnings = drawn(folder, 3 * len(suffixes))
+    assert {Path(file).suffix[1:] for file in batch.files} == set(suffixes)
+    assert len(warnings) == 1
+    assert "3 files of other kinds than .png, " in warnings[0]
+    assert warnings[0].endswith("the first is class0/notes.txt")
+
+
+def test_depth_and_orientation_are_those_of_a_training(tmp_path: Path) -> None:
+    grey = numpy.full((8, 8), 257 * 40, numpy.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for label in range(3):
+        (tmp_path / f"class{label}").mkdir()
+        Image.fromarray(grey).save(tmp_path / f"class{label}" / "0.png")
+        half = Image.new("RGB", (8, 8))
+        half.paste((255, 255, 255), (0, 0, 8, 4))
+        half.save(tmp_path / f"class{label}" / "1.png", exif=exif)
+    batch, _ = drawn(tmp_path, 6)
+    images, _ = read_batch(batch)
+    for image, name in zip(images, batch.files, strict=True):
+        if name.endswith("0.png"):
+            assert numpy.allclose(image * 255, 40)
+        else:  # the upper half is on the right after a quarter turn
+            assert image[:, :, 3].min() > 0.9
+            assert image[:, :, 0].max() < 0.1
+
+
 def test_a_changed_folder_is_noticed(tmp_path: Path) -> None:
     batch, _ = drawn(paint(tmp_path))
     Image.new("RGB", (8, 6), (255, 255, 255)).save(tmp_path / batch.files[2])
