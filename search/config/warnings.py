@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from search.algorithms import described
 from search.config.schema import ProxyConfig, SearchConfig, SpaceConfig
-from search.config.score_options import SPECTRAL
+from search.config.score_options import SPECTRAL, options_of
+from search.config.spectra import ranks
 from search.ranking.objective import SPECTRA, find
 from uninas.edits import CROSSOVERS
 
@@ -25,6 +26,10 @@ def warnings(config: SearchConfig, *, timed: bool) -> list[str]:
         if old in config.algorithm_options:
             found.append(f"warning: algorithm_options.{old} is called {new} now; the old name works until version 0.3")
     found += [f"warning: {said}" for said in _without_effect(config)]
+    wanted = find(config.objective)
+    for rank in ranks(wanted.proxies, options_of(config.proxies, wanted), batch=config.batch, classes=config.classes):
+        if said := rank.limit(config.budget.layers):
+            found.append(f"warning: {said}")
     if timed and 0 < config.pool.gpus_per_worker < 1:
         found.append("warning: workers share a GPU: a latency measured beside a busy neighbour is longer")
     return found
