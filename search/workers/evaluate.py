@@ -76,18 +76,19 @@ def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, 
 def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
     """Do the work, noting the time of each stage in `seconds`; all tensors are gone when it returns."""
     clock = time.perf_counter()
-    module = uninas.compile.build(uninas.parse(job.architecture, f"candidate {job.digest[:12]}"), classes=job.classes)
+    architecture = uninas.parse(job.architecture, f"candidate {job.digest[:12]}")
+    module, shape = uninas.compile.build(architecture, classes=job.classes), (architecture.in_channels, *job.size)
     seconds["build"] = time.perf_counter() - clock
     latency_ms: float | None = None
     if job.timing is not None:  # before the scores, which a network over the budget does not need
-        latency_ms = _latency(module, job, device, seconds)
+        latency_ms = _latency(module, shape, job, device, seconds)
         if job.timing.limit_ms is not None and latency_ms > job.timing.limit_ms:
             return too_slow(latency_ms, model_of(device), job.timing.limit_ms, seconds)
     clock = time.perf_counter()
     values = proxies.score(
         module,
         list(job.proxies),
-        input_shape=(3, *job.size),
+        input_shape=shape,
         batch=job.batch,
         seed=job.seed,
         repeats=job.repeats,
@@ -95,17 +96,17 @@ def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
         options=job.options,
     )
     seconds["score"] = time.perf_counter() - clock
-    outcome = outcome_of({name: _plain(value) for name, value in values.items()}, seconds)
+    outcome = outcome_of({name: _plain(value) for name, value in values.items()}, seconds, whole=True)
     return outcome if latency_ms is None else replace(outcome, latency_ms=latency_ms, device=model_of(device))
 
 
-def _latency(module: torch.nn.Module, job: Job, device: str, seconds: dict[str, float]) -> float:
+def _latency(module: torch.nn.Module, shape: tuple[int, int, int], job: Job, device: str, seconds: dict[str, float]) -> float:
     """Measure one inference in milliseconds, to the microsecond: the median of several."""
     assert job.timing is not None
     clock = time.perf_counter()
     passes = proxies.inference_seconds(
         module,
-        input_shape=(3, *job.size),
+        input_shape=shape,
         batch=job.timing.batch,
         runs=job.timing.runs,
         warmup=job.timing.warmup,
