@@ -16,6 +16,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from proxies.errors import ProxyFailure, ProxyUsageError
 from proxies.measuring.attributes import kept, switches_by_itself
 from proxies.measuring.initialise import initialise
+from proxies.measuring.plain import check_plain
 from proxies.measuring.seeds import derive_seed, input_batch
 
 __all__ = ["exact_arithmetic", "in_mode", "lent", "placed", "prepared", "run", "scoring"]
@@ -293,7 +294,11 @@ def prepared(
 
     Yields:
         The batch, shape ``(batch, *input_shape)``.
+
+    Raises:
+        ProxyUsageError: no plain module, see :func:`proxies.measuring.plain.check_plain`.
     """
+    check_plain(module)
     # Of the caller's settings none may show, not in what a proxy does with the results of its passes either.
     with (
         exact_arithmetic(),

@@ -49,8 +49,8 @@ def evaluate(job: Job, device: str) -> Outcome:
 
     delay: mean milliseconds, uneven by digest and worker. raise, nan, incomplete (no vkdnw), hang, die, eat: prefixes; eat takes
     memory until there is no more, and then plays the system's killer. die_once: prefixes whose first evaluation kills the worker,
-    remembered by a file in the folder `memory`. jitter: milliseconds, no two measured latencies are the same. slow_device: prefixes
-    whose latency another device measured.
+    remembered by a file in the folder `memory`. jitter: milliseconds, no two measured latencies are the same. slow_device:
+    prefixes whose latency another device measured.
     """
     network = json.loads(job.architecture)
     behaviour = network["behaviour"]
