@@ -16,8 +16,8 @@ def check_plain(module: nn.Module) -> None:
     """Refuse what would get other values than its like, or hide its layers; the message says what to score in its place.
 
     Raises:
-        ProxyUsageError: a submodule is compiled or scripted; its parameters have no shape yet, or no values; its weight is computed
-            of others at each pass (weight norm, spectral norm, pruning); or it was made in inference mode.
+        ProxyUsageError: a submodule is compiled or scripted; its parameters have no shape yet; its weight is computed of others at
+            each pass (weight norm, spectral norm, pruning); or it was made in inference mode.
     """
     for name, part in module.named_modules():
         where = f"layer {name!r}" if name else "the network"
@@ -37,8 +37,8 @@ def check_plain(module: nn.Module) -> None:
             if type(hook).__module__.startswith("torch.nn.utils."):
                 kind = type(hook).__name__
                 raise ProxyUsageError(
-                    f"{where}: expected a layer that owns its weight, got torch's {kind}, which computes it at each pass: remove it "
-                    f"first, with {_REMOVERS.get(kind, 'torch.nn.utils.prune.remove')}"
+                    f"{where}: expected a layer that owns its weight, got torch's {kind}, which computes it at each pass: remove "
+                    f"it first, with {_REMOVERS.get(kind, 'torch.nn.utils.prune.remove')}"
                 )
         for leaf, tensor in (*part._parameters.items(), *part._buffers.items()):
             if tensor is None:

@@ -50,7 +50,7 @@ def _compiled_in_place() -> nn.Module:
         (lambda: torch.compile(KINDS["convolution"]()), "the network: expected a plain module, got one of torch.compile: score"),
         (_compiled, "layer 'stages.0.0': expected a plain module, got one of torch.compile"),
         (_compiled_in_place, "the network: expected a plain module, got one of torch.compile"),
-        (lambda: torch.jit.trace(KINDS["convolution"](), batch(1).float()), "got one of torch.jit: score the module that it was"),
+        (lambda: torch.jit.trace(nn.Conv2d(3, 4, 3), batch(1).float()), "got one of torch.jit: score the module that it was"),
         (
             lambda: nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten()),
             "layer '0': expected a shape of weight, got none: run the net",
