@@ -16,8 +16,8 @@ def check_plain(module: nn.Module) -> None:
     """Refuse what would get other values than its like, or hide its layers; the message says what to score in its place.
 
     Raises:
-        ProxyUsageError: a submodule is compiled or scripted; its parameters have no shape yet; its weight is computed of others at
-            each pass (weight norm, spectral norm, pruning); or it was made in inference mode.
+        ProxyUsageError: a submodule is compiled or scripted; its parameters have no shape yet; its weight is computed of others
+            at each pass (weight norm, spectral norm, pruning); or it was made in inference mode.
     """
     for name, part in module.named_modules():
         where = f"layer {name!r}" if name else "the network"

@@ -109,8 +109,6 @@ def check(config: SearchConfig, source: str) -> None:
         reject("pool.deadline_s", "more than 0 seconds, or null", pool.deadline_s)
     if pool.min_workers is not None and pool.min_workers > pool.workers:
         reject("pool.min_workers", f"at most pool.workers, {pool.workers}", pool.min_workers)
-    if pool.kind == "serial" and (pool.workers != 1 or pool.gpus_per_worker or pool.address is not None):
-        reject("pool", "kind ray beside workers, gpus_per_worker or address", "kind serial, which has one worker: this process")
     _check_classes(config, wanted, reject)
     if config.finalists.count > config.evaluations:
         reject("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)

@@ -18,6 +18,7 @@ import torch
 import proxies
 import uninas
 import uninas.compile
+from search.workers.counted import counted, only_counts
 from search.workers.job import Cause, Job, Outcome, outcome_of, too_slow
 from uninas.runtime.machine import processor
 
@@ -54,11 +55,15 @@ def model_of(device: str) -> str:
 
 def evaluate(job: Job, device: str = "cpu") -> Outcome:
     """Build and score one candidate. Whatever Python raises becomes a failed outcome with its reason."""
-    return guarded(_score, job, device)
+    counts = only_counts(job.proxies) and job.timing is None
+    return guarded(_count if counts else _score, job, device, builds=not counts)
 
 
-def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, device: str) -> Outcome:
-    """Run `score(job, device, seconds)`; what it raises becomes a failed outcome, and its memory is given back either way."""
+def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, device: str, *, builds: bool = True) -> Outcome:
+    """Run `score(job, device, seconds)`; what it raises becomes a failed outcome, and its memory is given back either way.
+
+    `builds`: whether it makes a network at all. Looking for memory to give back takes many times as long as counting.
+    """
     seconds: dict[str, float] = {}
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
@@ -67,10 +72,21 @@ def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, 
     except Exception as error:  # a failure is a result, with its reason
         outcome = _failed(error, seconds)
     finally:
-        _release(device)
+        if builds:
+            _release(device)
     if device.startswith("cuda"):
         return dataclasses.replace(outcome, peak_bytes=int(torch.cuda.max_memory_allocated(device)))
     return outcome
+
+
+def _count(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
+    """Count, without a network; `seconds` are those of the two stages that another score has."""
+    clock = time.perf_counter()
+    architecture = uninas.parse(job.architecture, f"candidate {job.digest[:12]}")
+    seconds["build"] = time.perf_counter() - clock
+    scores = counted(architecture, job.proxies, size=job.size, classes=job.classes)
+    seconds["score"] = time.perf_counter() - clock - seconds["build"]
+    return outcome_of(scores, seconds, whole=True)
 
 
 def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:

@@ -153,7 +153,6 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ("space: vit\norder: sorted", "order: expected one of ask, completion"),
         ("space: vit\nobjective: vkdwn", "nearest is 'vkdnw'"),
         ("space: vit\npool: {kind: slurm}", "pool.kind: expected one of ray, serial"),
-        ("space: vit\npool: {kind: serial, workers: 4}", "pool: expected kind ray beside workers"),
         ("space: vit\npool: {gpus_per_worker: 1.5}", "pool.gpus_per_worker: expected 0, a fraction of one, or a whole number"),
         ("space: vit\npool: {deadline_s: 0}", "pool.deadline_s: expected more than 0 seconds"),
         ("space: vit\npool: {workers: 2, min_workers: 3}", "pool.min_workers: expected at most pool.workers, 2; got 3"),

@@ -25,6 +25,11 @@ SHIPPED = sorted((ROOT / "configs" / "search").glob("*.yaml"))
             ["space.sampler=grammar", "space.random_edits=4"],
             "no effect of space.sampler and space.random_edits: evolution without",
         ),
+        (
+            ["pool.kind=serial", "pool.workers=4", "pool.address=auto"],
+            "no effect of pool.workers and pool.address: pool.kind serial",
+        ),
+        (["pool.kind=serial", "pool.workers=1", "pool.deadline_s=9"], None),
         (["space.sampler=grammar", "baseline=true"], None),
         (["space.sampler=grammar", "algorithm=aging_evolution", "algorithm_options={tournament: 3}"], None),
         (["space.sampler=grammar", "algorithm=random", "algorithm_options={}"], None),

@@ -133,6 +133,16 @@ def test_a_network_is_given_as_many_channels_as_it_takes() -> None:
     assert outcome.latency_ms is not None
 
 
+def test_counts_are_those_of_the_network_and_need_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("params", "flops", "aleph")
+    built = evaluate.evaluate(job(proxies=(*names, "naswot")))
+    monkeypatch.setattr(uninas.compile, "build", None)
+    found = evaluate.evaluate(job(proxies=names))
+    assert dict(found.scores) == {name: built.scores[name] for name in names}
+    assert (found.status, set(found.seconds)) == ("ok", {"build", "score"})
+    assert evaluate.evaluate(job(proxies=names, architecture="no architecture")).status == "failed"
+
+
 def test_a_proxy_that_fails_is_named_and_the_others_count() -> None:
     thin = uninas.parse(job().architecture)
     thin = dataclasses.replace(thin, stages=(uninas.Stage(16, (uninas.Block((None, None)),)),))
