@@ -106,3 +106,13 @@ def check_rows(path: Path, table: pandas.DataFrame, wrong: pandas.Series, column
             f"{path}: {column}: expected {expected}; {int(wrong.sum())} of {len(table)} rows are otherwise, the first is line "
             f"{first + 2}: '{table[column].iloc[first]}'"
         )
+
+
+def check_percent(path: Path, column: str, accuracy: pandas.Series) -> None:
+    """Reject fractions: nDCG's gain is 2 to the power of percent, and of numbers up to 1 it is .99 for any order.
+
+    Raises:
+        InputError: no accuracy is above 1.
+    """
+    if accuracy.max() <= 1:
+        raise InputError(f"{path}: {column}: expected accuracies in percent; got fractions, the largest is {accuracy.max():g}")

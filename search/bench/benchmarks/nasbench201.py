@@ -15,7 +15,7 @@ from typing import Any, final
 import pandas
 
 from proxies.table import TABLE
-from search.bench.benchmarks.accuracy_table import Population, Published, check_rows, population_of, read_csv
+from search.bench.benchmarks.accuracy_table import Population, Published, check_percent, check_rows, population_of, read_csv
 from search.bench.benchmarks.conduct import Benchmark, Note, conduct
 from search.bench.benchmarks.request import BenchRequest, request_for
 from search.bench.judging import finish, judge
@@ -83,8 +83,13 @@ def read_accuracies(folder: Path, dataset: str, *, all_forms: bool = False) -> P
     accuracy = pandas.to_numeric(table[dataset], errors="coerce")
     check_rows(path, table, ~accuracy.between(0, 100), dataset, "an accuracy in percent, 0 to 100")
     warnings = []
-    if accuracy.max() <= 1:
-        warnings.append(f"{path}: the largest {dataset} accuracy is {accuracy.max():g}: are these fractions? Percent is expected")
+    check_percent(path, dataset, accuracy)
+    chance = 100 / SHAPES[dataset][1]
+    below = int((accuracy < 0.9 * chance).sum())
+    if below:
+        warnings.append(
+            f"{path}: {below} of {len(accuracy)} {dataset} accuracies are below chance, {chance:.3g} percent: are they fractions?"
+        )
     networks = pandas.DataFrame({"index": index.astype("int64"), "network": table["arch_str"], "accuracy": accuracy})
     if not all_forms:
         reachable = networks["network"].map(space.is_reachable)

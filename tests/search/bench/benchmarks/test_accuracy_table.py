@@ -66,10 +66,13 @@ def test_a_file_that_is_no_table(tmp_path: Path, text: str, message: str) -> Non
         read_accuracies(tmp_path / "nowhere", "cifar10")
 
 
-def test_fractions_are_suspected(tmp_path: Path) -> None:
-    write_table(tmp_path, COUNT, cifar10=[number / 20 for number in range(COUNT)])
-    population = read_accuracies(tmp_path, "cifar10")
-    assert "are these fractions" in population.warnings[0]
+def test_fractions_are_rejected_and_some_among_percents_suspected(tmp_path: Path) -> None:
+    write_table(tmp_path, COUNT, cifar10=[number / COUNT for number in range(COUNT)])
+    with pytest.raises(InputError, match=r"cifar10: expected accuracies in percent; got fractions, the largest is 0\.9"):
+        read_accuracies(tmp_path, "cifar10")
+    write_table(tmp_path, COUNT, cifar10=[0.93 if number % 4 == 0 else 93.0 for number in range(COUNT)])
+    (said,) = read_accuracies(tmp_path, "cifar10").warnings
+    assert f"{len(range(0, COUNT, 4))} of {COUNT} cifar10 accuracies are below chance, 10 percent: are they fractions?" in said
 
 
 def test_the_rule_decides_who_is_reachable(tmp_path: Path) -> None:
