@@ -200,7 +200,9 @@ class _Batches:
         if images is not None:
             inputs = torch.empty_like(noise[:1]).expand(len(images.inputs), *noise.shape[1:])
             inputs = torch.empty_like(inputs, memory_format=_format(noise)).copy_(images.inputs)
-            self._images = Images(inputs, images.targets.to(noise.device))
+            targets = images.targets.to(noise.device)
+            # What was made in inference mode cannot be differentiated by.
+            self._images = Images(inputs, targets.clone() if targets.is_inference() else targets)
         self._made: dict[tuple[bool, int], tuple[Tensor, dict[str, Any]]] = {}
 
     def of(self, request: Request) -> tuple[Tensor, dict[str, Any]]:

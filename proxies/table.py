@@ -48,6 +48,7 @@ class ProxySpec:
         spectrum: the options of `proxies.fisher_spectrum` that make a Fisher spectrum its own; None where it reads none.
         samples: how many samples of the batch it gets in the benches of small networks; None for all. For those that take several
             passes, or one for each sample.
+        least_classes: with how many outputs of a network it begins to have a value: a loss of one class is always 0.
         left_out: by whom it is not used unless it is asked for by name: "bench" (every bench), "timm" (the bench of timm's
             networks), "choose" (`uninas bench choose`).
         revision: how often its definition was changed since its first release. Scores are comparable where this is equal, so what
@@ -65,6 +66,7 @@ class ProxySpec:
     options_of: str | None = None
     spectrum: Mapping[str, Any] | None = None
     samples: int | None = None
+    least_classes: int = 1
     left_out: frozenset[str] = _NONE
     revision: int = 0
 
@@ -114,6 +116,7 @@ _SPECS = (
         "Abdelfattah et al., ICLR 2021",
         parts=_GRADIENTS,
         real_input=True,
+        least_classes=2,
     ),
     ProxySpec(
         "snip",
@@ -123,6 +126,7 @@ _SPECS = (
         "Lee et al., ICLR 2019",
         parts=_GRADIENTS,
         real_input=True,
+        least_classes=2,
     ),
     ProxySpec(
         "grasp",
@@ -132,6 +136,7 @@ _SPECS = (
         "Wang et al., ICLR 2020",
         real_input=True,
         samples=16,
+        least_classes=2,
     ),
     ProxySpec(
         "synflow",
@@ -182,6 +187,7 @@ _SPECS = (
         "Li et al., ICLR 2023",
         parts=_GRADIENTS,
         real_input=True,
+        least_classes=2,
     ),
     ProxySpec(
         "gradsign",
@@ -191,6 +197,8 @@ _SPECS = (
         "Zhang and Jia, ICLR 2022",
         real_input=True,
         samples=32,
+        revision=1,  # the gradients of attention to one token are 0, and no longer what its kernels round that to
+        least_classes=2,
     ),
     # TE-NAS
     ProxySpec(
@@ -244,6 +252,7 @@ _SPECS = (
         "Tybl and Neumann, CVPR 2025",
         options_of="proxies.vkdnw.fisher:fisher_spectrum",
         spectrum={},
+        least_classes=2,
     ),
     ProxySpec(
         "vkdnw_single",
@@ -254,6 +263,7 @@ _SPECS = (
         options_of="proxies.vkdnw.fisher:fisher_spectrum",
         spectrum={},
         left_out=frozenset({"bench"}),  # the objective vkdnw_single orders by (aleph, vkdnw) in the same way
+        least_classes=2,
     ),
     ProxySpec(
         "vkdnw_norms",
@@ -264,6 +274,7 @@ _SPECS = (
         options_of="proxies.vkdnw.fisher:fisher_spectrum",
         spectrum={"tensors": "all", "weights": 10_000},
         left_out=frozenset({"bench"}),  # a variant that costs as much as vkdnw
+        least_classes=2,
     ),
     # T-CET
     ProxySpec(
@@ -288,6 +299,7 @@ _SPECS = (
         "Xiang et al., AutoML 2023",
         parts=_GRADIENTS,
         real_input=True,
+        least_classes=2,
     ),
     ProxySpec(
         "ssnr_snip_log",
@@ -297,6 +309,7 @@ _SPECS = (
         "Xiang et al., AutoML 2023",
         parts=_GRADIENTS,
         real_input=True,
+        least_classes=2,
     ),
     ProxySpec(
         "ssnr_grasp",
@@ -306,6 +319,7 @@ _SPECS = (
         "Xiang et al., AutoML 2023",
         real_input=True,
         samples=16,
+        least_classes=2,
     ),
     ProxySpec(
         "ssnr_grasp_log",
@@ -315,6 +329,7 @@ _SPECS = (
         "Xiang et al., AutoML 2023",
         real_input=True,
         samples=16,
+        least_classes=2,
     ),
     ProxySpec(
         "lnwot",
@@ -348,6 +363,7 @@ _SPECS = (
         "Xiang et al., AutoML 2023",
         parts=_GRADIENTS,
         real_input=True,
+        least_classes=2,
     ),
     ProxySpec(
         "t_cet_snip_log",
@@ -357,6 +373,7 @@ _SPECS = (
         "Xiang et al., AutoML 2023",
         parts=_GRADIENTS,
         real_input=True,
+        least_classes=2,
     ),
 )
 

@@ -114,7 +114,7 @@ def check_no_trace_after_an_error(proxy: str | Proxy | ProxySpec) -> None:
     else:
         raised = None
     _same(known, before, network)
-    if network.calls:
+    if network.calls.count:
         said = f"{known.name}: expected the network's exception to pass, got {raised or 'a score'}"
         assert "out of everything" in str(raised), said
 
@@ -144,6 +144,7 @@ def _value(known: ProxySpec, network: nn.Module, inputs: Tensor) -> float:
 
 # --- what is looked at ------------------------------------------------------------------------------------------------------
 
+_ELSEWHERE = ("_parameters", "_buffers", "_modules", "training")
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -162,10 +163,23 @@ def state(network: nn.Module) -> dict[str, Any]:
         "buffers": [buffer.clone() for buffer in network.buffers()],
         "identity of the buffers": [id(buffer) for module in modules for buffer in module._buffers.values()],
         "torch's random stream": torch.get_rng_state(),
-        "TF32": torch.backends.cuda.matmul.allow_tf32,
+        "TF32": torch.get_float32_matmul_precision(),
         "attention's fast path": torch.backends.mha.get_fastpath_enabled(),
-        "attributes": [sorted(vars(module)) for module in modules],
+        "names of attributes": [sorted(vars(module)) for module in modules],
+        "attributes": [_copy(vars(module)) for module in modules],
     }
+
+
+def _copy(value: Any) -> Any:
+    """The tensors, numbers and names that a module's attributes hold; of all else its identity."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        kept = {key: entry for key, entry in value.items() if "_hook" not in str(key) and key not in _ELSEWHERE}
+        return [[str(key), _copy(entry)] for key, entry in kept.items()]
+    if isinstance(value, (list, tuple)):
+        return [_copy(entry) for entry in value]
+    return value if isinstance(value, (int, float, str, bool, type(None))) else id(value)
 
 
 def _same(known: ProxySpec, before: Mapping[str, Any], network: nn.Module) -> None:
@@ -339,16 +353,22 @@ class Noisy(nn.Module):
         return logits
 
 
+class _Calls:
+    """A count that outlives a scoring, which an attribute of the module does not."""
+
+    count = 0
+
+
 class _Explosive(nn.Module):
     """Fails in the middle of its forward pass, once training state has been touched."""
 
     def __init__(self) -> None:
         super().__init__()
         self.layers = nn.ModuleList([nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)) for _ in range(12)])
-        self.calls = 0
+        self.calls = _Calls()
 
     def forward(self, x: Tensor) -> Tensor:
-        self.calls += 1
+        self.calls.count += 1
         for part in self.layers:
             x = part(x)
         raise RuntimeError("out of everything")

@@ -240,12 +240,13 @@ def _graph(name: Any, graphs: Mapping[str, Graph], where: str) -> Graph:
 
 
 def _read_block(row: Any, graphs: Mapping[str, Graph], version: int, where: str) -> Block:
-    """A block's row: two graph names, or since version 2 {"plain": names}."""
+    """A block's row: two graph names, since version 2 any number, or {"plain": names}."""
     residual = not (version > 1 and isinstance(row, dict) and set(row) == {"plain"})
     names = row if residual else row["plain"]
-    counts = (2, 2) if residual else (1, MAX_SUBBLOCKS)
+    counts = (2, 2) if version == 1 else (1, MAX_SUBBLOCKS)
     if not (isinstance(names, list) and counts[0] <= len(names) <= counts[1] and all(isinstance(name, str) for name in names)):
-        expected = "two graph names" if residual else f"1 to {MAX_SUBBLOCKS} graph names of a plain block"
+        expected = "two graph names" if version == 1 else f"1 to {MAX_SUBBLOCKS} graph names"
+        expected += "" if residual else " of a plain block"
         raise InputError(f"{where}: expected {expected}, got {_short(row)}")
     return Block(tuple([None if name == _ABSENT else _graph(name, graphs, where) for name in names]), residual)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
+from proxies.measuring.plain import check_plain
 from proxies.measuring.seeds import generator
 
 __all__ = ["initialise"]
@@ -43,7 +44,11 @@ def initialise(module: nn.Module, seed: int, *, variance: float | None = 2.0) ->
         module: any network with materialised parameters.
         seed: the scoring's seed.
         variance: of a weight, times fan_in; None for N(0, 1) whatever fan_in.
+
+    Raises:
+        ProxyUsageError: no plain module, see :func:`proxies.measuring.plain.check_plain`.
     """
+    check_plain(module)
     for name, parameter in module.named_parameters():
         owner_name, _, leaf = name.rpartition(".")
         _fill(parameter, leaf, module.get_submodule(owner_name), seed, name, variance)

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
 from proxies.errors import ProxyFailure, ProxyUsageError
+from proxies.measuring.attributes import kept, switches_by_itself
 from proxies.measuring.initialise import initialise
+from proxies.measuring.plain import check_plain
 from proxies.measuring.seeds import derive_seed, input_batch
 
 __all__ = ["exact_arithmetic", "in_mode", "lent", "placed", "prepared", "run", "scoring"]
@@ -28,9 +30,10 @@ def scoring(module: nn.Module, *, train: bool, seed: int = 0) -> Iterator[None]:
     that differentiates does so through the input or through layer outputs); gradients are out of sight; buffers are
     clones, so batch statistics can move; nothing is dropped: the rate of every dropout and drop-path module is 0 and the
     module is in evaluation mode (a functional dropout inside somebody's own forward follows its owner's mode and cannot be seen);
-    arithmetic is as in :func:`exact_arithmetic`; torch's global random streams start from ``seed``.
+    arithmetic is as in :func:`exact_arithmetic`; torch's global random streams start from ``seed``; what a submodule keeps beside
+    its parameters and buffers is as :func:`in_mode` says.
 
-    After, also when an exception passes: modes, dropout rates, buffers (the same tensor objects, bit for bit),
+    After, also when an exception passes: modes, dropout rates, buffers (the same tensor objects, bit for bit), attributes,
     ``requires_grad`` flags, gradients and the global random streams are what they were.
 
     Args:
@@ -55,8 +58,8 @@ def lent(module: nn.Module, *, seed: int) -> Iterator[None]:
 
     Inside: every submodule is in training mode and nothing is dropped; every floating parameter asks for a gradient and has none;
     parameters and buffers are copies, free to be changed; gradients are recorded; arithmetic is as in :func:`exact_arithmetic`;
-    torch's global random streams start from ``seed``. After, also when an exception passes, all of it is what it was. Hooks and
-    attributes that the function adds are its own to remove.
+    torch's global random streams start from ``seed``. After, also when an exception passes, all of it is what it was, attributes
+    too. Hooks that the function adds are its own to remove.
     """
     _settle_allocator()
     flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
@@ -73,8 +76,7 @@ def lent(module: nn.Module, *, seed: int) -> Iterator[None]:
                 parameter.requires_grad_(parameter.is_floating_point())
             yield
     finally:
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
+        _set_flags(flags)
 
 
 @contextmanager
@@ -104,18 +106,22 @@ def _settle_allocator() -> None:
 def exact_arithmetic() -> Iterator[None]:
     """Full float32 products, deterministic convolutions and no fused inference path of torch's attention.
 
-    TF32 is off for matrix products and convolutions, cuDNN neither benchmarks nor picks nondeterministic algorithms, and
-    ``nn.MultiheadAttention``'s fast path, which calls no submodule and so would hide layers, is off. All are global
-    settings of torch: they are put back at the end.
+    TF32, bfloat16 and the caller's autocast are off for matrix products and convolutions, cuDNN neither benchmarks nor picks
+    nondeterministic algorithms, and ``nn.MultiheadAttention``'s fast path, which calls no submodule and so would hide layers, is
+    off. All are global settings of torch: they are put back at the end.
     """
-    matmul, fastpath = torch.backends.cuda.matmul.allow_tf32, torch.backends.mha.get_fastpath_enabled()
-    torch.backends.cuda.matmul.allow_tf32 = False
+    precision, fastpath = torch.get_float32_matmul_precision(), torch.backends.mha.get_fastpath_enabled()
+    torch.set_float32_matmul_precision("highest")
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        with ExitStack() as stack:
+            for kind in ("cpu", "cuda"):
+                if torch.is_autocast_enabled(kind):
+                    stack.enter_context(torch.autocast(kind, enabled=False))
+            stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False))
             yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = matmul
+        torch.set_float32_matmul_precision(precision)
         torch.backends.mha.set_fastpath_enabled(fastpath)
 
 
@@ -152,24 +158,51 @@ def _frozen(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def in_mode(module: nn.Module, *, train: bool) -> Iterator[None]:
-    """Hold every submodule in training or in evaluation mode, with nothing dropped; modes and rates are restored at the end."""
-    # Flags are set one by one: an overridden train() may fold weights or freeze statistics as a side effect.
-    modes = [(submodule, submodule.training) for submodule in module.modules()]
-    rates: list[tuple[nn.Module, str, object]] = []
-    try:
-        for submodule, _ in modes:
+    """Hold every submodule in training or in evaluation mode, with nothing dropped; modes and rates are restored at the end.
+
+    What submodules keep in plain attributes is put back at the end, see :func:`proxies.measuring.attributes.kept`. A class that
+    does something of its own when its mode is set is told so, by way of training mode: what it kept of other weights is then
+    forgotten, and what its passes need is made of the present ones. It gets copies of the parameters, which it may fold into
+    each other.
+    """
+    with _told(module, train):
+        # Flags are set one by one: an overridden train() may leave a part of the network in evaluation mode.
+        for submodule in module.modules():
             submodule.training = train
             for rate in _dropout_rates(submodule):
-                rates.append((submodule, rate, getattr(submodule, rate)))
                 setattr(submodule, rate, 0.0)
                 if not isinstance(submodule, nn.MultiheadAttention):
                     submodule.training = False
         yield
-    finally:
-        for submodule, mode in modes:
-            submodule.training = mode
-        for submodule, rate, value in rates:
-            setattr(submodule, rate, value)
+
+
+@contextmanager
+def _told(module: nn.Module, mode: bool) -> Iterator[None]:
+    """Tell the mode to the classes that do something of their own then; what becomes of attributes inside is forgotten."""
+    modes = [(submodule, submodule.training) for submodule in module.modules()]
+    with ExitStack() as stack:
+        stack.enter_context(kept(module))  # dropout rates among the rest
+        stack.callback(_set_modes, modes)
+        switching = [submodule for submodule, _ in modes if switches_by_itself(submodule)]
+        if switching:
+            flags = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+            stack.callback(_set_flags, flags)
+            stack.enter_context(placed(module, copy=True))
+            for submodule in switching:
+                submodule.train(True)
+                submodule.train(mode)
+            _set_flags(flags)  # whoever freezes a part of a network for training does not decide what is measured
+        yield
+
+
+def _set_modes(modes: list[tuple[nn.Module, bool]]) -> None:
+    for submodule, mode in modes:
+        submodule.training = mode
+
+
+def _set_flags(flags: list[tuple[nn.Parameter, bool]]) -> None:
+    for parameter, flag in flags:
+        parameter.requires_grad_(flag)
 
 
 def _dropout_rates(submodule: nn.Module) -> list[str]:
@@ -218,11 +251,12 @@ def placed(
         layout = torch.channels_last if channels_last and tensor.dim() == 4 else torch.preserve_format
         return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else None, copy=copy, memory_format=layout)
 
-    moves = {id(buffer): moved(buffer) for _, _, buffer in buffers}
     try:
-        for parameter, data, _ in parameters:
-            parameter.grad = None  # it must not outlive a change of its parameter's device or type
-            parameter.data = moved(data)
+        with torch.inference_mode(False), torch.no_grad():  # a copy made in inference mode could not be differentiated by
+            moves = {id(buffer): moved(buffer) for _, _, buffer in buffers}
+            for parameter, data, _ in parameters:
+                parameter.grad = None  # it must not outlive a change of its parameter's device or type
+                parameter.data = moved(data)
         for owner, name, buffer in buffers:
             owner._buffers[name] = moves[id(buffer)]
         yield
@@ -246,6 +280,7 @@ def prepared(
 ) -> Iterator[Tensor]:
     """A freshly initialised network and its batch of noise, on a device; its own weights are restored at the end.
 
+    Submodules whose class does something of its own when their mode is set, see :func:`in_mode`, are in training mode.
     Maps are laid out with the channels innermost: on processors convolutions, pools and norms of narrow networks then take less
     than half the time.
 
@@ -259,8 +294,18 @@ def prepared(
 
     Yields:
         The batch, shape ``(batch, *input_shape)``.
+
+    Raises:
+        ProxyUsageError: no plain module, see :func:`proxies.measuring.plain.check_plain`.
     """
-    with placed(module, device=device, dtype=dtype, copy=True, channels_last=True):
+    check_plain(module)
+    # Of the caller's settings none may show, not in what a proxy does with the results of its passes either.
+    with (
+        exact_arithmetic(),
+        torch.inference_mode(False),
+        placed(module, device=device, dtype=dtype, copy=True, channels_last=True),
+        _told(module, True),  # before there are new values: old ones may be folded into each other
+    ):
         initialise(module, seed)
         inputs = input_batch(input_shape, batch, seed, device=device, dtype=dtype)
         yield inputs.contiguous(memory_format=torch.channels_last) if inputs.dim() == 4 else inputs

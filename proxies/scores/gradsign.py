@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from proxies.errors import ProxyFailure
 from proxies.measuring.layers import padding_of
@@ -97,7 +98,8 @@ def per_sample_gradients(
     names = {id(weight): name for name, weight in weights.items()}
     users = [layer for layer in module.modules() if id(layer._parameters.get("weight")) in names]
     together = all(type(layer).forward in (nn.Conv2d.forward, nn.Linear.forward) for layer in users)
-    with scoring(module, train=False, seed=seed), torch.enable_grad():
+    # The fused attention kernels round what is 0 to something with a sign: the gradient by queries and keys of a single token.
+    with scoring(module, train=False, seed=seed), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
         for start in range(0, len(inputs), micro_batch):
             place = slice(start, min(start + micro_batch, len(inputs)))
             together = together and _micro(module, inputs[place], users, names, partial(loss, place=place), consume)

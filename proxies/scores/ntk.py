@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from proxies.errors import ProxyFailure
-from proxies.measuring.state import run, scoring
+from proxies.measuring.state import exact_arithmetic, run, scoring
 from proxies.scores.saliency import weights_of
 
 __all__ = ["ntk_condition", "tangent_kernel"]
@@ -71,6 +71,11 @@ def tangent_kernel(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> Tenso
             keep = place + 1 < len(inputs)
             gradients = torch.autograd.grad(logits[place].sum(), weights, retain_graph=keep, allow_unused=True)
             rows.append([gradient.flatten() for gradient in gradients if gradient is not None])
+    with exact_arithmetic():
+        return _products(rows, inputs)
+
+
+def _products(rows: list[list[Tensor]], inputs: Tensor) -> Tensor:
     kernel = torch.zeros(len(inputs), len(inputs), dtype=torch.float64, device=inputs.device)
     for layer in zip(*rows, strict=True):
         matrix = torch.stack(layer)

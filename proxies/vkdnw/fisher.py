@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from proxies.errors import ProxyFailure, ProxyUsageError, out_of_memory
 from proxies.measuring.layers import layers_and_norms, scoring_layers
+from proxies.measuring.rank import MINIMUM_WEIGHTS, WEIGHTS, batch_needed, rows_needed, rows_of
 from proxies.measuring.seeds import generator, signs
 from proxies.measuring.shared import shared
 from proxies.measuring.state import placed, scoring
@@ -25,8 +26,6 @@ from proxies.vkdnw.weights import ChosenWeight, choose_weights
 __all__ = ["MINIMUM_WEIGHTS", "FisherSpectrum", "fisher_jacobian", "fisher_spectrum"]
 
 Result = TypeVar("Result")
-
-MINIMUM_WEIGHTS = 10  # below, nine deciles repeat each other: one weight alone would score the maximum
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def fisher_spectrum(
     *,
     seed: int = 0,
     smoothing: float = 0.05,
-    weights: int = 128,
+    weights: int = WEIGHTS,
     index: int | float | str = 0,
     per_layer: int = 1,
     micro_batch: int = 16,
@@ -101,8 +100,9 @@ def fisher_spectrum(
         road: the former name of ``mode``.
 
     Raises:
-        ProxyFailure: ``too_few_weights`` (fewer than 10, or than asked for), ``zero_spectrum``, ``non_finite``, ``output_shape``,
-            ``no_weight`` or ``layer_bypassed``.
+        ProxyFailure: ``too_few_weights`` (fewer than 10, or than asked for), ``too_few_rows`` (of samples x (classes - 1), see
+            :mod:`proxies.measuring.rank`), ``zero_spectrum``, ``non_finite``, ``output_shape``, ``no_weight`` or
+            ``layer_bypassed``.
         ProxyUsageError: an option out of range.
     """
     if road is not None:
@@ -177,6 +177,7 @@ def _eigenvalues(
     probes: int | None,
 ) -> tuple[Tensor, ModePlan]:
     seen = survey(module, chosen, inputs)
+    _check_rows(len(chosen), len(inputs), seen.classes, probes)
     plan = plan_mode(
         seen,
         mode,
@@ -200,6 +201,19 @@ def _eigenvalues(
             combination = torch.stack([signs((probes, seen.classes), stream) for _ in batch], dim=1).to(probability)
             stack.add(tape.rows(factor_rows(probability, combination)) / probes**0.5)
     return stack.eigenvalues(), plan
+
+
+def _check_rows(weights: int, samples: int, classes: int, probes: int | None) -> None:
+    """Eigenvalues above the rank that a batch can give are rounding: where the deciles are made of those there is no score."""
+    if classes < 2:
+        raise ProxyFailure("too_few_rows", "one class has probability 1 whatever the weights: expected at least 2 classes, got 1")
+    rows, needed = rows_of(samples, classes, probes), rows_needed(weights)
+    if rows < needed:
+        raise ProxyFailure(
+            "too_few_rows",
+            f"the deciles of {weights} weights need a Fisher matrix of rank {needed}, {samples} samples of {classes} classes "
+            f"give {rows} at most: expected a batch of at least {batch_needed(weights, classes, probes)}",
+        )
 
 
 def _micro_jacobian(

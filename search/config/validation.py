@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, NoReturn
 
+from proxies.table import TABLE
 from search.algorithms import ALGORITHMS
 from search.config.schema import LatencyConfig, SearchConfig, SpaceConfig
+from search.config.score_options import options_of
+from search.config.spectra import ranks
 from search.ranking import objective
 from search.ranking.objective import COSTS, LATENCY, SCORE
 from uninas import edits
@@ -106,13 +109,23 @@ def check(config: SearchConfig, source: str) -> None:
         reject("pool.deadline_s", "more than 0 seconds, or null", pool.deadline_s)
     if pool.min_workers is not None and pool.min_workers > pool.workers:
         reject("pool.min_workers", f"at most pool.workers, {pool.workers}", pool.min_workers)
-    if pool.kind == "serial" and (pool.workers != 1 or pool.gpus_per_worker or pool.address is not None):
-        reject("pool", "kind ray beside workers, gpus_per_worker or address", "kind serial, which has one worker: this process")
+    _check_classes(config, wanted, reject)
     if config.finalists.count > config.evaluations:
         reject("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
     _check_edits(config.space, config.algorithm_options.get("crossover"), source)
     if config.algorithm_file is None:
         check_algorithm(config, source)
+
+
+def _check_classes(config: SearchConfig, wanted: objective.Objective, reject: Callable[..., NoReturn]) -> None:
+    """Classes and images of which every score of the objective can have a value."""
+    for name in wanted.proxies:
+        least = TABLE[name].least_classes if name in TABLE else 1
+        if config.classes < least:
+            reject("classes", f"at least {least} for {name}, a score of the objective {config.objective}", config.classes)
+    for rank in ranks(wanted.proxies, options_of(config.proxies, wanted), batch=config.batch, classes=config.classes):
+        if rank.impossible is not None:
+            reject(*rank.impossible)
 
 
 def check_algorithm(config: SearchConfig, source: str) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from search.algorithms import described
-from search.config.schema import ProxyConfig, SearchConfig, SpaceConfig
-from search.config.score_options import SPECTRAL
+from search.config.schema import PoolConfig, ProxyConfig, SearchConfig, SpaceConfig
+from search.config.score_options import SPECTRAL, options_of
+from search.config.spectra import ranks
 from search.ranking.objective import SPECTRA, find
 from uninas.edits import CROSSOVERS
 
 STRAGGLER = 10  # a window of fewer a worker lets a candidate of so many times the mean time hold the others up
 MANY_WORKERS = 32  # fewer seldom meet a straggler
+OF_RAY = ("workers", "min_workers", "gpus_per_worker", "batch", "dashboard", "address")  # keys of pool for workers of Ray
 _SAMPLES = ("random", "aging_evolution")  # algorithms that draw samples of the space, all of them or the first
 
 
@@ -17,7 +19,8 @@ def warnings(config: SearchConfig, *, timed: bool) -> list[str]:
     """Give every warning, one line each; `timed`: whether latency is measured."""
     algorithm = described(config.algorithm)
     window = config.window or algorithm.window
-    found = window_warnings(config.pool.workers, window, config.order, config.evaluations, learns=config.algorithm != "random")
+    workers = 1 if config.pool.kind == "serial" else config.pool.workers
+    found = window_warnings(workers, window, config.order, config.evaluations, learns=config.algorithm != "random")
     population = {**algorithm.options, **config.algorithm_options}.get("population", 0)
     if population >= config.evaluations:
         found.append(f"warning: a population of {population} holds all {config.evaluations} candidates: nothing is ever selected")
@@ -25,7 +28,11 @@ def warnings(config: SearchConfig, *, timed: bool) -> list[str]:
         if old in config.algorithm_options:
             found.append(f"warning: algorithm_options.{old} is called {new} now; the old name works until version 0.3")
     found += [f"warning: {said}" for said in _without_effect(config)]
-    if timed and 0 < config.pool.gpus_per_worker < 1:
+    wanted = find(config.objective)
+    for rank in ranks(wanted.proxies, options_of(config.proxies, wanted), batch=config.batch, classes=config.classes):
+        if said := rank.limit(config.budget.layers):
+            found.append(f"warning: {said}")
+    if timed and 0 < config.pool.gpus_per_worker < 1 and config.pool.kind != "serial":
         found.append("warning: workers share a GPU: a latency measured beside a busy neighbour is longer")
     return found
 
@@ -37,6 +44,10 @@ def _without_effect(config: SearchConfig) -> list[str]:
         given = [f"space.{name}" for name in ("sampler", "random_edits") if getattr(space, name) != getattr(SpaceConfig(), name)]
         if given:
             found.append(f"no effect of {' and '.join(given)}: {config.algorithm} without baseline draws no random samples")
+    if config.pool.kind == "serial":
+        given = [f"pool.{name}" for name in OF_RAY if getattr(config.pool, name) != getattr(PoolConfig(), name)]
+        if given:
+            found.append(f"no effect of {' and '.join(given)}: pool.kind serial has one worker, this process")
     if not config.algorithm_options.get("crossover"):
         given = [f"space.prior.{kind}" for kind in CROSSOVERS if space.prior.get(kind)]
         if given:

@@ -48,11 +48,12 @@ def write_finalists(
     """Write the finalists as architecture files, best first, and the best once more as best.json.
 
     Raises:
-        InputError: not one candidate of the run has a score, so there is no best network.
+        InputError: not one candidate of the run has every score, so there is no best network.
     """
     if not finalists:
         raise InputError(
-            f"{folder}: expected at least one candidate with a score; every one failed: see the reasons in journal.jsonl"
+            f"{folder}: expected at least one candidate with every score of {objective.name}; all failed: see the reasons in "
+            "journal.jsonl"
         )
     own_folder(folder, "finalists")
     written = set()

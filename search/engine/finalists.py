@@ -50,11 +50,11 @@ def held_out_seeds(seed: int, count: int) -> list[int]:
 def choose(entries: Sequence[Entry], objective: Objective, count: int) -> list[Entry]:
     """Give the best `count` candidates by the objective among all of them, best first, ties to the older.
 
-    A candidate without any score is never chosen.
+    A candidate that lacks a score of the objective is never chosen.
     """
     values = objective.rank([entry.scores for entry in entries])
     order = sorted(range(len(entries)), key=lambda place: (-round(float(values[place]), 9), entries[place].index))
-    return [entries[place] for place in order if entries[place].scores][:count]
+    return [entries[place] for place in order if objective.complete(entries[place].scores)][:count]
 
 
 def settle(

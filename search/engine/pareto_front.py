@@ -36,11 +36,11 @@ class Member:
 
 
 def front(entries: Sequence[Entry], objective: Objective, objectives: Sequence[str]) -> list[Member]:
-    """Give the front of all candidates with a score, best score first, ties to the older."""
+    """Give the front of all candidates with every score of the objective, best score first, ties to the older."""
     values = np.round(objective.rank([entry.scores for entry in entries]), 9)
     rank = ranks(values) if len(entries) else values
     better = np.sort(-values)
-    scored = [place for place, entry in enumerate(entries) if entry.scores]
+    scored = [place for place, entry in enumerate(entries) if objective.complete(entry.scores)]
     if not scored:
         return []
     points = [[-float(rank[place]) if name == SCORE else entries[place].costs[name] for name in objectives] for place in scored]

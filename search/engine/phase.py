@@ -14,6 +14,7 @@ from typing import final
 from search.algorithms import AskTell, Proposal
 from search.journal.journal import Journal, JournalError
 from search.journal.records import Ask, Candidate
+from search.monitor.first import First
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
 from search.monitor.tally import Best, Tally
@@ -21,8 +22,10 @@ from search.ranking.objective import LATENCY, Objective
 from search.workers.interrupts import Interrupts
 from search.workers.job import Job, Outcome, numbers
 from search.workers.pool import POLL_SECONDS, Done, Pool
+from uninas.errors import InputError
 
 ASKS_AT_ONCE = 64  # then results are looked for, however many more jobs the pool takes
+FIRST = 16  # candidates after which a search ends that has scored none and failed always in the same way
 LINES_AT_ONCE = 32  # beside one per ask: a straggler may hold thousands of lines back, and workers wait while they are written
 
 
@@ -84,6 +87,7 @@ class Phase:
         self._proposals: dict[int, Proposal] = {}
         self._records: dict[int, Candidate] = {}  # finished, waiting for an older one
         self._observer: Observer = NOBODY
+        self._first = First(0)
 
     @property
     def complete(self) -> bool:
@@ -136,10 +140,13 @@ class Phase:
     ) -> None:
         """Go on until the phase is complete. `KeyboardInterrupt` leaves it resumable.
 
-        `known` holds the outcomes of networks scored before, by digest; those are neither scored nor timed again.
+        Raises InputError where the first `FIRST` candidates of this session, or all of them, failed in one way, and none was ever
+        scored: so will the others. `known` holds the outcomes of networks scored before, by digest; those are neither scored nor
+        timed again.
         """
         self._known, self._observer = known, observer
         self._state.begin(self.name, len(self.entries), self._total)
+        self._first = First(min(FIRST, self._total - len(self.entries)))
         for index in sorted(self._proposals):  # asked before an earlier session ended, never finished
             self._submit(self._proposals[index], pool, journal)
         try:
@@ -160,6 +167,8 @@ class Phase:
             self._write_ready(journal, asks + LINES_AT_ONCE)
             self._state.workers = pool.workers()
             self._show(view)
+            if self._first.hopeless and not self.tally.ok:
+                raise InputError(f"{self.name}: {self._first.said}")
             if self.complete:
                 return
             interrupts.check()
@@ -205,6 +214,7 @@ class Phase:
     def _write(self, record: Candidate, journal: Journal) -> None:
         journal.append(record)
         self.tally.add(record)
+        self._first.add(record)
         self._enter(Entry.of(record, self._costs))
         self._observer.recorded(record)
 
@@ -212,7 +222,7 @@ class Phase:
         state, tally = self._state, self.tally
         state.done, state.in_flight, state.failed = len(self.entries), len(self._proposals), tally.failed
         state.duplicates, state.rejected = tally.duplicates, tally.rejected.total()
-        state.over_budget = tally.over_budget
+        state.over_budget, state.failures = tally.over_budget, dict(tally.failures.most_common())
         state.best, state.best_scores = self._best.text(), self._best.scores
         view.update(state)
         self._observer.updated(state)

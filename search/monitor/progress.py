@@ -18,6 +18,9 @@ from uninas.runtime.progress import LiveView, PlainView, Progress, View, bar, vi
 __all__ = ["LiveView", "PlainView", "State", "View", "line", "panel", "view_for"]
 
 
+REASONS = 3  # why candidates failed, that a line has room for
+
+
 @dataclass
 class State(Progress):
     """Figures of the running phase. The driver changes them in place and calls `View.update`."""
@@ -25,6 +28,7 @@ class State(Progress):
     rejected: int = 0
     duplicates: int = 0
     failed: int = 0
+    failures: Mapping[str, int] = field(default_factory=dict)  # why, the most frequent first
     over_budget: int = 0  # slower than the latency budget
     in_flight: int = 0
     workers: int = 0
@@ -36,7 +40,7 @@ class State(Progress):
         """Begin a phase of which `done` candidates are in the journal already."""
         super().begin(phase, done, total)
         self.in_flight = self.rejected = self.duplicates = self.failed = self.over_budget = 0
-        self.best, self.best_scores = "", {}
+        self.best, self.best_scores, self.failures = "", {}, {}
 
     def figures(self) -> str:
         """The counts in words; a bench neither rejects nor repeats anything."""
@@ -45,7 +49,11 @@ class State(Progress):
             counts = {"failed": self.failed, "in flight": self.in_flight}
         if self.over_budget:
             counts["too slow"] = self.over_budget
-        return "   ".join(f"{name} {count}" for name, count in counts.items())
+        found = {name: str(count) for name, count in counts.items()}
+        if self.failures:
+            shown = [f"{why} {count}" for why, count in list(self.failures.items())[:REASONS]]
+            found["failed"] += f" ({', '.join(shown)}{', ..' if len(self.failures) > REASONS else ''})"
+        return "   ".join(f"{name} {count}" for name, count in found.items())
 
     def line(self) -> str:
         """Give all of it in a line, for a log."""

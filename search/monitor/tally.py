@@ -13,6 +13,7 @@ from typing import Any, final
 from search.journal.records import Candidate, Rescore
 from search.ranking.objective import Objective
 from search.ranking.ranks import TIE, HistoryRanks, Key
+from search.workers.job import Cause
 
 
 @final
@@ -21,13 +22,14 @@ class Tally:
     """Counts of a phase, over all sessions.
 
     Attributes:
-        ok: scorings with a score.
-        failed: scorings without one.
+        ok: scorings with every score.
+        failed: scorings without one or more.
         over_budget: networks slower than budget.latency_ms; one over a counted budget is rejected, and no candidate.
         duplicates: tries of the algorithm that gave a network asked before.
         rejected: tries that gave no candidate, by reason.
         seconds: wall time by stage.
-        failures: failed scorings by the label of their cause, see `search.workers.job.Cause`.
+        failures: failed scorings by why: for each score that a proxy rejected its name and the first word of its reason, else the
+            label of the cause, see `search.workers.job.Cause`.
         repeats: scorings that another worker had to do again.
         peak_bytes: the most GPU memory that one scoring held; None without a GPU.
     """
@@ -50,8 +52,7 @@ class Tally:
             self.over_budget += 1
         else:
             self.failed += 1
-            if record.cause is not None:
-                self.failures[record.cause.label] += 1
+            self.failures.update(whys(record))
         self.duplicates += record.duplicates
         rejected, seconds = self.rejected, self.seconds
         for reason, count in record.rejected.items():
@@ -81,6 +82,14 @@ class Tally:
         }
 
 
+def whys(record: Candidate | Rescore) -> list[str]:
+    """Say in a few words why a scoring failed, so that equal reasons are equal: "vkdnw too_few_rows"."""
+    if record.cause in (Cause.NO_SCORE, Cause.INCOMPLETE):
+        failed = {name: why["failed"] for name, why in record.results.items() if isinstance(why, Mapping)}
+        return [f"{name} {why.partition(':')[0]}" for name, why in failed.items()]
+    return [] if record.cause is None else [record.cause.label]
+
+
 @final
 class Best:
     """The best candidate so far, ranked among all reported so far."""
@@ -95,7 +104,7 @@ class Best:
         """Take one more candidate in; a tie keeps the older."""
         keys = self._objective.keys(scores)
         self._history.add(keys)
-        if not scores:
+        if not self._objective.complete(scores):
             return
         if self._scores is None or self._history.score(keys) > self._history.score(self._keys) + TIE:
             self._scores, self._keys = scores, keys

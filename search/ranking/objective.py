@@ -64,6 +64,10 @@ class Objective:
         """The raw scores that have to be computed, each once, in the order of the columns."""
         return tuple(dict.fromkeys(name for column in self.columns for name in column))
 
+    def complete(self, scores: Scores) -> bool:
+        """Whether a candidate has every score: without one of them this is another objective."""
+        return all(scores.get(name) is not None for name in self.proxies)
+
     def keys(self, scores: Scores) -> tuple[Key, ...]:
         """Give a candidate's key in each column."""
         return tuple(key(*(scores.get(name) for name in column)) for column in self.columns)

@@ -117,8 +117,8 @@ def _spectrum(run: Run, architecture: uninas.Architecture, device: str, images: 
     config = run.config
     options = {name: value for name, value in _options(run).items() if value is not None}
     try:
-        module = uninas.compile.build(architecture, classes=config.classes)
-        with proxies.prepared(module, input_shape=(3, *run.size()), batch=images, seed=config.seed, device=device) as inputs:
+        module, shape = uninas.compile.build(architecture, classes=config.classes), (architecture.in_channels, *run.size())
+        with proxies.prepared(module, input_shape=shape, batch=images, seed=config.seed, device=device) as inputs:
             found = proxies.fisher_spectrum(module, inputs, seed=config.seed, **options)
     except (proxies.ProxyFailure, InputError) as error:
         return str(error)

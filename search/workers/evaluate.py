@@ -18,6 +18,7 @@ import torch
 import proxies
 import uninas
 import uninas.compile
+from search.workers.counted import counted, only_counts
 from search.workers.job import Cause, Job, Outcome, outcome_of, too_slow
 from uninas.runtime.machine import processor
 
@@ -54,11 +55,15 @@ def model_of(device: str) -> str:
 
 def evaluate(job: Job, device: str = "cpu") -> Outcome:
     """Build and score one candidate. Whatever Python raises becomes a failed outcome with its reason."""
-    return guarded(_score, job, device)
+    counts = only_counts(job.proxies) and job.timing is None
+    return guarded(_count if counts else _score, job, device, builds=not counts)
 
 
-def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, device: str) -> Outcome:
-    """Run `score(job, device, seconds)`; what it raises becomes a failed outcome, and its memory is given back either way."""
+def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, device: str, *, builds: bool = True) -> Outcome:
+    """Run `score(job, device, seconds)`; what it raises becomes a failed outcome, and its memory is given back either way.
+
+    `builds`: whether it makes a network at all. Looking for memory to give back takes many times as long as counting.
+    """
     seconds: dict[str, float] = {}
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
@@ -67,27 +72,39 @@ def guarded(score: Callable[[_Job, str, dict[str, float]], Outcome], job: _Job, 
     except Exception as error:  # a failure is a result, with its reason
         outcome = _failed(error, seconds)
     finally:
-        _release(device)
+        if builds:
+            _release(device)
     if device.startswith("cuda"):
         return dataclasses.replace(outcome, peak_bytes=int(torch.cuda.max_memory_allocated(device)))
     return outcome
 
 
+def _count(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
+    """Count, without a network; `seconds` are those of the two stages that another score has."""
+    clock = time.perf_counter()
+    architecture = uninas.parse(job.architecture, f"candidate {job.digest[:12]}")
+    seconds["build"] = time.perf_counter() - clock
+    scores = counted(architecture, job.proxies, size=job.size, classes=job.classes)
+    seconds["score"] = time.perf_counter() - clock - seconds["build"]
+    return outcome_of(scores, seconds, whole=True)
+
+
 def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
     """Do the work, noting the time of each stage in `seconds`; all tensors are gone when it returns."""
     clock = time.perf_counter()
-    module = uninas.compile.build(uninas.parse(job.architecture, f"candidate {job.digest[:12]}"), classes=job.classes)
+    architecture = uninas.parse(job.architecture, f"candidate {job.digest[:12]}")
+    module, shape = uninas.compile.build(architecture, classes=job.classes), (architecture.in_channels, *job.size)
     seconds["build"] = time.perf_counter() - clock
     latency_ms: float | None = None
     if job.timing is not None:  # before the scores, which a network over the budget does not need
-        latency_ms = _latency(module, job, device, seconds)
+        latency_ms = _latency(module, shape, job, device, seconds)
         if job.timing.limit_ms is not None and latency_ms > job.timing.limit_ms:
             return too_slow(latency_ms, model_of(device), job.timing.limit_ms, seconds)
     clock = time.perf_counter()
     values = proxies.score(
         module,
         list(job.proxies),
-        input_shape=(3, *job.size),
+        input_shape=shape,
         batch=job.batch,
         seed=job.seed,
         repeats=job.repeats,
@@ -95,17 +112,17 @@ def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
         options=job.options,
     )
     seconds["score"] = time.perf_counter() - clock
-    outcome = outcome_of({name: _plain(value) for name, value in values.items()}, seconds)
+    outcome = outcome_of({name: _plain(value) for name, value in values.items()}, seconds, whole=True)
     return outcome if latency_ms is None else replace(outcome, latency_ms=latency_ms, device=model_of(device))
 
 
-def _latency(module: torch.nn.Module, job: Job, device: str, seconds: dict[str, float]) -> float:
+def _latency(module: torch.nn.Module, shape: tuple[int, int, int], job: Job, device: str, seconds: dict[str, float]) -> float:
     """Measure one inference in milliseconds, to the microsecond: the median of several."""
     assert job.timing is not None
     clock = time.perf_counter()
     passes = proxies.inference_seconds(
         module,
-        input_shape=(3, *job.size),
+        input_shape=shape,
         batch=job.timing.batch,
         runs=job.timing.runs,
         warmup=job.timing.warmup,

@@ -18,6 +18,7 @@ class Cause(StrEnum):
     NOT_FINITE = "not_finite"  # a proxy gave NaN or infinity
     ERROR = "error"  # Python raised while the network was built or scored
     NO_SCORE = "no_score"  # every proxy rejected the network, each for its own reason
+    INCOMPLETE = "incomplete"  # some proxies of the objective rejected it; it has the scores of the others
     OVER_BUDGET = "over_budget"  # slower than budget.latency_ms: a status of its own, not a failure
 
     @property
@@ -109,7 +110,7 @@ class Outcome:
 
     Attributes:
         scores: by proxy, a finite number or the mapping {"failed": reason}.
-        reason: why the whole job has no score, in words; None where there is at least one.
+        reason: why the job failed, in words; None where it did not. A search's fails with any of its scores, a bench's with all.
         seconds: wall time by stage: build, latency, score.
         details: by proxy, what it found besides its score, as JSON-able data; only the jobs of a bench ask for it.
         latency_ms: milliseconds of one inference, the median of the timed passes, where the job asked for it. This is
@@ -161,8 +162,13 @@ def outcome_of(
     values: Mapping[str, float | Mapping[str, str]],
     seconds: Mapping[str, float],
     details: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    whole: bool = False,
 ) -> Outcome:
-    """Make an outcome of raw values: a NaN or infinity becomes a typed failure; the job failed if no score is left."""
+    """Make an outcome of raw values: a NaN or infinity becomes a typed failure; the job failed if no score is left.
+
+    With `whole` it failed if any is missing: an objective without one of its scores is another objective.
+    """
     finite = True
     scores: dict[str, float | Mapping[str, str]] = {}
     for name, value in values.items():
@@ -173,9 +179,11 @@ def outcome_of(
             scores[name] = float(value) if math.isfinite(value) else {"failed": f"non-finite value {float(value)}"}
     failures = {name: value["failed"] for name, value in scores.items() if isinstance(value, Mapping)}
     reason, cause = None, None
-    if len(failures) == len(scores):
+    if len(failures) == len(scores) or (whole and failures):
         reason = "; ".join(f"{name}: {why}" for name, why in failures.items()) or "no score was asked for"
         cause = Cause.NOT_FINITE if not finite else _cause_of(failures.values())
+        if len(failures) < len(scores):
+            cause = Cause.INCOMPLETE
     return Outcome(scores, reason, dict(seconds), dict(details or {}), cause=cause)
 
 

@@ -104,6 +104,65 @@ class Parallel(nn.Module):
         return self.head(x.mean((2, 3))) * 1.5
 
 
+class Forgets(nn.Module):
+    """Keeps in evaluation mode what it made of its weights, and forgets it when its mode is set, as timm's LeViT."""
+
+    def __init__(self, classes: int = 5) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*(part for _ in range(5) for part in (nn.Conv2d(3, 3, 3, padding=1), nn.GELU())))
+        self.table, self.scale = nn.Parameter(torch.randn(3, 3)), nn.Parameter(torch.rand(3))
+        self.tail = nn.Sequential(*(part for _ in range(5) for part in (nn.GELU(), nn.Linear(3, 3))))
+        self.head = nn.Linear(3, classes)
+        self.kept: dict[str, Tensor] = {}
+
+    def train(self, mode: bool = True) -> Forgets:
+        super().train(mode)
+        self.kept = {}
+        return self
+
+    def mixing(self) -> Tensor:
+        made = self.scale.outer(self.scale) + self.table + self.head.weight[0]
+        return made if self.training else self.kept.setdefault("all", made.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.tail(self.stem(x).mean((2, 3)) @ self.mixing()))
+
+
+class Renews(Forgets):
+    """Makes it when evaluation mode is set, as LeViT's first publication does: without it there is no pass."""
+
+    def train(self, mode: bool = True) -> Renews:
+        nn.Module.train(self, mode)
+        if mode:
+            vars(self).pop("made", None)
+        else:
+            self.made = (self.table + self.scale.outer(self.scale) + self.head.weight[0]).detach()
+        return self
+
+    def mixing(self) -> Tensor:
+        return self.table if self.training else self.made
+
+
+class Folds(Forgets):
+    """Adds a part of its weights to another for evaluation, and freezes it."""
+
+    merged = False
+
+    def train(self, mode: bool = True) -> Folds:
+        nn.Module.train(self, mode)
+        if self.merged == mode:
+            self.table.data.add_(self.scale.data.outer(self.scale.data), alpha=-1 if mode else 1)
+            self.scale.requires_grad_(mode)
+            self.merged = not mode
+        return self
+
+    def mixing(self) -> Tensor:
+        return self.table if self.merged else self.table + self.scale.outer(self.scale)
+
+
+REMEMBERING: dict[str, Callable[..., nn.Module]] = {"forgets": Forgets, "renews": Renews, "folds": Folds}
+"""Networks that do something of their own when their mode is set."""
+
 KINDS: dict[str, Callable[..., nn.Module]] = {
     "convolution": convolution,
     "grouped": grouped,

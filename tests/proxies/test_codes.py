@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from proxies import PROXIES, ProxyFailure, initialise
+from proxies import PROXIES, ProxyFailure, initialise, score
 from proxies.measuring.codes import CodeKernel, agreement, log_determinant
 from proxies.measuring.seeds import derive_seed, input_batch
 from proxies.measuring.training_pass import labels
@@ -162,6 +163,30 @@ def test_gradsign_is_the_naive_one(kind: str, micro_batch: int) -> None:
     gradients = naive_sample_gradients(network, inputs, labels(5, 5, 2))
     expected = sum(float(sum(g[name].sign() for g in gradients).abs().sum()) for name in gradients[0])
     assert PROXIES["gradsign"](network, inputs, seed=2, micro_batch=micro_batch) == pytest.approx(expected, rel=1e-3)
+
+
+class OneToken(nn.Module):
+    """Attention to a single token by queries, keys and values of one product: the weights of the first two change nothing."""
+
+    def __init__(self, fused: bool) -> None:
+        super().__init__()
+        self.joint, self.head, self.fused = nn.Linear(27, 48), nn.Linear(16, 5), fused
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.joint(x.flatten(1)).reshape(len(x), 1, 3, 2, 8).permute(2, 0, 3, 1, 4).unbind(0)
+        if self.fused:
+            made = functional.scaled_dot_product_attention(q, k, v)
+        else:
+            made = (q @ k.transpose(-1, -2) / 8**0.5).softmax(-1) @ v
+        return self.head(made.transpose(1, 2).flatten(1))
+
+
+def test_gradsign_counts_no_sign_of_rounding() -> None:
+    options: dict[str, Any] = {"input_shape": (3, 3, 3), "batch": 6, "seed": 1}
+    found = [score(OneToken(fused), ["gradsign"], **options)["gradsign"] for fused in (True, False)]
+    assert found[0] == found[1] > 0
+    values = 27 * 16 + 16 * 5  # of the joint product those of the values, and the head
+    assert found[0] <= 6 * values
 
 
 @pytest.mark.parametrize("kind", KINDS)

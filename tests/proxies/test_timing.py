@@ -9,6 +9,11 @@ from torch import Tensor, nn
 from proxies import PRECISIONS, inference_seconds, pass_seconds
 
 
+class _Seen:
+    def __init__(self) -> None:
+        self.passes: list[tuple[Any, ...]] = []
+
+
 class Witness(nn.Module):
     """Notes the conditions of each pass."""
 
@@ -17,11 +22,11 @@ class Witness(nn.Module):
         self.layer = nn.Conv2d(3, 4, 3)
         self.norm = nn.BatchNorm2d(4)
         self.drop = nn.Dropout(0.5)
-        self.seen: list[tuple[Any, ...]] = []
+        self.seen = _Seen()  # an attribute that is a plain list is put back
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.layer(x)
-        self.seen.append((self.training, self.drop.training, torch.is_inference_mode_enabled(), tuple(x.shape), y.dtype))
+        self.seen.passes.append((self.training, self.drop.training, torch.is_inference_mode_enabled(), tuple(x.shape), y.dtype))
         return self.drop(self.norm(y))
 
 
@@ -34,7 +39,7 @@ def test_passes_are_counted_and_run_as_inference(precision: str) -> None:
     seconds = inference_seconds(module, input_shape=(3, 8, 6), batch=2, runs=4, warmup=3, precision=precision)
     assert len(seconds) == 4
     assert all(value > 0 for value in seconds)
-    assert module.seen == [(False, False, True, (2, 3, 8, 6), getattr(torch, precision))] * 7
+    assert module.seen.passes == [(False, False, True, (2, 3, 8, 6), getattr(torch, precision))] * 7
     assert (module.training, module.norm.training, module.drop.training) == (True, True, False)
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     assert torch.equal(torch.random.get_rng_state(), stream)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from proxies import ProxyFailure, ProxyUsageError, fisher_spectrum
+from proxies.measuring.rank import rows_needed
 from proxies.vkdnw import fisher_jacobian, vkdnw, vkdnw_single
 from proxies.vkdnw.spectrum import FactorStack, decile_entropy, deciles, factor_rows, fisher_factor, probabilities
 from tests.proxies.networks import batch, make
@@ -149,7 +151,7 @@ def test_typed_failures() -> None:
     assert len(fisher_spectrum(Chain(12), inputs, weights=8).eigenvalues) == 8  # asked for
     assert reason(Chain(6), inputs, weights=8) == "too_few_weights"
     assert reason(Chain(12, gain=0.0), inputs) == "zero_spectrum"
-    assert reason(Chain(12, classes=1), inputs) == "zero_spectrum"
+    assert reason(Chain(12, classes=1), inputs) == "too_few_rows"
     assert reason(Chain(12, gain=math.nan), inputs) == "non_finite"
     assert reason(Chain(12, gain=math.inf), inputs) == "non_finite"
     assert reason(Chain(12), inputs.unsqueeze(1)) == "output_shape"
@@ -171,3 +173,28 @@ def test_saturated_logits_keep_a_spectrum() -> None:
     network = Chain(14, gain=1e6).double()
     assert fisher_spectrum(network, inputs, smoothing=0.05).entropy > 0
     assert all(math.isfinite(value) for value in fisher_spectrum(network, inputs, smoothing=0.05).eigenvalues)
+
+
+@pytest.mark.parametrize("weights", [2, 10, 11, 20, 31, 128])
+def test_the_rank_that_two_deciles_need(weights: int) -> None:
+    def above(rank: int) -> int:
+        spectrum = torch.zeros(weights, dtype=torch.float64)
+        spectrum[weights - rank :] = 1.0
+        return int((deciles(spectrum) > 1e-12).sum())
+
+    needed = rows_needed(weights)
+    assert above(needed) >= 2
+    assert needed == 2 or above(needed - 1) < 2
+
+
+@pytest.mark.parametrize("probes", [None, 1])
+def test_a_batch_of_too_few_rows_fails_and_says_which_is_enough(probes: int | None) -> None:
+    network, inputs = Chain(40, classes=3), torch.randn(9, 6, generator=torch.Generator().manual_seed(0))
+    options: dict[str, Any] = {"probes": probes, "smoothing": 0.5}
+    enough = 4 if probes is None else 8  # 8 rows for 40 weights
+    assert fisher_spectrum(network, inputs[:enough], **options).entropy > 1e-6
+    for samples in range(1, enough):
+        with pytest.raises(ProxyFailure, match=f"too_few_rows: .* {samples} samples of 3 .* a batch of at least {enough}$"):
+            fisher_spectrum(network, inputs[:samples], **options)
+    with pytest.raises(ProxyFailure, match=r"too_few_rows: .* at least 2 classes, got 1"):
+        fisher_spectrum(Chain(40, classes=1), inputs)

@@ -47,10 +47,10 @@ def prepare(device: str) -> dict[str, str]:
 def evaluate(job: Job, device: str) -> Outcome:
     """Score a toy network, misbehaving first as the job's text says. A digest is hit where it starts with a given prefix.
 
-    delay: mean milliseconds, uneven by digest and worker. raise, nan, hang, die, eat: prefixes; eat takes memory until there is
-    no more, and then plays the system's killer. die_once: prefixes whose first evaluation kills the worker, remembered by a file
-    in the folder `memory`. jitter: milliseconds, no two measured latencies are the same. slow_device: prefixes whose latency
-    another device measured.
+    delay: mean milliseconds, uneven by digest and worker. raise, nan, incomplete (no vkdnw), hang, die, eat: prefixes; eat takes
+    memory until there is no more, and then plays the system's killer. die_once: prefixes whose first evaluation kills the worker,
+    remembered by a file in the folder `memory`. jitter: milliseconds, no two measured latencies are the same. slow_device:
+    prefixes whose latency another device measured.
     """
     network = json.loads(job.architecture)
     behaviour = network["behaviour"]
@@ -81,8 +81,10 @@ def evaluate(job: Job, device: str) -> Outcome:
         if job.timing.limit_ms is not None and latency_ms > job.timing.limit_ms:
             return too_slow(latency_ms, model, job.timing.limit_ms, {"build": 0.0})
     scores = toy_scores(network["digits"], job.seed)
-    wanted = {name: float("nan") if hit("nan") else scores[name] for name in job.proxies}
-    outcome = outcome_of(wanted, {"build": 0.0, "score": 0.0})
+    wanted: dict[str, Any] = {name: float("nan") if hit("nan") else scores[name] for name in job.proxies}
+    if hit("incomplete"):
+        wanted["vkdnw"] = {"failed": "too_few_rows: of this network"}
+    outcome = outcome_of(wanted, {"build": 0.0, "score": 0.0}, whole=True)
     return outcome if latency_ms is None else replace(outcome, latency_ms=latency_ms, device=model)
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from uninas.compile.attention import RelativePositionBias, channel_scores, channel_weighted, scores, weighted
+from uninas.compile.norms import GroupNorm
 from uninas.ops import AttentionMap, Op, Place, Type, table_size
 from uninas.rules.inference import is_filled
 
@@ -335,7 +336,7 @@ LAYERS: dict[str, Callable[[Op, tuple[Type, ...], Type, Place], Layer]] = {
     "conv": _conv,
     "batch_norm": lambda op, given, made, place: nn.BatchNorm2d(made[0]),
     "layer_norm": lambda op, given, made, place: LayerNorm2d(made[0]),
-    "group_norm": lambda op, given, made, place: nn.GroupNorm(op.values["groups"], made[0]),
+    "group_norm": lambda op, given, made, place: GroupNorm(op.values["groups"], made[0]),
     "layer_scale": lambda op, given, made, place: LayerScale(made[0], float(op.values["initial"])),
     "gelu": _always(F.gelu),
     "relu": _always(F.relu),

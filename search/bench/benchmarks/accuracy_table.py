@@ -135,15 +135,13 @@ def check_numbers(path: Path, table: pandas.DataFrame, columns: Iterable[str]) -
 
 
 def doubts_of_unit(path: Path, column: str, accuracy: pandas.Series, chance: float) -> list[str]:
-    """Say where accuracies may be fractions, all of them or some: no trained network is far below chance.
+    """Say where accuracies may be fractions beside percent: no trained network is far below chance.
 
     Args:
         path, column: of the accuracies, for the message.
         accuracy: in percent.
         chance: in percent, that of guessing.
     """
-    if accuracy.max() <= 1:
-        return [f"{path}: the largest {column} accuracy is {accuracy.max():g}: are these fractions? Percent is expected"]
     below = accuracy < _BELOW * chance
     if not below.any():
         return []
@@ -152,3 +150,13 @@ def doubts_of_unit(path: Path, column: str, accuracy: pandas.Series, chance: flo
         f"{path}: {int(below.sum())} of {len(accuracy)} {column} accuracies are below chance ({chance:.3g}%), the first is line "
         f"{first + 2}: {accuracy.iloc[first]:g}: are these fractions beside percent? Ranks of such a table mean nothing"
     ]
+
+
+def check_percent(path: Path, column: str, accuracy: pandas.Series) -> None:
+    """Reject fractions: nDCG's gain is 2 to the power of percent, and of numbers up to 1 it is .99 for any order.
+
+    Raises:
+        InputError: no accuracy is above 1.
+    """
+    if accuracy.max() <= 1:
+        raise InputError(f"{path}: {column}: expected accuracies in percent; got fractions, the largest is {accuracy.max():g}")

@@ -19,6 +19,7 @@ from search.bench.benchmarks.accuracy_table import (
     Population,
     Published,
     check_numbers,
+    check_percent,
     check_rows,
     doubts_of_unit,
     population_of,
@@ -90,6 +91,7 @@ def read_accuracies(folder: Path, dataset: str, *, all_forms: bool = False) -> P
     check_rows(path, table, table["arch_str"].duplicated(), "arch_str", "each architecture once")
     accuracy = pandas.to_numeric(table[dataset], errors="coerce")
     check_rows(path, table, ~accuracy.between(0, 100), dataset, "an accuracy in percent, 0 to 100")
+    check_percent(path, dataset, accuracy)
     warnings = doubts_of_unit(path, dataset, accuracy, 100 / SHAPES[dataset][1])
     networks = pandas.DataFrame({"index": index.astype("int64"), "network": table["arch_str"], "accuracy": accuracy})
     if not all_forms:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas
 
-from search.bench.benchmarks.accuracy_table import check_rows, doubts_of_unit, read_csv
+from search.bench.benchmarks.accuracy_table import check_percent, check_rows, doubts_of_unit, read_csv
 from uninas.errors import InputError
 
 MIN_MEMBERS = 10
@@ -40,6 +40,7 @@ def read_results(path: Path, note: Note) -> pandas.DataFrame:
         numbers = pandas.to_numeric(table[column], errors="coerce")
         check_rows(path, table, ~numbers.between(low, high), column, f"{expected}, {low} to {high}")
         table[column] = numbers
+    check_percent(path, "top1", table["top1"])
     for doubt in doubts_of_unit(path, "top1", table["top1"], 1.0):  # chance is 0.1%, which fractions are above
         note(f"warning: {doubt}")
     twice = table.duplicated(["model", "img_size"])

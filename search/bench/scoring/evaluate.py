@@ -11,9 +11,11 @@ import torch
 from torch import nn
 
 import proxies
+import uninas
 import uninas.compile
 from search.bench.scoring import pictures
 from search.bench.scoring.job import Job, Setup
+from search.workers.counted import COUNTS, counted, only_counts
 from search.workers.evaluate import guarded, prepare
 from search.workers.job import Outcome, outcome_of
 from uninas.spaces import nasbench201
@@ -21,10 +23,13 @@ from uninas.spaces import nasbench201
 __all__ = ["NETWORKS", "Job", "evaluate", "prepare"]
 
 
-def _nasbench201(name: str, *, classes: int, input_shape: tuple[int, int, int], **network: Any) -> nn.Module:
+def _cell(name: str, *, classes: int, input_shape: tuple[int, int, int], **network: Any) -> uninas.Architecture:
     channels, *size = input_shape
-    architecture = nasbench201.architecture(name, classes=classes, in_channels=channels, input_size=(size[0], size[1]), **network)
-    return uninas.compile.build(architecture)
+    return nasbench201.architecture(name, classes=classes, in_channels=channels, input_size=(size[0], size[1]), **network)
+
+
+def _nasbench201(name: str, *, classes: int, input_shape: tuple[int, int, int], **network: Any) -> nn.Module:
+    return uninas.compile.build(_cell(name, classes=classes, input_shape=input_shape, **network))
 
 
 def _timm(name: str, *, classes: int, input_shape: tuple[int, int, int], **network: Any) -> nn.Module:
@@ -37,13 +42,38 @@ NETWORKS: dict[str, Callable[..., nn.Module]] = {"nasbench201": _nasbench201, "t
 """Source -> builder(name, *, classes, input_shape, **network) -> module with logits (B, classes)."""
 
 
+ARCHITECTURES: dict[str, Callable[..., uninas.Architecture]] = {"nasbench201": _cell}
+"""The same of sources whose networks are architectures: what is counted of these is counted without a module."""
+
+
 def evaluate(job: Job, device: str = "cpu") -> Outcome:
     """Build and score one network. Whatever Python raises becomes a failure with its reason.
 
     Returns:
         `scores` and `details` by label. `seconds`: CPU-seconds by label, and wall time of the stages "build" and "score".
     """
-    return guarded(_score, job, device)
+    counts = job.source in ARCHITECTURES and only_counts([wanted.proxy for wanted in job.requests.values()])
+    return guarded(_count if counts else _score, job, device, builds=not counts)
+
+
+def _count(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
+    """Count without a network; what the labels of a setup share is the first one's, as of scores."""
+    scores: dict[str, float] = {}
+    details: dict[str, Mapping[str, Any]] = {}
+    costs: dict[str, Mapping[str, float]] = {}
+    clock = time.perf_counter()
+    for label, wanted in job.requests.items():
+        spent, setup = time.process_time(), job.setups[wanted.setup]
+        if wanted.setup not in costs:
+            shape = setup.input_shape or job.input_shape
+            architecture = ARCHITECTURES[job.source](job.network, classes=job.classes, input_shape=shape, **setup.network)
+            costs[wanted.setup] = counted(architecture, COUNTS, size=(shape[1], shape[2]), classes=job.classes)
+        scores[label] = costs[wanted.setup][wanted.proxy]
+        if setup.repeats > 1:
+            details[label] = {"repeats": [scores[label]] * setup.repeats}
+        seconds[label] = time.process_time() - spent
+    seconds.update(build=0.0, score=time.perf_counter() - clock)
+    return outcome_of(scores, seconds, details)
 
 
 def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:

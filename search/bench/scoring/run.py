@@ -24,6 +24,7 @@ from search.bench.scoring.plan import Network, ScoringPlan
 from search.bench.scoring.records import KINDS, Again, NetworkScore, Revisions
 from search.bench.scoring.settings import Settings
 from search.config.schema import PoolConfig
+from search.config.spectra import ranks
 from search.engine import session
 from search.engine.session import JOURNAL, STATUS, PoolMaker, Session, previous
 from search.engine.session import make_pool as make_any_pool
@@ -121,6 +122,7 @@ def begin(
         KeyboardInterrupt: after Ctrl-C or SIGTERM; all workers are gone, and the run can be resumed.
     """
     check_new(folder)
+    _check_rank(plan, view)
     task = _Bench(folder, settings, plan, view, also=also)
     session.begin(folder, task, pool=partial(pool_maker, pool, view), view=view)
     return task.scores
@@ -189,6 +191,18 @@ def check_new(folder: Path) -> None:
         raise InputError(
             f"{folder}: expected a new run folder; it exists: continue with --resume {folder}, or give another --out"
         )
+
+
+def _check_rank(plan: ScoringPlan, view: View) -> None:
+    """Reject scores that no network can have with this batch and these classes; tell those that large networks cannot have."""
+    for label, request in plan.requests.items():
+        batch = plan.setups[request.setup].batch if request.samples is None else request.samples
+        for rank in ranks([request.proxy], {request.proxy: request.options}, batch=batch, classes=plan.classes):
+            if rank.impossible is not None:
+                where, expected, got = rank.impossible
+                raise InputError(f"{label}: {where}: expected {expected}; got {got}")
+            if said := rank.limit():
+                view.note(f"warning: {said}")
 
 
 @final

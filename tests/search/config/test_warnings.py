@@ -25,6 +25,11 @@ SHIPPED = sorted((ROOT / "configs" / "search").glob("*.yaml"))
             ["space.sampler=grammar", "space.random_edits=4"],
             "no effect of space.sampler and space.random_edits: evolution without",
         ),
+        (
+            ["pool.kind=serial", "pool.workers=4", "pool.address=auto"],
+            "no effect of pool.workers and pool.address: pool.kind serial",
+        ),
+        (["pool.kind=serial", "pool.workers=1", "pool.deadline_s=9"], None),
         (["space.sampler=grammar", "baseline=true"], None),
         (["space.sampler=grammar", "algorithm=aging_evolution", "algorithm_options={tournament: 3}"], None),
         (["space.sampler=grammar", "algorithm=random", "algorithm_options={}"], None),
@@ -51,6 +56,29 @@ def test_what_has_no_effect_is_told(given: list[str], said: str | None) -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_all_that_the_shipped_configurations_say_has_an_effect(path: object) -> None:
     assert [warning for warning in SearchPlan.resolve(loading.load(path)).warnings if "no effect" in warning] == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            "classes: 10\nbatch: 2",
+            "a batch of 2 with 10 classes gives no vkdnw to networks of more than 90 layers: 3 images are enough",
+        ),
+        ("classes: 10\nbatch: 3", None),
+        ("classes: 10\nbatch: 2\nbudget: {layers: 90}", None),
+        ("classes: 10\nbatch: 2\nobjective: jacov", None),
+        ("classes: 10\nbatch: 2\nproxies: {options: {vkdnw: {weights: 64}}}", None),
+        (
+            "classes: 10\nbatch: 8\nproxies: {probes: 2}",
+            "a batch of 8 with 10 classes gives no vkdnw to networks of more than 80",
+        ),
+        ("classes: 1\nobjective: naswot", None),
+    ],
+)
+def test_what_large_networks_cannot_have_is_told(given: str, said: str | None) -> None:
+    found = [line for line in warnings(loading.parse(f"space: vit\n{given}"), timed=False) if "gives no" in line]
+    assert found == [] if said is None else said in found[0]
 
 
 def test_the_papers_search_keeps_what_the_papers_space_holds_fixed() -> None:

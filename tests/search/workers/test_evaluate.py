@@ -125,11 +125,33 @@ def test_what_cannot_be_built_or_scored_fails_with_its_reason(monkeypatch: pytes
     assert Outcome.from_dict(json.loads(json.dumps(failed.as_dict()))) == failed
 
 
+def test_a_network_is_given_as_many_channels_as_it_takes() -> None:
+    wide = uninas.canonicalise(uninas.parse(job().architecture).replace(in_channels=5))
+    outcome = evaluate.evaluate(job(architecture=uninas.to_text(wide), timing=Timing(1, 1, 0, "float32")))
+    assert (outcome.status, outcome.reason) == ("ok", None)
+    assert set(numbers(outcome.scores)) == set(NAMES)
+    assert outcome.latency_ms is not None
+
+
+def test_counts_are_those_of_the_network_and_need_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("params", "flops", "aleph")
+    built = evaluate.evaluate(job(proxies=(*names, "naswot")))
+    monkeypatch.setattr(uninas.compile, "build", None)
+    found = evaluate.evaluate(job(proxies=names))
+    assert dict(found.scores) == {name: built.scores[name] for name in names}
+    assert (found.status, set(found.seconds)) == ("ok", {"build", "score"})
+    assert evaluate.evaluate(job(proxies=names, architecture="no architecture")).status == "failed"
+
+
 def test_a_proxy_that_fails_is_named_and_the_others_count() -> None:
     thin = uninas.parse(job().architecture)
     thin = dataclasses.replace(thin, stages=(uninas.Stage(16, (uninas.Block((None, None)),)),))
     outcome = evaluate.evaluate(job(architecture=uninas.to_text(thin), proxies=("vkdnw", "flops")))
-    assert outcome.status == "ok"
+    assert (outcome.status, outcome.cause, outcome.reason) == (
+        "failed",
+        Cause.INCOMPLETE,
+        f"vkdnw: {outcome.scores['vkdnw']['failed']}",
+    )
     assert "weights" in outcome.scores["vkdnw"]["failed"]
     assert numbers(outcome.scores) == {"flops": outcome.scores["flops"]}
 

@@ -14,9 +14,9 @@ from tests.amounts import examples
 from tests.uninas.compile.test_compile import pair
 from tests.uninas.examples import around, graph_of, graphs_of, small, tiny, walk
 from tests.uninas.running import distance, noise, scramble
-from uninas import PRESETS, Rejection, canonicalise, preset
+from uninas import PRESETS, Rejection, canonicalise, op, preset
 from uninas.compile.attention import RelativePositionBias, expand_table
-from uninas.compile.layers import LayerNorm2d
+from uninas.compile.layers import LAYERS, LayerNorm2d
 from uninas.compile.module import GraphModule, build
 
 # --- sizes ------------------------------------------------------------------------------------------------------------------
@@ -261,3 +261,19 @@ def test_building_does_not_run_or_draw_from_a_foreign_generator() -> None:
     module = build(small())
     assert all(p.grad is None for p in module.parameters())
     assert int(module.stem.norm.num_batches_tracked or 0) == 0
+
+
+@pytest.mark.parametrize("train", [False, True])
+def test_group_norm_over_one_entry_is_its_bias(train: bool) -> None:
+    """As for one entry of several groups in any larger batch, where torch computes it too."""
+    module = LAYERS["group_norm"](op("group_norm", groups=4), (), (4,), None)
+    assert isinstance(module, nn.GroupNorm)
+    module.train(train)
+    with torch.no_grad():
+        module.bias.copy_(torch.arange(4.0))
+        images = torch.randn(1, 4, 1, 1)  # its deviation is divided by sqrt(eps), and so is what rounding leaves of it
+        torch.testing.assert_close(module(images).flatten(), module.bias, rtol=0, atol=1e-3)
+        torch.testing.assert_close(module(images.expand(2, -1, -1, -1))[1].flatten(), module.bias, rtol=0, atol=1e-3)
+        larger = torch.randn(2, 8, 3, 2)
+        own, plain = LAYERS["group_norm"](op("group_norm", groups=4), (), (8,), None), nn.GroupNorm(4, 8)
+        assert torch.equal(own(larger), plain(larger))

@@ -29,6 +29,7 @@ from uninas import (
     mutate,
     op,
     parse,
+    preset,
     to_text,
     warnings_of,
 )
@@ -94,8 +95,11 @@ WRONG = {
     "a plain block of too many": (document(stages=one_stage(blocks=[{"plain": ["g3"] * 17}])), "1 to 16 graph names"),
     "a plain block that is a text": (document(stages=one_stage(blocks=[{"plain": "g3"}])), "1 to 16 graph names"),
     "a plain block of nowhere": (document(stages=one_stage(blocks=[{"plain": ["g9"]}])), "block 1: no graph is called 'g9'"),
-    "a block of another kind": (document(stages=one_stage(blocks=[{"dense": ["g3"]}])), "block 1: expected two graph names"),
-    "a block of two kinds": (document(stages=one_stage(blocks=[{"plain": ["g3"], "x": 1}])), "block 1: expected two graph names"),
+    "a block of another kind": (document(stages=one_stage(blocks=[{"dense": ["g3"]}])), "block 1: expected 1 to 16 graph names"),
+    "a block of two kinds": (
+        document(stages=one_stage(blocks=[{"plain": ["g3"], "x": 1}])),
+        "block 1: expected 1 to 16 graph names",
+    ),
     "a stem of a wrong ratio": (document(in_channels=4), "stem, node %1"),
     "a transition that pools": (
         document(
@@ -219,3 +223,22 @@ def test_relative_position_tables_have_their_strides_size() -> None:
     assert cost(architecture).attention_tokens == 42
     assert cost(architecture, (8, 9)).attention_tokens == 2 * 3
     assert op("max_pool", stride=4).text == "max_pool(stride=4)"
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_residual_blocks_of_any_number_of_sub_blocks_are_read_as_they_were_written(count: int) -> None:
+    start = preset("resnet", widths=[8, 8, 8, 8], depths=[1, 1, 1, 1], stem=[4, 8], input_size=(32, 32), classes=3)
+    graph = start.stages[0].blocks[0].subblocks[0]
+    changed = start.with_block(1, 0, Block((graph, None, *[graph] * 3)[:count]))
+    text = to_text(changed)
+    assert parse(text) == changed
+    assert parse(text).digest == changed.digest
+    assert json.loads(text)["version"] == (1 if count == 2 else 2)
+    module = build(changed).eval()
+    assert module(torch.randn(1, 3, 32, 32)).shape == (1, 3)
+    assert sum(parameter.numel() for parameter in module.parameters()) == cost(changed).params
+    rng = random.Random(count)
+    for _ in range(20):
+        made = mutate(changed, rng)
+        made = made if isinstance(made, Rejection) else made[0] if isinstance(made, tuple) else made
+        assert isinstance(made, Rejection) or parse(to_text(made)) == made

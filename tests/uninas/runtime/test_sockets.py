@@ -25,7 +25,8 @@ def long_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_folder_takes_the_longest_socket(long_tmpdir: Path) -> None:
+@pytest.mark.usefixtures("long_tmpdir")
+def test_a_folder_takes_the_longest_socket() -> None:
     folder = sockets.folder_for_sockets("uninas-", 70)
     try:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -44,7 +45,8 @@ def test_tmpdir_is_used_where_it_is_short_enough(tmp_path: Path, monkeypatch: py
     folder.rmdir()
 
 
-def test_where_none_is_short_enough_one_line_says_so(long_tmpdir: Path) -> None:
+@pytest.mark.usefixtures("long_tmpdir")
+def test_where_none_is_short_enough_one_line_says_so() -> None:
     with pytest.raises(InputError, match=r"^TMPDIR: expected a folder of at most 2 characters that can be written"):
         sockets.folder_for_sockets("uninas-", 89)
 
@@ -58,7 +60,8 @@ print(multiprocessing.util.get_temp_dir())
 """
 
 
-def test_readers_have_a_short_folder(long_tmpdir: Path) -> None:
+@pytest.mark.usefixtures("long_tmpdir")
+def test_readers_have_a_short_folder() -> None:
     """In a process of its own, since multiprocessing keeps its folder."""
     done = subprocess.run([sys.executable, "-c", READERS], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -69,10 +69,10 @@ def test_a_file_that_is_no_table(tmp_path: Path, text: str, message: str) -> Non
         read_accuracies(tmp_path / "nowhere", "cifar10")
 
 
-def test_fractions_are_suspected(tmp_path: Path) -> None:
-    write_table(tmp_path, COUNT, cifar10=[number / 20 for number in range(COUNT)])
-    population = read_accuracies(tmp_path, "cifar10")
-    assert "are these fractions" in population.warnings[0]
+def test_fractions_are_rejected(tmp_path: Path) -> None:
+    write_table(tmp_path, COUNT, cifar10=[number / COUNT for number in range(COUNT)])
+    with pytest.raises(InputError, match=r"cifar10: expected accuracies in percent; got fractions, the largest is 0\.9"):
+        read_accuracies(tmp_path, "cifar10")
 
 
 def test_fractions_beside_percent_are_suspected(tmp_path: Path) -> None:

@@ -46,6 +46,27 @@ def test_the_scores_are_those_of_the_proxies() -> None:
     assert set(outcome.seconds) == {"build", "score", *names}
 
 
+def test_counts_are_those_of_a_network_and_need_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("params", "flops", "aleph")
+    wanted = {name: Request(name) for name in names} | {
+        "thin": Request("params", setup="thin"),
+        "other": Request("flops", setup="thin"),
+    }
+    setups = {
+        "standard": Setup(batch=2, repeats=2, network={"cells": 1}),
+        "thin": Setup(batch=2, input_shape=(1, 9, 7), network={"channels": 3, "cells": 1}),
+    }
+    for cell in cells(4):
+        built = run(job({**wanted, "naswot": Request("naswot")}, setups, network=cell))
+        with monkeypatch.context() as patched:
+            patched.setattr(uninas.compile, "build", None)
+            found = run(job(wanted, setups, network=cell))
+        assert dict(found.scores) == {label: built.scores[label] for label in wanted}
+        assert set(found.seconds) == {"build", "score", *wanted}
+        assert found.details == {label: {"repeats": [found.scores[label]] * 2} for label in names}
+    assert run(job(wanted, setups, network="|none~0|")).status == "failed"
+
+
 def test_labels_are_variants() -> None:
     """One proxy under two labels, with other options; another seed in another setup."""
     setups = {"standard": STANDARD, "again": Setup(batch=4, seed=1)}

@@ -102,6 +102,18 @@ def test_what_a_run_leaves(data: Path, tmp_path: Path) -> None:
     assert results["environment"]["precision"] == "toy"
 
 
+def test_a_batch_that_gives_large_networks_no_spectrum_is_told_and_one_that_gives_none_is_rejected(
+    data: Path, tmp_path: Path
+) -> None:
+    notes = Notes()
+    bench(data, tmp_path / "run", notes, sample=10, proxies="vkdnw,flops", batch=1)
+    told = "warning: a batch of 1 with 10 classes gives no vkdnw to networks of more than 45 layers"
+    assert any(told in line for line in notes.notes), notes.notes
+    with pytest.raises(InputError, match="vkdnw: batch: expected at least 1 for vkdnw; got 0"):
+        bench(data, tmp_path / "none", sample=10, proxies="vkdnw", batch=0)
+    assert not (tmp_path / "none").exists()
+
+
 def test_a_larger_sample_holds_the_smaller_one(data: Path, tmp_path: Path) -> None:
     bench(data, tmp_path / "small", sample=10, proxies="flops")
     bench(data, tmp_path / "large", sample=20, proxies="flops")
