@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.amounts import examples
-from tests.uninas.analysis.test_cost import module_params, really_made, trained
+from tests.uninas.analysis.test_cost import module_params, really_made
+from tests.uninas.analysis.test_trainable import trained
 from tests.uninas.examples import disguised_network, framed, graph_of, random_frame
 from tests.uninas.running import carried, distance, executed_macs, noise, scramble
 from uninas import IDENTITY, Architecture, Block, FeatureMap, Graph, GraphError, Stage, canonicalise, cost

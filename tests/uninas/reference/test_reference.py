@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.uninas.analysis.test_cost import trained
+from tests.uninas.analysis.test_trainable import trained
 from tests.uninas.examples import graphs_of
 from tests.uninas.running import executed_macs
 from uninas import Architecture, canonicalise, cost, load, parse, to_text
