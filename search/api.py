@@ -19,6 +19,7 @@ from search.journal.mirror import run_folder
 from search.journal.object_store import without_secrets
 from search.monitor.progress import View, view_for
 from uninas.errors import InputError
+from uninas.runtime.files import odd
 from uninas.runtime.reading import read_json
 from uninas.runtime.terminal import console
 
@@ -141,8 +142,9 @@ class Run:
         return self
 
     def __repr__(self) -> str:
-        counts = self.info.get("counts", {}).get("search", {})
-        return f"<search.Run {self.folder}: {self.status}, {counts.get('done', 0)} candidates>"
+        with odd(self.folder / "run.json"):
+            counts = self.info.get("counts", {}).get("search", {})
+            return f"<search.Run {self.folder}: {self.status}, {counts.get('done', 0)} candidates>"
 
 
 def run(config: str | Path, overrides: Sequence[str] = (), *, out: str | Path | None = None, view: View | None = None) -> Run:

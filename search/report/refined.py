@@ -76,13 +76,21 @@ def read_refined(folder: Path) -> Refined | None:
     try:
         if data["format"] != "uninas-refine-results" or data["version"] != 1:
             raise ValueError(f"got {data['format']}, version {data['version']}")
+        if not all(isinstance(data[name], int) and data[name] > 0 for name in ("epochs", "grace")):
+            raise ValueError("epochs that are no whole numbers")
         return Refined(data["epochs"], data["grace"], data["complete"], tuple(_trained(row) for row in data["finalists"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: expected the results of a refine, version 1; {type(error).__name__}: {error}") from None
 
 
 def _trained(row: Mapping[str, Any]) -> Trained:
     curve = tuple(float(top1) for top1 in row["curve"])
+    number, optional = (int, float), type(None)
+    wanted: dict[str, Any] = {"finalist": str, "digest": str, "proxy_place": number, "trained_place": (*number, optional)}
+    wanted |= {"reason": (str, optional), "top1_at_grace": (*number, optional)}
+    wrong = next((name for name, kind in wanted.items() if not isinstance(row[name], kind)), None)
+    if wrong is not None or row["status"] not in _STATUS or not all(map(math.isfinite, curve)):
+        raise ValueError(f"a finalist with another {wrong or 'status or curve'}")
     return Trained(**{field.name: row[field.name] for field in fields(Trained)} | {"curve": curve})
 
 

@@ -5,6 +5,7 @@ The only part of the report that needs torch, and only when the file spectra.jso
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,12 +69,20 @@ def cached(run: Run, folder: Path) -> Spectra | None:
         if stored["key"] != _key(run):
             return None
         of = {
-            name: Spectrum(tuple(one["eigenvalues"]), tuple(one["deciles"]), one["entropy"])
+            name: Spectrum(_finite(one["eigenvalues"]), _finite(one["deciles"], 9), *_finite([one["entropy"]]))
             for name, one in stored["spectra"].items()
         }
         return Spectra(of, dict(stored["left_out"]), int(stored["images"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # a cache that cannot be read is no cache: the spectra are computed again
+
+
+def _finite(values: Any, count: int | None = None) -> tuple[float, ...]:
+    """Check numbers of a file. Raises ValueError or TypeError: none, another number of them, or one that is not finite."""
+    found = tuple(map(float, values))
+    if not found or not all(map(math.isfinite, found)) or len(found) != (count or len(found)):
+        raise ValueError("no numbers of a spectrum")
+    return found
 
 
 def compute(run: Run, folder: Path) -> Spectra:
