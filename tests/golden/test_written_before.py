@@ -99,9 +99,16 @@ def test_published_spaces_give_the_same_samples(name: str) -> None:
     assert found == FACTS["spaces"][name]
 
 
+CORRECTED = {("coatnet", "gradsign"): [828566.0, 955320.0]}  # without the signs of what rounding left of zeros
+"""Values that were wrong, by network and proxy, with what replaced them. Each of these proxies has another revision now."""
+
+
 @pytest.mark.parametrize("name", FACTS["scores"])
 def test_every_score_is_what_it_was(name: str) -> None:
     fact = FACTS["scores"][name]
+    corrected = {proxy: values for (network, proxy), values in CORRECTED.items() if network == name}
+    assert all(proxies.REVISIONS[proxy] > 0 for proxy in corrected)
+    expected = {**fact["values"], **corrected}
     network = uninas.parse(fact["text"])
     assert network.digest == fact["digest"]
     found = proxies.score_repeats(
@@ -111,7 +118,7 @@ def test_every_score_is_what_it_was(name: str) -> None:
         proxy: [value if isinstance(value, float) else {"failed": str(value)} for value in repeats]
         for proxy, repeats in found.items()
     }
-    assert {proxy: values[proxy] for proxy in values if not close(values[proxy], fact["values"][proxy])} == {}
+    assert {proxy: values[proxy] for proxy in values if not close(values[proxy], expected[proxy])} == {}
 
 
 @pytest.mark.parametrize("name", [slow(name) if name in (*LONG, "walk") else name for name in SEARCHES])
