@@ -12,6 +12,7 @@ import proxies
 from search.bench.benchmarks import conduct, nasbench201
 from search.commands import bench as bench_command
 from search.config.schema import PoolConfig
+from search.journal.lines import sealed
 from tests.search.bench.fakes import fake_pool, write_table
 from tests.search.bench.page_runs import make_ablation
 from tests.search.bench.scoring.test_pictures import paint
@@ -153,13 +154,17 @@ def test_a_run_is_judged_as_it_is_and_failures_are_tried_again(data: Path, tmp_p
     assert len((folder / "journal.jsonl").read_text().splitlines()) == 31 + failed
 
 
+def with_other_flops(journal: Path) -> None:
+    """Write a journal anew with what another definition once gave."""
+    lines = [line.rpartition(',"crc":')[0] + "}" for line in journal.read_text().splitlines()]
+    journal.write_bytes(b"".join(sealed(json.loads(line.replace('"flops":', '"flops":-'))) for line in lines))
+
+
 def test_a_score_is_computed_anew_where_its_definition_changed(data: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options: dict[str, Any] = {"pool": PoolConfig(kind="serial"), "pool_maker": fake_pool}
     _, before = nasbench201.bench(data, view=Notes().view, proxies="flops,zico", sample=10, resamples=10, out=folder, **options)
-    lines = (folder / "journal.jsonl").read_text().splitlines()
-    changed = [line.replace('"flops":', '"flops":-') for line in lines]  # what another definition once gave
-    (folder / "journal.jsonl").write_text("\n".join(changed) + "\n")
+    with_other_flops(folder / "journal.jsonl")
     _, other = nasbench201.bench(data, folder, view=Notes().view, **options)
     _, after = nasbench201.bench(data, folder, view=Notes().view, again="flops", **options)
     kendall = [
@@ -175,7 +180,7 @@ def test_what_is_computed_anew_survives_a_kill(data: Path, tmp_path: Path) -> No
     folder, options = tmp_path / "run", {"pool": PoolConfig(kind="serial"), "pool_maker": fake_pool}
     _, before = nasbench201.bench(data, view=Notes().view, proxies="flops,zico", sample=10, resamples=10, out=folder, **options)
     journal = folder / "journal.jsonl"
-    journal.write_text(journal.read_text().replace('"flops":', '"flops":-'))
+    with_other_flops(journal)
     nasbench201.bench(data, folder, view=Notes().view, again="flops", **options)
     lines = journal.read_text().splitlines()
     journal.write_text("\n".join(lines[:-6]) + "\n")  # killed after four of the ten
