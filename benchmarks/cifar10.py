@@ -32,7 +32,7 @@ from benchmarks.by_hand import timm_version
 from benchmarks.page import command, publish, setting, table
 from downstream.data.images import Folder
 from uninas import Architecture, cost, preset
-from uninas.runtime.pictures import read
+from uninas.files.pictures import read
 from uninas.source import load
 from uninas.text import to_text
 

@@ -19,8 +19,8 @@ from search.journal.mirror import run_folder
 from search.journal.object_store import without_secrets
 from search.monitor.progress import View, view_for
 from uninas.errors import InputError
-from uninas.runtime.files import odd
-from uninas.runtime.reading import read_json
+from uninas.files.reading import read_json
+from uninas.files.run_files import odd
 from uninas.runtime.terminal import console
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from uninas.errors import InputError
+from uninas.files.reading import unique
 from uninas.graph import Architecture, Block, Graph, Node, Stage
 from uninas.ops import INPUT, IllTyped, Op, Type, parse_op
-from uninas.runtime.reading import unique
 
 FORMAT = "uninas-architecture"
 VERSION = 3

@@ -11,7 +11,7 @@ from benchmarks.results.notes import read_notes
 from search.bench.choosing import choice
 from search.bench.page.data import Bench, read_bench
 from uninas.errors import InputError
-from uninas.runtime.files import write_text
+from uninas.files.writing import write_text
 
 _PAGES = {
     "nasbench201": nasbench201_page.make,

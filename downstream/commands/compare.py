@@ -146,7 +146,8 @@ def _check(out: Path) -> None:
 
 
 def _write(rows: Sequence[Any], out: Path) -> None:
-    from uninas.runtime.files import csv_text, write_text
+    from uninas.files.tables import csv_text
+    from uninas.files.writing import write_text
 
     if out.suffix == ".json":
         text = json.dumps([asdict(row) for row in rows], indent=1) + "\n"

@@ -256,7 +256,7 @@ def _check_images(data: Path, settings: Any) -> None:
 
 
 def _scored_size(run: Path) -> tuple[int, int]:
-    from uninas.runtime.reading import parse_yaml, read_text
+    from uninas.files.reading import parse_yaml, read_text
 
     try:
         height, width = parse_yaml(read_text(run / "config.yaml"))["size"]

@@ -22,8 +22,8 @@ from typing import Any
 from downstream.data.findings import Findings
 from downstream.data.masks import is_number, measure, overlap
 from uninas.errors import InputError
-from uninas.runtime.files import replacing
-from uninas.runtime.reading import read_json
+from uninas.files.reading import read_json
+from uninas.files.writing import replacing
 
 __all__ = ["Annotations", "check_annotations", "write_repaired"]
 

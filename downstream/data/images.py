@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from uninas.errors import InputError
-from uninas.runtime.pictures import SUFFIXES, is_image, of_other_kinds, read
+from uninas.files.pictures import SUFFIXES, is_image, of_other_kinds, read
 
 __all__ = [
     "Folder",

@@ -19,7 +19,7 @@ from PIL import Image
 
 from downstream.data.findings import Findings
 from uninas.errors import InputError
-from uninas.runtime.pictures import SUFFIXES, Header, is_image, load, of_other_kinds, open_image, probe
+from uninas.files.pictures import SUFFIXES, Header, is_image, load, of_other_kinds, open_image, probe
 
 __all__ = ["check_images", "check_pairs", "pairs"]
 

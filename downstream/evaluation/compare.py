@@ -13,9 +13,9 @@ from downstream.evaluation.speed import measure
 from downstream.protocols import PROTOCOLS
 from uninas.analysis.cost import cost
 from uninas.errors import InputError
+from uninas.files.reading import parse_json, read_text
+from uninas.files.tables import read_numbers
 from uninas.graph import Architecture
-from uninas.runtime.files import read_numbers
-from uninas.runtime.reading import parse_json, read_text
 
 __all__ = ["METRICS", "Row", "accuracies", "compare", "once", "sizes_of"]
 

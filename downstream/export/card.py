@@ -12,8 +12,8 @@ from timm.models._hub import generate_readme
 from downstream.models.timm_model import UniNASNet
 from downstream.protocols import PROTOCOLS
 from uninas.analysis.cost import Cost, cost
+from uninas.files.writing import write_text
 from uninas.runtime import installing
-from uninas.runtime.files import write_text
 
 if TYPE_CHECKING:
     from downstream.subject import Subject

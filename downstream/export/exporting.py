@@ -29,8 +29,8 @@ from downstream.train.mm_config import config_file
 from downstream.weights import reference, weight_files
 from uninas.compile.module import build
 from uninas.errors import InputError
+from uninas.files.writing import write_json, write_text
 from uninas.reference import read_reference, reference_layers, to_reference_text
-from uninas.runtime.files import write_json, write_text
 from uninas.text import to_document, to_text
 
 __all__ = ["FORMATS", "export"]

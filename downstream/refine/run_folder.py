@@ -20,8 +20,10 @@ from typing import Any, final
 from downstream.train import run_folder
 from downstream.train.settings import Settings
 from uninas.errors import InputError
-from uninas.runtime.files import read_run_json, write_csv, write_json
-from uninas.runtime.paths import below
+from uninas.files.paths import below
+from uninas.files.run_files import read_run_json
+from uninas.files.tables import write_csv
+from uninas.files.writing import write_json
 
 __all__ = ["Decisions", "Finalist", "RefinePlan", "begin", "finalists_of", "read_plan", "results", "write_results"]
 

@@ -26,8 +26,8 @@ from downstream.train.classify import train
 from downstream.train.result import Watch
 from downstream.train.settings import Settings, read_settings
 from uninas.errors import InputError
+from uninas.files.paths import below
 from uninas.runtime import ray_local
-from uninas.runtime.paths import below
 
 __all__ = ["train_finalists"]
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from uninas.runtime.files import read_numbers, write_csv, write_text
+from uninas.files.tables import read_numbers, write_csv
+from uninas.files.writing import write_text
 
 __all__ = ["read_history", "write_history"]
 

@@ -24,7 +24,7 @@ from torch import nn
 from downstream.data.images import own_draws, seed_everything
 from downstream.weights import weight_files
 from uninas.errors import InputError
-from uninas.runtime.pictures import read
+from uninas.files.pictures import read
 
 __all__ = ["CHECKPOINT", "Course", "OpenMMLabRunner", "model_of"]
 

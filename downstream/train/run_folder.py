@@ -10,8 +10,8 @@ from torch import distributed
 
 from downstream.train.settings import FILE, OpenMMLabSettings, Settings
 from uninas.errors import InputError
-from uninas.runtime.files import write_json
-from uninas.runtime.locks import try_lock
+from uninas.files.locks import try_lock
+from uninas.files.writing import write_json
 
 __all__ = ["ReportedElsewhere", "alone", "create", "first_only", "held"]
 

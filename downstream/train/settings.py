@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from uninas.errors import InputError
+from uninas.files.run_files import read_run_json
+from uninas.files.writing import write_json
 from uninas.graph import Architecture
-from uninas.runtime.files import read_run_json, write_json
 from uninas.text import from_document
 
 __all__ = ["OpenMMLabSettings", "Settings", "read_settings"]

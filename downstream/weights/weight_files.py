@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from uninas.errors import InputError
-from uninas.runtime.files import replacing
+from uninas.files.writing import replacing
 
 __all__ = ["load", "metadata", "must_fit", "read_checkpoint", "read_tensors", "save", "save_checkpoint", "whole_file"]
 

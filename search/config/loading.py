@@ -31,8 +31,8 @@ from search.config.schema import SearchConfig
 from search.config.validation import check
 from search.ranking.objective import spelled
 from uninas.errors import InputError
+from uninas.files.reading import parse_yaml, read_text
 from uninas.runtime import configurations
-from uninas.runtime.reading import parse_yaml, read_text
 from uninas.spaces import SPACES
 
 

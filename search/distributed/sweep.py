@@ -28,9 +28,11 @@ from ray import tune
 from search.config import loading as configuration
 from search.journal.mirror import BEGUN
 from uninas.errors import InputError
+from uninas.files.paths import below, is_name
+from uninas.files.run_files import odd, read_run_json
+from uninas.files.tables import write_csv
+from uninas.files.writing import write_json
 from uninas.runtime import ray_local
-from uninas.runtime.files import odd, read_run_json, write_csv, write_json
-from uninas.runtime.paths import below, is_name
 
 __all__ = ["SweepPlan", "begin", "expand", "read_plan", "rows", "run_searches", "write_results"]
 

@@ -24,8 +24,8 @@ from search.config.schema import SearchConfig
 from search.ranking.objective import LATENCY, Objective
 from search.spaces.from_config import from_config as space_of
 from uninas.errors import InputError
-from uninas.runtime.files import write_json
-from uninas.runtime.reading import read_json
+from uninas.files.reading import read_json
+from uninas.files.writing import write_json
 
 __all__ = ["ArchitectureSearcher", "from_config"]
 

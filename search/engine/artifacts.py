@@ -12,8 +12,8 @@ from search.engine.pareto_front import Member
 from search.engine.phase import Entry
 from search.ranking.objective import LATENCY, Objective
 from uninas.errors import InputError
-from uninas.runtime.files import write_text
-from uninas.runtime.paths import own_folder
+from uninas.files.paths import own_folder
+from uninas.files.writing import write_text
 
 
 def finalist_rows(finalists: Sequence[Finalist], candidates: Mapping[str, Candidate]) -> list[dict[str, Any]]:

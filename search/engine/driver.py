@@ -39,7 +39,7 @@ from search.monitor.progress import State, View
 from search.spaces.from_config import from_config
 from search.workers.pool import Pool, scored
 from uninas.errors import InputError
-from uninas.runtime.files import write_text
+from uninas.files.writing import write_text
 from uninas.spaces import SpaceError
 
 FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them

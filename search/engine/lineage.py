@@ -11,8 +11,8 @@ from search.journal.lines import LineReader
 from uninas.canonical import canonicalise
 from uninas.edits import Edit, Limits, Rejection, apply
 from uninas.errors import InputError
+from uninas.files.reading import parse_yaml, read_text
 from uninas.graph import Architecture
-from uninas.runtime.reading import parse_yaml, read_text
 from uninas.source import load
 from uninas.spaces import SPACES, ChoiceSpace, Genotype
 from uninas.spaces.choices import canonical_network

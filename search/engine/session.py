@@ -27,8 +27,8 @@ from search.monitor.progress import View
 from search.workers.interrupts import Interrupts
 from search.workers.pool import EVALUATOR, Pool, SerialPool
 from uninas.errors import InputError
-from uninas.runtime.files import write_json
-from uninas.runtime.reading import read_json
+from uninas.files.reading import read_json
+from uninas.files.writing import write_json
 
 JOURNAL, STATUS = "journal.jsonl", "run.json"
 _DECISIVE = ("torch", "device", "precision")  # two scores are comparable only where these are equal

@@ -19,8 +19,8 @@ from typing import Any, Protocol, Self, TypeVar, final
 from search.journal.lines import JournalError, LineReader, sealed
 from search.journal.records import VERSION, Header, Kinds, Unknown
 from uninas.errors import InputError
-from uninas.runtime.locks import try_lock
-from uninas.runtime.paths import open_file
+from uninas.files.locks import try_lock
+from uninas.files.paths import open_file
 
 __all__ = ["Journal", "JournalError", "Line", "create", "parse", "read", "record", "records", "resume", "told"]
 

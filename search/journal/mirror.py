@@ -36,8 +36,8 @@ from search.journal import pieces
 from search.journal.object_store import Listed, Store, is_url
 from search.journal.pieces import PIECE, piece
 from uninas.errors import InputError
-from uninas.runtime.files import replacing
-from uninas.runtime.paths import below, is_name, own_folder, plain
+from uninas.files.paths import below, is_name, own_folder, plain
+from uninas.files.writing import replacing
 
 __all__ = ["BEGUN", "Mirror", "followed", "run_folder", "snapshot"]
 

@@ -23,8 +23,8 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from uninas.errors import InputError
-from uninas.runtime.files import replacing
-from uninas.runtime.paths import below, own_folder, plain
+from uninas.files.paths import below, own_folder, plain
+from uninas.files.writing import replacing
 
 __all__ = ["Listed", "Store", "is_url", "without_secrets"]
 

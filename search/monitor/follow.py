@@ -21,7 +21,7 @@ from search.journal.lines import LineReader
 from search.journal.records import KINDS, Record
 from search.monitor.snapshot import Figures, Snapshot, session_rate
 from uninas.errors import InputError
-from uninas.runtime.files import odd, read_run_json
+from uninas.files.run_files import odd, read_run_json
 
 _WINDOW_SECONDS = 120.0  # over which a rate is measured
 _LEAST_SECONDS = 20.0  # of watching, before a rate measured here is better than the session's

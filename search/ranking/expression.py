@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from search.ranking.ranks import Combine
 from uninas.errors import InputError
-from uninas.runtime.reading import read_json
+from uninas.files.reading import read_json
 
 __all__ = ["CHOICE", "FORMS", "Column", "Combination", "as_mapping", "from_mapping", "parse", "spelled"]
 

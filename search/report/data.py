@@ -23,7 +23,7 @@ from search.ranking.objective import Objective
 from search.report.refined import Refined, read_refined
 from search.spaces.from_config import from_config
 from uninas.errors import InputError
-from uninas.runtime.reading import read_json
+from uninas.files.reading import read_json
 
 Entry = records.Candidate
 """One scored candidate of the journal."""

@@ -20,7 +20,7 @@ from search.report.html import render_html
 from search.report.svg import render_svg
 from search.report.theme import AMBER, BLUE, RULE, SOFT
 from uninas.errors import InputError
-from uninas.runtime.files import read_run_json
+from uninas.files.run_files import read_run_json
 
 FEW = 10
 """Finalists below which the page says that so few prove little."""

@@ -14,8 +14,8 @@ from typing import Any
 import uninas
 from search.report.data import Run
 from uninas.errors import InputError
-from uninas.runtime.files import write_json
-from uninas.runtime.reading import read_json
+from uninas.files.reading import read_json
+from uninas.files.writing import write_json
 
 BEST = "best"
 _VERSION = 2

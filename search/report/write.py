@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.report.data import read_run
-from uninas.runtime.files import write_text
+from uninas.files.writing import write_text
 
 
 def write_report(run_folder: Path, *, spectra: bool | None = None) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from uninas.errors import InputError
-from uninas.runtime.files import replacing
+from uninas.files.writing import replacing
 from uninas.runtime.terminal import safe_console, say
 
 if TYPE_CHECKING:

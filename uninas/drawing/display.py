@@ -9,8 +9,8 @@ from uninas.analysis.cost import cost
 from uninas.drawing.labels import quantity
 from uninas.drawing.svg import draw_architecture
 from uninas.errors import InputError
+from uninas.files.writing import write_text
 from uninas.graph import Architecture, Graph
-from uninas.runtime.files import write_text
 
 _MOST_NAMED = 20_000  # nodes of a network, each graph counted wherever it stands, whose digest takes well below a second
 _MOST_DRAWN = 1_000  # nodes of the graphs that differ

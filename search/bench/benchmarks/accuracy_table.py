@@ -12,7 +12,7 @@ import numpy
 import pandas
 
 from uninas.errors import InputError
-from uninas.runtime.files import read_table
+from uninas.files.tables import read_table
 
 _BELOW = 0.99
 """Share of chance that is not below it: tables round."""

@@ -22,7 +22,7 @@ from search.bench.scoring.settings import Settings
 from search.engine.session import PoolMaker
 from search.monitor.progress import View
 from uninas.errors import InputError
-from uninas.runtime.files import write_text
+from uninas.files.writing import write_text
 
 Note = Callable[[str], None]
 

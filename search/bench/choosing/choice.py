@@ -13,8 +13,8 @@ from search.bench.judging.aggregates import Comparison, objective, worst
 from search.ranking.correlation import Estimate
 from search.ranking.expression import CHOICE
 from uninas.errors import InputError
-from uninas.runtime.files import write_json
-from uninas.runtime.reading import read_json
+from uninas.files.reading import read_json
+from uninas.files.writing import write_json
 
 FILE = "choose.json"
 _FORMAT = {"format": CHOICE, "version": 1}

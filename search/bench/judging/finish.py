@@ -12,7 +12,7 @@ import pandas
 from search.bench.judging.papers import paper_figure
 from search.bench.scoring.run import Scores
 from search.bench.scoring.settings import Settings
-from uninas.runtime.files import write_json, write_text
+from uninas.files.writing import write_json, write_text
 
 RESULTS = "results.json"
 SCORES = "scores.csv"

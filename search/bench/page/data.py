@@ -18,8 +18,8 @@ from search.bench.judging.papers import ABLATIONS, METRICS, Figure, paper_figure
 from search.bench.scoring.costs import slowest
 from search.ranking.correlation import Estimate
 from uninas.errors import InputError
-from uninas.runtime.files import read_run_json
-from uninas.runtime.reading import read_json
+from uninas.files.reading import read_json
+from uninas.files.run_files import read_run_json
 
 RESULTS, SCORES, COSTS = "results.json", "scores.csv", "costs.json"
 KINDS: dict[str, str] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from search.bench.page.data import read_bench
 from search.bench.page.render import render
-from uninas.runtime.files import write_text
+from uninas.files.writing import write_text
 
 
 def write_page(run_folder: Path) -> Path:

@@ -18,7 +18,7 @@ from search.bench.scoring.job import Job
 from search.bench.scoring.plan import Network, ScoringPlan
 from search.workers import own_proxies
 from uninas.errors import InputError
-from uninas.runtime.files import write_json
+from uninas.files.writing import write_json
 from uninas.runtime.machine import peak_bytes
 
 FILE = "costs.json"

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from uninas.errors import InputError
-from uninas.runtime.pictures import SUFFIXES, listing, of_other_kinds, read
+from uninas.files.pictures import SUFFIXES, listing, of_other_kinds, read
 
 STATISTICS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),

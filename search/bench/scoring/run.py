@@ -35,8 +35,8 @@ from search.monitor.progress import State, View
 from search.workers.interrupts import Interrupts
 from search.workers.pool import Pool, scored
 from uninas.errors import InputError
-from uninas.runtime.files import write_text
-from uninas.runtime.reading import read_json
+from uninas.files.reading import read_json
+from uninas.files.writing import write_text
 
 EVALUATOR = "search.bench.scoring.evaluate"
 _FIRST = {"networks.csv", own_files.FILE, settings_files.FILE}  # what is there before a journal; the settings come last

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from uninas.errors import InputError
-from uninas.runtime.files import read_run_json, write_json
+from uninas.files.run_files import read_run_json
+from uninas.files.writing import write_json
 
 FILE = "settings.json"
 _EXTENSIBLE = ("sample", "proxies", "top", "resamples")

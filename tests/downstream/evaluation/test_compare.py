@@ -161,7 +161,7 @@ def test_what_was_measured_is_shown_where_the_disk_rejects(
         raise InputError("table.md: cannot write: No space left on device")
 
     asked = measured(monkeypatch)
-    monkeypatch.setattr("uninas.runtime.files.write_text", full)
+    monkeypatch.setattr("uninas.files.writing.write_text", full)
     arguments = ("compare", "resnet", "--tasks", "classify", "--device", "cpu", "--out", str(tmp_path / "table.md"))
     code, out, err = run(capsys, *arguments, *form)
     assert (code, asked) == (2, ["cpu"])

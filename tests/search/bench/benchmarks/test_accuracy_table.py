@@ -10,7 +10,7 @@ from search.bench.benchmarks.nasbench201 import PUBLISHED, SHAPES, published_sco
 from tests.amounts import amount
 from tests.search.bench.fakes import cells, write_table
 from uninas.errors import InputError
-from uninas.runtime.files import read_numbers
+from uninas.files.tables import read_numbers
 from uninas.spaces import nasbench201
 
 COUNT = 12

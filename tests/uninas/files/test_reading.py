@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from uninas.runtime.reading import parse_json, parse_yaml, read_json, read_text
+from uninas.files.reading import parse_json, parse_yaml, read_json, read_text
 
 
 def test_a_file_is_read_up_to_a_size(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from uninas.errors import InputError
-from uninas.runtime.paths import below, new_file, open_file, own_folder, plain
+from uninas.files.paths import below, new_file, open_file, own_folder, plain
 
 
 @pytest.mark.parametrize("name", ["a", "a/b.json", "...", "a b", "übergrößer", "a..b", ".hidden", "x" * 255])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from uninas.errors import InputError
-from uninas.runtime.locks import WITHOUT, try_lock
+from uninas.files.locks import WITHOUT, try_lock
 
 
 def test_one_at_a_time_until_the_file_is_closed(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from uninas.errors import InputError
-from uninas.runtime.files import csv_text, read_numbers, replacing, write_csv, write_json, write_text
-from uninas.runtime.locks import try_lock
+from uninas.files.locks import try_lock
+from uninas.files.tables import csv_text, read_numbers, write_csv
+from uninas.files.writing import replacing, write_json, write_text
 
 
 def test_what_was_there_stays_until_all_is_written(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.amounts import amount
-from uninas.runtime.pictures import SUFFIXES, Header, is_image, listing, of_other_kinds, probe, read
+from uninas.files.pictures import SUFFIXES, Header, is_image, listing, of_other_kinds, probe, read
 
 
 def encoded(values: np.ndarray, kind: str, **options: object) -> io.BytesIO:
