@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.fuzz import FINE, LATER, NETWORK, REFUSED, outcome
+from benchmarks.fuzz import FINE, LATER, NETWORK, REJECTED, outcome
 from benchmarks.hostile.files import KINDS, file_of
 from benchmarks.hostile.graphs import random_graph
 from tests.amounts import amount
@@ -33,7 +33,7 @@ def test_hostile_files_are_networks_or_are_refused(tmp_path: Path) -> None:
         assert found in FINE, f"python -m benchmarks.fuzz --seed 1 --one {number}"
         outcomes[kind][found] += 1
     assert all(outcomes.values())
-    assert outcomes["values changed"][REFUSED]
+    assert outcomes["values changed"][REJECTED]
     assert outcomes["values changed"][NETWORK]
     assert outcomes["garbage"][NETWORK] == 0
     assert outcomes["random valid graphs"][NETWORK] > 0.9 * outcomes["random valid graphs"].total()

@@ -152,7 +152,7 @@ def test_no_annotations_at_all(text: str, tmp_path: Path) -> None:
 def test_a_list_that_is_there_twice_is_no_silent_loss(tmp_path: Path) -> None:
     text = json.dumps(document())
     (tmp_path / "a.json").write_text(text[:-1] + ', "annotations": []}')
-    with pytest.raises(InputError, match="the key annotations occurs twice"):
+    with pytest.raises(InputError, match="the key 'annotations' is given twice"):
         check_annotations(tmp_path / "a.json", training=True)
 
 

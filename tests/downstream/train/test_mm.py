@@ -121,15 +121,19 @@ def check_exported(task: str, folder: Path, expected: dict[str, torch.Tensor]) -
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_what_dies_in_its_validation_is_validated_by_the_resume(task: str, annotated: dict[str, Path], tmp_path: Path) -> None:
-    """Here for a broken image; the last epoch, and the first weights, are not lost."""
+    """Here for an image that is damaged after the data were checked; the last epoch, and the first weights, are not lost."""
+
+    class Damage(Watch):
+        def step(self, *place: Any) -> None:
+            image.write_bytes(whole[:50])
+
     asked, run, start = settings(task, epochs=1), tmp_path / "run", tmp_path / "start.safetensors"
     weight_files.save(UniNASNet(small("coatnet"), num_classes=7).state_dict(), start)
     folder = {"detect": scenes.make_coco, "segment": scenes.make_ade}[task](tmp_path / "data")
     image = next(path for path in sorted(folder.rglob("*.jpg")) if "val" in path.parent.name)
     whole = image.read_bytes()
-    image.write_bytes(whole[:50])
     with pytest.raises(InputError, match=rf"^{re.escape(str(image))}: expected an image; it cannot be read"):
-        mm.train(dataclasses.replace(asked, weights=str(start)), folder, run, workers=2)
+        mm.train(dataclasses.replace(asked, weights=str(start)), folder, run, workers=2, watch=Damage())
     assert [set(row) & {"mask_ap", "miou"} for row in rows_of(run)] == [set()]
     image.write_bytes(whole)
     start.unlink()
