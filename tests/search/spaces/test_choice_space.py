@@ -169,7 +169,7 @@ def test_no_network_is_scored_twice(tmp_path: Path) -> None:
 def test_shipped_configurations_run_at_a_reduced_size(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     settings = loading.load(path)
-    small = ["evaluations=20", "batch=2", "classes=10", "pool.kind=serial", "pool.workers=1", "pool.gpus_per_worker=0"]
+    small = ["evaluations=20", "batch=4", "classes=10", "pool.kind=serial", "pool.workers=1", "pool.gpus_per_worker=0"]
     small += ["size=32" if settings.size[0] > 32 else "size=16", "finalists={count: 1, seeds: 1}", "window=4"]
     small += [
         f"algorithm_options.{name}={value}"
@@ -181,7 +181,7 @@ def test_shipped_configurations_run_at_a_reduced_size(tmp_path: Path, path: Path
     assert told["counts"]["search"]["ok"] == 20
     space = from_config(reduced)
     start, proxies = space.starts()[0], find(reduced.objective).proxies
-    job = Job(start.digest, space.text(start), (reduced.size[0], reduced.size[1]), 10, 2, 1, 0, proxies)
+    job = Job(start.digest, space.text(start), (reduced.size[0], reduced.size[1]), 10, 4, 1, 0, proxies)
     scored = evaluate(job)
     assert scored.status == "ok", scored.reason
     assert set(scored.scores) == set(proxies)
