@@ -33,7 +33,7 @@ class Rank:
 
     @property
     def impossible(self) -> tuple[str, str, object] | None:
-        """The key, what is expected of it and what came, where no network can have this score."""
+        """The key, what is expected of it and what it is, where no network can have this score."""
         if self.classes < 2:
             return "classes", f"at least 2 for {self.name}", self.classes
         least = min(MINIMUM_WEIGHTS, self.weights)
@@ -61,6 +61,6 @@ def ranks(names: Iterable[str], options: Mapping[str, Mapping[str, Any]], *, bat
         if spectrum is not None:
             given = {"weights": WEIGHTS, "per_layer": 1, "probes": None, **spectrum, **options.get(name, {})}
             counts = (given["weights"], given["per_layer"])
-            if all(isinstance(count, int) and count > 0 for count in counts):  # what is no number is refused by the score
+            if all(isinstance(count, int) and count > 0 for count in counts):  # what is no number is rejected by the score
                 found.append(Rank(name, min(counts[0] * counts[1], 10 * WEIGHTS), batch, classes, given["probes"]))
     return found

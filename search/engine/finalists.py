@@ -15,7 +15,7 @@ import numpy as np
 from search.algorithms import derive
 from search.algorithms.candidate import Candidate, Space
 from search.engine.phase import Entry
-from search.journal.journal import JournalError, records, told
+from search.journal.journal import JournalError, consistent, records
 from search.journal.records import KINDS, Rescore
 from search.journal.records import Candidate as Record
 from search.ranking.objective import Objective, Scores
@@ -97,7 +97,7 @@ def rebuild(journal: Path, space: Space, digests: Iterable[str], phase: str = "s
     Raises:
         JournalError: a parent is not in the journal, or the edits no longer give the digests they gave then.
     """
-    with told(journal):
+    with consistent(journal):
         return _rebuilt(journal, space, digests, phase)
 
 

@@ -22,7 +22,7 @@ from uninas.errors import InputError
 from uninas.files.locks import try_lock
 from uninas.files.paths import open_file
 
-__all__ = ["Journal", "JournalError", "Line", "create", "parse", "read", "record", "records", "resume", "told"]
+__all__ = ["Journal", "JournalError", "Line", "consistent", "create", "parse", "read", "record", "records", "resume"]
 
 R = TypeVar("R")
 
@@ -83,7 +83,7 @@ def record(data: Mapping[str, Any], number: int, path: Path, kinds: Kinds[R]) ->
 
 
 @contextmanager
-def told(path: Path, where: str = "") -> Iterator[None]:
+def consistent(path: Path, where: str = "") -> Iterator[None]:
     """Say in one line where what a journal's records say does not hold together: for lines without a checksum.
 
     Raises:
@@ -226,7 +226,7 @@ def resume(path: Path, kinds: Kinds[R], visit: Callable[[R | Unknown], None]) ->
         with open(path, "rb") as reader:
             for data, number, end in _lines(reader, path):
                 read_record = record(data, number, path, kinds)
-                with told(path, f"line {number}: "):
+                with consistent(path, f"line {number}: "):
                     visit(read_record)
                 offset = end
         file.truncate(offset)

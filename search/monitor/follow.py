@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, final
 
 from search.config import loading as configuration
-from search.journal.journal import JournalError, parse, record, told
+from search.journal.journal import JournalError, consistent, parse, record
 from search.journal.lines import LineReader
 from search.journal.records import KINDS, Record
 from search.monitor.snapshot import Figures, Snapshot, session_rate
@@ -126,7 +126,7 @@ class RunFollower:
             self._follower = Follower(self._folder / "journal.jsonl")
             self._seen.clear()
         for gained in self._follower.gained():
-            with told(self._folder / "journal.jsonl"):
+            with consistent(self._folder / "journal.jsonl"):
                 self._figures.add(gained)
         changed = self._follower.changed()
         rate = self._rate() if info.get("status") == "running" else None

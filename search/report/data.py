@@ -141,7 +141,7 @@ def read_run(folder: Path) -> Run:
     entries: dict[str, list[Entry]] = {"search": [], "random": []}
     tallies = {"search": Tally(), "random": Tally()}
     rescores = []
-    with journal.told(folder / "journal.jsonl"):
+    with journal.consistent(folder / "journal.jsonl"):
         for record in journal.records(folder / "journal.jsonl", records.KINDS):
             if isinstance(record, records.Candidate):
                 entries[record.phase].append(record)

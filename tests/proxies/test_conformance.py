@@ -88,8 +88,9 @@ def used(network: nn.Module, size: int = 0) -> nn.Module:
 @pytest.mark.parametrize("kind", [*NETWORKS, *map(slow, FAMILIES)])
 def test_finite_deterministic_and_without_a_trace(kind: str, name: str) -> None:
     make, size = (NETWORKS | FAMILIES)[kind]
-    # The smallest members of these families have tangent kernels that rounding leaves without an inverse: a reason, and no trace.
-    excused = kind in FAMILIES and name == "ntk_condition"
+    # The smallest members of these families have tangent kernels that rounding leaves without an inverse, and more norms than a
+    # batch of six samples gives rank for: a reason, and no trace.
+    excused = kind in FAMILIES and name in ("ntk_condition", "vkdnw_norms")
     with suppress(ProxyFailure) if excused else nullcontext():
         check_network(name, make(), size=size)
 

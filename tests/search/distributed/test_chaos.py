@@ -166,10 +166,10 @@ def test_a_thousand_candidates_and_thirty_deaths(nodes: Nodes, tmp_path: Path, p
     assert code == 0, err
     assert died == deaths
 
-    scored = [record for record in records(folder) if record["kind"] == "candidate"]
-    assert [record["index"] for record in scored] == list(range(1000))
-    assert len({record["digest"] for record in scored}) == 1000
-    reasons = {record["digest"]: record["reason"].split(":")[0] for record in scored if record["reason"]}
+    found = [record for record in records(folder) if record["kind"] == "candidate"]
+    assert [record["index"] for record in found] == list(range(1000))
+    assert len({record["digest"] for record in found}) == 1000
+    reasons = {record["digest"]: record["reason"].split(":")[0] for record in found if record["reason"]}
     assert reasons == {hung: "deadline", greedy: "quarantined", raising: "ValueError"}
     assert stable(folder) == stable(undisturbed)
     assert out.count("Traceback") == 0
