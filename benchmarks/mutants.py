@@ -37,7 +37,8 @@ class Mutant:
     Attributes:
         what: the fault in words.
         file: where it is put; `before` where that file was in version 0.1.0.
-        right, wrong: text that stands there once, and what it becomes.
+        right, wrong: text that stands there once, and what it becomes; `right_before` and `wrong_before` where it was another
+            text in version 0.1.0.
         tests: folders or files with the tests of that place; `tests_before` in version 0.1.0.
     """
 
@@ -48,6 +49,8 @@ class Mutant:
     wrong: str
     tests: str
     tests_before: str
+    right_before: str = ""
+    wrong_before: str = ""
 
 
 def caught(tree: Path, tests: str, *, quick: bool) -> bool:
@@ -68,10 +71,13 @@ def environment(tree: Path) -> dict[str, str]:
 def judged(mutant: Mutant, tree: Path, *, before: bool) -> tuple[str, float]:
     """Put a fault into `tree`, run its tests, take it out again: what caught it, and after how many seconds."""
     path = tree / (mutant.before if before else mutant.file)
+    right, wrong = mutant.right, mutant.wrong
+    if before and mutant.right_before:
+        right, wrong = mutant.right_before, mutant.wrong_before
     text = path.read_text(encoding="utf-8")
-    if text.count(mutant.right) != 1:
-        raise RuntimeError(f"{path}: expected '{mutant.right}' once, got it {text.count(mutant.right)} times")
-    path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
+    if text.count(right) != 1:
+        raise RuntimeError(f"{path}: expected '{right}' once, got it {text.count(right)} times")
+    path.write_text(text.replace(right, wrong), encoding="utf-8")
     clock = time.monotonic()
     try:
         if before:
