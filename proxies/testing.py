@@ -68,11 +68,17 @@ def check_proxy(proxy: str | Callable[..., Any]) -> dict[str, float]:
     return found
 
 
-def check_network(proxy: str | Proxy | ProxySpec, network: nn.Module, *, size: int = SIZE) -> float:
+def check_network(proxy: str | Proxy | ProxySpec, network: nn.Module, *, size: int = SIZE, batch: int = 6) -> float:
     """Check that a score is a finite float which the seed decides, and that computing it leaves no trace.
 
     Neither torch's global random stream nor the modes in which the network is found may matter. Network, batch and torch's global
     settings are to be left as they were found, however peculiar.
+
+    Args:
+        proxy: a name, a function, or its description.
+        network: that it scores; its weights are drawn anew.
+        size: of the noise that it is given, (batch, 3, size, size).
+        batch: samples; some scores of deep networks need more of them.
 
     Returns:
         the score.
@@ -84,7 +90,7 @@ def check_network(proxy: str | Proxy | ProxySpec, network: nn.Module, *, size: i
     known = _spec(proxy)
     initialise(network, 3)
     disturb(network)
-    inputs = noise(6, size=size)
+    inputs = noise(batch, size=size)
     kept, before = inputs.clone(), state(network)
     try:
         first = _value(known, network, inputs)

@@ -14,13 +14,20 @@ _LOOK_SECONDS = 0.01  # a loop without it takes a core from the process that it 
 
 
 def wait_until(
-    true: Callable[[], object], process: subprocess.Popen[str] | None = None, patience_seconds: float = PATIENCE_SECONDS
+    true: Callable[[], object],
+    process: subprocess.Popen[str] | None = None,
+    *,
+    every: float = _LOOK_SECONDS,
+    said: Callable[[], str] = lambda: "waited in vain",
 ) -> None:
-    """Return as soon as something holds, or the process has ended; fail when patience is at its end."""
-    deadline = time.monotonic() + patience_seconds
+    """Return as soon as something holds, or the process has ended; fail, with what `said` gives, when patience is at its end.
+
+    Looks that are dear, such as a request, come less often: `every` so many seconds.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while not true() and (process is None or process.poll() is None):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(_LOOK_SECONDS)
+        assert time.monotonic() < deadline, said()
+        time.sleep(every)
 
 
 def lines(path: Path) -> int:

@@ -88,11 +88,11 @@ def used(network: nn.Module, size: int = 0) -> nn.Module:
 @pytest.mark.parametrize("kind", [*NETWORKS, *map(slow, FAMILIES)])
 def test_finite_deterministic_and_without_a_trace(kind: str, name: str) -> None:
     make, size = (NETWORKS | FAMILIES)[kind]
-    # The smallest members of these families have tangent kernels that rounding leaves without an inverse, and more norms than a
-    # batch of six samples gives rank for: a reason, and no trace.
-    excused = kind in FAMILIES and name in ("ntk_condition", "vkdnw_norms")
+    # The smallest members of these families have tangent kernels that rounding leaves without an inverse: a reason, and no trace.
+    excused = kind in FAMILIES and name == "ntk_condition"
+    batch = 8 if kind in FAMILIES else 6  # they have more norms than six samples of six classes have ranks for
     with suppress(ProxyFailure) if excused else nullcontext():
-        check_network(name, make(), size=size)
+        check_network(name, make(), size=size, batch=batch)
 
 
 @pytest.mark.parametrize("kind", [*REMEMBERING, "levit", *map(slow, [name for name in FAMILIES if name != "levit"])])
@@ -146,6 +146,8 @@ def test_a_network_that_was_timed_can_be_trained() -> None:
     network = REMEMBERING["forgets"]().eval()
     inference_seconds(network, input_shape=(3, SIZE, SIZE), runs=1, warmup=0)
     network(noise(1)).sum().backward()  # what was kept in inference mode could not be saved for the backward pass
+    untouched = {name for name, parameter in network.named_parameters() if parameter.grad is None}
+    assert untouched == {"table", "scale"}, "what it keeps is detached"
 
 
 @contextmanager

@@ -24,11 +24,7 @@ def device_of(asked: str | None) -> torch.device:
             torch.empty(1, device=device)
         elif (device.index or 0) >= found:
             raise InputError(f"--device: expected a device of this machine; got {asked}, and torch finds {found} GPUs")
-    except (
-        RuntimeError,
-        AssertionError,
-        NotImplementedError,
-    ) as error:  # torch has three kinds for what it does not know or was built without
+    except (RuntimeError, AssertionError) as error:  # of what torch does not know, or was built without
         said = str(error).partition("\n")[0]
         raise InputError(
             f"--device: expected a device that torch can use here, such as cpu, cuda or cuda:1; got {asked}: {said}"

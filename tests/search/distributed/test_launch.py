@@ -7,10 +7,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -19,13 +17,13 @@ import yaml
 from search.journal import journal
 from tests.search.conftest import ROOT, records
 from tests.search.distributed.machines import HOME, Machines, missing
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 CLUSTER = ROOT / "configs" / "cluster"
 CHEAP = ("objective=flops", "algorithm_options.population=8", "finalists.count=2", "finalists.seeds=2")
 FILES = {"config.yaml", "journal.jsonl", "run.json", "best.json", "finalists", "report.html"}
 UNABLE = missing()
-PATIENCE = 180.0  # seconds: a machine under load is not a failure
 
 
 def scored(run: Path) -> list[int]:
@@ -36,13 +34,10 @@ def scored(run: Path) -> list[int]:
     return [line["index"] for line in found]
 
 
-def wait_until(what: Any, process: subprocess.Popen[str] | None = None) -> None:
-    """Poll a condition; a process that ends meanwhile has failed."""
-    end = time.monotonic() + PATIENCE
-    while not what():
-        assert process is None or process.poll() is None, process.communicate()[0] if process else ""
-        assert time.monotonic() < end, "in vain"
-        time.sleep(0.2)
+def wait(what: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Wait until something holds; a process that ends before has failed."""
+    wait_until(what, process, every=0.2)
+    assert process is None or what(), process.communicate()[0]
 
 
 def cluster_file(machines: Machines) -> str:
@@ -69,15 +64,15 @@ def test_a_cluster_over_ssh_is_started_searches_resumes_and_is_stopped(tmp_path:
         def status() -> str:
             return machines.run("ray", "exec", cluster, "ray status")
 
-        wait_until(lambda: "/4.0 CPU" in status() or f"/{2 * (os.cpu_count() or 1)}.0 CPU" in status())
+        wait(lambda: "/4.0 CPU" in status() or f"/{2 * (os.cpu_count() or 1)}.0 CPU" in status())
 
         submit = ("ray", "submit", cluster, "search/submit.py", "--")
         words = ("evaluations=300", "pool.workers=3", *CHEAP, "--out", "runs/mine")
         client = machines.start(*submit, *words)
-        wait_until(lambda: len(scored(run)) >= 10, client)
+        wait(lambda: len(scored(run)) >= 10, client)
         os.killpg(client.pid, signal.SIGKILL)  # the laptop is closed: its connection is cut, and the search with it
         client.communicate()
-        wait_until(lambda: not any("uninas.cli" in line for line in head.processes()))
+        wait(lambda: not any("uninas.cli" in line for line in head.processes()))
         before = len(scored(run))
         assert 10 <= before < 300
 
@@ -92,7 +87,7 @@ def test_a_cluster_over_ssh_is_started_searches_resumes_and_is_stopped(tmp_path:
         assert any("raylet" in line for line in other.processes())
         machines.run("ray", "down", cluster, "--yes")
         assert not any("raylet" in line or "gcs_server" in line for line in head.processes())
-        wait_until(lambda: not any("raylet" in line for line in other.processes()))  # by itself, when it misses the head
+        wait(lambda: not any("raylet" in line for line in other.processes()))  # by itself, when it misses the head
 
 
 @pytest.fixture
@@ -141,7 +136,7 @@ def head(tmp_path: Path) -> Iterator[dict[str, str]]:
         try:
             address = f"http://127.0.0.1:{ports[1]}"
             environment["RAY_API_SERVER_ADDRESS"] = address
-            wait_until(lambda: process.poll() is not None or answers(address))
+            wait(lambda: process.poll() is not None or answers(address))
             assert process.poll() is None, (tmp_path / "head.log").read_text()
             yield environment
         finally:

@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from search.workers.pool import Done
 from tests.search.conftest import ROOT, records
 from tests.search.flaky import DEATH
 from tests.search.monitor.test_watch import candidate, failed, rescore
+from tests.waiting import wait_until
 
 DASHBOARD = ROOT / "configs" / "cluster" / "grafana_dashboard.json"
 EXPORTED = {
@@ -39,7 +40,6 @@ EXPORTED = {
     *(f"ray_{name}" for name in GAUGES),
 }
 RATE_INTERVAL = "15s"  # what Grafana would put for $__rate_interval, at a scrape a second
-PATIENCE_SECONDS = 180.0
 
 
 @dataclass
@@ -292,14 +292,6 @@ class Prometheus:
         return float(result[0]["value"][1]) if result else None
 
 
-def until(condition: Callable[[], bool], what: Callable[[], str]) -> None:
-    """Wait until something holds, and say what does not when patience is at its end."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.5)
-
-
 @pytest.mark.slow
 def test_a_real_prometheus_has_data_for_every_query_of_the_dashboard(
     tmp_path: Path, prometheus_binary: str, search: subprocess.Popen[str]
@@ -309,7 +301,7 @@ def test_a_real_prometheus_has_data_for_every_query_of_the_dashboard(
     assert search.stdout is not None
     session = Path(search.stdout.readline().strip())
     written = session / "metrics" / "prometheus" / "prometheus.yml"
-    until(written.is_file, lambda: f"{written}: Ray has not written it")
+    wait_until(written.is_file, every=0.5, said=lambda: f"{written}: Ray has not written it")
     text = written.read_text()
     assert "scrape_interval: 10s" in text
     (tmp_path / "prometheus.yml").write_text(text.replace("_interval: 10s", "_interval: 1s"))
@@ -325,7 +317,7 @@ def test_a_real_prometheus_has_data_for_every_query_of_the_dashboard(
     ) as server:
         try:
             prometheus = Prometheus(port)
-            until(prometheus.ready, lambda: "Prometheus is not ready")
+            wait_until(prometheus.ready, every=0.5, said=lambda: "Prometheus is not ready")
             search.stdin.write("begin\n")
             search.stdin.flush()
             assert "complete\n" in iter(search.stdout.readline, "")  # Ray says things in between
@@ -348,7 +340,7 @@ def check_dashboard(prometheus: Prometheus, began: float) -> None:
         missing[:] = [query for query in missing if not prometheus.values(query, began)]
         return not missing
 
-    until(all_there, lambda: f"no data: {missing}")
+    wait_until(all_there, every=0.5, said=lambda: f"no data: {missing}")
     assert prometheus.ask("/api/v1/label/run/values", **{"match[]": "ray_uninas_candidates"}) == ["measured"]
     assert not [query for query in queries("another") if prometheus.values(query, began)]  # each keeps to the chosen run
 
@@ -378,7 +370,7 @@ def check_counts(prometheus: Prometheus, folder: Path) -> None:
         have.update({query: prometheus.total(query) for query in expected})
         return have == expected
 
-    until(equal, lambda: f"expected {expected}; got {have}")
+    wait_until(equal, every=0.5, said=lambda: f"expected {expected}; got {have}")
     series = prometheus.ask("/api/v1/series", **{"match[]": '{__name__=~"ray_uninas_.*"}'})
     digests = {line["digest"] for line in lines}
     assert {one["__name__"] for one in series} == EXPORTED
