@@ -11,16 +11,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, final
 
 from search.journal.lines import JournalError, LineReader, sealed
 from search.journal.records import VERSION, Header, Kinds, Unknown
-from uninas.errors import InputError
 from uninas.files.locks import try_lock
 from uninas.files.paths import open_file
+from uninas.files.run_files import odd
 
 __all__ = ["Journal", "JournalError", "Line", "consistent", "create", "parse", "read", "record", "records", "resume"]
 
@@ -82,20 +82,13 @@ def record(data: Mapping[str, Any], number: int, path: Path, kinds: Kinds[R]) ->
         ) from None
 
 
-@contextmanager
-def consistent(path: Path, where: str = "") -> Iterator[None]:
+def consistent(path: Path, where: str = "") -> AbstractContextManager[None]:
     """Say in one line where what a journal's records say does not hold together: for lines without a checksum.
 
     Raises:
         JournalError: for whatever the records lead to; an `InputError` is left as it is.
     """
-    try:
-        yield
-    except InputError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise JournalError(f"{path}: {where}expected records that belong together; {said}") from None
+    return odd(path, where, expected="records that belong together", raises=JournalError)
 
 
 def _lines(file: Any, path: Path) -> Iterator[tuple[dict[str, Any], int, int]]:

@@ -14,8 +14,16 @@ __all__ = ["odd", "read_run_json"]
 
 
 @contextmanager
-def odd(path: Path) -> Iterator[None]:
+def odd(
+    path: Path, where: str = "", *, expected: str = "what a run writes", raises: type[InputError] = InputError
+) -> Iterator[None]:
     """Say in one line that a file of a run, JSON, does not say what its kind does, where its values are used.
+
+    Args:
+        path: of the file.
+        where: in it, for the message: "line 3: ".
+        expected: of it, for the message.
+        raises: the error.
 
     Raises:
         InputError: for a value that is missing, or of another type.
@@ -25,7 +33,8 @@ def odd(path: Path) -> Iterator[None]:
     except InputError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-        raise InputError(f"{path}: expected what a run writes; {type(error).__name__}: {error}") from None
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise raises(f"{path}: {where}expected {expected}; {said}") from None
 
 
 def read_run_json(folder: Path, name: str, *, place: str, content: str) -> Any:
