@@ -26,7 +26,8 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def command() -> str:
     """The command that makes the page again."""
-    return " ".join(["python -m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
+    module = Path(sys.argv[0]).resolve().relative_to(FOLDER.parents[1]).with_suffix("")
+    return " ".join(["python -m", ".".join(module.parts), *sys.argv[1:]])
 
 
 def publish(text: str, name: str, *, write: bool, folder: Path = FOLDER) -> None:
