@@ -49,6 +49,9 @@ from uninas.ops import INPUT, AttentionMap, Op, Type, op
 EMPTY = Block((None, None))
 """The block that does nothing, in the one form that canonical architectures have for it."""
 
+READ_FROM = "read from"
+"""Key of an architecture's memo: the file that it was read from, for messages."""
+
 _BLOCKS_KEPT = 32  # of a stage whose text is kept for its neighbours
 
 
@@ -56,19 +59,29 @@ def canonicalise(architecture: Architecture) -> Architecture:
     """Return the canonical form, the same object where it is canonical already. Raises GraphError, TooSymmetric."""
     if "canonical" in architecture.memo:  # needed several times for each candidate of a search
         return architecture
+    try:
+        return _canonical(architecture)
+    except TooSymmetric as error:
+        raise error.of(architecture.memo.get(READ_FROM, "")) from None
+
+
+def _canonical(architecture: Architecture) -> Architecture:
     flows, stem, head = architecture.flows(), architecture.stem, architecture.head
     tally = _Tally()
     if isinstance(stem, Graph):
-        stem = canonical_frame(stem, Flow(architecture.in_channels, architecture.image()))
+        stem = _frame(stem, Flow(architecture.in_channels, architecture.image()), "stem")
         tally.count([stem])
     stages = []
     changed = stem is not architecture.stem
-    for stage, before in zip(architecture.stages, flows, strict=False):
-        form = _canonical_stage(stage, before, tally)
+    for number, (stage, before) in enumerate(zip(architecture.stages, flows, strict=False), start=1):
+        try:
+            form = _canonical_stage(stage, before, tally)
+        except TooSymmetric as error:
+            raise error.within(f"stage {number}") from None
         changed = changed or form is not stage
         stages.append(form)
     if head is not None:
-        head = canonical_frame(head, flows[-1])
+        head = _frame(head, flows[-1], "head")
         tally.count([head])
         changed = changed or head is not architecture.head
     result = architecture.replace(stages=tuple(stages), stem=stem, head=head) if changed else architecture
@@ -91,6 +104,13 @@ class _Tally:
                     raise TooSymmetric("the network's graphs have too many symmetries to be put in canonical form together")
 
 
+def _frame(graph: Graph, given: Flow, place: str) -> Graph:
+    try:
+        return canonical_frame(graph, given)
+    except TooSymmetric as error:
+        raise error.within(place) from None
+
+
 def _canonical_stage(stage: Stage, given: Flow, tally: _Tally) -> Stage:
     """The canonical form of a stage that reads that map."""
     transition = stage.transition
@@ -99,12 +119,15 @@ def _canonical_stage(stage: Stage, given: Flow, tally: _Tally) -> Stage:
             tally.count(block.subblocks)
         return stage
     if transition is not None:
-        transition = canonical_frame(transition, given)
+        transition = _frame(transition, given, "transition")
         tally.count([transition])
     blocks: list[Block] = []
-    for block in stage.blocks:
-        form = _canonical_block(block, stage)
-        tally.count(form.subblocks)
+    for number, block in enumerate(stage.blocks, start=1):
+        try:
+            form = _canonical_block(block, stage)
+            tally.count(form.subblocks)
+        except TooSymmetric as error:
+            raise error.within(f"block {number}") from None
         if form is not EMPTY or (not blocks and transition is None):
             blocks.append(block if form is EMPTY and block == EMPTY else form)
     if not blocks and stage.blocks:
@@ -118,11 +141,18 @@ def _canonical_stage(stage: Stage, given: Flow, tally: _Tally) -> Stage:
 
 def _canonical_block(block: Block, stage: Stage) -> Block:
     """The canonical form of a block: the same object where it is canonical, EMPTY where it does nothing."""
+    forms: list[Graph | None] = []
+    for number, graph in enumerate(block.subblocks, start=1):
+        try:
+            forms.append(
+                None if graph is None else canonical_graph(graph, stage) if block.residual else canonical_plain(graph, stage)
+            )
+        except TooSymmetric as error:
+            raise error.within(f"sub-block {number}") from None
     if block.residual:
-        subblocks = tuple([None if graph is None else canonical_graph(graph, stage) for graph in block.subblocks])
+        subblocks = tuple(forms)
     else:
-        forms = [canonical_plain(graph, stage) for graph in block.subblocks if graph is not None]
-        subblocks = tuple([graph for graph in forms if graph.output != 0])
+        subblocks = tuple([graph for graph in forms if graph is not None and graph.output != 0])
     if not any(subblocks):
         return EMPTY
     if len(subblocks) == len(block.subblocks) and all(map(is_, subblocks, block.subblocks)):

@@ -4,8 +4,9 @@ Nodes are numbered in the order of a depth-first walk from the output, in which 
 colour. Colours are hashes of the operations alone where that settles every order, else they come from colour refinement. Where
 colours still tie, tied nodes are individualised one after the other, and the least graph among all leaves of that search wins.
 Leaves that coincide give symmetries, and what a symmetry maps onto a subtree already searched is not searched again (McKay and
-Piperno, Practical graph isomorphism II, 2014). The work is bounded: past the bound the graph is rejected, never numbered
-arbitrarily.
+Piperno, Practical graph isomorphism II, 2014). Equal branches (`uninas.branches`) are symmetries that need no search. The work is
+bounded: past the bound the graph is rejected, never numbered arbitrarily, and however it is written: the search begins with the
+nodes in the order of one of its leaves, which is the same for all ways to write the graph, as far as its nodes can be told apart.
 
 The same computation, written in two ways. The colours of ReLU and GELU differ, so one walk is enough, and no search is needed:
 
@@ -44,6 +45,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from uninas.branches import Branch, branches_of
 from uninas.errors import InputError
 from uninas.graph import Graph, Node
 
@@ -52,12 +54,26 @@ _MULTIPLIER = 0x9E3779B97F4A7C15
 MOST_WORK = 300_000
 """Nodes and edges visited: about half a second, which only adversarial graphs need."""
 
+_WAY_ON = "join equal operations into one, such as a grouped convolution, or let them differ"
+
 _MOST_ROUNDS = 10  # that even the largest graph may have
 _DEEPEST = 100  # siblings without a symmetry, nested
 
 
 class TooSymmetric(InputError):
-    """A graph whose symmetries would take too long to resolve."""
+    """A graph whose symmetries would take too long to resolve; says where the graph is, from outside to inside."""
+
+    def __init__(self, reason: str, places: tuple[str, ...] = (), source: str = "") -> None:
+        super().__init__(": ".join(filter(None, (source, ", ".join(places), reason))))
+        self.reason, self.places, self.source = reason, places, source
+
+    def within(self, place: str) -> TooSymmetric:
+        """Return the error of what has the graph at that place."""
+        return TooSymmetric(self.reason, (place, *self.places), self.source)
+
+    def of(self, source: str) -> TooSymmetric:
+        """Return the error of a network that was read from that file."""
+        return TooSymmetric(self.reason, self.places, source)
 
 
 def numbered(nodes: list[Node], output: int) -> tuple[Graph, int]:
@@ -65,12 +81,11 @@ def numbered(nodes: list[Node], output: int) -> tuple[Graph, int]:
 
     Raises TooSymmetric.
     """
-    base = [node.op.code for node in nodes]
-    graph, _, tie = _walk(nodes, output, _upward(nodes, base))
+    graph, _, tie = _walk(nodes, output, _upward(nodes, [node.op.code for node in nodes]))
     if tie is None:
         return graph, 0
-    search = _Search(nodes, output)
-    return search.run(base), search.most_work - search.work_left
+    search = _Search(_Search(graph).any_leaf())
+    return search.run(), search.most_work - search.work_left
 
 
 # --- colours --------------------------------------------------------------------------------------------------------------
@@ -96,14 +111,12 @@ def _upward(nodes: list[Node], base: list[int]) -> list[int]:
     return colours
 
 
-def _downward(nodes: list[Node], reached: list[bool], up: list[int], output: int) -> list[int]:
+def _downward(nodes: list[Node], up: list[int], output: int) -> list[int]:
     """Colour each node by all that reads it."""
     read_by: list[list[int]] = [[] for _ in nodes]
     read_by[output].append(1)
     colours = [0] * len(nodes)
     for i in range(len(nodes) - 1, -1, -1):
-        if not reached[i]:
-            continue
         colours[i] = _mix(up[i], sorted(read_by[i]))
         commutative = nodes[i].op.spec.commutative
         for slot, j in enumerate(nodes[i].inputs):
@@ -158,30 +171,85 @@ def _walk(nodes: list[Node], output: int, colours: list[int]) -> tuple[Graph, _O
 
 
 class _Search:
-    """Individualisation and refinement over one graph's tied nodes."""
+    """Individualisation and refinement over the tied nodes of a graph without unneeded nodes."""
 
-    def __init__(self, nodes: list[Node], output: int) -> None:
-        self.nodes, self.output = nodes, output
-        self.round = len(nodes) + sum(len(node.inputs) for node in nodes)
+    def __init__(self, graph: Graph) -> None:
+        self.nodes, self.output = list(graph.nodes), graph.output
+        self.round = len(self.nodes) + sum(len(node.inputs) for node in self.nodes)
         self.most_work = self.work_left = max(MOST_WORK, _MOST_ROUNDS * self.round)
-        self.symmetries: list[dict[int, int]] = []
-        self.reached = [False] * len(nodes)
-        self.reached[output] = True
-        self.readers: list[list[tuple[int, int]]] = [[] for _ in nodes]
-        for i in range(len(nodes) - 1, -1, -1):
-            if self.reached[i]:
-                for slot, j in enumerate(nodes[i].inputs):
-                    self.reached[j] = True
-                    self.readers[j].append((i, -1 if nodes[i].op.spec.commutative else slot))
+        self.symmetries: list[dict[int, int]] = []  # of each the nodes that it moves
+        self.readers: list[list[tuple[int, int]]] = [[] for _ in self.nodes]
+        for i in range(len(self.nodes) - 1, -1, -1):
+            for slot, j in enumerate(self.nodes[i].inputs):
+                self.readers[j].append((i, -1 if self.nodes[i].op.spec.commutative else slot))
+        self.base = [node.op.code for node in self.nodes]
+        self.begin(branches_of(graph))
 
-    def run(self, base: list[int]) -> Graph:
+    def begin(self, equal: list[tuple[Branch, ...]]) -> None:
+        """Take note of equal branches.
+
+        Few of them are set apart one after the other, as all tied nodes are, so that the search is spared their symmetries and
+        finds the leaf that it would find without. Without, it goes down along every tie, and from every tie along another one
+        of its nodes. Where that alone is beyond the bound, all branches are set apart at once, in any order.
+        """
+        ties = sum(len(group) - 1 for group in equal if len(group[0]) > 1)  # branches of one node are twins
+        at_least = 3 * ties * (ties + 3) // 2  # rounds: two of each refinement, one of each walk
+        if at_least > _MOST_ROUNDS and at_least * self.round > MOST_WORK:
+            for group in equal:
+                for mark, branch in enumerate(group, 1):
+                    self.base[branch[0]] = _mix(self.base[branch[0]], [mark])
+            return
+        for group in equal:
+            if len(group[0]) > 1:
+                swaps = [zip((*one, *other), (*other, *one), strict=True) for one, other in pairwise(group)]
+                self.symmetries += map(dict, swaps)
+
+    def run(self) -> Graph:
         """Return the least leaf."""
-        return self.best(self.refine(base), (), 0)
+        return self.best(self.refine(self.base), (), 0)
+
+    def any_leaf(self) -> Graph:
+        """Return a leaf that all ways to write the graph share, as far as a look at the nodes of a tie tells them apart.
+
+        Of those that no known symmetry makes of one another the one is taken whose refined colours are the least.
+        """
+        colours, fixed = self.refine(self.base), tuple[int, ...]()
+        looks = 2 * MOST_WORK // self.round  # at nodes of ties, in rounds
+        while True:
+            graph, _, tie = self.walk(colours)
+            if tie is None:
+                return graph
+            different, chosen = self.different(tie, fixed, looks), tie[0]
+            if 1 < len(different) <= looks:
+                rounds = min(3, looks // len(different))
+                looks -= rounds * len(different)
+                traces = [self.trace(colours, node, rounds) for node in different]
+                chosen = different[traces.index(min(traces))]
+            colours, apart = self.individualise(colours, tie, chosen)
+            fixed = (*fixed, *apart)
+
+    def trace(self, colours: list[int], node: int, rounds: int) -> list[int]:
+        """Return the colours of all nodes, sorted, some rounds after a node is set apart."""
+        colours = list(colours)
+        colours[node] = _mix(colours[node], [1])
+        for _ in range(rounds):
+            colours = _downward(self.nodes, _upward(self.nodes, colours), self.output)
+        return sorted(colours)
+
+    def different(self, tie: list[int], fixed: tuple[int, ...], most: int) -> list[int]:
+        """Return nodes of a tie of which no known symmetry makes another one; of more than `most` some."""
+        found: list[int] = []
+        for node in tie:
+            if len(found) <= most and node not in self.images(found, fixed) and not any(self.twins(node, one) for one in found):
+                found.append(node)
+        return found
 
     def spend(self) -> None:
         self.work_left -= self.round
         if self.work_left < 0:
-            raise TooSymmetric(f"the graph of {len(self.nodes)} nodes has too many symmetries to be put in canonical form")
+            raise TooSymmetric(
+                f"the graph of {len(self.nodes)} nodes has too many symmetries to be put in canonical form: {_WAY_ON}"
+            )
 
     def refine(self, base: list[int]) -> list[int]:
         """Colour refinement to the coarsest stable partition that is finer than `base`."""
@@ -189,8 +257,8 @@ class _Search:
         colours = base
         while True:
             self.spend()
-            colours = _downward(self.nodes, self.reached, _upward(self.nodes, colours), self.output)
-            count = len({c for c, needed in zip(colours, self.reached, strict=True) if needed})
+            colours = _downward(self.nodes, _upward(self.nodes, colours), self.output)
+            count = len(set(colours))
             if count <= classes:
                 return colours
             classes = count
@@ -234,7 +302,7 @@ class _Search:
         symmetries found below are known above.
         """
         if depth > _DEEPEST:
-            raise TooSymmetric(f"the graph of {len(self.nodes)} nodes nests too many ties to be put in canonical form")
+            raise TooSymmetric(f"the graph of {len(self.nodes)} nodes nests too many ties to be put in canonical form: {_WAY_ON}")
         levels: list[tuple[list[int], list[int], tuple[int, ...], tuple[int, ...]]] = []
         while True:
             graph, order, tie = self.walk(colours)
@@ -272,13 +340,13 @@ class _Search:
 
     def images(self, seeds: list[int], fixed: tuple[int, ...]) -> set[int]:
         """Return all nodes that the known symmetries, as far as they leave the fixed nodes in place, make of the seeds."""
-        useful = [s for s in self.symmetries if all(s[node] == node for node in fixed)]
+        useful = [s for s in self.symmetries if all(s.get(node, node) == node for node in fixed)]
         reached = set(seeds)
         waiting = list(seeds)
         while waiting:
             node = waiting.pop()
             for symmetry in useful:
-                image = symmetry[node]
+                image = symmetry.get(node, node)
                 if image not in reached:
                     reached.add(image)
                     waiting.append(image)

@@ -209,6 +209,17 @@ _SPECS = (
         attributes=(Attribute("shared", False, read_boolean, 3),),
     ),
     OpSpec(
+        "row_column_bias",
+        "attention",
+        inference.same_grid,
+        "+ bias of rows to columns",
+        3,
+        instance=True,
+        batches=False,
+        parameters=cost.axes_parameters,
+        fault=degenerate.axes_fault,
+    ),
+    OpSpec(
         "position_embedding",
         "attention",
         inference.same_full,

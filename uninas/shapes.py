@@ -8,6 +8,7 @@ to which a broadcast takes it back.
 
 from __future__ import annotations
 
+from math import isqrt
 from typing import NamedTuple
 
 from uninas.errors import InputError
@@ -136,3 +137,8 @@ def table_size(type_: Type, place: Place) -> tuple[int, int]:
     if type(type_) is AttentionMap and type_.window:
         return min(type_.window, at.reference_height), min(type_.window, at.reference_width)
     return at.reference_height, at.reference_width
+
+
+def axis_side(height: int, width: int) -> int:
+    """Return the side of the least square grid with a position for each row, and for each column, of a map of that size."""
+    return isqrt(max(height, width) - 1) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from uninas.canonical import READ_FROM
 from uninas.errors import InputError
 from uninas.graph import Architecture
 from uninas.networks.catalogue import preset
@@ -42,10 +43,13 @@ def load_with_metadata(source: str | Path) -> tuple[Architecture, dict[str, Any]
     if _is_reference(document):
         from uninas.reference import from_reference
 
-        return from_reference(document, str(path)), metadata
-    if "format" not in document:
+        architecture = from_reference(document, str(path))
+    elif "format" in document:
+        architecture = from_document(document, str(path))
+    else:
         raise InputError(f'{path}: expected "format": "{FORMAT}" or the reference\'s "model_str", got neither')
-    return from_document(document, str(path)), metadata
+    architecture.memo[READ_FROM] = str(path)
+    return architecture, metadata
 
 
 def load_layers(source: str | Path, architecture: Architecture) -> list[Layer]:

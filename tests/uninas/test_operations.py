@@ -226,6 +226,31 @@ def test_a_position_embedding_follows_the_size() -> None:
     assert close(module(larger), larger + 0.5)
 
 
+@pytest.mark.parametrize(("size", "side"), [((4, 4), 2), ((9, 9), 3), ((7, 5), 3), ((1, 2), 2), ((16, 9), 4), ((1, 1), 1)])
+def test_a_bias_of_rows_to_columns_follows_the_size(size: tuple[int, int], side: int) -> None:
+    """At sizes a^2 x a^2 as the reference has it, at others on the least grid with room for the rows and the columns."""
+    module = module_of("row_column_bias", reference=(9, 9))
+    (table,) = module.parameters()
+    assert table.shape == (1, 5, 5)
+    table.data.copy_(noise(1, 5, 5, seed=3, dtype=torch.float64))
+    offsets = 2 * side - 1
+    at = table[0] if side == 3 else F.interpolate(table[None], [offsets, offsets], mode="bilinear", align_corners=True)[0, 0]
+    x = noise(2, 6, *size, seed=0, dtype=torch.float64)
+    expected = x.clone()
+    for r in range(size[0]):
+        for c in range(size[1]):
+            expected[:, :, r, c] += at[r // side - c // side + side - 1, r % side - c % side + side - 1]
+    assert close(module(x), expected)
+
+
+def test_a_bias_of_rows_to_columns_reads_no_class_token() -> None:
+    with pytest.raises(GraphError, match="without class tokens"):
+        graph_of("class_token", "row_column_bias").frame_types(6)
+    pooled = module_of("global_average_pool", "row_column_bias", "broadcast")
+    next(pooled.parameters()).data.fill_(2)
+    assert close(pooled(torch.ones(1, 6, 7, 5).double()), torch.full((1, 6, 7, 5), 3.0).double())
+
+
 def test_drop_path_drops_whole_samples_in_training_alone() -> None:
     module = module_of("drop_path(p=0.25)")
     x = torch.ones(2000, 6, 2, 2, dtype=torch.float64)
@@ -248,6 +273,7 @@ COSTS = {  # parameters and MACs by hand, for 6 channels at 7 x 5
     "group_norm": (12, 0),
     "layer_scale": (6, 0),
     "position_embedding": (6 * 7 * 5, 0),
+    "row_column_bias": (5 * 5, 0),  # seven rows lie on a 3 x 3 grid
     "tanh": (0, 0),
     "negate": (0, 0),
     "class_token": (6, 0),
@@ -289,6 +315,7 @@ NEW = {
     "hardswish",
     "hard_sigmoid",
     "position_embedding",
+    "row_column_bias",
     "drop_path",
     "space_to_depth",
     "tanh",

@@ -11,6 +11,8 @@ import torch.fx
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from uninas.shapes import axis_side
+
 # --- heads ------------------------------------------------------------------------------------------------------------------
 
 
@@ -188,11 +190,8 @@ def expand_table(table: Tensor, size: tuple[int, int], window: int = 0) -> Tenso
     height, width = size
     if window:
         height, width = window_sides(height, width, window)
-    rows, columns = 2 * height - 1, 2 * width - 1
-    if table.shape[1] != rows or table.shape[2] != columns:
-        wide = table if table.dtype == torch.float32 or table.dtype == torch.float64 else table.float()
-        resized = F.interpolate(wide[None], [rows, columns], mode="bilinear", align_corners=True)
-        table = resized[0].to(table.dtype)
+    columns = 2 * width - 1
+    table = resized_table(table, 2 * height - 1, columns)
     y, x = torch.arange(height, device=table.device), torch.arange(width, device=table.device)
     down = (y[:, None] - y + height - 1)[:, None, :, None]
     across = (x[:, None] - x + width - 1)[None, :, None, :]
@@ -200,5 +199,44 @@ def expand_table(table: Tensor, size: tuple[int, int], window: int = 0) -> Tenso
     return table.flatten(1).index_select(1, index).view(-1, height * width, height * width)
 
 
-for _name in ("expand_table", "partition", "merge", "masked", "windowed_attention", "biased", "shared"):
+def resized_table(table: Tensor, rows: int, columns: int) -> Tensor:
+    """(tables, h, w) -> (tables, rows, columns), bilinearly: the offsets at both ends stay where they are."""
+    if table.shape[1] == rows and table.shape[2] == columns:
+        return table
+    wide = table if table.dtype == torch.float32 or table.dtype == torch.float64 else table.float()
+    made = F.interpolate(wide[None], [rows, columns], mode="bilinear", align_corners=True)
+    return made[0].to(table.dtype)
+
+
+class RowColumnBias(nn.Module):
+    """A learned bias for each pixel of a feature map, by the offset between its row and its column; one for all channels.
+
+    The map is read as though it were an attention map between the positions of a grid, as the UniNAS reference implementation
+    reads it: of a map of a^2 x a^2 pixels each row, and each column, is a position of an a x a grid, written row by row. Any
+    other map lies on the least square grid that has a position for each of its rows and columns. The table has the reference
+    size's (2a - 1)^2 offsets; at another size it is resized bilinearly.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        offsets = 2 * axis_side(height, width) - 1
+        self.table = nn.Parameter(torch.zeros(1, offsets, offsets))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        return x + expand_axes(self.table, [x.shape[2], x.shape[3]])
+
+
+def expand_axes(table: Tensor, size: list[int]) -> Tensor:
+    """(1, 2a - 1, 2a - 1) -> (height, width): entry (r, c) is the table at the offset from position c to position r."""
+    height, width = size
+    side = axis_side(height, width)
+    offsets = 2 * side - 1
+    table = resized_table(table, offsets, offsets)
+    rows, columns = torch.arange(height, device=table.device)[:, None], torch.arange(width, device=table.device)
+    down, across = rows // side - columns // side + side - 1, rows % side - columns % side + side - 1
+    return table.flatten()[down * offsets + across]
+
+
+for _name in ("expand_axes", "expand_table", "partition", "merge", "masked", "windowed_attention", "biased", "shared"):
     torch.fx.wrap(_name)  # symbolic tracing keeps them whole: they look at sizes

@@ -14,7 +14,7 @@ import torch.fx
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from uninas.compile.attention import RelativePositionBias, channel_scores, channel_weighted, scores, weighted
+from uninas.compile.attention import RelativePositionBias, RowColumnBias, channel_scores, channel_weighted, scores, weighted
 from uninas.compile.norms import GroupNorm
 from uninas.ops import AttentionMap, Op, Place, Type, table_size
 from uninas.rules.inference import is_filled
@@ -350,6 +350,7 @@ LAYERS: dict[str, Callable[[Op, tuple[Type, ...], Type, Place], Layer]] = {
     "softmax": _always(partial(torch.softmax, dim=-1)),
     "mask": _mask,
     "relative_position_bias": _table,
+    "row_column_bias": lambda op, given, made, place: RowColumnBias(*table_size(made, place)),
     "position_embedding": _embedding,
     "class_token": lambda op, given, made, place: ClassToken(made[0], op.values["position"]),
     "take_class_token": _always(first_token),

@@ -7,8 +7,9 @@ attention. Every node keeps the shape of what it reads.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 
-from uninas.ops import Op, Type, op
+from uninas.ops import FeatureMap, Op, Type, op
 
 HEAD_DIM = 32
 HEADS = (3, 6, 12, 24)
@@ -42,7 +43,11 @@ LEAVES: dict[str, tuple[Op, str]] = {
 SHARED_TABLE = op("relative_position_bias", shared=True)
 """Of a map of several channels, within an expansion: the reference has one table for a map, whatever its channels."""
 
-CLASS_OF: dict[Op, str] = {operation: kind for kind, (operation, _) in LEAVES.items()} | {SHARED_TABLE: "RelPosBias"}
+ON_FEATURES = op("row_column_bias")
+"""What a RelPosBias is on a feature map."""
+
+_BIASES = dict.fromkeys((SHARED_TABLE, ON_FEATURES), "RelPosBias")
+CLASS_OF: dict[Op, str] = {operation: kind for kind, (operation, _) in LEAVES.items()} | _BIASES
 """Our operation -> class."""
 
 EACH_CHANNEL = frozenset(
@@ -110,6 +115,28 @@ class Part:
         """Channels inside an expansion."""
         channels: int = self.type[0]
         return channels * self.factor if self.kind == "ExpandAndReduce" else channels // self.factor
+
+
+def treats_each_channel(part: Part) -> bool:
+    """Return whether a node on all heads at once does what it does on each; not what is in it.
+
+    On a feature map a RelPosBias has one table, where each head would have its own.
+    """
+    if part.kind == "RelPosBias" and isinstance(part.type, FeatureMap):
+        return False
+    return part.kind in EACH_CHANNEL or part.merge in ("add", "multiply")
+
+
+def bias_on_features(part: Part) -> Part | None:
+    """Return a RelPosBias of a full feature map in a tree, if there is one."""
+    if part.kind == "RelPosBias" and isinstance(part.type, FeatureMap) and not part.type.pooled:
+        return part
+    return next((found for inner in part.inner if (found := bias_on_features(inner)) is not None), None)
+
+
+def is_axis(height: int, width: int) -> bool:
+    """Return whether the reference's RelPosBias takes feature maps of that size: a^2 x a^2."""
+    return height == width == isqrt(height) ** 2
 
 
 def sequence(type_: Type, parts: tuple[Part, ...] = ()) -> Part:

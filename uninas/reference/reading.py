@@ -14,7 +14,17 @@ from uninas.errors import InputError
 from uninas.graph import Architecture, Block, GraphBuilder, Stage
 from uninas.networks.presets import letter_block
 from uninas.ops import MOST_CHANNELS, AttentionMap, FeatureMap, Op, Type, op
-from uninas.reference.classes import EACH_CHANNEL, FACTOR, FUSED, HEAD_DIM, LEAVES, SHARED_TABLE, Part
+from uninas.reference.classes import (
+    FACTOR,
+    FUSED,
+    HEAD_DIM,
+    LEAVES,
+    ON_FEATURES,
+    SHARED_TABLE,
+    Part,
+    is_axis,
+    treats_each_channel,
+)
 from uninas.reference.names import Layer, template_layers, tree_layers
 from uninas.reference.series import tree_of
 from uninas.reference.writing import inexact
@@ -65,6 +75,7 @@ class _Reader:
         self.document, self.source = document, source
         self.trees: dict[tuple[int, int, int], Part] = {}  # (stage, block, sub-block) -> its tree, where it is no letter's
         self.builder = GraphBuilder()
+        self.side = 0  # of the map that the block reads
         self.heads_as_one = False  # whether a map that is read stands for those of all heads, of one channel each
         self.compounds: dict[str, Callable[[str, Mapping[str, Any], int, Type, str], tuple[int, Part]]] = {
             "SequentialModule": self.sequence,
@@ -112,10 +123,12 @@ class _Reader:
         widths, stem = self.integers("embed_dim"), self.stem()
         if not isinstance(rows, list) or len(rows) != len(widths) or len(stem) != 2 or len(rows) > MAX_STAGES:
             raise _fail(where, f"{len(widths)} stages (embed_dim) and two stem widths", rows)
-        stages = []
+        stages, size = [], self.integer("img_size")
+        self.side = (size + 1) // 2
         for s, (row, width) in enumerate(zip(rows, widths, strict=True)):
             if not isinstance(row, list) or not 1 <= len(row) <= MAX_BLOCKS:
                 raise _fail(f"{where}, stage {s + 1}", f"a list of 1 to {MAX_BLOCKS} blocks", row)
+            self.side //= 2
             blocks = tuple(
                 [self.block(block, width, s, b, f"{where}, stage {s + 1}, block {b + 1}") for b, block in enumerate(row)]
             )
@@ -123,7 +136,6 @@ class _Reader:
         depths = self.document.get("depths", [len(row) for row in rows])
         if depths != [len(row) for row in rows]:
             raise _fail(where, f'as many blocks as in "depths", {str(depths)[:60]}', [len(row) for row in rows])
-        size = self.integer("img_size")
         architecture = Architecture(tuple(stages), self.integer("num_classes"), (size, size), (stem[0], stem[1]))
         if inexact(architecture):  # where all halves are whole, both ways to round are one
             architecture = architecture.replace(rounding="down")
@@ -156,8 +168,8 @@ class _Reader:
         kind = node["class"]
         if kind in LEAVES:
             operation, _ = LEAVES[kind]
-            if kind == "RelPosBias" and type_[0] > 1 and not self.heads_as_one:
-                operation = SHARED_TABLE
+            if kind == "RelPosBias":
+                operation = self.bias(type_, where)
             made = self.builder.add(operation, x)
             return made, Part(kind, type_, opens=made if operation.spec.instance else None)
         if kind not in self.compounds:
@@ -166,6 +178,15 @@ class _Reader:
         if not isinstance(params, dict):
             raise _fail(where, f"{kind} to have params", params)
         return self.compounds[kind](kind, params, x, type_, f"{where}, {kind}")
+
+    def bias(self, type_: Type, where: str) -> Op:
+        """Return what a RelPosBias is on such a value."""
+        if isinstance(type_, FeatureMap):
+            side = 1 if type_.pooled else self.side
+            if not is_axis(side, side):
+                raise _fail(where, "a feature map of a^2 x a^2 pixels for RelPosBias", f"{side}x{side}")
+            return ON_FEATURES
+        return LEAVES["RelPosBias"][0] if type_.heads == 1 or self.heads_as_one else SHARED_TABLE
 
     def many(self, params: Mapping[str, Any], key: str, where: str) -> list[Any]:
         nodes = params.get(key, [])
@@ -276,7 +297,7 @@ class _Reader:
         return branches[:3], maps[:1], posts[:1]
 
     def check_each_channel(self, part: Part, where: str) -> None:
-        if part.kind not in EACH_CHANNEL and part.merge not in ("add", "multiply"):
+        if not treats_each_channel(part):
             raise _fail(where, f'classes that treat each channel by itself where "{FUSED}" is true', part.kind)
         for inner in part.inner:
             self.check_each_channel(inner, where)

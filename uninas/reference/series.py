@@ -29,7 +29,7 @@ from typing import ClassVar
 from uninas.errors import InputError
 from uninas.graph import Graph, Node
 from uninas.ops import AttentionMap, Op, Type, op
-from uninas.reference.classes import CLASS_OF, EACH_CHANNEL, HEAD_DIM, HEADS, MOST_BRANCHES, Part, sequence
+from uninas.reference.classes import CLASS_OF, HEAD_DIM, HEADS, MOST_BRANCHES, Part, sequence, treats_each_channel
 from uninas.reference.dominators import Dominators
 from uninas.reference.pieces import with_pieces
 
@@ -150,7 +150,7 @@ class _Parser:
         if self.dominators.is_zero(node):
             return Part("Zero", made), -1
         kind = CLASS_OF.get(operation)
-        if kind == "RelPosBias" and made[0] > 1 and operation.values["shared"] == self.heads_as_one:
+        if kind == "RelPosBias" and made[0] > 1 and operation.values.get("shared") is self.heads_as_one:
             raise Unsayable("a map has one table, whatever its channels, and each head has a map", node)
         if kind is not None:
             return Part(kind, made, opens=node if operation.spec.instance else None), inputs[0]
@@ -360,7 +360,7 @@ class _Parser:
         return found, source
 
     def check_each_channel(self, part: Part, node: int) -> None:
-        if part.kind not in EACH_CHANNEL and part.merge not in ("add", "multiply"):
+        if not treats_each_channel(part):
             raise Unsayable(
                 f"{part.kind} on all heads at once is none on each; needed: operations that treat each channel by itself",
                 node if part.opens is None else part.opens,

@@ -10,7 +10,7 @@ from uninas.errors import InputError
 from uninas.graph import Architecture, Block, Graph, Stage
 from uninas.networks.presets import letter_block
 from uninas.ops import AttentionMap, FeatureMap, Place, Type
-from uninas.reference.classes import FUSED, HEAD_DIM, Part, sequence
+from uninas.reference.classes import FUSED, HEAD_DIM, Part, bias_on_features, is_axis, sequence
 from uninas.reference.names import Layer, template_layers, tree_layers
 from uninas.reference.series import Unsayable, tree_of
 
@@ -87,13 +87,13 @@ def _check_frame(network: Architecture) -> None:
 
 class _Writer:
     def __init__(self, architecture: Architecture) -> None:
-        self.architecture = architecture
+        self.architecture, self.places = architecture, architecture.places()
 
     def document(self) -> dict[str, Any]:
         network = self.architecture
         assert not isinstance(network.stem, Graph)
         rows = []
-        for s, (stage, place) in enumerate(zip(network.stages, network.places(), strict=True)):
+        for s, (stage, place) in enumerate(zip(network.stages, self.places, strict=True)):
             rows.append([self.block(block, stage, place, s, b) for b, block in enumerate(stage.blocks)])
         try:
             text = json.dumps(rows)
@@ -123,16 +123,23 @@ class _Writer:
             return sequence(whole, (Part("Zero", whole),))
         key = ("reference", width)
         found: Part | None = graph.memo.get(key)
-        if found is not None:
-            return found
         try:
-            found = graph.memo[key] = tree_of(graph, graph.types(width))
+            if found is None:
+                found = graph.memo[key] = tree_of(graph, graph.types(width))
+            self.check_axes(found, s)
         except Unsayable as error:
             node = "" if error.node is None else f", %{error.node} {graph.nodes[error.node].op.text}"
             raise InputError(
                 f"stage {s + 1}, block {b + 1}, sub-block {k + 1}{node}: the reference implementation has no such graph: {error}"
             ) from None
         return found
+
+    def check_axes(self, tree: Part, s: int) -> None:
+        """Raise Unsayable for a bias of rows to columns on a map of another size than the reference takes."""
+        at, bias = self.places[s], bias_on_features(tree)
+        if bias is not None and not is_axis(at.reference_height, at.reference_width):
+            size = f"{at.reference_height}x{at.reference_width}"
+            raise Unsayable(f"its map has a^2 x a^2 pixels, here {size}", bias.opens)
 
     def layers(self) -> list[Layer]:
         layers = template_layers(self.architecture)

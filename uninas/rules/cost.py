@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from uninas.operation import Op
 from uninas.rules.inference import conv_groups
-from uninas.shapes import AttentionMap, FeatureMap, Place, Type, entries, pixels_of, sides_of, table_size
+from uninas.shapes import AttentionMap, FeatureMap, Place, Type, axis_side, entries, pixels_of, sides_of, table_size
 
 
 def conv_weights(op: Op, given: Type, made: Type) -> int:
@@ -45,6 +45,12 @@ def table_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
     """Count one bias for each head, or for all together, and each offset between two tokens, at the reference size."""
     height, width = table_size(made, place)
     return (1 if op.values["shared"] else made[0]) * (2 * height - 1) * (2 * width - 1)
+
+
+def axes_parameters(op: Op, given: Type, made: Type, place: Place) -> int:
+    """Count one bias for each offset between two positions of the grid that rows and columns lie on, at the reference size."""
+    offsets = 2 * axis_side(*table_size(made, place)) - 1
+    return offsets * offsets
 
 
 def scores_macs(op: Op, given: Type, made: Type, place: Place) -> int:

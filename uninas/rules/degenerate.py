@@ -61,6 +61,11 @@ def mixing_fault(op: Op, given: Type, place: Place) -> str | None:
     return "a linear layer over one pixel" if sides(given, place) == (1, 1) else None
 
 
+def axes_fault(op: Op, given: Type, place: Place) -> str | None:
+    """Say why the operation is degenerate on such an input, or None."""
+    return "one bias for the one pixel of a map" if sides(given, place) == (1, 1) else None
+
+
 def table_fault(op: Op, given: Type, place: Place) -> str | None:
     """Say why the operation is degenerate on such an input, or None."""
     return "an attention map of one entry" if sides(given, place)[1] == 1 else None

@@ -162,6 +162,11 @@ def same_full(op: Op, inputs: tuple[Type, ...]) -> Type:
     return full_grid(op, inputs[0])
 
 
+def same_grid(op: Op, inputs: tuple[Type, ...]) -> Type:
+    """Return the input's type, which is a feature map without class tokens."""
+    return grid(op, inputs[0])
+
+
 def infer_class_token(op: Op, inputs: tuple[Type, ...]) -> Type:
     """Make the map a sequence, with a token in front."""
     return full_grid(op, inputs[0])._replace(tokens=1)

@@ -22,7 +22,7 @@ from tests.uninas.examples import around, tiny
 from tests.uninas.reference.reference_files import random_file
 from tests.uninas.reference.reference_oracle import ReferenceNetwork
 from tests.uninas.running import distance, noise, scramble
-from uninas import Architecture, InputError, Stage, canonicalise, cli, cost
+from uninas import Architecture, InputError, Stage, canonicalise, cli
 from uninas.compile.module import build
 from uninas.networks.presets import letter_block
 from uninas.reference import Layer, from_reference, read_reference, reference_layers, to_reference, to_reference_text
@@ -56,26 +56,6 @@ def test_the_oracle_is_the_reference(name: str, folder: Path) -> None:
     assert distance(logits, expected) < 1e-5
     costs = next(one for one in json.loads((folder / "costs.json").read_text(encoding="utf-8")) if one["tag"] == name)
     assert (sum(value.numel() for value in oracle.parameters()), macs) == (costs["params"], costs["macs"])
-
-
-@pytest.mark.parametrize("seed", range(80))
-def test_files_of_the_references_kind_have_its_costs_and_its_logits(seed: int) -> None:
-    """Every class of node on feature maps and on attention maps, odd sizes, wrong stored shapes."""
-    document = random_file(random.Random(1000 + seed))
-    oracle = ReferenceNetwork(document).randomised(seed)
-    images = noise(2, 3, document["img_size"], document["img_size"], seed=seed)
-    expected, macs = oracle.run(images)
-    architecture, layers = read_reference(document, "net.json")
-    counted = cost(architecture)
-    assert (counted.params, counted.macs) == (sum(value.numel() for value in oracle.parameters()), macs)
-    arrays = {name: value.numpy() for name, value in oracle.state_dict().items() if not name.endswith("num_batches_tracked")}
-    for fused in (True, False):
-        module = build(architecture, fused=fused).eval()
-        module.load_state_dict(from_reference_names(arrays, layers, module.state_dict()))
-        with torch.no_grad():
-            assert distance(module(images), expected) < 1e-4
-    back = from_reference(to_reference(architecture), "net.json")
-    assert back.digest == architecture.digest
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -35,7 +35,7 @@ def every_operation():
     x = b.chain(0, op("conv", kernel=3, groups=4, dilation=2), op("batch_norm"), op("gelu"), op("max_pool"), op("layer_norm"))
     x = b.chain(x, op("relu"), op("average_pool"), op("group_norm", groups=8), op("relu6"), op("silu"), op("hardswish"))
     x = b.chain(x, op("hard_sigmoid"), op("position_embedding"), op("layer_scale"), op("drop_path"))
-    x = b.chain(x, op("tanh"), op("negate"), op("token_linear"))
+    x = b.chain(x, op("row_column_bias"), op("tanh"), op("negate"), op("token_linear"))
     q, k, v = (b.add(op("slice", index=i, count=3), b.add(op("conv", kernel=1, ratio=3), x)) for i in range(3))
     m = b.add(op("matmul_qk", head_dim=32), q, k)
     m = b.chain(m, op("relative_position_bias"), op("softmax"), op("mask"), op("dropout"))

@@ -4,6 +4,7 @@ widths, depths, stages and sizes."""
 from __future__ import annotations
 
 import json
+import math
 import random
 from typing import Any
 
@@ -121,3 +122,38 @@ def _compound(rng: random.Random, kind: str, channels: int, depth: int, on_map: 
 
 def _fork(how: list[str], branches: list[Any]) -> dict[str, Any]:
     return node("ForkMerge", branches_count=len(branches), fork_merge_tuple=how, branches=branches)
+
+
+# --- biases of rows to columns ------------------------------------------------------------------------------------------------
+
+
+def with_biases(rng: random.Random, document: dict[str, Any]) -> dict[str, Any]:
+    """The file with a RelPosBias in some of the places, on feature maps too, where the reference takes one."""
+    side = (document["img_size"] + 1) // 2
+    rows = json.loads(document["model_str"])
+    for row in rows:
+        side //= 2
+        for block in row:
+            for sub in () if isinstance(block, str) else block.values():
+                _insert(rng, sub, side)
+    return {**document, "model_str": json.dumps(rows)}
+
+
+def _insert(rng: random.Random, written: Any, side: int) -> None:
+    """Insert into the series of a node, and of all in it, that reads a map of side x side (an attention map: of so many rows)."""
+    params = written["params"]
+    if written["class"] == "SequentialModule":
+        for inner in params["modules"]:
+            _insert(rng, inner, side)
+        if math.isqrt(side) ** 2 == side and rng.random() < 0.5:
+            params["modules"].insert(rng.randint(0, len(params["modules"])), node("RelPosBias"))
+    elif written["class"] == "ForkMergeAttention":
+        for inner in (*params["branches"], *params["post_branches"]):
+            _insert(rng, inner, side)
+        for inner in params["connections"]:
+            _insert(rng, inner, side * side)
+    elif written["class"] == "ForkMerge":
+        for inner in params["branches"]:
+            _insert(rng, inner, side)
+    elif "sequential" in params:
+        _insert(rng, params["sequential"], 1 if written["class"] == "AvgAndUpsample" else side)

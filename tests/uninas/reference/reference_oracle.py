@@ -6,6 +6,7 @@ Heads are branches, an attention map is a tensor of one channel, and every class
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,13 +55,19 @@ def masked(x: Tensor) -> Tensor:
 
 
 class PositionBias(nn.Module):
-    """One table for a map, whatever its channels: entry (i, j) at the offset between pixels i and j."""
+    """One table for a tensor of a^2 rows and columns, whatever its channels: entry (r, c) at the offset of r to c on a grid.
 
-    def __init__(self, side: int) -> None:
+    Of an attention map they are pixels; the rows and columns of a feature map are taken for such, too.
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
         super().__init__()
-        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * side - 1) ** 2))
-        at = [(y, x) for y in range(side) for x in range(side)]
-        offsets = [[(y - v + side - 1) * (2 * side - 1) + x - u + side - 1 for v, u in at] for y, x in at]
+        a = math.isqrt(rows)
+        assert rows == columns == a * a, "the reference takes no other"
+        self.relative_position_bias_table = nn.Parameter(torch.zeros((2 * a - 1) ** 2))
+        offsets = [
+            [(r // a - c // a + a - 1) * (2 * a - 1) + (r % a - c % a + a - 1) for c in range(columns)] for r in range(rows)
+        ]
         self.index = torch.tensor(offsets)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -167,7 +174,7 @@ def node(written: Mapping[str, Any], shape: Shape, side: int) -> nn.Module:
         leaf: nn.Module = LEAVES[kind](channels)
         return leaf
     if kind == "RelPosBias":
-        return PositionBias(side)
+        return PositionBias(*shape[1:])
     if kind == "SequentialModule":
         return Sequence([within(inner) for inner in params["modules"]])
     if kind == "AvgAndUpsample":
