@@ -190,14 +190,19 @@ def expand_table(table: Tensor, size: tuple[int, int], window: int = 0) -> Tenso
         height, width = window_sides(height, width, window)
     rows, columns = 2 * height - 1, 2 * width - 1
     if table.shape[1] != rows or table.shape[2] != columns:
-        wide = table if table.dtype == torch.float32 or table.dtype == torch.float64 else table.float()
-        resized = F.interpolate(wide[None], [rows, columns], mode="bilinear", align_corners=True)
-        table = resized[0].to(table.dtype)
+        table = resized_table(table, rows, columns)
     y, x = torch.arange(height, device=table.device), torch.arange(width, device=table.device)
     down = (y[:, None] - y + height - 1)[:, None, :, None]
     across = (x[:, None] - x + width - 1)[None, :, None, :]
     index = (down * columns + across).flatten()  # [y1, x1, y2, x2]
     return table.flatten(1).index_select(1, index).view(-1, height * width, height * width)
+
+
+def resized_table(table: Tensor, rows: int, columns: int) -> Tensor:
+    """(heads, 2H - 1, 2W - 1) -> (heads, rows, columns), the offsets of a map of another size."""
+    wide = table if table.dtype == torch.float32 or table.dtype == torch.float64 else table.float()
+    made = F.interpolate(wide[None], [rows, columns], mode="bilinear", align_corners=True)
+    return made[0].to(table.dtype)
 
 
 for _name in ("expand_table", "partition", "merge", "masked", "windowed_attention", "biased", "shared"):
