@@ -34,7 +34,7 @@ class UniNAS(BaseModule):
     Args:
         arch: name of a preset, path (architecture file, run folder, JSON of the reference implementation), or document.
         in_channels: of the input.
-        out_indices: stages whose maps are returned, in this order.
+        out_indices: stages whose maps are returned, in this order; negative ones are counted from the end.
         frozen_stages: -1 for none, 0 for the stem, n for the stem and the first n stages.
         norm_eval: keep the running statistics of batch norms in training.
         drop_path_rate: see `downstream.models.backbone.drop_paths`.
@@ -65,6 +65,7 @@ class UniNAS(BaseModule):
         count = len(architecture.stages)
         if isinstance(out_indices, int):
             raise InputError(f"out_indices: expected a list of stages; got {out_indices}")
+        out_indices = [index + count if index < 0 else index for index in out_indices]
         if not out_indices or not all(0 <= index < count for index in out_indices):
             raise InputError(f"out_indices: expected some of 0 to {count - 1}; got {tuple(out_indices)}")
         if not -1 <= frozen_stages <= count:

@@ -3,8 +3,7 @@
 `downstream.models.timm_factory` builds them for `timm.create_model("uninas", arch=...)`.
 """
 
-from __future__ import annotations
-
+# Annotations are not postponed: torch.fx writes those of `forward` into what it traces, and TorchScript cannot read a text there.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -261,11 +260,7 @@ class UniNASNet(nn.Module):
 
     def __prepare_scriptable__(self) -> nn.Module:
         """Give what `torch.jit.script` compiles instead: the module traced symbolically, in its present mode."""
-        traced = torch.fx.symbolic_trace(self)
-        for node in traced.graph.nodes:
-            node.type = None  # string annotations, which the compiler cannot resolve
-        traced.recompile()
-        return traced
+        return torch.fx.symbolic_trace(self)
 
     def _checkpointed(self) -> bool:
         return self.grad_checkpointing and self.training and torch.is_grad_enabled()

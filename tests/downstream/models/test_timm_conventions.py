@@ -149,6 +149,14 @@ def test_which_features(kind: str, indices: Any, expected: list[int]) -> None:
     assert all(map(torch.equal, model(image(whole)), [every[place] for place in expected]))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The TorchScript type system")  # it is on its way out
+@pytest.mark.parametrize("name", ["resnet", "a stem that folds"])
+def test_scripted_features(name: str) -> None:
+    model = model_of(name, features_only=True, feature_cfg={"feature_cls": "fx"}).eval()
+    inputs = noise(1, 3, *NETWORKS[name].input_size)
+    assert all(map(torch.equal, torch.jit.script(model)(inputs), model(inputs)))
+
+
 @every_network
 @pytest.mark.parametrize("output_fmt", ["NCHW", "NHWC", "NCL", "NLC"])
 def test_intermediates(name: str, output_fmt: str) -> None:
