@@ -188,6 +188,9 @@ def test_intermediates_in_other_forms() -> None:
     plain = model_of("resnet").eval().forward_intermediates(inputs, return_prefix_tokens=True, output_dict=True, indices=2)
     assert plain.keys() == {"image_intermediates", "image_features"}
     assert len(plain["image_intermediates"]) == 2
+    (normed,) = model_of("deit", features_only=True, feature_cfg={"norm": True}).eval()(inputs)
+    assert normed.shape == (2, 64, 4, 4)
+    assert torch.allclose(normed.mean(1), torch.zeros(2, 4, 4), atol=1e-5)  # as a LayerNorm leaves its channels at the start
     with pytest.raises(InputError, match="output_fmt: expected one of NCHW, NHWC, NCL, NLC; got NHC"):
         model.forward_intermediates(inputs, output_fmt="NHC")
 
@@ -290,9 +293,15 @@ def test_other_input_channels_and_their_weights(name: str, channels: int, tmp_pa
     assert other.pretrained_cfg["input_size"][0] == 3  # of the weights
     grey = noise(1, 1, *NETWORKS[name].input_size)
     equal = other(grey.expand(-1, channels, -1, -1))
-    expected = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
     if channels == 1:
-        assert torch.allclose(equal, expected(grey.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4)
+        assert torch.allclose(equal, model(grey.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4)
+    else:  # images whose channels are as the weights repeat them: each counts as often as it is repeated, times 3 / 5
+        colours = noise(1, 3, *NETWORKS[name].input_size)
+        shares = torch.tensor([2, 2, 1]) * 3 / 5
+        repeated = colours[:, [place % 3 for place in range(channels)]]
+        assert torch.allclose(other(repeated), model(colours * shares.view(1, 3, 1, 1)), atol=1e-4, rtol=1e-4)
+    bare = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, in_chans=channels, num_classes=0).eval()
+    assert torch.equal(other.head(bare(grey.expand(-1, channels, -1, -1))), equal)
     features = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, in_chans=channels, features_only=True).eval()
     assert len(features(grey.expand(-1, channels, -1, -1))) == len(NETWORKS[name].stages)
     again = tmp_path / "again"
