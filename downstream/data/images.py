@@ -25,13 +25,13 @@ from timm.utils import natural_key
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from downstream.protocols import crop_share
 from uninas.errors import InputError
 from uninas.files.pictures import SUFFIXES, is_image, of_other_kinds, read
 
 __all__ = [
     "Folder",
     "Images",
-    "crop_share",
     "loader",
     "own_draws",
     "readable",
@@ -171,11 +171,6 @@ def readable(targets: Tensor) -> tuple[Tensor, Tensor]:
     """Decode the targets of an evaluation batch: which images count, (B,) boolean, and the numbers of those that do not."""
     there = targets >= 0
     return there, -1 - targets[~there]
-
-
-def crop_share(size: tuple[int, int]) -> float:
-    """Give the share of an image's shorter side that evaluation crops to: all of small images, which rarely have a margin."""
-    return 0.875 if max(size) >= 128 else 1.0
 
 
 def loader(

@@ -31,16 +31,27 @@ _USAGE = {
 ```python
 import downstream  # of uninas-ray, see below: makes the architecture known to timm
 import timm
+{imports}
 
-model = timm.create_model("local-dir:FOLDER", pretrained=True).eval()
+model = timm.create_model("local-dir:.", pretrained=True).eval()  # in this folder; or "hf-hub:OWNER/NAME"
 transform = timm.data.create_transform(**timm.data.resolve_model_data_config(model), is_training=False)
-logits = model(transform(image).unsqueeze(0))
+logits = model({image})
 ```
 
 ### Feature maps
 ```python
-model = timm.create_model("local-dir:FOLDER", pretrained=True, features_only=True)
-maps = model(images)  # strides {strides}
+import downstream
+import timm
+import torch
+
+model = timm.create_model("local-dir:.", pretrained=True, features_only=True).eval()
+maps = model(torch.zeros(1, {shape}))  # strides {strides}
+```
+
+### The scripts of timm
+`python -m downstream SCRIPT` runs train.py, validate.py or inference.py of timm's repository unchanged:
+```
+python -m downstream validate.py DATA --model local-dir:. --pretrained
 ```""",
     "mmdet": """```python
 from mmengine.config import Config
@@ -61,26 +72,27 @@ Runner.from_cfg(config).train()  # on data/ade/ADEChallengeData2016
     "trained mmdet": """```python
 from mmdet.apis import inference_detector, init_detector
 
-model = init_detector("config.py", "model.pth", device="cuda")
+model = init_detector("config.py", "model.pth", device="cpu")  # or "cuda"
 found = inference_detector(model, "image.jpg")
 ```""",
     "trained mmseg": """```python
 from mmseg.apis import inference_model, init_model
 
-model = init_model("config.py", "model.pth", device="cuda")
+model = init_model("config.py", "model.pth", device="cpu")  # or "cuda"
 found = inference_model(model, "image.jpg")
 ```""",
     "torch": """```python
 import torch
 
 run = torch.export.load("model.pt2").module()  # needs only torch
-logits = run(images)  # float32 (batch, {shape}), any batch size
+logits = run(torch.zeros(2, {shape}))  # any batch size
 ```""",
     "onnx": """```python
+import numpy
 import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx")
-(logits,) = session.run(["logits"], {{"pictures": images}})  # float32 (batch, {shape}), any batch size
+(logits,) = session.run(["logits"], {{"pictures": numpy.zeros((2, {shape}), "float32")}})  # any batch size
 ```""",
     "reference": """`reference.json` is a network of the UniNAS reference implementation (arXiv 2510.06035). To read it:
 
@@ -91,6 +103,9 @@ uninas evaluate reference.json --weights weights.npz --task classify --data imag
 
 `weights.npz`, if present, contains one array per parameter under the names of the reference implementation, `w/NAME`.""",
 }
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Input channels -> mode of Pillow that has so many."""
 
 _INSTALL = "\n\nUniNAS on Ray (uninas-ray) is installed from a checkout or a wheel file: "
 _INSTALLS = {
@@ -115,8 +130,12 @@ def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
     details |= _origin(subject.metadata)
     details["Made by"] = f"uninas-ray {_version('uninas-ray')}, torch {_version('torch')}, timm {_version('timm')}"
     whole = to in _PROTOCOLS and subject.openmmlab is not None and subject.weights is not None
+    pictured = model.in_chans in _MODES
+    opened = f'Image.open("image.jpg").convert("{_MODES.get(model.in_chans, "")}")'
     example = _USAGE[f"trained {to}" if whole else to].format(
         shape=f"{model.in_chans}, {height}, {width}",
+        imports="from PIL import Image" if pictured else "import torch",
+        image=f"transform({opened}).unsqueeze(0)" if pictured else f"torch.zeros(1, {model.in_chans}, {height}, {width})",
         strides=", ".join(str(info["reduction"]) for info in model.feature_info),
     )
     card = {

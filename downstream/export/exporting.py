@@ -20,10 +20,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from downstream.data.images import crop_share
 from downstream.export import programs
 from downstream.export.card import write_card
 from downstream.models.timm_model import UniNASNet
+from downstream.protocols import crop_share
 from downstream.subject import Subject
 from downstream.train.mm_config import config_file
 from downstream.weights import reference, weight_files

@@ -21,9 +21,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.utils.checkpoint import checkpoint
 
-from uninas.compile.module import Network, StageModule, build
+from uninas.compile.module import Network, build
+from uninas.edits.channels import reading
 from uninas.errors import InputError
 from uninas.graph import Architecture, Graph
+from uninas.ops import IllTyped
 from uninas.source import load
 from uninas.text import from_document
 
@@ -34,10 +36,12 @@ __all__ = [
     "of_batches",
     "of_images",
     "pixel_maps",
+    "places",
     "stage_outputs",
     "stage_strides",
     "stage_widths",
     "with_channels",
+    "with_size",
 ]
 
 Source = Architecture | Mapping[str, Any] | str
@@ -114,14 +118,62 @@ def stage_strides(source: Source) -> list[int]:
 def with_channels(architecture: Architecture, channels: int) -> Architecture:
     """Give the architecture for images with another number of channels.
 
+    A graph of the stem makes as many channels as before: its first convolutions have other ratios, and a stem that passes the
+    image's channels on ends in one more convolution.
+
     Raises:
-        InputError: the stem is a graph, whose number of channels is fixed.
+        InputError: no channels, or a stem that cannot read so many.
     """
-    if channels != architecture.in_channels and isinstance(architecture.stem, Graph):
-        raise InputError(
-            f"in_chans: expected {architecture.in_channels}, for which the graph of the stem is made; got {channels}"
-        )
-    return architecture.replace(in_channels=channels)
+    if channels < 1:
+        raise InputError(f"in_chans: expected at least 1; got {channels}")
+    stem = architecture.stem
+    if isinstance(stem, Graph):
+        try:
+            stem = reading(stem, architecture.in_channels, channels)
+        except IllTyped as error:
+            raise InputError(
+                f"in_chans: expected {architecture.in_channels}, or what the stem can read; got {channels}; {error}"
+            ) from None
+    return architecture.replace(in_channels=channels, stem=stem)
+
+
+def with_size(architecture: Architecture, size: int | Sequence[int]) -> Architecture:
+    """Give the architecture with another reference size, at which its tables, embeddings and layers over pixels are made.
+
+    Raises:
+        InputError: not a height and a width, or too small a size for the architecture.
+    """
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    if len(sides) != 2 or min(sides) < 1:
+        raise InputError(f"img_size: expected a height and a width of at least 1 pixel, or one number for both; got {size}")
+    made = architecture.replace(input_size=(int(sides[0]), int(sides[1])))
+    try:
+        made.flows()
+    except IllTyped as error:
+        raise InputError(f"img_size: {error}") from None
+    return made
+
+
+def places(count: int, indices: int | Sequence[int] | None) -> list[int]:
+    """Resolve which of `count` stages or blocks are wanted.
+
+    Args:
+        count: of stages or blocks.
+        indices: all (None), the last so many (a positive number), one counted from the end (a negative number), or a sequence
+            of which negative ones are counted from the end.
+
+    Raises:
+        InputError: none, or one that is not there.
+    """
+    if indices is None:
+        return list(range(count))
+    if isinstance(indices, int):
+        wanted = [count + indices] if indices < 0 else list(range(count - indices, count))
+    else:
+        wanted = [index + count if index < 0 else index for index in indices]
+    if not wanted or not all(0 <= index < count for index in wanted):
+        raise InputError(f"out_indices: expected some of the {count} stages, from 0 on; got {indices}")
+    return wanted
 
 
 def drop_paths(network: Network, rate: float) -> None:
@@ -135,7 +187,7 @@ def drop_paths(network: Network, rate: float) -> None:
     """
     if not 0.0 <= rate < 1.0:
         raise InputError(f"drop_path_rate: expected at least 0 and less than 1; got {rate}")
-    blocks = [block for stage in network.stages for block in _stage(stage).blocks]
+    blocks = [block for stage in network.stages for block in stage.get_submodule("blocks").children()]
     paths = [[name for name, _ in block.named_children() if name.startswith("drop_path")] for block in blocks]
     if rate and not any(paths):
         warnings.warn(f"drop_path_rate {rate} has no effect: the network has no residual paths", stacklevel=2)
@@ -161,38 +213,34 @@ def stage_outputs(stem: nn.Module, stages: Iterable[nn.Module], x: Tensor, *, ch
     """
     x = stem(x)
     found = []
-    for stage in map(_stage, stages):
-        if stage.entry is not None:
-            x = stage.entry(x)
-        for block in stage.blocks:
-            x = _checkpointed(block, x) if checkpointed else block(x)
+    for stage in stages:  # called, so that hooks on a stage see its map
+        x = stage(x, run=_checkpointed) if checkpointed else stage(x)
         found.append(x)
     return found
 
 
-def pixel_maps(architecture: Architecture, outputs: Iterable[Tensor], size: Sequence[int]) -> list[Tensor]:
+def pixel_maps(
+    architecture: Architecture, outputs: Iterable[Tensor], size: Sequence[int], wanted: Sequence[int] | None = None
+) -> list[Tensor]:
     """Give the outputs of stages as maps, without class tokens.
 
     Args:
         architecture: of the network.
-        outputs: of the first stages, as `stage_outputs` gives them.
+        outputs: of the first stages, as `stage_outputs` gives them, or of those that `wanted` names.
         size: (H, W) of the image.
+        wanted: of which stages the outputs are.
 
     Returns:
         (B, width, H', W') of each stage.
     """
-    found = []
-    for output, stage, stride in zip(outputs, architecture.stages, stage_strides(architecture), strict=False):
-        if stage.tokens:
-            sides = [-(-side // stride) for side in size]
-            output = output[:, :, stage.tokens :].reshape(*output.shape[:2], *sides)
+    strides, found = stage_strides(architecture), []
+    for place, output in zip(range(len(strides)) if wanted is None else wanted, outputs, strict=False):
+        tokens = architecture.stages[place].tokens
+        if tokens:
+            sides = [-(-side // strides[place]) for side in size]
+            output = output[:, :, tokens:].reshape(*output.shape[:2], *sides)
         found.append(output)
     return found
-
-
-def _stage(module: nn.Module) -> StageModule:
-    assert isinstance(module, StageModule)
-    return module
 
 
 def _checkpointed(block: nn.Module, x: Tensor) -> Tensor:

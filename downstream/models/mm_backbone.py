@@ -34,7 +34,7 @@ class UniNAS(BaseModule):
     Args:
         arch: name of a preset, path (architecture file, run folder, JSON of the reference implementation), or document.
         in_channels: of the input.
-        out_indices: stages whose maps are returned, in this order.
+        out_indices: stages whose maps are returned, in this order; negative ones are counted from the end.
         frozen_stages: -1 for none, 0 for the stem, n for the stem and the first n stages.
         norm_eval: keep the running statistics of batch norms in training.
         drop_path_rate: see `downstream.models.backbone.drop_paths`.
@@ -65,7 +65,8 @@ class UniNAS(BaseModule):
         count = len(architecture.stages)
         if isinstance(out_indices, int):
             raise InputError(f"out_indices: expected a list of stages; got {out_indices}")
-        if not out_indices or not all(0 <= index < count for index in out_indices):
+        wanted = tuple([index + count if index < 0 else index for index in out_indices])
+        if not wanted or not all(0 <= index < count for index in wanted):
             raise InputError(f"out_indices: expected some of 0 to {count - 1}; got {tuple(out_indices)}")
         if not -1 <= frozen_stages <= count:
             raise InputError(f"frozen_stages: expected -1 to {count}; got {frozen_stages}")
@@ -74,10 +75,10 @@ class UniNAS(BaseModule):
         network = build(architecture, classes=0)
         drop_paths(network, drop_path_rate)
         self.architecture = architecture
-        self.out_indices, self.frozen_stages = tuple(out_indices), frozen_stages
+        self.out_indices, self.frozen_stages = wanted, frozen_stages
         self.norm_eval, self.with_cp, self.weights = norm_eval, with_cp, weights
         self.stem = network.stem
-        self.stages = torch.nn.ModuleList(list(network.stages)[: max(out_indices) + 1])
+        self.stages = torch.nn.ModuleList(list(network.stages)[: max(wanted) + 1])
         self.out_channels = tuple(architecture.stages[index].width for index in self.out_indices)
         self._freeze()
 

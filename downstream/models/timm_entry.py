@@ -19,7 +19,7 @@ def register() -> None:
 
 
 def uninas(pretrained: bool = False, **options: Any) -> Any:
-    """Build any architecture as a model of timm, see `downstream.models.timm_model.uninas`."""
-    from downstream.models import timm_model
+    """Build any architecture as a model of timm, see `downstream.models.timm_factory.uninas`."""
+    from downstream.models import timm_factory
 
-    return timm_model.uninas(pretrained, **options)
+    return timm_factory.uninas(pretrained, **options)

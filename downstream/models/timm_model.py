@@ -1,43 +1,39 @@
-"""Any architecture as a model of timm: `timm.create_model("uninas", arch=...)` after `import downstream`.
+"""The class of our models in timm: stem, stages, norm, pooling, dropout, classifier, and timm's ways to ask for features.
 
-timm.create_model("uninas", arch="coatnet", num_classes=100, drop_path_rate=0.2)
-timm.create_model("uninas", arch="runs/demo/best.json", features_only=True, out_indices=(1, 2, 3))
-timm.create_model("local-dir:exported", pretrained=True)           a folder that `uninas export --to timm` wrote
+`downstream.models.timm_factory` builds them for `timm.create_model("uninas", arch=...)`.
 """
 
-from __future__ import annotations
-
-from collections.abc import Sequence
+# Annotations are not postponed: torch.fx writes those of `forward` into what it traces, and TorchScript cannot read a text there.
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.fx
-from timm.layers import SelectAdaptivePool2d
-from timm.models import build_model_with_cfg
+from timm.layers import Format, SelectAdaptivePool2d, nchw_to
 from torch import Tensor, nn
 
+from downstream.models.adapting import first_conv, set_reference_size
 from downstream.models.backbone import (
-    Source,
-    architecture_of,
     drop_paths,
     pixel_maps,
+    places,
     stage_outputs,
     stage_strides,
     stage_widths,
     with_channels,
+    with_size,
 )
-from uninas.compile.layer_names import layer_names
-from uninas.compile.module import build
+from uninas.compile.module import GraphModule, build
 from uninas.errors import InputError
-from uninas.graph import Architecture, Graph, head_channels
-from uninas.rules.inference import is_filled
+from uninas.graph import Architecture, head_channels
+from uninas.text import to_document
 
-__all__ = ["NAME", "UniNASNet", "uninas"]
+__all__ = ["POOLS", "TOKEN", "UniNASNet"]
 
-NAME = "uninas"
-"""Name of the model in timm, under which `downstream.models.timm_entry` registers it."""
+POOLS = ("avg", "max", "avgmax", "catavgmax", "fast", "fastavg", "fastmax", "fastavgmax", "fastcatavgmax", "")
+"""What `global_pool` may be; "token" too, where the head takes the class token."""
 
-POOLS = ("avg", "max", "avgmax", "catavgmax", "")
+TOKEN = "token"
 
 
 class UniNASNet(nn.Module):
@@ -47,9 +43,11 @@ class UniNASNet(nn.Module):
         architecture: to build. Its own numbers of classes and of input channels are not used.
         num_classes: of the classifier; 0 for none.
         in_chans: channels of the input.
-        global_pool: "avg" (the template's), "max", "avgmax", "catavgmax", or "" for the unpooled map.
+        img_size: reference (height, width), or one number for both; by default the architecture's. Any size can be run at.
+        global_pool: one of `POOLS`: "avg" (the template's, also called "fast"), "max", ..., or "" for the unpooled map.
         drop_rate: of the dropout before the classifier.
         drop_path_rate: stochastic depth of the last block, see `downstream.models.backbone.drop_paths`.
+        output_stride: the architecture's, which cannot be changed.
         device, dtype: of the parameters.
 
     Attributes:
@@ -59,7 +57,7 @@ class UniNASNet(nn.Module):
         pretrained_cfg: timm's description of input, classifier and weights; timm sets it.
 
     Raises:
-        InputError: options with which the architecture cannot be built, such as other input channels than those of its stem.
+        InputError: options with which the architecture cannot be built, such as another output stride.
     """
 
     pretrained_cfg: dict[str, Any]
@@ -70,14 +68,19 @@ class UniNASNet(nn.Module):
         *,
         num_classes: int = 1000,
         in_chans: int = 3,
+        img_size: int | Sequence[int] | None = None,
         global_pool: str = "avg",
         drop_rate: float = 0.0,
         drop_path_rate: float = 0.0,
+        output_stride: int | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         architecture = with_channels(architecture, in_chans)
+        if img_size is not None:
+            architecture = with_size(architecture, img_size)
+        _same_stride(architecture, output_stride)
         network = build(architecture, classes=1)  # with a norm; the classifier is built below
         drop_paths(network, drop_path_rate)
         self.architecture = architecture
@@ -85,7 +88,11 @@ class UniNASNet(nn.Module):
         self.num_features = self.head_hidden_size = head_channels(architecture)
         self.grad_checkpointing = False
         self.feature_info = _feature_info(architecture)
-        self.stem, self.stages, self.norm = network.stem, network.stages, network.norm
+        self.stem = network.stem
+        self.stages = nn.Sequential(*network.stages)  # timm's feature extractors look for stages in these
+        self.norm = network.norm
+        self._traits: dict[str, Any] = {"first_conv": first_conv(architecture.stem)}
+        self._arguments: dict[str, Any] = {}
         self.head_drop = nn.Dropout(drop_rate)
         self.global_pool: SelectAdaptivePool2d
         self.head: nn.Module
@@ -116,37 +123,75 @@ class UniNASNet(nn.Module):
         stop_early: bool = False,
         output_fmt: str = "NCHW",
         intermediates_only: bool = False,
+        *,
+        return_prefix_tokens: bool = False,
+        output_dict: bool = False,
     ) -> Any:
         """Give the outputs of stages, and the final features unless `intermediates_only`.
 
         Args:
             x: (B, in_chans, H, W).
-            indices: which stages: all (None), the last so many, or these.
-            norm: apply the final norm to the last stage's output.
+            indices: which stages: all (None), the last so many, or these, see `downstream.models.backbone.places`.
+            norm: apply the final norm to the last stage's output: the head where it makes a map of the same kind, else the norm
+                that it begins with, if it does.
             stop_early: run no stage after the last that is needed.
-            output_fmt: "NCHW".
+            output_fmt: of the intermediates: "NCHW", "NHWC", "NCL" or "NLC".
             intermediates_only: return only the list.
+            return_prefix_tokens: give pairs of a map and its class tokens (B, tokens, C), where there are any.
+            output_dict: give a dictionary with timm's keys: image_intermediates, image_intermediates_prefix, image_features.
         """
-        if output_fmt != "NCHW":
-            raise ValueError(f"output_fmt: expected NCHW; got {output_fmt}")
-        wanted = _places(len(self.stages), indices)
-        last = max(wanted)
-        end = len(self.stages)
-        stages = list(self.stages)[: last + 1] if stop_early else list(self.stages)
-        outputs = stage_outputs(self.stem, stages, x, checkpointed=self._checkpointed())
-        final = self.norm(outputs[-1]) if len(outputs) == end and (norm or not intermediates_only) else outputs[-1]
-        outputs = pixel_maps(self.architecture, outputs, x.shape[2:])
-        found = [final if norm and place == end - 1 else output for place, output in enumerate(outputs) if place in wanted]
-        return found if intermediates_only else (final, found)
+        wanted = places(len(self.stages), indices)
+        count = max(wanted) + 1 if stop_early else len(self.stages)
+        outputs = stage_outputs(self.stem, list(self.stages)[:count], x, checkpointed=self._checkpointed())
+        chosen = [self._normed(outputs[place]) if norm and place == len(self.stages) - 1 else outputs[place] for place in wanted]
+        kept = [self.architecture.stages[place].tokens for place in wanted]
+        maps = pixel_maps(self.architecture, chosen, x.shape[2:], wanted)
+        features = None
+        if not intermediates_only:
+            features = self.norm(outputs[-1]) if len(outputs) == len(self.stages) else outputs[-1]
+        tokens = [output[:, :, :count, 0].transpose(1, 2) for output, count in zip(chosen, kept, strict=True)]
+        return self._given(
+            maps, tokens if any(kept) and return_prefix_tokens else None, features, output_fmt=output_fmt, output_dict=output_dict
+        )
+
+    @staticmethod
+    def _given(
+        maps: list[Tensor], tokens: list[Tensor] | None, features: Tensor | None, *, output_fmt: str, output_dict: bool
+    ) -> Any:
+        """Give intermediates as timm does: a list, a pair with the final features, or a dictionary."""
+        formats = [one.value for one in Format]
+        if output_fmt not in formats:
+            raise InputError(f"output_fmt: expected one of {', '.join(formats)}; got {output_fmt}")
+        found: list[Any] = [nchw_to(one, Format(output_fmt)) for one in maps]
+        if output_dict:
+            named = {"image_intermediates": found, "image_intermediates_prefix": tokens, "image_features": features}
+            return {key: value for key, value in named.items() if value is not None}
+        if tokens is not None:
+            found = list(zip(found, tokens, strict=True))
+        return found if features is None else (features, found)
+
+    def _normed(self, x: Tensor) -> Tensor:
+        """Apply the final norm to a map of the last stage, which stays one."""
+        if not isinstance(self.norm, GraphModule):  # the template's, or none after pruning
+            made: Tensor = self.norm(x)
+            return made
+        graph, types = self.norm.graph, self.norm.types
+        if types[graph.output] == types[0]:
+            made = self.norm(x)
+            return made
+        readers = [index for index, node in enumerate(graph.nodes) if 0 in node.inputs]
+        if len(readers) == 1 and graph.nodes[readers[0]].op.name in _NORMS:
+            return self.norm.layer(readers[0])(x)
+        return x
 
     def prune_intermediate_layers(
         self, indices: int | Sequence[int] = 1, prune_norm: bool = False, prune_head: bool = True
     ) -> list[int]:
         """Remove what the given stages do not need. Gives their indices."""
-        wanted = _places(len(self.stages), indices)
+        wanted = places(len(self.stages), indices)
         last = max(wanted)
         cut = last < len(self.stages) - 1
-        self.stages = nn.ModuleList(list(self.stages)[: last + 1])
+        self.stages = nn.Sequential(*list(self.stages)[: last + 1])
         if cut:
             self.num_features = self.head_hidden_size = self.feature_info[last]["num_chs"]
         if prune_norm or cut:
@@ -162,9 +207,11 @@ class UniNASNet(nn.Module):
     def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
         """Replace the classifier; 0 classes for none. Raises InputError for an unknown pooling, or none before a classifier."""
         if global_pool is not None:
-            if global_pool not in POOLS:
-                raise InputError(f"global_pool: expected one of {', '.join(map(repr, POOLS))}; got {global_pool!r}")
-            self.global_pool = SelectAdaptivePool2d(pool_type=global_pool, flatten=bool(global_pool))
+            known = (*POOLS, TOKEN) if _takes_token(self.architecture) else POOLS
+            if global_pool not in known:
+                raise InputError(f"global_pool: expected one of {', '.join(map(repr, known))}; got {global_pool!r}")
+            pool = "avg" if global_pool == TOKEN else global_pool  # the head has taken it
+            self.global_pool = SelectAdaptivePool2d(pool_type=pool, flatten=bool(pool))
         if num_classes and not self.global_pool.pool_type:
             raise InputError(f"global_pool: expected a pooling before a classifier of {num_classes} classes; got ''")
         self.num_classes = num_classes
@@ -172,6 +219,31 @@ class UniNASNet(nn.Module):
         width = self.num_features * self.global_pool.feat_mult()
         made = nn.Linear(width, num_classes) if num_classes else nn.Identity()
         self.head = made.to(device=parameter.device, dtype=parameter.dtype)
+
+    def set_input_size(self, img_size: int | Sequence[int]) -> None:
+        """Make another size the reference one: tables and embeddings are resized, so what is computed at it stays the same.
+
+        Images of any size can be given without it.
+
+        Args:
+            img_size: (height, width), or one number for both.
+
+        Raises:
+            InputError: the architecture has no such size, or layers whose weights have no counterpart at it.
+        """
+        architecture = with_size(self.architecture, img_size)
+        set_reference_size(self, architecture)
+        self.architecture = architecture
+        self._traits = {**self._traits, "img_size": architecture.input_size}
+
+    @property
+    def _model_args(self) -> dict[str, Any]:
+        """What timm writes into an exported folder to build the model again: with the architecture itself, not where it was."""
+        return {**self._arguments, "arch": to_document(self.architecture)}
+
+    @_model_args.setter
+    def _model_args(self, arguments: Mapping[str, Any]) -> None:
+        self._arguments = {name: value for name, value in arguments.items() if name != "arch"}
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Give patterns that group parameters by layer from the input on, for layer-wise decay of the learning rate."""
@@ -188,25 +260,26 @@ class UniNASNet(nn.Module):
 
     def __prepare_scriptable__(self) -> nn.Module:
         """Give what `torch.jit.script` compiles instead: the module traced symbolically, in its present mode."""
-        traced = torch.fx.symbolic_trace(self)
-        for node in traced.graph.nodes:
-            node.type = None  # string annotations, which the compiler cannot resolve
-        traced.recompile()
-        return traced
+        return torch.fx.symbolic_trace(self)
 
     def _checkpointed(self) -> bool:
         return self.grad_checkpointing and self.training and torch.is_grad_enabled()
 
 
-def _places(count: int, indices: int | Sequence[int] | None) -> list[int]:
-    """Resolve indices among `count`: all (None), the last so many, or these, negative from the end."""
-    if indices is None or isinstance(indices, int):
-        wanted = list(range(count - (count if indices is None else indices), count))
-    else:
-        wanted = [index + count if index < 0 else index for index in indices]
-    if not wanted or not all(0 <= index < count for index in wanted):
-        raise InputError(f"out_indices: expected some of the {count} stages, from 0 on; got {indices}")
-    return wanted
+_NORMS = ("layer_norm", "group_norm", "batch_norm")
+
+
+def _takes_token(architecture: Architecture) -> bool:
+    return architecture.head is not None and any(node.op.name == "take_class_token" for node in architecture.head.nodes)
+
+
+def _same_stride(architecture: Architecture, wanted: int | None) -> None:
+    stride = stage_strides(architecture)[-1]
+    if wanted is not None and wanted != stride:
+        raise InputError(
+            f"output_stride: expected {stride}, which is part of the architecture and not traded for dilation; got {wanted}: "
+            "take the maps of earlier stages (features_only=True, out_indices=...), or search with other strides"
+        )
 
 
 def _feature_info(architecture: Architecture) -> list[dict[str, Any]]:
@@ -214,64 +287,3 @@ def _feature_info(architecture: Architecture) -> list[dict[str, Any]]:
         {"num_chs": channels, "reduction": stride, "module": f"stages.{number}"}
         for number, (channels, stride) in enumerate(zip(stage_widths(architecture), stage_strides(architecture), strict=True))
     ]
-
-
-def uninas(pretrained: bool = False, *, arch: Source | None = None, **options: Any) -> nn.Module:
-    """Build any architecture as a model of timm.
-
-    Args:
-        pretrained: load the weights that the configuration names (an exported folder's).
-        arch: an architecture or its document, name of a preset, or path (architecture file, run folder, reference's JSON).
-        options: of `UniNASNet`, and timm's own: features_only, out_indices, pretrained_cfg, ...
-
-    Raises:
-        InputError: no such architecture, or one that cannot be built with these options.
-    """
-    if arch is None:
-        raise InputError("uninas: expected arch=..., a preset (resnet, efficientnet, vit, coatnet) or a file; got none")
-    architecture = architecture_of(arch)
-    overlay = options.pop("pretrained_cfg_overlay", None) or {}
-    if options.get("pretrained_cfg") is None:  # else it describes the weights of an exported folder
-        overlay = {**_about(architecture, options), **overlay}
-    return build_model_with_cfg(
-        UniNASNet,
-        NAME,
-        pretrained,
-        architecture=architecture,
-        pretrained_cfg_overlay=overlay,
-        feature_cfg={"out_indices": tuple(range(len(architecture.stages))), "feature_cls": "getter"},
-        **options,
-    )
-
-
-def _about(architecture: Architecture, options: dict[str, Any]) -> dict[str, Any]:
-    """Describe a model for timm's data configuration and tools."""
-    return {
-        "input_size": (options.get("in_chans", 3), *architecture.input_size),
-        "pool_size": _pooled_size(architecture),
-        "num_classes": options.get("num_classes", 1000),
-        "first_conv": _first_convolution(architecture.stem),
-    }
-
-
-def _pooled_size(architecture: Architecture) -> tuple[int, int]:
-    """Give the height and width of the map that is pooled, which the head may have made smaller, or pooled already."""
-    last = architecture.flows()[-1]
-    place = last.place
-    if architecture.head is not None:
-        made = last.types(architecture.head)[architecture.head.output]
-        if made.pooled:
-            return 1, 1
-        place = place.strided(made.stride)
-    return place.height, place.width
-
-
-def _first_convolution(stem: tuple[int, int] | Graph) -> str | None:
-    """Give the name of the only convolution that reads the image; None where there is none, or several."""
-    if not isinstance(stem, Graph):
-        return "stem.conv1"
-    readers = [(node, name) for node, name in zip(stem.nodes, layer_names(stem), strict=True) if 0 in node.inputs]
-    if len(readers) != 1 or readers[0][0].op.name != "conv":
-        return None
-    node, name = readers[0]
-    return f"stem.{name}.conv" if is_filled(node.op) else f"stem.{name}"

@@ -28,7 +28,18 @@ from torch import Tensor, nn
 from uninas.errors import InputError
 from uninas.files.writing import replacing
 
-__all__ = ["load", "metadata", "must_fit", "read_checkpoint", "read_tensors", "save", "save_checkpoint", "whole_file"]
+__all__ = [
+    "check",
+    "classes_of",
+    "load",
+    "metadata",
+    "must_fit",
+    "read_checkpoint",
+    "read_tensors",
+    "save",
+    "save_checkpoint",
+    "whole_file",
+]
 
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # keys under which checkpoints keep a state dict, best first
 _ARRAYS = {"_reconstruct": numpy._core.multiarray._reconstruct, "scalar": numpy._core.multiarray.scalar}  # type: ignore[attr-defined]
@@ -251,3 +262,25 @@ def whole_file(path: Path, write: Callable[[Path], None]) -> None:
             part.chmod(0o666 & ~mask)  # safetensors makes it readable only by its owner
     except (OSError, RuntimeError, SafetensorError) as error:  # torch raises RuntimeError when the disk is full
         raise InputError(f"{path}: cannot be written: {str(error).partition(chr(10))[0]}") from None
+
+
+def check(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, where: str) -> None:
+    """Check that tensors have the names and shapes of those that are wanted, and finite values.
+
+    Raises:
+        InputError: `where`, and what differs.
+    """
+    _fit(tensors, wanted, where)
+
+
+def classes_of(path: str | Path) -> int | None:
+    """Read how many classes the classifier in a weights file has; None where it has none. Raises InputError as `read_tensors`."""
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        weight = read_tensors(path).get("head.weight")
+        return None if weight is None else len(weight)
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return int(file.get_slice("head.weight").get_shape()[0]) if "head.weight" in file.keys() else None  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a safetensors file; {error}") from None

@@ -6,6 +6,8 @@ graph's order), so that neighbours share names for what they share, and fused an
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -174,12 +176,15 @@ class StageModule(nn.Module):
             blocks.append(kind(block, channels, after, first=first, fused=fused, rounding=rounding))
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> (B, width, H', W'): half of H and W, or what the transition makes of them."""
+    def forward(self, x: Tensor, run: Callable[[nn.Module, Tensor], Tensor] | None = None) -> Tensor:
+        """(B, channels, H, W) -> (B, width, H', W'): half of H and W, or what the transition makes of them.
+
+        `run` calls a block on its input in another way than directly, such as by gradient checkpointing.
+        """
         if self.entry is not None:
             x = self.entry(x)
         for block in self.blocks:
-            x = block(x)
+            x = block(x) if run is None else run(block, x)
         return x
 
 

@@ -11,6 +11,7 @@ import torch
 from tests.uninas.examples import small
 from uninas import InputError, preset
 from uninas.analysis.cost import cost
+from uninas.networks.convnext import convnext
 
 pytest.importorskip("mmengine", reason="OpenMMLab is not installed: make test builds it")
 
@@ -74,10 +75,19 @@ def test_a_classifiers_weights_load(tmp_path: Path) -> None:
     assert all(torch.equal(value, loaded[name]) for name, value in shorter.state_dict().items())
 
 
+def test_stages_from_the_end_and_other_channels_in_a_graph_stem() -> None:
+    patches = convnext(widths=(8, 16, 24, 32), depths=(1, 1, 1, 1), classes=7, input_size=(64, 64))
+    backbone = UniNAS(patches, in_channels=5, out_indices=(-1, 1)).eval()
+    maps = backbone(torch.rand(1, 5, 64, 64))
+    assert (backbone.out_indices, backbone.out_channels) == ((3, 1), (32, 16))
+    assert [tuple(one.shape[1:]) for one in maps] == [(32, 2, 2), (16, 8, 8)]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"out_indices": (0, 4)}, "out_indices: expected some of 0 to 3"),
+        ({"out_indices": (0, -5)}, "out_indices: expected some of 0 to 3"),
         ({"out_indices": 3}, "out_indices: expected a list of stages; got 3"),
         ({"frozen_stages": 5}, "frozen_stages: expected -1 to 4"),
         ({"weights": "nowhere.pth"}, "got nowhere.pth, which does not exist"),

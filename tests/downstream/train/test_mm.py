@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 
 from downstream.models import openmmlab
 from tests.amounts import slow
-from tests.downstream import scenes
+from tests.downstream import cards, scenes
 from tests.uninas.examples import small
 from uninas import InputError, cli
 from uninas.text import to_text
@@ -93,6 +94,9 @@ def test_it_trains_evaluates_resumes_and_reloads(
     to = {"detect": "mmdet", "segment": "mmseg"}[task]
     export(subject_of(str(run)), to, tmp_path / "it's made")
     check_exported(task, tmp_path / "it's made", one)
+    shutil.copy(next(iter(sorted(annotated[task].rglob("*.jpg")))), tmp_path / "it's made" / "image.jpg")
+    (code,) = cards.programs(tmp_path / "it's made")
+    assert cards.run(tmp_path / "it's made", f"{code}\nprint(type(found).__name__)")[-1].endswith("DataSample")
     with pytest.raises(InputError, match=f"--to: expected {to}"):
         export(subject_of(str(run)), "timm", tmp_path / "other")
 
