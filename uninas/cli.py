@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from uninas.errors import InputError
-from uninas.runtime import foreign
+from uninas.runtime import foreign, machine
 from uninas.runtime.terminal import say
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -110,6 +110,7 @@ def program() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the program and exit: 0; 2 for a mistake of the user's; 130 after Ctrl-C; 1 for a fault of ours."""
+    machine.wait_asleep()
     foreign.warn()  # again, since another distribution may have replaced the file that does so on import
     try:
         result = program.main(args=arguments, prog_name="uninas", standalone_mode=False)
