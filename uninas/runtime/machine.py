@@ -22,7 +22,7 @@ def wait_asleep() -> None:
 def processor() -> str:
     """Return the processor's model, or the name of its architecture; never the host's name."""
     try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     except OSError:
@@ -34,8 +34,8 @@ def peak_bytes(*, reset: bool = False) -> int | None:
     """Return the most memory this process has held, in bytes; with `reset` from now on. None where the system is not Linux."""
     try:
         if reset:
-            Path("/proc/self/clear_refs").write_text("5")
-        lines = Path("/proc/self/status").read_text().splitlines()
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
