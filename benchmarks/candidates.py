@@ -83,7 +83,7 @@ def main() -> None:
     walks = []
     for seed in range(options.seeds):
         again = [sys.executable, "-m", "benchmarks.candidates", "--steps", str(options.steps), "--one", str(seed)]
-        walks.append(json.loads(subprocess.run(again, check=True, capture_output=True, text=True).stdout))
+        walks.append(json.loads(subprocess.run(again, check=True, capture_output=True, encoding="utf-8").stdout))
     reasons = ["accepted", "over budget", *sorted({r for w in walks for r in w["outcomes"]} - {"accepted", "over budget"})]
     head = [
         "seed",

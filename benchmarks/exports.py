@@ -53,7 +53,7 @@ def candidates(count: int, steps: int, seed: int) -> Iterator[tuple[str, Archite
 
 def apart(architecture: Architecture, to: str, folder: Path) -> float:
     """Export, run elsewhere, compare."""
-    (folder / "a.json").write_text(to_text(architecture))
+    (folder / "a.json").write_text(to_text(architecture), encoding="utf-8")
     subject = subject_of(str(folder / "a.json"))
     model = subject.model()
     stream = torch.Generator().manual_seed(1)

@@ -110,7 +110,7 @@ def chunk(seed: int, first: int, last: int) -> None:
 
 def peak_memory() -> int:
     """The most memory that this process has held, in bytes. What `getrusage` says would count the process that began it."""
-    found = re.search(r"^VmHWM:\s*([0-9]+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    found = re.search(r"^VmHWM:\s*([0-9]+) kB", Path("/proc/self/status").read_text(encoding="utf-8"), re.MULTILINE)
     assert found is not None
     return int(found[1]) * 1024
 
@@ -121,7 +121,7 @@ def run(seed: int, first: int, last: int, tell: Callable[[dict[str, Any]], None]
     peak = 0
     while first + len(found) < last:
         again = [sys.executable, "-m", "benchmarks.fuzz", "--seed", str(seed), "--chunk", str(first + len(found)), str(last)]
-        with subprocess.Popen(again, stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(again, stdout=subprocess.PIPE, encoding="utf-8") as process:
             assert process.stdout is not None
             for line in process.stdout:
                 made = json.loads(line)
@@ -224,7 +224,7 @@ def main() -> None:
         return
     found, peak = results(options.seed, options.files, options.workers)
     again = [sys.executable, "-m", "benchmarks.fuzz", "--seed", str(options.seed), "--chunk", "0", "0"]
-    base = json.loads(subprocess.run(again, check=True, capture_output=True, text=True).stdout)["peak"]
+    base = json.loads(subprocess.run(again, check=True, capture_output=True, encoding="utf-8").stdout)["peak"]
     publish(page(found, peak, base), "fuzz", write=options.write)
     for one in found:
         if one["outcome"] not in FINE or one["seconds"] > AT_MOST:

@@ -57,7 +57,7 @@ def caught(tree: Path, tests: str, *, quick: bool) -> bool:
     """Run tests in `tree`; whether one failed. Raises RuntimeError where they could not be run."""
     chosen = ["-m", "not slow"] if quick else []
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *chosen, *tests.split()]
-    done = subprocess.run(command, cwd=tree, env=environment(tree), capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tree, env=environment(tree), capture_output=True, encoding="utf-8", check=False)
     if done.returncode not in (0, 1, 5):
         raise RuntimeError(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return done.returncode == 1

@@ -181,7 +181,7 @@ SETTINGS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], int, di
 
 
 def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
 def peak_bytes() -> int:
@@ -257,7 +257,7 @@ def main() -> None:
                 if turn and variant == NOT_CHOSEN:
                     continue  # it is there to show why it is not chosen
                 process = [sys.executable, "-m", "benchmarks.vkdnw_modes", "--one", setting, variant]
-                answer = subprocess.run(process, env=environment, stdout=subprocess.PIPE, check=True, text=True).stdout
+                answer = subprocess.run(process, env=environment, stdout=subprocess.PIPE, check=True, encoding="utf-8").stdout
                 row = json.loads(answer.splitlines()[-1])
                 print(f"{setting}: {variant}: {row['measured']:.1f} s measured", file=sys.stderr)
                 if variant not in rows or row["seconds"] < rows[variant]["seconds"]:

@@ -5,7 +5,8 @@
     def test_mine_keeps_the_contract():
         check_proxy(mine)                   # a function of a network and a batch; or the name of a registered proxy
 
-A check raises AssertionError in one line. Nothing here needs a test runner.
+A check raises AssertionError in one line; under `python -O`, which leaves assertions out, the import is refused.
+Nothing here needs a test runner.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from proxies.measuring.initialise import initialise
 from proxies.registry import spec, spec_of
 from proxies.scoring import call, score
 from proxies.table import Proxy, ProxySpec
+
+if not __debug__:  # every check would pass
+    raise ImportError("proxies.testing: expected Python without -O and PYTHONOPTIMIZE, which leave out what the checks assert")
 
 __all__ = [
     "NETWORKS",

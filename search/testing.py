@@ -6,7 +6,8 @@
     check_space(space)                                      a space as the algorithms see it (`search.algorithms.candidate.Space`)
     check_choice_space(SPACE)                               a categorical space (`uninas.spaces.ChoiceSpace`)
 
-A check raises AssertionError in one line. Nothing here needs a test runner, torch or Ray.
+A check raises AssertionError in one line; under `python -O`, which leaves assertions out, the import is refused.
+Nothing here needs a test runner, torch or Ray.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from search.algorithms.candidate import Candidate, Rejected, Space
 from search.ranking.objective import OBJECTIVES
 from uninas.rejections import Reason
 from uninas.spaces import ChoiceSpace
+
+if not __debug__:  # every check would pass
+    raise ImportError("search.testing: expected Python without -O and PYTHONOPTIMIZE, which leave out what the checks assert")
 
 __all__ = ["OBJECTIVE", "DigitSpace", "check_algorithm", "check_choice_space", "check_space", "digit_scores", "trace"]
 

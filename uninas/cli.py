@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import errno
 import importlib
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import click
 
 from uninas.errors import InputError
-from uninas.runtime import foreign
-from uninas.runtime.terminal import say
+from uninas.runtime import foreign, machine
+from uninas.runtime.terminal import ready, say, unread
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "cost": (
@@ -45,20 +42,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name -> (module that holds a click command called `command`, one line of help)."""
 
 
-class _ReaderLeft(Exception):
-    """The reader of our output has closed it, as `head` does."""
-
-
-@contextmanager
-def _reader_left() -> Iterator[None]:
-    """Raise `_ReaderLeft` for a broken pipe, on which click would exit with status 1."""
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise _ReaderLeft from None
-
-
 class _LazyGroup(click.Group):
     """A group that knows its commands' names and one-line helps without importing them."""
 
@@ -73,13 +56,15 @@ class _LazyGroup(click.Group):
 
     def make_context(self, *arguments: Any, **more: Any) -> click.Context:
         """Read the arguments, and print a help that they ask for."""
-        with _reader_left():
+        with unread():
             return super().make_context(*arguments, **more)
+        raise click.exceptions.Exit(0)
 
     def invoke(self, context: click.Context) -> object:
         """Run a command."""
-        with _reader_left():
+        with unread():
             return super().invoke(context)
+        return None
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -110,6 +95,8 @@ def program() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the program and exit: 0; 2 for a mistake of the user's; 130 after Ctrl-C; 1 for a fault of ours."""
+    ready()
+    machine.wait_asleep()
     foreign.warn()  # again, since another distribution may have replaced the file that does so on import
     try:
         result = program.main(args=arguments, prog_name="uninas", standalone_mode=False)
@@ -124,9 +111,6 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except click.ClickException as error:
         _fail(error.format_message(), 2)
-    except _ReaderLeft:  # no output is wanted any more
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
-        sys.exit(0)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             _fail(f"cannot write: {error.strerror}", 2)

@@ -98,7 +98,7 @@ def _classify(arch: str, data: Path, options: dict[str, Any], as_json: bool) -> 
     model = subject.model().to(device)
     images = Images(folder, names)
     if images.left_out:
-        click.echo(f"warning: {images.left_out}", err=True)
+        say(f"warning: {images.left_out}", err=True)
     batches = loader(
         images,
         batch=options["batch"],
@@ -135,7 +135,7 @@ def _dense(arch: str, data: Path, trained: Any, task: str, options: dict[str, An
     if weights is None:
         raise InputError("--weights: expected a weights file, or the run of a training as ARCH; got neither")
     with tempfile.TemporaryDirectory() as log:
-        found = mm.evaluate(settings, data, Path(log), weights, workers=options["workers"], note=partial(click.echo, err=True))
+        found = mm.evaluate(settings, data, Path(log), weights, workers=options["workers"], note=partial(say, err=True))
     if as_json:
         _print_json(found)
         return

@@ -241,7 +241,7 @@ def _check_images(data: Path, settings: Any) -> None:
     for split, training in (("train", True), ("val", False)):
         images = Images(Folder.of(data, split), settings.classes, training=training)
         if images.left_out:
-            click.echo(f"warning: {images.left_out}", err=True)
+            say(f"warning: {images.left_out}", err=True)
         loader(
             images,
             batch=settings.batch,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from uninas.errors import InputError
-from uninas.runtime.terminal import say
+from uninas.runtime.terminal import say, unread
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,6 +48,18 @@ def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
         raise InputError(f"--out: expected a file name that ends in .svg, got {str(out)!r}")
     if out is not None and as_json:
         raise InputError("expected --out or --json, got both")
+    try:
+        equal = _compare(a, b, out, as_json)
+    except (InputError, OSError):
+        raise
+    except Exception:  # of ours; status 1, the usual one, would say that the networks differ
+        traceback.print_exc()
+        click.get_current_context().exit(2)
+    click.get_current_context().exit(0 if equal else 1)
+
+
+def _compare(a: str, b: str | None, out: Path | None, as_json: bool) -> bool:
+    """Compare, print, and say whether the networks are equal."""
     from search.engine.lineage import lineage, space_of, start_of
     from uninas.diff import diff
     from uninas.source import load
@@ -65,29 +78,31 @@ def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:
             history = None  # the run's edits led to B from elsewhere
         names = (a, b)
     difference = diff(before, after)
-    if as_json:
-        edits = None if history is None else history.as_list()
-        say(json.dumps({**difference.as_dict(), "journal": edits}))
-    elif out is not None:
-        from uninas.commands.show import write_whole
-        from uninas.drawing.diff_picture import draw_difference
+    with unread():
+        if as_json:
+            edits = None if history is None else history.as_list()
+            say(json.dumps({**difference.as_dict(), "journal": edits}))
+        elif out is not None:
+            from uninas.commands.show import write_whole
+            from uninas.drawing.diff_picture import draw_difference
 
-        write_whole(out, draw_difference(difference, names))
-        say(f"wrote {out}")
-    else:
-        from uninas.commands.show import terminal
-        from uninas.drawing.diff_terminal import difference_lines
+            write_whole(out, draw_difference(difference, names))
+            say(f"wrote {out}")
+        else:
+            from uninas.commands.show import terminal
+            from uninas.drawing.diff_terminal import difference_lines
 
-        console = terminal()
-        for line in difference_lines(difference, names):
-            console.print(line)
-        if history is not None:
-            space = space_of(Path(b or a))
-            if space is not None:
-                _print_choices(console, [space.text(genotype) for genotype in history.genotypes if space.fault(genotype) is None])
-            else:
-                _print_history(console, history)
-    click.get_current_context().exit(0 if difference.equal else 1)
+            console = terminal()
+            for line in difference_lines(difference, names):
+                console.print(line)
+            if history is not None:
+                space = space_of(Path(b or a))
+                if space is not None:
+                    genotypes = [genotype for genotype in history.genotypes if space.fault(genotype) is None]
+                    _print_choices(console, [space.text(genotype) for genotype in genotypes])
+                else:
+                    _print_history(console, history)
+    return difference.equal
 
 
 def _print_choices(console: Console, texts: list[str]) -> None:

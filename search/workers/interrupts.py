@@ -92,7 +92,7 @@ def descendants(root: int) -> list[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             # the name in parentheses may hold spaces and parentheses itself: read behind the last one
-            parent = int(stat.read_text(errors="replace").rpartition(")")[2].split()[1])
+            parent = int(stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1])
         except (OSError, IndexError, ValueError):
             continue  # ended while we looked
         children.setdefault(parent, []).append(int(stat.parent.name))

@@ -87,3 +87,17 @@ def test_attention_that_differs_looks_different() -> None:
     ]
     assert labels == ["q · kᵀ", "q · kᵀ, window 7", "q · kᵀ, window 7, shift 3", "q · kᵀ, over channels"]
     assert op_label(op("relative_position_bias")) != op_label(op("relative_position_bias", shared=True))
+
+
+@pytest.mark.parametrize("module", ["proxies.testing", "search.testing"])
+def test_conformance_suites_are_refused_where_assertions_are_left_out(module: str) -> None:
+    """They would pass whatever they are given."""
+    made = subprocess.run([sys.executable, "-O", "-c", f"import {module}"], cwd=ROOT, capture_output=True, text=True)
+    assert made.returncode == 1
+    assert made.stderr.splitlines()[-1].startswith(f"ImportError: {module}: expected Python without -O")
+
+
+@pytest.mark.parametrize("words", [["cost", "coatnet"], ["show", "coatnet", "--expand"], ["diff", "resnet", "vit"]], ids=str)
+def test_nothing_depends_on_assertions(words: list[str]) -> None:
+    made = [subprocess.run([sys.executable, *flag, *PROGRAM[1:], *words], cwd=ROOT, capture_output=True) for flag in ([], ["-O"])]
+    assert (made[0].returncode, made[0].stdout, made[0].stderr) == (made[1].returncode, made[1].stdout, b"")

@@ -9,7 +9,8 @@ import click
 
 from uninas.errors import InputError
 from uninas.files.writing import replacing
-from uninas.runtime.terminal import safe_console, say
+from uninas.runtime.terminal import console as make_console
+from uninas.runtime.terminal import say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -108,13 +109,7 @@ def _print(arch: Architecture, stage: int | None, block: int | None, expand: boo
 def terminal() -> Console:
     """Open the standard output; a pipe has no width of its own, so lines are not broken early."""
 
-    class Printer(safe_console()):  # type: ignore[misc]
-        """On a broken pipe rich would exit with status 1; here the command line decides."""
-
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError
-
-    console: Console = Printer(highlight=False, markup=False, emoji=False)
+    console = make_console()
     if not console.is_terminal:
         console.width = max(console.width, 120)
     return console

@@ -32,7 +32,7 @@ def _writes(process: Path, entry: Path, folder: str) -> bool:
     try:
         if not os.readlink(entry).startswith(folder + "/"):
             return False
-        lines = (process / "fdinfo" / entry.name).read_text().splitlines()
+        lines = (process / "fdinfo" / entry.name).read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return False
     flags = next((int(line.split()[1], 8) for line in lines if line.startswith("flags:")), 0)
