@@ -159,10 +159,13 @@ def own_proxies_option(function: Any) -> Any:
 
 
 def resume_options(function: Any) -> Any:
-    """Add --resume, --again, --retry-failed and --as-is."""
+    """Add --resume, --again, --accept-changes, --retry-failed and --as-is."""
     for option in (
         click.option(
             "--as-is", is_flag=True, help="With --resume: score nothing and judge the existing scores, also of a run in progress."
+        ),
+        click.option(
+            "--accept-changes", is_flag=True, help="With --resume: score the rest although the scoring code has changed since."
         ),
         click.option("--again", metavar="A,B", help="With --resume: compute these scores again, after their definition changed."),
         click.option("--retry-failed", "retry", is_flag=True, help="With --resume: score again what failed."),

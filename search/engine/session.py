@@ -65,7 +65,7 @@ class Task(Protocol[R]):
         ...
 
     def read(self, record: R) -> None:
-        """Take in one record of an earlier session, in the journal's order, the header excepted."""
+        """Take in one record of an earlier session, in the journal's order, a header that is not another run's among them."""
         ...
 
     def catch_up(self, journal: Journal) -> None:
@@ -209,11 +209,12 @@ class Session(Generic[R]):
             return journals.create(path, task.header)
         found: list[Header] = []
 
-        def visit(record: R | Header | Unknown) -> None:
+        def visit(record: R | Unknown) -> None:
             if isinstance(record, Header):
                 found.append(record)
                 if record.config_digest != task.header.config_digest:
                     raise JournalError(f"{self.folder}: {task.changed}")
+                task.read(record)
             elif isinstance(record, Unknown):
                 raise JournalError(f"{self.folder}: expected journal records that this version knows; got '{record.kind}'")
             else:
