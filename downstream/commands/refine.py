@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,11 @@ _RATE, _RATE_BATCH = 2e-3, 128
 @click.argument("run", type=_FOLDER, required=False)
 @click.option("--data", type=_FOLDER, help="Folder with train/ and val/, each with one folder of images per class.")
 @click.option("--resume", type=_FOLDER, metavar="RUN", help="Resume the refine of this run, also after a kill.")
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="With --resume: go on although the data are not those that were trained on; the folders say from which epoch.",
+)
 @click.option("--top", type=click.IntRange(1), help="Train only the best N finalists; all by default.")
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Epochs of a training that is not stopped.")
 @click.option("--grace", type=click.IntRange(1), help="Epochs that every finalist gets; a fifth of --epochs by default.")
@@ -105,6 +111,7 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
 
     from downstream.refine import run_folder
     from downstream.refine.tuning import train_finalists
+    from downstream.train.trained_on import TrainedOn
 
     console = make_console(stderr=True)
 
@@ -116,13 +123,19 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
             raise InputError("RUN: expected once, after --resume; got two")
         _reject_given(context)
         run, plan = resume, _relocated(run_folder.read_plan(resume), data, options["concurrent"])
+        if not options["accept_changes"]:
+            _check_data(run, plan, note)
     else:
         if run is None or data is None:
             raise InputError("expected the folder of a search and --data FOLDER, or --resume RUN; got neither")
+        if options["accept_changes"]:
+            raise InputError("--accept-changes: expected only with --resume; a new refine has nothing that could have changed")
         plan, trainings = _plan(run, data, options)
-        run_folder.begin(run, plan, trainings)
+        run_folder.begin(
+            run, plan, trainings, TrainedOn(data, partial(_described, data, trainings[plan.finalists[0].name].classes))
+        )
     try:
-        decisions = train_finalists(run, plan, note=note)
+        decisions = train_finalists(run, plan, note=note, accept_changes=options["accept_changes"])
     except KeyboardInterrupt:
         note(f"stopped; resume with: uninas refine --resume {run}")
         raise
@@ -214,6 +227,30 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
         concurrent=min(concurrent, len(finalists)),
     )
     return plan, trainings
+
+
+@cache
+def _described(data: Path, classes: tuple[str, ...]) -> Any:
+    """Describe the data as each training does."""
+    from downstream.data.images import Folder, Images
+
+    splits = (("train", True), ("val", False))
+    return {name: Images(Folder.of(data, name), classes, training=training).described() for name, training in splits}
+
+
+def _check_data(run: Path, plan: Any, note: Any) -> None:
+    """Compare the data with those of every training that is to go on, before Ray starts; each compares them again."""
+    from downstream.refine import run_folder
+    from downstream.train import trained_on
+    from downstream.train.settings import read_settings
+    from uninas.files.paths import below
+
+    decisions = run_folder.Decisions.read(run / run_folder.FOLDER)
+    for finalist in plan.finalists:
+        if decisions.end(finalist.name) is None:
+            folder = below(run / run_folder.FOLDER, finalist.name)
+            describe = partial(_described, Path(plan.data), read_settings(folder).classes)
+            trained_on.compare(folder, trained_on.TrainedOn(Path(plan.data), describe, note=note))
 
 
 def _share(device: str, gpus: float | None, cpus: int) -> tuple[float, int]:

@@ -19,6 +19,7 @@ from typing import Any, final
 
 from downstream.train import run_folder
 from downstream.train.settings import Settings
+from downstream.train.trained_on import TrainedOn
 from uninas.errors import InputError
 from uninas.files.paths import below
 from uninas.files.run_files import read_run_json
@@ -109,8 +110,8 @@ def finalists_of(run: Path, top: int | None = None) -> tuple[Finalist, ...]:
     return found[:top]
 
 
-def begin(run: Path, plan: RefinePlan, trainings: Mapping[str, Settings]) -> None:
-    """Create RUN/refine atomically: the plan, and one folder per training, named after the finalist.
+def begin(run: Path, plan: RefinePlan, trainings: Mapping[str, Settings], on: TrainedOn | None = None) -> None:
+    """Create RUN/refine atomically: the plan, and one folder per training, named after the finalist; `on`: the data of all.
 
     Raises:
         InputError: it exists, or it cannot be written.
@@ -125,7 +126,7 @@ def begin(run: Path, plan: RefinePlan, trainings: Mapping[str, Settings]) -> Non
             part.unlink()
         shutil.rmtree(part, ignore_errors=True)  # left by a kill
         for name, settings in trainings.items():
-            run_folder.create(settings, part / name)
+            run_folder.create(settings, part / name, on)
         write_json(part / "settings.json", {"format": FORMAT, "version": VERSION, **asdict(plan)})
         os.rename(part, folder)
     except OSError as error:
