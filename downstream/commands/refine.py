@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,7 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
             raise InputError("RUN: expected once, after --resume; got two")
         _reject_given(context)
         run, plan = resume, _relocated(run_folder.read_plan(resume), data, options["concurrent"])
+        run_folder.check_networks(run, plan)
         if not options["accept_changes"]:
             _check_data(run, plan, note)
     else:
@@ -141,7 +143,7 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
         raise
     found = run_folder.results(plan, decisions)
     run_folder.write_results(run, found)
-    _show(found)
+    _show(found, run_folder.numbers_now(run))
     say(f"{run / run_folder.FOLDER / 'results.json'}")
     _report(run)
     if all(row["status"] == "failed" for row in found["finalists"]):
@@ -302,18 +304,24 @@ def _scored_size(run: Path) -> tuple[int, int]:
         raise InputError(f"{run / 'config.yaml'}: expected the configuration of a search, with its size; {error}") from None
 
 
-def _show(found: dict[str, Any]) -> None:
-    """Print the table, best trained first."""
+def _show(found: dict[str, Any], now: Mapping[str, str]) -> None:
+    """Print the table, best trained first; `now`: names in finalists/ by digest, where the search has gone on since."""
     import sys
 
     from rich.table import Table
 
-    table = Table("finalist", "network", "epochs", "top-1, %", "proxy rank", "trained rank", "", box=None, header_style="bold")
+    renumbered = now and any(now.get(row["digest"]) != row["finalist"] for row in found["finalists"])
+    columns = ["finalist now"] if renumbered else []
+    first = "training" if renumbered else "finalist"
+    table = Table(
+        first, "network", *columns, "epochs", "top-1, %", "proxy rank", "trained rank", "", box=None, header_style="bold"
+    )
     last = len(found["finalists"])
     for row in sorted(found["finalists"], key=lambda row: (row["trained_place"] or last + 1, row["proxy_place"])):
         table.add_row(
             row["finalist"],
             row["digest"][:12],
+            *(now.get(row["digest"], "–") for _ in columns),
             f"{row['epochs']}/{found['epochs']}",
             "–" if row["top1"] is None else f"{row['top1']:.2f}",
             str(row["proxy_place"]),
@@ -321,6 +329,8 @@ def _show(found: dict[str, Any]) -> None:
             {"stop": "stopped", "failed": f"failed: {row['reason']}"}.get(row["status"], ""),
         )
     make_console(width=None if sys.stdout.isatty() else 120).print(table)
+    if renumbered:
+        say("the search has gone on since: its finalists are numbered anew, and proxy ranks are those of when the refine began")
 
 
 def _report(run: Path) -> None:

@@ -57,7 +57,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
             "finalists": Markup(figures.finalists(run)) if run.finalists else "",
             "spectra": Markup(figures.spectra(spectra)) if spectra is not None and spectra.of else "",
         },
-        "refined": refined.section(run.refined) if run.refined is not None else "",
+        "refined": refined.section(run.refined, _finalists_now(run)) if run.refined is not None else "",
         "score_note": (
             "The search compares ranks in the population, which change as it grows: above, ranks among all candidates at"
             " the end; below, the raw scores from which they are computed."
@@ -257,6 +257,11 @@ def _scored_by(run: Run) -> list[tuple[str, str, str]]:
         said = ("not recorded", "–") if code is None else (f"uninas {code.version}", code.digest[:12])
         rows.append((f"after {where}" if where else "the beginning", *said))
     return rows
+
+
+def _finalists_now(run: Run) -> dict[str, str] | None:
+    """Give the names of the files in finalists/ by digest; None where the run is going on, and they are those of before."""
+    return {one.entry.digest: f"{number:02}" for number, one in enumerate(run.finalists, start=1)} if run.chosen else None
 
 
 def _short(reason: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def resumed(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> Any:
         return run_folder.Decisions.read(run / "refine")
 
     monkeypatch.setattr(tuning, "train_finalists", train_finalists)
+    monkeypatch.setattr(refine, "_report", lambda run: None)
     result = CliRunner().invoke(refine.command, ["--resume", *map(str, arguments)])
     if isinstance(result.exception, InputError):
         raise result.exception
@@ -82,3 +84,38 @@ def test_a_new_refine_has_nothing_to_accept(search: Path, data: Path) -> None:
     result = CliRunner().invoke(refine.command, [str(search), "--data", str(data), "--accept-changes"])
     assert "--accept-changes: expected only with --resume" in str(result.exception)
     assert not (search / "refine").exists()
+
+
+def test_after_an_extension_the_table_says_which_finalist_each_network_is_now(
+    begun: tuple[Path, RefinePlan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, plan = begun
+    _, before = resumed(monkeypatch, run)
+    assert "finalist now" not in before
+    digests = [finalist.digest for finalist in plan.finalists]
+    document = json.loads((run / "run.json").read_text())
+    first, second, *_ = document["finalists"]
+    new = {**first, "digest": "f" * 64}
+    for number, row in enumerate((new, second, first), start=1):
+        row["file"] = f"finalists/{number:02}.json"
+    (run / "run.json").write_text(json.dumps({**document, "finalists": [new, second, first]}))
+    _, after = resumed(monkeypatch, run)
+    lines = {line.split()[0]: line.split() for line in after.splitlines() if line.strip()[:2].isdecimal()}
+    assert [lines[name][1:3] for name in ("01", "02", "03")] == [
+        [digests[0][:12], "03"],
+        [digests[1][:12], "02"],
+        [digests[2][:12], "–"],
+    ]
+    assert "its finalists are numbered anew" in after
+
+
+def test_a_folder_of_another_network_is_refused(begun: tuple[Path, RefinePlan], monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = begun
+    for name, other in (("01", "03"), ("02", "01"), ("03", "02")):
+        (run / "refine" / name).rename(run / f"kept-{other}")
+    for name in ("01", "02", "03"):
+        (run / f"kept-{name}").rename(run / "refine" / name)
+    with pytest.raises(
+        InputError, match=r"refine/01: expected a training of the network \w{12}, as .*; got \w{12}: it was moved"
+    ):
+        resumed(monkeypatch, run)
