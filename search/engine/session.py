@@ -4,6 +4,7 @@
     resume(folder, task, pool=..., view=...)      an existing one: its journal first; workers only where something is left
 
 RUN/journal.jsonl    the truth: what the task appends to it
+RUN/.under_way.json  where this process scores by itself: what it scores just now, see `search.workers.under_way`
 RUN/run.json         what the task says of itself, beside its status (running, interrupted, failed, complete) and its sessions:
                      when each began, how long it took, and what it ran on
 """
@@ -26,6 +27,7 @@ from search.journal.records import Header, Kinds, Unknown
 from search.monitor.progress import View
 from search.workers.interrupts import Interrupts
 from search.workers.pool import EVALUATOR, Pool, SerialPool
+from search.workers.under_way import Remembered
 from uninas.errors import InputError
 from uninas.files.reading import read_json
 from uninas.files.writing import write_json
@@ -189,7 +191,8 @@ class Session(Generic[R]):
 
     def start(self) -> Pool:
         """Start the workers."""
-        self._pool = self._make_pool(self.interrupts)
+        made = self._make_pool(self.interrupts)
+        self._pool = Remembered(made, self.folder, self.view.note) if isinstance(made, SerialPool) else made
         self._environment = self._pool.start()
         self.interrupts.install()
         return self._pool
