@@ -31,6 +31,12 @@ class _Bench(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *BENCHMARKS])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        from search.workers.interrupts import as_ctrl_c
+
+        with as_ctrl_c():
+            return super().invoke(ctx)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = BENCHMARKS.get(cmd_name)
         return super().get_command(ctx, cmd_name) if entry is None else benchmark_command(cmd_name, entry)

@@ -22,7 +22,8 @@ def command(run: str, spectra: bool | None) -> None:
     from search.journal.mirror import snapshot
     from search.journal.object_store import without_secrets
     from search.report import write_report
+    from search.workers.interrupts import as_ctrl_c
 
-    with snapshot(run) as folder:
+    with as_ctrl_c(), snapshot(run) as folder:
         page = write_report(folder, spectra=spectra)
     say(f"wrote {without_secrets(run).rstrip('/')}/{page.name}")

@@ -57,16 +57,20 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None, accept_
     front/ where there are several objectives. Ctrl-C stops cleanly, and the run can be resumed, as it can after a crash. A run
     at a URL is mirrored there every few seconds.
     """
+    from search.workers.interrupts import as_ctrl_c
+
     if folder is not None:
         if out is not None:
             raise InputError("--out: expected no other folder with --resume; a run stays where it is")
-        _resume(folder, words, accept_changes)
+        with as_ctrl_c():
+            _resume(folder, words, accept_changes)
         return
     if accept_changes:
         raise InputError("--accept-changes: expected only with --resume; a new run has nothing that could have changed")
     if not words:
         raise InputError("expected a configuration file, such as configs/search/demo.yaml, or --resume RUN; got neither")
-    _begin(words[0], words[1:], out)
+    with as_ctrl_c():
+        _begin(words[0], words[1:], out)
 
 
 def _begin(source: str, overrides: tuple[str, ...], out: str | None) -> None:
@@ -117,4 +121,9 @@ def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
     if run.get("front"):
         say(f"front of {len(run['front'])} networks ({', '.join(run['objectives'])}): {place.rstrip('/')}/front/")
     say("making the report: Fisher spectra of the best network and of the presets, drawings", err=True)
-    say(f"{place.rstrip('/')}/{write_report(folder).name}")
+    try:
+        page = write_report(folder)
+    except KeyboardInterrupt:
+        say(f"stopped: the search is complete, its report is not made; make it with: uninas report {place}", err=True)
+        raise
+    say(f"{place.rstrip('/')}/{page.name}")

@@ -14,7 +14,7 @@ RUN/space.py        the user's own space, where there is one: a resume runs it; 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -29,10 +29,11 @@ from search.config.schema import SearchConfig, SpaceConfig
 from search.engine import artifacts, latency, own_files, session
 from search.engine.finalists import held_out_seeds, rebuild, settle
 from search.engine.gc_freeze import looked_at_once
+from search.engine.own_files import START
 from search.engine.pareto_front import front, leaders, spread_over
 from search.engine.phase import Entry, Phase
 from search.engine.scored_by import ScoredBy
-from search.engine.session import JOURNAL, PoolMaker, Session, make_pool
+from search.engine.session import JOURNAL, STATUS, PoolMaker, Session, make_pool
 from search.journal.journal import Journal
 from search.journal.records import KINDS, Ask, Candidate, Header, Kinds, Rescore
 from search.monitor.observer import NOBODY, Observer
@@ -46,7 +47,6 @@ from uninas.spaces import SpaceError
 
 FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 CONFIG = "config.yaml"
-START = "start.json"  # the architecture file a run started from, kept with it
 
 SearchRecord = Header | Ask | Candidate | Rescore | ScoringCode
 
@@ -78,15 +78,15 @@ def begin(
         InputError: the folder exists, a start breaks the budget, the pool cannot be had, the disk is full, ...
         KeyboardInterrupt: after Ctrl-C or SIGTERM; all workers are gone, and the run can be resumed.
     """
-    if folder.exists():
+    if folder.exists() and not own_files.left_by_a_kill(folder):
         raise InputError(f"{folder}: expected a new run folder; it exists: resume it with --resume, or give another --out")
     config, own_texts = own_files.load(config)
     plan = SearchPlan.resolve(config)
     space = space or from_config(config)
-    files = {CONFIG: plan.text}
+    files = dict(own_texts)
     if config.space.architecture is not None:
         files[START] = space.text(space.starts()[0])
-    files |= own_texts
+    files[CONFIG] = plan.text  # the last one: with it a resume has all that it needs
     task = _Search.of(plan, folder, space, files, view, name, address)
     with _collector(plan.pool.kind):
         return session.begin(folder, task, pool=partial(pool_maker, plan.pool, view), view=view)
@@ -124,7 +124,9 @@ def resume(
     files = {CONFIG: plan.text} if wanted > config.evaluations else {}
     task = _Search.of(plan, folder, space, files, view, name, address, accept_changes=accept_changes)
     with _collector(plan.pool.kind):
-        return session.resume(folder, task, pool=partial(pool_maker, plan.pool, view), view=view)
+        killed_at_once = not (folder / STATUS).exists()
+        pool = partial(pool_maker, plan.pool, view)
+        return session.resume(folder, task, pool=pool, view=view, without_journal=killed_at_once)
 
 
 def stored(space: SpaceConfig, folder: Path) -> Path | None:
@@ -267,13 +269,13 @@ class _Search:
         else:
             self._scored_by.read(record)
 
-    def catch_up(self, journal: Journal) -> None:
+    def catch_up(self, journal: Journal, check: Callable[[], None]) -> None:
         """Repeat every ask of the journal and compare; then see by which code the rest is to be scored."""
         for phase in (self._search, self._random):
             events = self._events.pop(phase.name)
             if events:
                 self._view.note(f"replaying {phase.name}: {len(events)} journal records")
-            phase.replay(events)
+            phase.replay(events, check)
         if self._scores_more():
             self._scored_by.settle(journal, where=self._address, scored=bool(self._search.entries), note=self._view.note)
 

@@ -252,7 +252,7 @@ class _Bench:
             self._scored_by.read(record)
         self.scores.read(record)
 
-    def catch_up(self, journal: Journal) -> None:
+    def catch_up(self, journal: Journal, check: Callable[[], None]) -> None:
         """Drop what is to be scored anew, and say in the journal which definitions the following scores have."""
         self.scores.forget(self._again)
         revisions, before = self._plan.revisions(), self.scores.revisions
