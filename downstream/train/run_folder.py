@@ -13,6 +13,7 @@ from downstream.train.settings import FILE, OpenMMLabSettings, Settings
 from downstream.train.trained_on import TrainedOn
 from uninas.errors import InputError
 from uninas.files.locks import try_lock
+from uninas.files.paths import open_file
 from uninas.files.writing import write_json
 
 __all__ = ["ReportedElsewhere", "alone", "create", "first_only", "held"]
@@ -87,9 +88,13 @@ def alone(run: Path) -> Iterator[None]:
     """Hold the folder until the end, of the process at the latest.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, or it cannot be written.
     """
-    with open(run / FILE, "r+b") as file:
+    try:
+        file = open_file(run / FILE)
+    except OSError as error:
+        raise InputError(f"{run / FILE}: expected a training to go on with; cannot write it: {error.strerror or error}") from None
+    with file:
         if not try_lock(file):
             raise InputError(f"{run}: expected to be the only training of this run; another process is writing it")
         yield

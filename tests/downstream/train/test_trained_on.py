@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from downstream.train.result import Watch
 from downstream.train.settings import read_settings
 from downstream.train.trained_on import TrainedOn
 from tests.downstream import pictures
-from tests.downstream.trainings import rows_of, settings
+from tests.downstream.trainings import ROOT, rows_of, settings
+from tests.uninas.files.read_only import run_with_read_only
 from uninas import InputError
 
 
@@ -141,6 +143,29 @@ def test_names_and_sizes_tell_files_and_order_does_not(tmp_path: Path) -> None:
     assert below_folder(tmp_path) == first
     (tmp_path / "b").rename(tmp_path / "c")
     assert changes({"x": below_folder(tmp_path)}, {"x": first}) == ["x has other files, 2 as before"]
+
+
+ALONE = """
+import sys
+from pathlib import Path
+from downstream.train.run_folder import alone
+from uninas.errors import InputError
+
+try:
+    with alone(Path(sys.argv[1])):
+        pass
+except InputError as error:
+    print(error)
+"""
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(begun: tuple[Path, Path]) -> None:
+    """Of a training and of a refine: both are held so."""
+    _, run = begun
+    done = run_with_read_only(run, sys.executable, "-c", ALONE, str(run), cwd=ROOT)
+    assert done.stderr == ""
+    said = f"{run}/settings.json: expected a training to go on with; cannot write it: Read-only file system\n"
+    assert done.stdout == said
 
 
 def test_annotations_are_told_by_their_content_and_images_as_files(tmp_path: Path) -> None:
