@@ -125,12 +125,13 @@ class Run:
 
         return write_report(self.folder)
 
-    def resume(self, evaluations: int | None = None, *, view: View | None = None) -> Run:
+    def resume(self, evaluations: int | None = None, *, view: View | None = None, accept_changes: bool = False) -> Run:
         """Continue the run where its journal ends, to its end.
 
         Args:
             evaluations: raises the number of candidates.
             view: shows the progress; the default does so on stderr.
+            accept_changes: whether to go on although the code that decides scores has changed since.
 
         Raises:
             InputError, KeyboardInterrupt: as `search.resume`.
@@ -138,7 +139,7 @@ class Run:
         from search.engine import driver
 
         overrides = {} if evaluations is None else {"evaluations": evaluations}
-        driver.resume(self.folder, overrides, view=view or default_view())
+        driver.resume(self.folder, overrides, view=view or default_view(), accept_changes=accept_changes)
         return self
 
     def __repr__(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,11 @@ _RATE, _RATE_BATCH = 2e-3, 128
 @click.argument("run", type=_FOLDER, required=False)
 @click.option("--data", type=_FOLDER, help="Folder with train/ and val/, each with one folder of images per class.")
 @click.option("--resume", type=_FOLDER, metavar="RUN", help="Resume the refine of this run, also after a kill.")
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="With --resume: go on although the data are not those that were trained on; the folders say from which epoch.",
+)
 @click.option("--top", type=click.IntRange(1), help="Train only the best N finalists; all by default.")
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Epochs of a training that is not stopped.")
 @click.option("--grace", type=click.IntRange(1), help="Epochs that every finalist gets; a fifth of --epochs by default.")
@@ -105,6 +112,7 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
 
     from downstream.refine import run_folder
     from downstream.refine.tuning import train_finalists
+    from downstream.train.trained_on import TrainedOn
 
     console = make_console(stderr=True)
 
@@ -116,19 +124,26 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
             raise InputError("RUN: expected once, after --resume; got two")
         _reject_given(context)
         run, plan = resume, _relocated(run_folder.read_plan(resume), data, options["concurrent"])
+        run_folder.check_networks(run, plan)
+        if not options["accept_changes"]:
+            _check_data(run, plan, note)
     else:
         if run is None or data is None:
             raise InputError("expected the folder of a search and --data FOLDER, or --resume RUN; got neither")
+        if options["accept_changes"]:
+            raise InputError("--accept-changes: expected only with --resume; a new refine has nothing that could have changed")
         plan, trainings = _plan(run, data, options)
-        run_folder.begin(run, plan, trainings)
+        run_folder.begin(
+            run, plan, trainings, TrainedOn(data, partial(_described, data, trainings[plan.finalists[0].name].classes))
+        )
     try:
-        decisions = train_finalists(run, plan, note=note)
+        decisions = train_finalists(run, plan, note=note, accept_changes=options["accept_changes"])
     except KeyboardInterrupt:
         note(f"stopped; resume with: uninas refine --resume {run}")
         raise
     found = run_folder.results(plan, decisions)
     run_folder.write_results(run, found)
-    _show(found)
+    _show(found, run_folder.numbers_now(run))
     say(f"{run / run_folder.FOLDER / 'results.json'}")
     _report(run)
     if all(row["status"] == "failed" for row in found["finalists"]):
@@ -216,6 +231,30 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
     return plan, trainings
 
 
+@cache
+def _described(data: Path, classes: tuple[str, ...]) -> Any:
+    """Describe the data as each training does."""
+    from downstream.data.images import Folder, Images
+
+    splits = (("train", True), ("val", False))
+    return {name: Images(Folder.of(data, name), classes, training=training).described() for name, training in splits}
+
+
+def _check_data(run: Path, plan: Any, note: Any) -> None:
+    """Compare the data with those of every training that is to go on, before Ray starts; each compares them again."""
+    from downstream.refine import run_folder
+    from downstream.train import trained_on
+    from downstream.train.settings import read_settings
+    from uninas.files.paths import below
+
+    decisions = run_folder.Decisions.read(run / run_folder.FOLDER)
+    for finalist in plan.finalists:
+        if decisions.end(finalist.name) is None:
+            folder = below(run / run_folder.FOLDER, finalist.name)
+            describe = partial(_described, Path(plan.data), read_settings(folder).classes)
+            trained_on.compare(folder, trained_on.TrainedOn(Path(plan.data), describe, note=note))
+
+
 def _share(device: str, gpus: float | None, cpus: int) -> tuple[float, int]:
     """Give the GPUs per trial, and how many trials fit on the machine."""
     import torch
@@ -265,18 +304,24 @@ def _scored_size(run: Path) -> tuple[int, int]:
         raise InputError(f"{run / 'config.yaml'}: expected the configuration of a search, with its size; {error}") from None
 
 
-def _show(found: dict[str, Any]) -> None:
-    """Print the table, best trained first."""
+def _show(found: dict[str, Any], now: Mapping[str, str]) -> None:
+    """Print the table, best trained first; `now`: names in finalists/ by digest, where the search has gone on since."""
     import sys
 
     from rich.table import Table
 
-    table = Table("finalist", "network", "epochs", "top-1, %", "proxy rank", "trained rank", "", box=None, header_style="bold")
+    renumbered = now and any(now.get(row["digest"]) != row["finalist"] for row in found["finalists"])
+    columns = ["finalist now"] if renumbered else []
+    first = "training" if renumbered else "finalist"
+    table = Table(
+        first, "network", *columns, "epochs", "top-1, %", "proxy rank", "trained rank", "", box=None, header_style="bold"
+    )
     last = len(found["finalists"])
     for row in sorted(found["finalists"], key=lambda row: (row["trained_place"] or last + 1, row["proxy_place"])):
         table.add_row(
             row["finalist"],
             row["digest"][:12],
+            *(now.get(row["digest"], "–") for _ in columns),
             f"{row['epochs']}/{found['epochs']}",
             "–" if row["top1"] is None else f"{row['top1']:.2f}",
             str(row["proxy_place"]),
@@ -284,6 +329,8 @@ def _show(found: dict[str, Any]) -> None:
             {"stop": "stopped", "failed": f"failed: {row['reason']}"}.get(row["status"], ""),
         )
     make_console(width=None if sys.stdout.isatty() else 120).print(table)
+    if renumbered:
+        say("the search has gone on since: its finalists are numbered anew, and proxy ranks are those of when the refine began")
 
 
 def _report(run: Path) -> None:

@@ -44,6 +44,11 @@ _KEPT = ("task", "epochs", "batch", "size", "lr", "drop_path", "precision", "see
     "--resume", type=_FOLDER, metavar="RUN", help="Resume the training of this run folder after its last complete epoch."
 )
 @click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="With --resume: go on although the data are not those that were trained on; the run folder says from which epoch.",
+)
+@click.option(
     "--recipe",
     type=click.Choice(["protocol", "mobilenetv2"]),
     default="protocol",
@@ -116,7 +121,7 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
 
     workers = options.pop("workers")
     workers = min(8, os.cpu_count() or 1) if workers is None else workers
-    device = options.pop("device")
+    device, accepted = options.pop("device"), options.pop("accept_changes")
     given = [name for name in _KEPT if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE]
     settings: Any
     if resume is not None:
@@ -126,6 +131,8 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
             raise InputError(f"{_flag(name)}: expected none with --resume, which keeps the settings of the run")
         run, settings = resume, read_settings(resume)
     else:
+        if accepted:
+            raise InputError("--accept-changes: expected only with --resume; a new training has nothing that could have changed")
         if arch is None:
             raise InputError("ARCH: expected a preset, a file or a run to train, or --resume RUN; got neither")
         for name in given:
@@ -136,20 +143,19 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
         task = "" if settings.task == "classify" else f"{settings.task}-"
         run = options["out"] or Path("runs") / f"train-{task}{_stem(arch)}-{settings.seed}"
     first = int(os.environ.get("RANK", "0")) == 0
+    common: dict[str, Any] = {"workers": workers, "resume": resume is not None, "accept_changes": accepted}
     try:
         with progress(first) as watch:
             if isinstance(settings, Settings):
                 from downstream.train import classify
 
-                found = classify.train(
-                    settings, data, run, device=str(device_of(device)), workers=workers, resume=resume is not None, watch=watch
-                )
+                found = classify.train(settings, data, run, device=str(device_of(device)), **common, watch=watch)
             else:
                 from downstream.train import mm
 
                 if device is not None:
                     raise InputError("--device: expected none for detect and segment: OpenMMLab uses a GPU where there is one")
-                found = mm.train(settings, data, run, workers=workers, resume=resume is not None, watch=watch)
+                found = mm.train(settings, data, run, **common, watch=watch)
     except ReportedElsewhere:  # by the first of several processes
         context.exit(2)
     if first:

@@ -25,6 +25,7 @@ from timm.utils import natural_key
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
+from downstream.data.fingerprint import of_files
 from downstream.protocols import crop_share
 from uninas.errors import InputError
 from uninas.files.pictures import SUFFIXES, is_image, of_other_kinds, read
@@ -156,6 +157,11 @@ class Images(Dataset[Any]):
         if found is None:
             raise InputError(f"{self._path}: expected images; none of the {count} files can be read")
         return found[0], found[1] + self._classes * (1 + index)
+
+    def described(self) -> dict[str, Any]:
+        """Give what tells these images from others, see `downstream.data.fingerprint`: of the whole split, whatever the part."""
+        before = len(str(self._path)) + 1
+        return of_files(self._path, (path[before:] for path, _ in self.reader.samples))
 
     def name(self, number: int) -> str:
         """Give the file of an image by its number, with the folder of its split."""

@@ -1,11 +1,12 @@
 """The files of a refine in the run folder of its search: JSON and tables, without Ray.
 
 RUN/refine/settings.json       the plan
-RUN/refine/01/, 02/, ...       one training each, as `uninas train` leaves it; 01 is finalists/01.json
+RUN/refine/01/, 02/, ...       one training each, as `uninas train` leaves it; numbered as finalists/ was at its begin
 RUN/refine/decisions.json      every epoch in the order in which they ended, and whether the training continued
 RUN/refine/results.json, .csv  proxy rank and trained rank
 
-The decisions are the only record of what was stopped: a resume repeats them in order, and continues from there.
+The decisions are the only record of what was stopped: a resume repeats them in order, and continues from there. A search that
+goes on (evaluations=N) numbers its finalists anew: a training's network is that of its digest, and of its own architecture.json.
 """
 
 from __future__ import annotations
@@ -18,14 +19,26 @@ from pathlib import Path
 from typing import Any, final
 
 from downstream.train import run_folder
-from downstream.train.settings import Settings
+from downstream.train.settings import Settings, read_settings
+from downstream.train.trained_on import TrainedOn
 from uninas.errors import InputError
 from uninas.files.paths import below
 from uninas.files.run_files import read_run_json
 from uninas.files.tables import write_csv
 from uninas.files.writing import write_json
 
-__all__ = ["Decisions", "Finalist", "RefinePlan", "begin", "finalists_of", "read_plan", "results", "write_results"]
+__all__ = [
+    "Decisions",
+    "Finalist",
+    "RefinePlan",
+    "begin",
+    "check_networks",
+    "finalists_of",
+    "numbers_now",
+    "read_plan",
+    "results",
+    "write_results",
+]
 
 FOLDER = "refine"
 FORMAT, VERSION = "uninas-refine", 1
@@ -41,10 +54,10 @@ class Finalist:
         InputError: the name is not a number, and must not become a folder.
 
     Attributes:
-        name: of its file in finalists/ and of its training's folder: "01" is the best.
+        name: of its training's folder, and of its file in finalists/ when the refine began: "01" was the best then.
         digest: of its network.
-        proxy_place: rank among the finalists by the search; 1 is the best.
-        place, value: rank in the final population of the search, and the value of the objective.
+        proxy_place: rank among the finalists by the search, when the refine began; 1 is the best.
+        place, value: rank in the final population of the search, and the value of the objective, likewise.
     """
 
     name: str
@@ -109,8 +122,8 @@ def finalists_of(run: Path, top: int | None = None) -> tuple[Finalist, ...]:
     return found[:top]
 
 
-def begin(run: Path, plan: RefinePlan, trainings: Mapping[str, Settings]) -> None:
-    """Create RUN/refine atomically: the plan, and one folder per training, named after the finalist.
+def begin(run: Path, plan: RefinePlan, trainings: Mapping[str, Settings], on: TrainedOn | None = None) -> None:
+    """Create RUN/refine atomically: the plan, and one folder per training, named after the finalist; `on`: the data of all.
 
     Raises:
         InputError: it exists, or it cannot be written.
@@ -125,7 +138,7 @@ def begin(run: Path, plan: RefinePlan, trainings: Mapping[str, Settings]) -> Non
             part.unlink()
         shutil.rmtree(part, ignore_errors=True)  # left by a kill
         for name, settings in trainings.items():
-            run_folder.create(settings, part / name)
+            run_folder.create(settings, part / name, on)
         write_json(part / "settings.json", {"format": FORMAT, "version": VERSION, **asdict(plan)})
         os.rename(part, folder)
     except OSError as error:
@@ -151,6 +164,30 @@ def read_plan(run: Path) -> RefinePlan:
     except TypeError as error:
         raise InputError(f"{run / FOLDER / 'settings.json'}: expected the finalists of a refine; {error}") from None
     return RefinePlan(**{**{name: data[name] for name in names}, "finalists": finalists})
+
+
+def check_networks(run: Path, plan: RefinePlan) -> None:
+    """See that each training's folder has the network of its finalist, by digest.
+
+    Raises:
+        InputError: one has another, or cannot be read.
+    """
+    for finalist in plan.finalists:
+        folder = below(run / FOLDER, finalist.name)
+        digest = read_settings(folder).architecture.digest
+        if digest != finalist.digest:
+            raise InputError(
+                f"{folder}: expected a training of the network {finalist.digest[:12]}, as {run / FOLDER / 'settings.json'} says; "
+                f"got {digest[:12]}: it was moved here"
+            )
+
+
+def numbers_now(run: Path) -> dict[str, str]:
+    """Give the names of the files in finalists/ as they are now, by digest; none while the search is going on."""
+    try:
+        return {finalist.digest: finalist.name for finalist in finalists_of(run)}
+    except InputError:
+        return {}
 
 
 @final

@@ -38,13 +38,16 @@ _RELEASE_SECONDS = 60.0
 """Time to wait for a folder whose processes were killed: those that read images notice it after some seconds."""
 
 
-def train_finalists(run: Path, plan: RefinePlan, *, note: Callable[[str], None] = lambda text: None) -> Decisions:
+def train_finalists(
+    run: Path, plan: RefinePlan, *, note: Callable[[str], None] = lambda text: None, accept_changes: bool = False
+) -> Decisions:
     """Train what is left to train. Gives all decisions, also those of earlier sessions.
 
     Args:
         run: of the search, with RUN/refine.
         plan: of RUN/refine.
         note: called with messages for the user, among them one line per epoch.
+        accept_changes: go on although the data are not those that were trained on.
 
     Raises:
         InputError: too few GPUs, another process is refining this run, decisions of another program, or a full disk.
@@ -64,7 +67,7 @@ def train_finalists(run: Path, plan: RefinePlan, *, note: Callable[[str], None] 
         local = ray_local.start(cpus=max(ray_local.cores(), plan.concurrent * plan.cpus))
         try:
             _check_room(plan)
-            _tune(folder, plan, left, asha, local.folder / "tune")
+            _tune(folder, plan, left, asha, local.folder / "tune", accept_changes)
         finally:
             local.close()
         if any(decisions.end(name) is None for name in left):
@@ -85,7 +88,7 @@ def _check_room(plan: RefinePlan) -> None:
         )
 
 
-def _tune(folder: Path, plan: RefinePlan, names: Sequence[str], asha: _Asha, storage: Path) -> None:
+def _tune(folder: Path, plan: RefinePlan, names: Sequence[str], asha: _Asha, storage: Path, accept_changes: bool) -> None:
     ray_local.silence_tune()
     tuner = tune.Tuner(
         tune.with_resources(_train, {"cpu": plan.cpus, "gpu": plan.gpus}),
@@ -95,6 +98,7 @@ def _tune(folder: Path, plan: RefinePlan, names: Sequence[str], asha: _Asha, sto
             "data": plan.data,
             "device": plan.device,
             "workers": plan.workers,
+            "accept_changes": accept_changes,
         },
         tune_config=tune.TuneConfig(scheduler=asha, max_concurrent_trials=plan.concurrent, reuse_actors=True),
         run_config=tune.RunConfig(
@@ -144,6 +148,7 @@ def _train(config: dict[str, Any]) -> None:
             workers=config["workers"],
             resume=True,
             watch=_Report(),
+            accept_changes=config["accept_changes"],
         )
     except InputError as error:
         tune.report({"failed": str(error)})

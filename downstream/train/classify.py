@@ -4,6 +4,7 @@
     train(read_settings(run), Path("imagenet"), run, resume=True)
 
 RUN/settings.json, architecture.json     the settings
+RUN/data.json                            what tells the data from others, see `downstream.train.trained_on`
 RUN/checkpoint.pth                       the last epoch: all that a resume needs, only tensors and plain data
 RUN/best.safetensors, last.safetensors   weights; best by top-1, the averaged ones where they are better
 RUN/log.csv, curves.svg                  the epochs
@@ -30,6 +31,7 @@ from timm.utils import ModelEmaV3, NativeScaler, distribute_bn
 from timm.utils.distributed import init_distributed_device_so
 from torch import Tensor, distributed, nn
 
+from downstream.data.fingerprint import Fingerprint
 from downstream.data.images import Images, seed_everything, true_classes
 from downstream.data.readers import plain_errors
 from downstream.evaluation.accuracy import Accuracy, accuracy
@@ -38,6 +40,7 @@ from downstream.train.parts import Split, autocast, mixup_of, model_of, split_of
 from downstream.train.result import Result, Watch
 from downstream.train.run_folder import held
 from downstream.train.settings import Settings
+from downstream.train.trained_on import TrainedOn
 from downstream.weights import weight_files
 from uninas.errors import InputError
 from uninas.runtime.device import device_of
@@ -70,6 +73,7 @@ def train(
     workers: int = 2,
     resume: bool = False,
     watch: Watch | None = None,
+    accept_changes: bool = False,
 ) -> Result:
     """Train, or resume a training.
 
@@ -80,6 +84,7 @@ def train(
         device: of torch; under torchrun each process takes its own.
         workers: processes that read images, per training process.
         watch: called on the progress.
+        accept_changes: with `resume`: go on although the data are not those that were trained on.
 
     Raises:
         InputError: of the data, the settings, the weights, the folder or the disk; or the loss is not finite any more, in which
@@ -96,7 +101,8 @@ def train(
     rank = place["global_rank"]
     work = _Work.prepare(settings, data, torch.device(place["device"]), rank, workers, watch, fresh=not begun)
     first = rank == 0
-    with held(settings, run, resume=resume), plain_errors():
+    on = TrainedOn(data, work.data, accepted=accept_changes, note=watch.note)
+    with held(settings, run, on, resume=resume), plain_errors():
         if begun:
             work.load(run / CHECKPOINT)
             if first:  # a kill may have come between the checkpoint and this
@@ -193,6 +199,10 @@ class _Work:
             ema=ema,
             scaler=NativeScaler(device=device.type) if settings.precision == "float16" else None,
         )
+
+    def data(self) -> Fingerprint:
+        """Describe the data."""
+        return {"train": self.train.images.described(), "val": self.val.images.described()}
 
     @property
     def _distributed(self) -> bool:

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from downstream.data.coco import check_annotations, write_repaired
+from downstream.data.fingerprint import Fingerprint, below_folder, of_content
 from downstream.data.layouts import check_images, check_pairs
 from downstream.train.run_folder import first_only
 from downstream.train.settings import OpenMMLabSettings
 from uninas.errors import InputError
 
-__all__ = ["LAYOUT", "Note", "check_data"]
+__all__ = ["LAYOUT", "Note", "check_data", "described"]
 
 Note = Callable[[str], None]
 
@@ -77,6 +78,12 @@ def check_data(settings: OpenMMLabSettings, data: Path, run: Path, *, training: 
 
     first_only(look_and_repair)
     return copies
+
+
+def described(task: str, data: Path) -> Fingerprint:
+    """Give what tells the data of a training from others: annotations by their content, images and masks as files."""
+    places = ((name, data / name) for name in LAYOUT[task])
+    return {name: below_folder(path) if path.is_dir() else of_content(path) for name, path in places}
 
 
 def _say(lines: tuple[str, ...], note: Note) -> None:

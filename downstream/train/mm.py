@@ -3,6 +3,7 @@
     train(settings, Path("data/coco"), Path("runs/mask-rcnn"), workers=4)
 
 RUN/settings.json, architecture.json     the settings
+RUN/data.json                            what tells the data from others, see `downstream.train.trained_on`
 RUN/checkpoint.pth                       the last epoch: all that a resume needs, only tensors and plain data
 RUN/best.safetensors                     weights with the best mask AP or mIoU
 RUN/log.csv, curves.svg                  the epochs
@@ -28,12 +29,13 @@ from typing import Any
 import torch
 
 from downstream.data.readers import plain_errors
-from downstream.train.dense_data import Note
+from downstream.train.dense_data import Note, described
 from downstream.train.history import read_history, write_history
 from downstream.train.mm_config import METRICS, configured
 from downstream.train.result import Result, Watch
 from downstream.train.run_folder import held
 from downstream.train.settings import OpenMMLabSettings
+from downstream.train.trained_on import TrainedOn
 from downstream.weights import weight_files
 from uninas.errors import InputError
 
@@ -54,7 +56,14 @@ _number = itertools.count()
 
 
 def train(
-    settings: OpenMMLabSettings, data: Path, run: Path, *, workers: int = 2, resume: bool = False, watch: Watch | None = None
+    settings: OpenMMLabSettings,
+    data: Path,
+    run: Path,
+    *,
+    workers: int = 2,
+    resume: bool = False,
+    watch: Watch | None = None,
+    accept_changes: bool = False,
 ) -> Result:
     """Train, or resume a training after its last epoch.
 
@@ -64,6 +73,7 @@ def train(
         run: folder to create; with `resume` that of the training.
         workers: processes that read images, per training process.
         watch: called on the progress.
+        accept_changes: with `resume`: go on although the data are not those that were trained on.
 
     Raises:
         InputError: of OpenMMLab, the data, the settings, the weights, the folder or the disk; a loss that is not finite any more.
@@ -79,7 +89,8 @@ def train(
         config = configured(asked, data, run, workers=workers, note=watch.note)
         if not resume:
             _try_weights(config)
-        with held(settings, run, resume=resume):
+        on = TrainedOn(data, partial(described, settings.task, data), accepted=accept_changes, note=watch.note)
+        with held(settings, run, on, resume=resume):
             course = _course(settings, run, begun, watch)
             runner = _runner(config)
             runner.course = course

@@ -8,9 +8,12 @@ from pathlib import Path
 
 from torch import distributed
 
+from downstream.train import trained_on
 from downstream.train.settings import FILE, OpenMMLabSettings, Settings
+from downstream.train.trained_on import TrainedOn
 from uninas.errors import InputError
 from uninas.files.locks import try_lock
+from uninas.files.paths import open_file
 from uninas.files.writing import write_json
 
 __all__ = ["ReportedElsewhere", "alone", "create", "first_only", "held"]
@@ -41,25 +44,27 @@ def first_only(work: Callable[[], None]) -> None:
 
 
 @contextmanager
-def held(settings: Settings | OpenMMLabSettings, run: Path, *, resume: bool) -> Iterator[None]:
+def held(settings: Settings | OpenMMLabSettings, run: Path, on: TrainedOn, *, resume: bool) -> Iterator[None]:
     """Create the folder, or with `resume` use it again, and hold it until the end; of several processes the first one does.
 
     Raises:
-        InputError: as `create` and `alone`; in every process.
+        InputError: as `create`, `alone` and `downstream.train.trained_on.check`; in every process.
     """
     with ExitStack() as stack:
 
         def begin() -> None:
             if not resume:
-                create(settings, run)
+                create(settings, run, on)
             stack.enter_context(alone(run))
+            if resume:
+                trained_on.check(run, on)
 
         first_only(begin)  # the others wait: mmengine makes the folder too, and the first would find it there
         yield
 
 
-def create(settings: Settings | OpenMMLabSettings, run: Path) -> None:
-    """Create the folder, with what a resume needs.
+def create(settings: Settings | OpenMMLabSettings, run: Path, on: TrainedOn | None = None) -> None:
+    """Create the folder, with what a resume needs; `on`: the data, which a resume compares where they are known here.
 
     Raises:
         InputError: it exists, or it cannot be written.
@@ -74,6 +79,8 @@ def create(settings: Settings | OpenMMLabSettings, run: Path) -> None:
         raise InputError(f"{run}: cannot create the folder: {error.strerror}") from None
     settings.write(run)
     write_json(run / "architecture.json", dict(settings.arch))
+    if on is not None:
+        trained_on.write(run, on)
 
 
 @contextmanager
@@ -81,9 +88,13 @@ def alone(run: Path) -> Iterator[None]:
     """Hold the folder until the end, of the process at the latest.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, or it cannot be written.
     """
-    with open(run / FILE, "r+b") as file:
+    try:
+        file = open_file(run / FILE)
+    except OSError as error:
+        raise InputError(f"{run / FILE}: expected a training to go on with; cannot write it: {error.strerror or error}") from None
+    with file:
         if not try_lock(file):
             raise InputError(f"{run}: expected to be the only training of this run; another process is writing it")
         yield

@@ -31,6 +31,12 @@ class _Bench(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *BENCHMARKS])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        from search.workers.interrupts import as_ctrl_c
+
+        with as_ctrl_c():
+            return super().invoke(ctx)
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = BENCHMARKS.get(cmd_name)
         return super().get_command(ctx, cmd_name) if entry is None else benchmark_command(cmd_name, entry)
@@ -159,10 +165,13 @@ def own_proxies_option(function: Any) -> Any:
 
 
 def resume_options(function: Any) -> Any:
-    """Add --resume, --again, --retry-failed and --as-is."""
+    """Add --resume, --again, --accept-changes, --retry-failed and --as-is."""
     for option in (
         click.option(
             "--as-is", is_flag=True, help="With --resume: score nothing and judge the existing scores, also of a run in progress."
+        ),
+        click.option(
+            "--accept-changes", is_flag=True, help="With --resume: score the rest although the scoring code has changed since."
         ),
         click.option("--again", metavar="A,B", help="With --resume: compute these scores again, after their definition changed."),
         click.option("--retry-failed", "retry", is_flag=True, help="With --resume: score again what failed."),

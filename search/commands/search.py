@@ -22,7 +22,12 @@ from uninas.runtime.terminal import say
     "folder",
     help="The run folder, or its URL, to continue where its journal ends. Only evaluations=N may follow, for a longer search.",
 )
-def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None:
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="With --resume: go on although the code that decides scores has changed since; the journal says from where.",
+)
+def command(words: tuple[str, ...], out: str | None, folder: str | None, accept_changes: bool) -> None:
     """Search the space as CONFIG.yaml says, and write the best network with its cost, its scores and a report.
 
     Networks are ranked by zero-cost (training-free) proxies. KEY=VALUE replaces a key of the configuration; dots lead into
@@ -52,14 +57,20 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None) -> None
     front/ where there are several objectives. Ctrl-C stops cleanly, and the run can be resumed, as it can after a crash. A run
     at a URL is mirrored there every few seconds.
     """
+    from search.workers.interrupts import as_ctrl_c
+
     if folder is not None:
         if out is not None:
             raise InputError("--out: expected no other folder with --resume; a run stays where it is")
-        _resume(folder, words)
+        with as_ctrl_c():
+            _resume(folder, words, accept_changes)
         return
+    if accept_changes:
+        raise InputError("--accept-changes: expected only with --resume; a new run has nothing that could have changed")
     if not words:
         raise InputError("expected a configuration file, such as configs/search/demo.yaml, or --resume RUN; got neither")
-    _begin(words[0], words[1:], out)
+    with as_ctrl_c():
+        _begin(words[0], words[1:], out)
 
 
 def _begin(source: str, overrides: tuple[str, ...], out: str | None) -> None:
@@ -77,7 +88,7 @@ def _begin(source: str, overrides: tuple[str, ...], out: str | None) -> None:
         _finish(folder, driver.begin(settings, folder, view=view, name=name, address=place), place)
 
 
-def _resume(place: str, words: tuple[str, ...]) -> None:
+def _resume(place: str, words: tuple[str, ...], accept_changes: bool) -> None:
     from search.api import default_view
     from search.engine import driver
     from search.journal.mirror import run_folder
@@ -92,7 +103,8 @@ def _resume(place: str, words: tuple[str, ...]) -> None:
     view = default_view()
     with run_folder(place, fresh=False, note=view.note) as folder:
         place = without_secrets(place)
-        _finish(folder, driver.resume(folder, overrides, view=view, address=place), place)
+        found = driver.resume(folder, overrides, view=view, address=place, accept_changes=accept_changes)
+        _finish(folder, found, place)
 
 
 def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
@@ -109,4 +121,9 @@ def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
     if run.get("front"):
         say(f"front of {len(run['front'])} networks ({', '.join(run['objectives'])}): {place.rstrip('/')}/front/")
     say("making the report: Fisher spectra of the best network and of the presets, drawings", err=True)
-    say(f"{place.rstrip('/')}/{write_report(folder).name}")
+    try:
+        page = write_report(folder)
+    except KeyboardInterrupt:
+        say(f"stopped: the search is complete, its report is not made; make it with: uninas report {place}", err=True)
+        raise
+    say(f"{place.rstrip('/')}/{page.name}")

@@ -21,7 +21,19 @@ _FOLDER = click.Path(path_type=Path)
 @click.option("--out", type=_FOLDER, help="Folder to create. Default: runs/sweep-<config name>.")
 @click.option("--resume", type=_FOLDER, metavar="FOLDER", help="Sweep to continue where it was stopped.")
 @click.option("--concurrent", type=click.IntRange(1), help="Searches at a time. Default: one per processor core.")
-def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume: Path | None, concurrent: int | None) -> None:
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="With --resume: go on although the code that decides scores has changed since; the journals say from where.",
+)
+def command(
+    words: tuple[str, ...],
+    seeds: str | None,
+    out: Path | None,
+    resume: Path | None,
+    concurrent: int | None,
+    accept_changes: bool,
+) -> None:
     """Run CONFIG.yaml with several seeds, and with every combination of the values of KEY=V1,V2.
 
     \b
@@ -47,12 +59,14 @@ def command(words: tuple[str, ...], seeds: str | None, out: Path | None, resume:
             raise InputError("--resume: expected only the folder of a sweep, which keeps its configuration, seeds and location")
         folder = resume
     else:
+        if accept_changes:
+            raise InputError("--accept-changes: expected only with --resume; a new sweep has nothing that could have changed")
         if not words:
             raise InputError("expected a configuration file, such as configs/search/demo.yaml, or --resume FOLDER; got neither")
         folder = out or Path("runs") / f"sweep-{Path(words[0]).stem}"
         sweep.begin(folder, sweep.expand(words[0], words[1:], _seeds(seeds or "0..2")))
     try:
-        failed = sweep.run_searches(folder, concurrent=concurrent, note=note)
+        failed = sweep.run_searches(folder, concurrent=concurrent, note=note, accept_changes=accept_changes)
     except KeyboardInterrupt:
         note(f"stopped; continue with: uninas sweep --resume {folder}")
         raise

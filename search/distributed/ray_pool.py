@@ -28,12 +28,11 @@ from search.distributed.ray_cluster import RayCluster, first_line
 from search.distributed.scorer import Scorer
 from search.workers import own_proxies
 from search.workers.job import Cause, Outcome, Work
-from search.workers.pool import EVALUATOR, Done, deadline_outcome
+from search.workers.pool import DEATHS_ALONE, EVALUATOR, Done, deadline_outcome
 from search.workers.stopwatch import Stopwatch
 from uninas.errors import InputError
 
 DEATHS_TOGETHER = 2  # deaths after which a job is run alone
-DEATHS_ALONE = 3  # deaths of fresh workers running it alone after which a job is given up
 BATCH_SECONDS = 0.5  # jobs that take less than half of it travel together, as many as make about so much work
 LARGEST_BATCH = 16
 DEATH_SECONDS = 5.0  # until a dead worker or a killed node is noticed: so long a deadline's verdict waits, lest it blame the job

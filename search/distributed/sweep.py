@@ -115,7 +115,11 @@ def read_plan(folder: Path) -> SweepPlan:
 
 
 def run_searches(
-    folder: Path, *, concurrent: int | None = None, note: Callable[[str], None] = lambda text: None
+    folder: Path,
+    *,
+    concurrent: int | None = None,
+    note: Callable[[str], None] = lambda text: None,
+    accept_changes: bool = False,
 ) -> dict[str, str]:
     """Run every search to its end. Gives, by name, why searches failed.
 
@@ -123,6 +127,7 @@ def run_searches(
         folder: of the sweep.
         concurrent: searches at a time; None for one per core.
         note: receives messages for the user.
+        accept_changes: whether searches go on although the code that decides scores has changed since.
 
     Raises:
         InputError: no sweep.
@@ -149,6 +154,7 @@ def run_searches(
                 "searches": plan.searches,
                 "output": str(local.folder),
                 "cwd": os.getcwd(),
+                "resume": ["--accept-changes"] if accept_changes else [],
             },
             tune_config=tune.TuneConfig(max_concurrent_trials=slots, reuse_actors=True),
             run_config=tune.RunConfig(name="sweep", storage_path=str(local.folder / "tune"), verbose=0, callbacks=[listener]),
@@ -192,7 +198,7 @@ def _search(settings: dict[str, Any]) -> None:
     """
     name = settings["name"]
     run_folder = Path(settings["folder"]) / name
-    words = ["--resume", str(run_folder)]
+    words = ["--resume", str(run_folder), *settings["resume"]]
     if not _takes_up(run_folder):
         shutil.rmtree(run_folder, ignore_errors=True)
         words = [settings["config"], *settings["searches"][name], "--out", str(run_folder)]

@@ -14,7 +14,7 @@ RUN/space.py        the user's own space, where there is one: a resume runs it; 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -29,24 +29,26 @@ from search.config.schema import SearchConfig, SpaceConfig
 from search.engine import artifacts, latency, own_files, session
 from search.engine.finalists import held_out_seeds, rebuild, settle
 from search.engine.gc_freeze import looked_at_once
+from search.engine.own_files import START
 from search.engine.pareto_front import front, leaders, spread_over
 from search.engine.phase import Entry, Phase
-from search.engine.session import JOURNAL, PoolMaker, Session, make_pool
+from search.engine.scored_by import ScoredBy
+from search.engine.session import JOURNAL, STATUS, PoolMaker, Session, make_pool
 from search.journal.journal import Journal
 from search.journal.records import KINDS, Ask, Candidate, Header, Kinds, Rescore
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
 from search.spaces.from_config import from_config
 from search.workers.pool import Pool, scored
+from search.workers.scoring_code import ScoringCode, scoring_code
 from uninas.errors import InputError
 from uninas.files.writing import write_text
 from uninas.spaces import SpaceError
 
 FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 CONFIG = "config.yaml"
-START = "start.json"  # the architecture file a run started from, kept with it
 
-SearchRecord = Header | Ask | Candidate | Rescore
+SearchRecord = Header | Ask | Candidate | Rescore | ScoringCode
 
 
 def begin(
@@ -76,15 +78,15 @@ def begin(
         InputError: the folder exists, a start breaks the budget, the pool cannot be had, the disk is full, ...
         KeyboardInterrupt: after Ctrl-C or SIGTERM; all workers are gone, and the run can be resumed.
     """
-    if folder.exists():
+    if folder.exists() and not own_files.left_by_a_kill(folder):
         raise InputError(f"{folder}: expected a new run folder; it exists: resume it with --resume, or give another --out")
     config, own_texts = own_files.load(config)
     plan = SearchPlan.resolve(config)
     space = space or from_config(config)
-    files = {CONFIG: plan.text}
+    files = dict(own_texts)
     if config.space.architecture is not None:
         files[START] = space.text(space.starts()[0])
-    files |= own_texts
+    files[CONFIG] = plan.text  # the last one: with it a resume has all that it needs
     task = _Search.of(plan, folder, space, files, view, name, address)
     with _collector(plan.pool.kind):
         return session.begin(folder, task, pool=partial(pool_maker, plan.pool, view), view=view)
@@ -99,14 +101,16 @@ def resume(
     pool_maker: PoolMaker = make_pool,
     name: str | None = None,
     address: str | None = None,
+    accept_changes: bool = False,
 ) -> dict[str, Any]:
     """Continue a run where its journal ends, and bring it to its end; `overrides` may raise `evaluations`.
 
-    Every ask is repeated and compared with the journal first, so the continuation is the one the run would have had.
+    Every ask is repeated and compared with the journal first, so the continuation is the one the run would have had. The code
+    that decides scores is compared too; with `accept_changes` another one goes on, and the journal says from where.
 
     Raises:
-        InputError: no run, another process is at it, a changed configuration, fewer evaluations than before, or a
-            replay that differs from the journal (the message says where).
+        InputError: no run, another process is at it, a changed configuration, fewer evaluations than before, other scoring code,
+            or a replay that differs from the journal (the message says where).
         KeyboardInterrupt: as `begin`.
     """
     if not (folder / CONFIG).is_file():
@@ -118,9 +122,11 @@ def resume(
     plan = SearchPlan.resolve(dataclasses.replace(config, evaluations=wanted))
     space = space or from_config(config, stored(config.space, folder))
     files = {CONFIG: plan.text} if wanted > config.evaluations else {}
-    task = _Search.of(plan, folder, space, files, view, name, address)
+    task = _Search.of(plan, folder, space, files, view, name, address, accept_changes=accept_changes)
     with _collector(plan.pool.kind):
-        return session.resume(folder, task, pool=partial(pool_maker, plan.pool, view), view=view)
+        killed_at_once = not (folder / STATUS).exists()
+        pool = partial(pool_maker, plan.pool, view)
+        return session.resume(folder, task, pool=pool, view=view, without_journal=killed_at_once)
 
 
 def stored(space: SpaceConfig, folder: Path) -> Path | None:
@@ -196,6 +202,7 @@ class _Search:
         state: State,
         search: Phase,
         random: Phase,
+        scored_by: ScoredBy,
     ) -> None:
         self._plan = plan
         self._folder = folder
@@ -207,6 +214,7 @@ class _Search:
         self._state = state
         self._search = search
         self._random = random
+        self._scored_by = scored_by
         self._events: dict[str, list[Ask | Entry]] = {"search": [], "random": []}
         self._rescores: dict[tuple[str, int], Rescore] = {}
         self._observer: Observer = NOBODY
@@ -221,6 +229,8 @@ class _Search:
         view: View,
         name: str | None,
         address: str | None,
+        *,
+        accept_changes: bool = False,
     ) -> _Search:
         """Make the task with its phases, at their beginning.
 
@@ -232,17 +242,19 @@ class _Search:
             view: shows the progress.
             name: of the run; None for the one it began with.
             address: what a person calls the folder; None for its path.
+            accept_changes: whether other code may go on.
         """
         state = State()
         search = _phase(plan, space, state, "search", plan.algorithm, plan.window, plan.options, plan.objectives)
         random = _phase(plan, space, state, "random", "random", plan.random_window, {}, ())
-        return _Search(plan, folder, space, files, view, name, address or str(folder), state, search, random)
+        scored_by = ScoredBy(scoring_code(plan.objective.proxies), accepted=accept_changes)
+        return _Search(plan, folder, space, files, view, name, address or str(folder), state, search, random, scored_by)
 
     @property
     def header(self) -> Header:
         """See `session.Task`."""
         plan = self._plan
-        return Header(plan.digest, {"seed": plan.seed, "objective": plan.objective.name})
+        return Header(plan.digest, {"seed": plan.seed, "objective": plan.objective.name, **self._scored_by.about})
 
     def read(self, record: SearchRecord) -> None:
         """See `session.Task`."""
@@ -254,14 +266,28 @@ class _Search:
             self._events[record.phase].append(record)
         elif isinstance(record, Rescore):
             self._rescores[record.digest, record.repeat] = record
+        else:
+            self._scored_by.read(record)
 
-    def catch_up(self, journal: Journal) -> None:
-        """Repeat every ask of the journal and compare."""
+    def catch_up(self, journal: Journal, check: Callable[[], None]) -> None:
+        """Repeat every ask of the journal and compare; then see by which code the rest is to be scored."""
         for phase in (self._search, self._random):
             events = self._events.pop(phase.name)
             if events:
                 self._view.note(f"replaying {phase.name}: {len(events)} journal records")
-            phase.replay(events)
+            phase.replay(events, check)
+        if self._scores_more():
+            self._scored_by.settle(journal, where=self._address, scored=bool(self._search.entries), note=self._view.note)
+
+    def _phases(self) -> list[Phase]:
+        return [self._search, self._random] if self._plan.baseline else [self._search]
+
+    def _scores_more(self) -> bool:
+        """Whether the run lacks a score, of a candidate or of a finalist."""
+        return not all(phase.complete for phase in self._phases()) or bool(self._unscored(self._leaders()))
+
+    def _leaders(self) -> list[Entry]:
+        return leaders(self._search.entries, self._plan.objective, self._plan.objectives, self._plan.finalists)
 
     def write_files(self) -> None:
         """See `session.Task`."""
@@ -273,7 +299,7 @@ class _Search:
         for warning in self._plan.warnings:
             self._view.note(warning)
         try:
-            for phase in [self._search, self._random] if self._plan.baseline else [self._search]:
+            for phase in self._phases():
                 if not phase.complete:
                     pool, known = self._pool(session), {}
                     if phase is self._random:
@@ -297,11 +323,11 @@ class _Search:
     def _finish(self, session: Session[SearchRecord]) -> None:
         """Choose the finalists, score them on held-out seeds and write them, and the front beside them."""
         plan, entries = self._plan, self._search.entries
-        chosen = leaders(entries, plan.objective, plan.objectives, plan.finalists)
+        chosen = self._leaders()
         members = front(entries, plan.objective, plan.objectives) if plan.objectives else []
         wanted = [*chosen, *(member.entry for member in spread_over(members, FRONT_FILES))]
         candidates = rebuild(self._folder / JOURNAL, self._space, [entry.digest for entry in wanted])
-        self._rescore(session, {entry.digest: self._space.text(candidates[entry.digest]) for entry in chosen})
+        self._rescore(session, self._unscored(chosen), {one.digest: self._space.text(candidates[one.digest]) for one in chosen})
         finalists = settle(entries, chosen, self._rescores.values(), plan.objective)
         artifacts.write_finalists(self._folder, finalists, candidates, self._space, plan.objective)
         rows = artifacts.finalist_rows(finalists, candidates)
@@ -310,14 +336,17 @@ class _Search:
             rows = artifacts.write_front(self._folder, members, candidates, self._space, plan.objectives)
             self._results |= {"objectives": list(plan.objectives), "front": rows}
 
-    def _rescore(self, session: Session[SearchRecord], texts: Mapping[str, str]) -> None:
-        """Score finalists on held-out seeds, those that the journal lacks; journal them in this order, whoever finishes first."""
-        missing = [
-            (digest, repeat, seed)
-            for digest in texts
+    def _unscored(self, finalists: Sequence[Entry]) -> list[tuple[str, int, int]]:
+        """Give digest, repeat and held-out seed of what the journal lacks of finalists."""
+        return [
+            (finalist.digest, repeat, seed)
+            for finalist in finalists
             for repeat, seed in enumerate(held_out_seeds(self._plan.seed, self._plan.repeats))
-            if (digest, repeat) not in self._rescores
+            if (finalist.digest, repeat) not in self._rescores
         ]
+
+    def _rescore(self, session: Session[SearchRecord], missing: list[tuple[str, int, int]], texts: Mapping[str, str]) -> None:
+        """Score finalists on held-out seeds; journal them in this order, whoever finishes first."""
         if not missing:
             return
         pool, state = self._pool(session), self._state

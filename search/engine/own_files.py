@@ -27,6 +27,8 @@ from uninas.runtime import own_code
 from uninas.spaces import own
 
 SPACE, PROXIES, ALGORITHM = "space.py", "proxies.py", "algorithm.py"
+START = "start.json"
+"""The architecture file that a run started from, kept with it."""
 
 _EXPECTED = "a Python file that registers an algorithm with @search.algorithms.register"
 _MODULE = "uninas_own_algorithm"
@@ -52,6 +54,13 @@ def load(config: SearchConfig) -> tuple[SearchConfig, dict[str, str]]:
     if config.algorithm_file is not None:
         texts[ALGORITHM], config = _algorithm(config, Path(config.algorithm_file))
     return config, texts
+
+
+def left_by_a_kill(folder: Path) -> bool:
+    """Whether a folder holds no more than what a search leaves that is killed while it makes the folder: nothing to resume."""
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    begun = {SPACE, PROXIES, ALGORITHM, START}
+    return bool(names) and names <= begun | {f".{name}.part" for name in (*begun, "config.yaml")}
 
 
 def stored(config: SearchConfig, folder: Path) -> SearchConfig:

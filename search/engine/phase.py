@@ -94,13 +94,16 @@ class Phase:
         """Whether the journal holds all that is wanted."""
         return len(self.entries) >= self._total
 
-    def replay(self, events: Iterable[Ask | Entry]) -> None:
+    def replay(self, events: Iterable[Ask | Entry], check: Callable[[], None] = lambda: None) -> None:
         """Ask and tell again what the journal says was asked and told; asks of their own are in it with `order: completion` only.
+
+        `check` is called before each, and raises `KeyboardInterrupt`.
 
         Raises:
             JournalError: an ask now gives another network than then; the message says at which index.
         """
         for event in events:
+            check()
             if isinstance(event, Ask) or self._order == "ask":
                 self._repeat_ask(event)
             if isinstance(event, Entry):

@@ -4,6 +4,7 @@
     resume(folder, task, pool=..., view=...)      an existing one: its journal first; workers only where something is left
 
 RUN/journal.jsonl    the truth: what the task appends to it
+RUN/.under_way.json  where this process scores by itself: what it scores just now, see `search.workers.under_way`
 RUN/run.json         what the task says of itself, beside its status (running, interrupted, failed, complete) and its sessions:
                      when each began, how long it took, and what it ran on
 """
@@ -26,6 +27,7 @@ from search.journal.records import Header, Kinds, Unknown
 from search.monitor.progress import View
 from search.workers.interrupts import Interrupts
 from search.workers.pool import EVALUATOR, Pool, SerialPool
+from search.workers.under_way import Remembered
 from uninas.errors import InputError
 from uninas.files.reading import read_json
 from uninas.files.writing import write_json
@@ -65,11 +67,11 @@ class Task(Protocol[R]):
         ...
 
     def read(self, record: R) -> None:
-        """Take in one record of an earlier session, in the journal's order, the header excepted."""
+        """Take in one record of an earlier session, in the journal's order, a header that is not another run's among them."""
         ...
 
-    def catch_up(self, journal: Journal) -> None:
-        """Reach the state that the records describe.
+    def catch_up(self, journal: Journal, check: Callable[[], None]) -> None:
+        """Reach the state that the records describe; `check` is called now and then, and raises `KeyboardInterrupt`.
 
         Raises:
             InputError: this program cannot continue that run.
@@ -103,13 +105,14 @@ def begin(folder: Path, task: Task[R], *, pool: Callable[[Interrupts], Pool], vi
     existed, before = folder.exists(), previous(folder)
     with Interrupts() as interrupts, Session(folder, task, pool, view, interrupts, before) as session:
         session.start()
+        interrupts.check()  # so far there is nothing to resume
         try:
             folder.mkdir(parents=True, exist_ok=existed)
         except OSError as error:
             raise InputError(f"{folder}: cannot create the run folder: {error.strerror}") from None
         task.write_files()
         with journals.create(folder / JOURNAL, task.header) as journal:
-            task.catch_up(journal)
+            task.catch_up(journal, lambda: None)
             return session.run(journal)
 
 
@@ -132,9 +135,8 @@ def resume(
     with (
         Interrupts() as interrupts,
         Session(folder, task, pool, view, interrupts, previous(folder)) as session,
-        session.reopened(without_journal) as journal,
+        session.caught_up(without_journal) as journal,
     ):
-        task.catch_up(journal)
         task.write_files()
         return session.run(journal)
 
@@ -189,7 +191,8 @@ class Session(Generic[R]):
 
     def start(self) -> Pool:
         """Start the workers."""
-        self._pool = self._make_pool(self.interrupts)
+        made = self._make_pool(self.interrupts)
+        self._pool = Remembered(made, self.folder, self.view.note) if isinstance(made, SerialPool) else made
         self._environment = self._pool.start()
         self.interrupts.install()
         return self._pool
@@ -202,18 +205,36 @@ class Session(Generic[R]):
             self.write("running")
         return pool
 
-    def reopened(self, without_journal: bool) -> Journal:
+    def caught_up(self, without_journal: bool) -> Journal:
+        """Open the journal and let the task catch up with it. Ctrl-C meanwhile leaves the run as it was."""
+        try:
+            journal = self._reopened(without_journal)
+            try:
+                self._task.catch_up(journal, self.interrupts.check)
+            except BaseException:
+                journal.close()
+                raise
+            return journal
+        except KeyboardInterrupt:
+            if self._before.get("status") == "running":  # said by a session that was killed
+                write_json(self.folder / STATUS, {**self._before, "status": "interrupted"})
+            self.view.note("stopped while the journal was read: the run is as it was")
+            raise
+
+    def _reopened(self, without_journal: bool) -> Journal:
         """Open the journal and let the task read it; begin it where a crash left none, or none with a header."""
         path, task = self.folder / JOURNAL, self._task
         if without_journal and not path.exists():
             return journals.create(path, task.header)
         found: list[Header] = []
 
-        def visit(record: R | Header | Unknown) -> None:
+        def visit(record: R | Unknown) -> None:
+            self.interrupts.check()
             if isinstance(record, Header):
                 found.append(record)
                 if record.config_digest != task.header.config_digest:
                     raise JournalError(f"{self.folder}: {task.changed}")
+                task.read(record)
             elif isinstance(record, Unknown):
                 raise JournalError(f"{self.folder}: expected journal records that this version knows; got '{record.kind}'")
             else:
@@ -237,7 +258,13 @@ class Session(Generic[R]):
             with suppress(Exception):  # on a full disk, say: the first error is the one to report
                 self.write("failed")
             raise
-        return self.write("complete")
+        data = self.write("complete")
+        try:
+            self.interrupts.check()
+        except KeyboardInterrupt:  # it came when nothing was left but to write the results
+            self.view.note(self._task.stopped())
+            raise
+        return data
 
     def write(self, status: str) -> dict[str, Any]:
         """Write run.json; gives what it holds."""

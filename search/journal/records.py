@@ -11,6 +11,7 @@
      "rejected", "duplicates", "seconds", "worker", "attempts"}                      one per scored candidate; besides these
                      "cause" where it failed, "latency_ms", "device" where a latency was measured, "peak_bytes" where a GPU scored
     {"kind": "rescore", "digest", "repeat", "seed", "status", "reason", "scores", "seconds", "worker", "attempts"}
+    {"kind": "code", "version", "digest", "others", "revisions"}                     what scores from here on, if not the header's
 
 Journals that were written before there was a key are read like any other: `cause` is then found from the reason's words.
 """
@@ -26,6 +27,7 @@ from search.algorithms import Proposal
 from search.ranking.objective import LATENCY
 from search.workers.job import Cause, Outcome, numbers
 from search.workers.pool import Done
+from search.workers.scoring_code import ScoringCode
 
 VERSION = 1
 PHASES = ("search", "random")
@@ -310,15 +312,16 @@ class Unknown:
     kind: str
 
 
-Record = Header | Ask | Candidate | Rescore | Unknown
+Record = Header | Ask | Candidate | Rescore | ScoringCode | Unknown
 Kinds = Mapping[str, Callable[[Mapping[str, Any]], R]]
 """How to read each kind of record. Any of the functions may raise KeyError, TypeError, ValueError or AttributeError."""
 
-KINDS: Kinds[Header | Ask | Candidate | Rescore] = {
+KINDS: Kinds[Header | Ask | Candidate | Rescore | ScoringCode] = {
     "header": Header.parse,
     "ask": Ask.parse,
     "candidate": Candidate.parse,
     "rescore": Rescore.parse,
+    "code": ScoringCode.parse,
 }
 """The kinds of a search; those of a bench are in `search.bench.scoring.records`."""
 

@@ -17,11 +17,13 @@ from search.config.schema import SearchConfig
 from search.engine.finalists import Finalist, rebuild, settle
 from search.engine.pareto_front import Member, front, leaders
 from search.engine.phase import Entry as Scored
+from search.engine.scored_by import said_of
 from search.journal import journal, records
 from search.monitor.tally import Tally
 from search.ranking.objective import Objective
 from search.report.refined import Refined, read_refined
 from search.spaces.from_config import from_config
+from search.workers.scoring_code import ScoringCode
 from uninas.errors import InputError
 from uninas.files.reading import read_json
 
@@ -48,6 +50,8 @@ class Run:
             could make the leader again.
         chosen: whether `best` is what best.json holds, and all that decides it is in the journal.
         refined: the short trainings of the finalists; None where there were none.
+        codes: what scored the run, in order: the code, None where the journal does not say, and what the journal had before it:
+            how many candidates of the search and of the random search, and scores of finalists.
     """
 
     name: str
@@ -64,6 +68,7 @@ class Run:
     best: uninas.Architecture | None
     chosen: bool
     refined: Refined | None = None
+    codes: tuple[tuple[ScoringCode | None, tuple[int, int, int]], ...] = ()
 
     @property
     def devices(self) -> list[str]:
@@ -140,7 +145,8 @@ def read_run(folder: Path) -> Run:
     objective, objectives = plan.objective, plan.objectives
     entries: dict[str, list[Entry]] = {"search": [], "random": []}
     tallies = {"search": Tally(), "random": Tally()}
-    rescores = []
+    rescores: list[records.Rescore] = []
+    codes: list[tuple[ScoringCode | None, tuple[int, int, int]]] = []
     with journal.consistent(folder / "journal.jsonl"):
         for record in journal.records(folder / "journal.jsonl", records.KINDS):
             if isinstance(record, records.Candidate):
@@ -148,6 +154,9 @@ def read_run(folder: Path) -> Run:
                 tallies[record.phase].add(record)
             elif isinstance(record, records.Rescore):
                 rescores.append(record)
+            elif isinstance(record, records.Header | ScoringCode):
+                before = (len(entries["search"]), len(entries["random"]), len(rescores))
+                codes.append((said_of(record), before))
         search = tuple(entries["search"])
         population = [Scored.of(entry, plan.costs) for entry in search]
         leading = leaders(population, objective, objectives, plan.finalists)
@@ -176,6 +185,7 @@ def read_run(folder: Path) -> Run:
         best=best,
         chosen=chosen,
         refined=read_refined(folder / "refine"),
+        codes=tuple(codes),
     )
 
 

@@ -57,7 +57,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
             "finalists": Markup(figures.finalists(run)) if run.finalists else "",
             "spectra": Markup(figures.spectra(spectra)) if spectra is not None and spectra.of else "",
         },
-        "refined": refined.section(run.refined) if run.refined is not None else "",
+        "refined": refined.section(run.refined, _finalists_now(run)) if run.refined is not None else "",
         "score_note": (
             "The search compares ranks in the population, which change as it grows: above, ranks among all candidates at"
             " the end; below, the raw scores from which they are computed."
@@ -75,6 +75,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         "events": _events(run),
         "timing": list(_timing(run)),
         "workers": _workers(run),
+        "scored_by": _scored_by(run),
         "rejected": _rejected(run),
         "failed": Counter(_short(entry.reason) for entry in _all(run) if entry.status == "failed").most_common(),
         "config_text": run.config_text,
@@ -243,6 +244,24 @@ def _workers(run: Run) -> str:
     named = ", ".join(f"{worker} ({count:,})" for worker, count in counts.most_common(8))
     more = f" and {len(counts) - 8} more" if len(counts) > 8 else ""
     return f"{len(counts)} worker{'s' * (len(counts) != 1)}: {named}{more}."
+
+
+def _scored_by(run: Run) -> list[tuple[str, str, str]]:
+    """Rows of what scored the run, where it was more than one code: from where, version, digest."""
+    if len(run.codes) < 2:
+        return []
+    rows = []
+    for code, before in run.codes:
+        parts = zip(before, ("candidates of the search", "of the random search", "scores of finalists"), strict=True)
+        where = ", ".join(f"{count:,} {what}" for count, what in parts if count)
+        said = ("not recorded", "–") if code is None else (f"uninas {code.version}", code.digest[:12])
+        rows.append((f"after {where}" if where else "the beginning", *said))
+    return rows
+
+
+def _finalists_now(run: Run) -> dict[str, str] | None:
+    """Give the names of the files in finalists/ by digest; None where the run is going on, and they are those of before."""
+    return {one.entry.digest: f"{number:02}" for number, one in enumerate(run.finalists, start=1)} if run.chosen else None
 
 
 def _short(reason: str | None) -> str:

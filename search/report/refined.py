@@ -33,9 +33,9 @@ class Trained:
     """One finalist and its training.
 
     Attributes:
-        finalist: name of its file: "01".
-        digest: of its network.
-        proxy_place: among the finalists, by the search.
+        finalist: name of its training, and of its file in finalists/ when the trainings began: "01".
+        digest: of its network, which tells it whatever finalists are called since.
+        proxy_place: among the finalists, by the search, when the trainings began.
         trained_place: by epochs reached, then top-1; None where it failed or has not begun.
         status: "done", "stop", "failed" or "open".
         reason: of a failure.
@@ -94,13 +94,15 @@ def _trained(row: Mapping[str, Any]) -> Trained:
     return Trained(**{field.name: row[field.name] for field in fields(Trained)} | {"curve": curve})
 
 
-def section(refined: Refined) -> Markup:
-    """Write the section."""
+def section(refined: Refined, now: Mapping[str, str] | None = None) -> Markup:
+    """Write the section; `now`: names of the files in finalists/ by digest, None where they are not known."""
+    renumbered = now is not None and any(now.get(one.digest) != one.finalist for one in refined.finalists)
     placed = [one for one in refined.finalists if one.trained_place is not None]
     rows = [
         [
             one.finalist,
             one.digest[:12],
+            (now or {}).get(one.digest, "–"),
             f"{len(one.curve)} of {refined.epochs}",
             _percent(one.top1_at_grace),
             _percent(one.curve[-1] if one.curve else None),
@@ -116,6 +118,7 @@ def section(refined: Refined) -> Markup:
         "words": agreement(refined),
         "grace": _epochs(refined.grace),
         "complete": refined.complete,
+        "renumbered": renumbered,
     }
     return render_html("refined.html.j2", context)
 

@@ -85,15 +85,13 @@ def _finite(values: Any, count: int | None = None) -> tuple[float, ...]:
     return found
 
 
-def compute(run: Run, folder: Path) -> Spectra:
-    """Compute the spectra at the run's size, classes and seed, and store them in the run folder.
+def compute(run: Run, folder: Path | None = None) -> Spectra:
+    """Compute the spectra at the run's size, classes and seed; store them in the run folder where that is given.
 
     Without a GPU at most `CPU_IMAGES` of the run's batch are used: a spectrum is there to be looked at, and five networks of full
     size with the whole batch would take a processor an hour. A network that cannot be scored so is left out with its reason.
     """
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = _device()
     images = run.config.batch if device == "cuda" else min(run.config.batch, CPU_IMAGES)
     presets, left_out = presets_of(run)
     networks = ({BEST: run.best} if run.best is not None else {}) | presets
@@ -104,18 +102,31 @@ def compute(run: Run, folder: Path) -> Spectra:
             of[name] = spectrum
         else:
             left_out[name] = spectrum
+    found = Spectra(of, left_out, images)
+    if folder is not None:
+        store(found, run, folder)
+    return found
+
+
+def store(found: Spectra, run: Run, folder: Path) -> None:
+    """Store computed spectra in the run folder. Raises InputError: it is not writable, or the disk is full."""
     stored = {
         "key": _key(run),
-        "device": device,
-        "images": images,
+        "device": _device(),
+        "images": found.images,
         "spectra": {
             name: {"eigenvalues": list(one.eigenvalues), "deciles": list(one.deciles), "entropy": one.entropy}
-            for name, one in of.items()
+            for name, one in found.of.items()
         },
-        "left_out": left_out,
+        "left_out": dict(found.left_out),
     }
     write_json(folder / "spectra.json", stored)
-    return Spectra(of, left_out, images)
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _spectrum(run: Run, architecture: uninas.Architecture, device: str, images: int) -> Spectrum | str:

@@ -75,6 +75,28 @@ class Interrupts:
             self.install()
 
 
+@contextmanager
+def as_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM and a lost terminal raise `KeyboardInterrupt`, as Ctrl-C does: for a command, from its imports to its report.
+
+    Work that must not be cut anywhere is within `Interrupts`, which takes the signals over and gives them back.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before: dict[signal.Signals, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:  # else it is ignored (nohup), or whoever calls us sees to it
+                before[number] = signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def kill_descendants() -> None:
     """Kill every process that descends from this one, except `SPARED`. Linux (/proc) only."""
     for process in descendants(os.getpid()):

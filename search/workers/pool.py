@@ -20,6 +20,9 @@ EVALUATOR = "search.workers.evaluate"
 that reads a job back from what travelled (`Job.from_dict`)."""
 
 
+DEATHS_ALONE = 3
+"""Deaths of a process that scores one job alone after which the job is given up."""
+
 POLL_SECONDS = 0.2  # how long a Ctrl-C may go unnoticed while nothing finishes
 
 

@@ -19,6 +19,7 @@ from uninas.runtime import ray_local
 
 ROOT = Path(__file__).parents[2]
 VOLATILE = ("seconds", "worker", "attempts", "peak_bytes")  # what one seed does not decide
+NOTED = ("code",)  # kinds of record that say which program wrote what follows: the seed does not decide that either
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +54,8 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 def stable(folder: Path) -> list[dict[str, Any]]:
     """The journal without what one seed does not decide."""
-    return [{key: value for key, value in record.items() if key not in VOLATILE} for record in records(folder)]
+    kept = [record for record in records(folder) if record["kind"] not in NOTED]
+    return [{key: value for key, value in record.items() if key not in VOLATILE} for record in kept]
 
 
 class Notes:
@@ -76,9 +78,18 @@ def run_toy(
     return driver.begin(config, folder, view=view or Notes().view, space=space or ToySpace(), pool_maker=maker)
 
 
-def resume_toy(folder: Path, space: ToySpace | None = None, view: Any = None, **overrides: int) -> dict[str, Any]:
+def resume_toy(
+    folder: Path, space: ToySpace | None = None, view: Any = None, accept_changes: bool = False, **overrides: int
+) -> dict[str, Any]:
     """Take a toy search up."""
-    return driver.resume(folder, overrides, view=view or Notes().view, space=space or ToySpace(), pool_maker=toy_pool)
+    return driver.resume(
+        folder,
+        overrides,
+        view=view or Notes().view,
+        space=space or ToySpace(),
+        pool_maker=toy_pool,
+        accept_changes=accept_changes,
+    )
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 from uninas.errors import InputError
 from uninas.files.paths import new_file
 
-__all__ = ["replacing", "write_json", "write_text"]
+__all__ = ["check_place", "replacing", "write_json", "write_text"]
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     Raises:
         OSError: of writing. After any error nothing is left beside `path`.
     """
-    beside = path.with_name(f".{path.name}.part")
+    beside = _beside(path)
     try:
         new_file(beside)
         yield beside
@@ -42,6 +42,22 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def check_place(path: Path, cure: str) -> None:
+    """See that a file can be written, before long work for it; `cure`: what to do else, for the message.
+
+    Raises:
+        InputError: it is a folder, or its folder is not there or not writable.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: expected a file to write; it is a folder: {cure}")
+    beside = _beside(path)
+    try:
+        new_file(beside)
+        beside.unlink()
+    except OSError as error:
+        raise InputError(f"{path}: cannot write: {error.strerror or error}: {cure}") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -60,3 +76,7 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, data: Any) -> None:
     """Write JSON at once. Raises ValueError for NaN and infinities, which JSON does not have; InputError as `write_text`."""
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")

@@ -75,8 +75,8 @@ def conduct(
         InputError: of the table, the images, the options, the pool or the disk.
         KeyboardInterrupt: see `search.bench.scoring.run.begin`.
     """
-    if request.resume is None and (request.retry or request.as_is or request.again):
-        raise InputError("--again, --retry-failed, --as-is: expected --resume RUN beside them; got none")
+    if request.resume is None and (request.retry or request.as_is or request.again or request.accept_changes):
+        raise InputError("--again, --retry-failed, --as-is, --accept-changes: expected --resume RUN beside them; got none")
     maker = make_pool if pool_maker is None else pool_maker
     if request.resume is None:
         run = request.out or Path("runs") / benchmark.folder(request)
@@ -105,7 +105,17 @@ def conduct(
         if settings.pictures is not None:
             pictures.read_batch(pictures.PictureBatch.from_dict(settings.pictures))  # missing or changed ones end it here
         again = _again(request)
-        scores = resume(run, settings, plan, pool=request.pool, view=view, pool_maker=maker, retry=request.retry, again=again)
+        scores = resume(
+            run,
+            settings,
+            plan,
+            pool=request.pool,
+            view=view,
+            pool_maker=maker,
+            retry=request.retry,
+            again=again,
+            accept_changes=request.accept_changes,
+        )
     return run, benchmark.conclude(run, settings, population, networks, scores, view.note)
 
 

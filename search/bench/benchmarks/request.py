@@ -33,6 +33,7 @@ class BenchRequest:
         resume: run folder to resume; of the above only `data`, `pool`, `proxies`, `sample`, `top` and `resamples` then count.
         retry: with `resume`: score again what failed.
         again: with `resume`: names of raw scores to compute anew, separated by commas, after their definition changed.
+        accept_changes: with `resume`: score the rest although the scoring code has changed since.
         as_is: with `resume`: score nothing and judge what there is, also of a run in progress.
     """
 
@@ -53,6 +54,7 @@ class BenchRequest:
     resume: Path | None = None
     retry: bool = False
     again: str | None = None
+    accept_changes: bool = False
     as_is: bool = False
 
 

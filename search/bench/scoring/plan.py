@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
+import importlib.metadata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,9 +12,22 @@ import proxies
 from proxies.registry import registered
 from proxies.table import TABLE
 from search.bench.scoring.job import Job, Request, Setup
+from search.workers.scoring_code import SEARCH, ScoringCode, scoring_code
 from uninas.errors import InputError
 
 STANDARD = "standard"
+DECISIVE = (
+    *SEARCH,
+    "search/bench/scoring/evaluate.py",
+    "search/bench/scoring/job.py",
+    "search/bench/scoring/pictures.py",
+    "search/bench/scoring/timm_networks.py",
+    "uninas/files/pictures.py",
+    "uninas/networks/pieces.py",
+    "uninas/spaces/nasbench201.py",
+)
+"""What decides a score of a bench, see `search.workers.scoring_code`: also how its networks are built and its images are read."""
+
 LEFT_OUT = tuple(name for name, spec in TABLE.items() if "bench" in spec.left_out)
 """Raw proxies that are not scored unless they are asked for by name."""
 
@@ -54,6 +69,12 @@ class ScoringPlan:
     def revisions(self) -> dict[str, int]:
         """Give the revision of each label's proxy; scores of one label are comparable where it is equal."""
         return {label: proxies.REVISIONS.get(request.proxy, 0) for label, request in self.requests.items()}
+
+    def code(self) -> ScoringCode:
+        """Describe the code that scores, without revisions, which are of a label; and timm, where the networks are its own."""
+        found = scoring_code([request.proxy for request in self.requests.values()], DECISIVE)
+        theirs = {"timm": importlib.metadata.version("timm")} if self.source == "timm" else {}
+        return dataclasses.replace(found, others={**found.others, **theirs}, revisions={})
 
 
 def known_proxies() -> tuple[str, ...]:

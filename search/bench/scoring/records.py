@@ -4,6 +4,7 @@
  "status", "reason", "seconds": {"build", "score", label: CPU-seconds}, "worker", "attempts"}
 {"kind": "revisions", "revisions": {label: number}}    of the scores that follow, see `proxies.REVISIONS`
 {"kind": "again", "labels": [label]}                   scores of these labels so far no longer count
+{"kind": "code", ...}                                  what computes the scores that follow, as in the journal of a search
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, final
 
 from search.journal.records import Header, Kinds, Score, mapping, rounded
 from search.workers.pool import Done
+from search.workers.scoring_code import ScoringCode
 
 
 @final
@@ -123,12 +125,13 @@ class Again:
         return Again(data["labels"])
 
 
-Record = NetworkScore | Revisions | Again
+Record = NetworkScore | Revisions | Again | ScoringCode
 
 KINDS: Kinds[Header | Record] = {
     "header": Header.parse,
     "score": NetworkScore.parse,
     "revisions": Revisions.parse,
     "again": Again.parse,
+    "code": ScoringCode.parse,
 }
 """How to read each kind."""

@@ -26,6 +26,7 @@ from search.bench.scoring.settings import Settings
 from search.config.schema import PoolConfig
 from search.config.spectra import ranks
 from search.engine import session
+from search.engine.scored_by import ScoredBy
 from search.engine.session import JOURNAL, STATUS, PoolMaker, Session, previous
 from search.engine.session import make_pool as make_any_pool
 from search.journal import journal as journals
@@ -34,6 +35,7 @@ from search.journal.records import Header, Kinds, Score, Unknown
 from search.monitor.progress import State, View
 from search.workers.interrupts import Interrupts
 from search.workers.pool import Pool, scored
+from search.workers.scoring_code import ScoringCode
 from uninas.errors import InputError
 from uninas.files.reading import read_json
 from uninas.files.writing import write_text
@@ -41,7 +43,7 @@ from uninas.files.writing import write_text
 EVALUATOR = "search.bench.scoring.evaluate"
 _FIRST = {"networks.csv", own_files.FILE, settings_files.FILE}  # what is there before a journal; the settings come last
 
-BenchRecord = Header | NetworkScore | Revisions | Again
+BenchRecord = Header | NetworkScore | Revisions | Again | ScoringCode
 
 
 def make_pool(config: PoolConfig, view: View, interrupts: Interrupts) -> Pool:
@@ -138,18 +140,20 @@ def resume(
     pool_maker: PoolMaker = make_pool,
     retry: bool = False,
     again: Collection[str] = (),
+    accept_changes: bool = False,
 ) -> Scores:
     """Score what a run lacks; `settings` and `plan` may have grown since, see `Settings.extended`.
 
     Where nothing is missing, no worker is started. `retry`: what failed is scored again, and the new record counts. `again`: what
-    was scored of these labels is dropped, also on disk: if this is stopped, a resume continues with the rest.
+    was scored of these labels is dropped, also on disk: if this is stopped, a resume continues with the rest. `accept_changes`:
+    other code than what scored the run may go on, as long as no proxy has another revision.
 
     Raises:
         InputError: the journal is another run's or another process is at it, a proxy was redefined since it scored the run and is
-            not among `again`, or as `begin`.
+            not among `again`, the scoring code has changed, or as `begin`.
         KeyboardInterrupt: as `begin`.
     """
-    task = _Bench(folder, settings, plan, view, retry=retry, again=again)
+    task = _Bench(folder, settings, plan, view, retry=retry, again=again, accept_changes=accept_changes)
     session.resume(folder, task, pool=partial(pool_maker, pool, view), view=view, without_journal=True)
     return task.scores
 
@@ -221,6 +225,7 @@ class _Bench:
         *,
         retry: bool = False,
         again: Collection[str] = (),
+        accept_changes: bool = False,
         also: Callable[[], None] = lambda: None,
     ) -> None:
         self._folder = folder
@@ -230,6 +235,7 @@ class _Bench:
         self._retry = retry
         self._again = again
         self._also = also
+        self._scored_by = ScoredBy(plan.code(), accepted=accept_changes)
         self.scores = Scores()
         self._left = 0
 
@@ -237,18 +243,18 @@ class _Bench:
     def header(self) -> Header:
         """See `session.Task`."""
         settings = self._settings
-        about = {"benchmark": settings.benchmark, "dataset": settings.dataset, "seed": settings.seed}
+        about = {"benchmark": settings.benchmark, "dataset": settings.dataset, "seed": settings.seed, **self._scored_by.about}
         return Header(settings.digest(), about)
 
     def read(self, record: BenchRecord) -> None:
         """See `session.Task`."""
+        if isinstance(record, Header | ScoringCode):
+            self._scored_by.read(record)
         self.scores.read(record)
 
-    def catch_up(self, journal: Journal) -> None:
+    def catch_up(self, journal: Journal, check: Callable[[], None]) -> None:
         """Drop what is to be scored anew, and say in the journal which definitions the following scores have."""
-        if self._again:
-            journal.append(Again(sorted(self._again)))
-            self.scores.forget(self._again)
+        self.scores.forget(self._again)
         revisions, before = self._plan.revisions(), self.scores.revisions
         stale = sorted(label for label in self.scores.scored() if revisions.get(label, 0) != before.get(label, 0))
         if stale:
@@ -257,9 +263,21 @@ class _Bench:
                 f"--again {','.join(stale)} scores them anew"
             )
         changed = {label: revision for label, revision in revisions.items() if revision != before.get(label, 0)}
+        if self._missing():
+            known = sorted(self.scores.scored())
+            cure = f"--again {','.join(known)} scores them anew"
+            self._scored_by.settle(journal, where=self._folder, scored=bool(known), note=self._view.note, cure=cure)
+        if self._again:  # by now nothing else is in the way: what is dropped here is scored anew
+            journal.append(Again(sorted(self._again)))
         if changed:
             journal.append(Revisions(changed))
             before.update(changed)
+
+    def _missing(self) -> list[tuple[Network, list[str]]]:
+        """Give what is to be scored: networks, and the labels of each."""
+        labels = tuple(self._plan.requests)
+        wanted = ((network, self.scores.missing(network, labels, failed=self._retry)) for network in self._plan.networks)
+        return [(network, missing) for network, missing in wanted if missing]
 
     def write_files(self) -> None:
         """See `session.Task`."""
@@ -270,9 +288,7 @@ class _Bench:
 
     def work(self, session: Session[BenchRecord]) -> None:
         """Score what is missing."""
-        labels = tuple(self._plan.requests)
-        wanted = ((network, self.scores.missing(network, labels, failed=self._retry)) for network in self._plan.networks)
-        jobs = [(network, missing) for network, missing in wanted if missing]
+        jobs = self._missing()
         self._left = len(jobs)
         if jobs:
             self._score(session, jobs)

@@ -37,6 +37,7 @@ def test_it_learns_and_leaves_what_it_says(data: Path, tmp_path: Path) -> None:
     assert {path.name for path in run.iterdir()} == {
         "settings.json",
         "architecture.json",
+        "data.json",
         "checkpoint.pth",
         "best.safetensors",
         "last.safetensors",

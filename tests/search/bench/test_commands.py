@@ -13,6 +13,7 @@ from search.bench.benchmarks import conduct, nasbench201
 from search.commands import bench as bench_command
 from search.config.schema import PoolConfig
 from search.journal.lines import sealed
+from search.workers import scoring_code
 from tests.search.bench.fakes import fake_pool, write_table
 from tests.search.bench.page_runs import make_ablation
 from tests.search.bench.scoring.test_pictures import paint
@@ -229,3 +230,27 @@ def test_a_folder_that_a_crash_left_empty_is_begun_again(data: Path, tmp_path: P
     (other / "thesis.txt").write_text("")
     with pytest.raises(InputError, match="expected a new run folder"):
         nasbench201.bench(data, view=Notes().view, proxies="flops", sample=10, out=other, **options)
+
+
+def test_other_scoring_code_is_refused_accepted_or_scores_all_anew(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, options = tmp_path / "run", {"pool": PoolConfig(kind="serial"), "pool_maker": fake_pool, "view": Notes().view}
+    nasbench201.bench(data, proxies="flops,zico", sample=10, resamples=10, out=folder, **options)
+    monkeypatch.setattr(scoring_code, "digest", lambda places: "f" * 64)
+    before = (folder / "journal.jsonl").read_bytes()
+    nasbench201.bench(data, folder, **options)  # nothing is scored
+    assert (folder / "journal.jsonl").read_bytes() == before
+    with pytest.raises(InputError, match=r"the scoring code is f{12} now and was .*: --again flops,zico scores them anew, or go"):
+        nasbench201.bench(data, folder, sample=12, **options)
+    nasbench201.bench(data, folder, sample=12, accept_changes=True, **options)
+    nasbench201.bench(data, folder, sample=14, **options)
+    monkeypatch.setattr(scoring_code, "digest", lambda places: "e" * 64)
+    before = (folder / "journal.jsonl").read_bytes()
+    with pytest.raises(InputError, match="--again zico scores them anew"):
+        nasbench201.bench(data, folder, again="flops", **options)
+    assert (folder / "journal.jsonl").read_bytes() == before  # what was to be scored again is still there
+    nasbench201.bench(data, folder, again="flops,zico", **options)
+    lines = map(json.loads, (folder / "journal.jsonl").read_text().splitlines())
+    digests = [line["digest"] for line in lines if line["kind"] == "code"]
+    assert digests == ["f" * 64, "e" * 64]

@@ -92,6 +92,8 @@ def test_a_start_from_a_file_is_kept_with_the_run(tmp_path: Path) -> None:
         (("search", "none.yaml"), "none.yaml: expected a search configuration (YAML); no such file"),
         (("search", "--resume", "none"), "none: expected a run folder with a config.yaml"),
         (("search", "--resume", "none", "seed=1"), "expected at most evaluations=N"),
+        (("search", "demo", "--accept-changes"), "--accept-changes: expected only with --resume"),
+        (("sweep", "demo", "--accept-changes"), "--accept-changes: expected only with --resume"),
         (("search", "--resume", "none", "--out", "x"), "--out: expected no other folder with --resume"),
         (("search", "configs/search/demo.yaml", "budget.params=1000"), "> 1,000 (by "),
         (("search", "configs/search/demo.yaml", "budgt.params=1000"), "nearest known key is 'budget'"),

@@ -10,7 +10,8 @@ import psutil
 import pytest
 
 from search.journal import journal
-from tests.search.conftest import ROOT, run_toy, stable
+from tests.search.conftest import ROOT, records, run_toy, stable
+from tests.search.fakes import ToySpace
 from tests.waiting import wait_for_lines
 
 SLOW = {"delay": 3}
@@ -68,6 +69,27 @@ def test_a_driver_on_ray_killed_and_resumed(tmp_path: Path, python: list[str], u
     code, _, err = finish(start(python, "resume", folder, **options))
     assert code == 0, err
     assert stable(folder) == stable(undisturbed)
+
+
+def test_a_serial_candidate_that_kills_the_driver_is_given_up(tmp_path: Path, python: list[str]) -> None:
+    """As the system does when the memory is full; all else is what a run is where that candidate failed from the start."""
+    config = ["evaluations=12", "window=3", "algorithm_options.population=4"]
+    run_toy(tmp_path / "calm", *config)
+    victim = records(tmp_path / "calm")[6]["digest"]
+    run_toy(tmp_path / "failed", *config, space=ToySpace(behaviour={"nan": [victim]}))
+    folder, behaviour = tmp_path / "run", {"die": [victim]}
+    for action in ("begin", "resume", "resume"):
+        assert finish(start(python, action, folder, config=config, behaviour=behaviour))[0] == -signal.SIGKILL
+    code, out, err = finish(start(python, "resume", folder, behaviour=behaviour))
+    assert code == 0, err
+    assert f"candidate {victim[:12]}: quarantined: the process was killed 3 times while it was scored" in out
+    assert not (folder / ".under_way.json").exists()
+    found = {record["index"]: record for record in records(folder) if record["kind"] == "candidate"}
+    (given_up,) = [record for record in found.values() if record["status"] == "failed"]
+    assert (given_up["digest"], given_up["cause"], given_up["attempts"]) == (victim, "quarantined", 3)
+    theirs = {record["index"]: record for record in records(tmp_path / "failed") if record["kind"] == "candidate"}
+    others = [index for index in theirs if theirs[index]["digest"] != victim]
+    assert [found[index]["scores"] for index in others] == [theirs[index]["scores"] for index in others]
 
 
 def test_a_second_driver_is_refused_while_the_first_one_runs(tmp_path: Path, python: list[str]) -> None:

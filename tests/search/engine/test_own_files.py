@@ -121,6 +121,17 @@ def test_a_resume_runs_the_runs_own_copy(place: Path) -> None:
         resume()
 
 
+def test_a_copy_of_the_proxies_that_was_edited_is_refused_by_name(place: Path) -> None:
+    search(WITH_PROXY)
+    journal, copy = Path("run/journal.jsonl"), Path("run/proxies.py")
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:3]))
+    copy.write_text(PROXY.replace("0.1", "0.2"))
+    with pytest.raises(InputError, match=r"run: expected the code that scored this run.*; proxies\.py is \w{12} now and was"):
+        resume()
+    copy.write_text(PROXY)
+    resume()
+
+
 def test_its_options_are_its_own(place: Path) -> None:
     small = search(WITH_PROXY, pool=driver.make_pool)["best"]["scores"]["mine"]
     options = "proxies.options={mine: {above: 0.3}}"

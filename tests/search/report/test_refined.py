@@ -10,6 +10,7 @@ import pytest
 
 from search.ranking.correlation import kendall
 from search.report import write_report
+from search.report.data import read_run
 from search.report.refined import agreement, read_refined, section
 from tests.search.report.report_runs import make_run
 from uninas import InputError
@@ -81,6 +82,24 @@ def test_few(tmp_path: Path) -> None:
     assert "03  70.5 %" in drawing
 
 
+def test_finalists_that_were_numbered_anew_are_found_by_digest(tmp_path: Path) -> None:
+    refined = read_refined(write(tmp_path / "refine", FOUR))
+    assert refined is not None
+    same = {one["digest"]: one["finalist"] for one in FOUR}
+    assert section(refined, same) == section(refined)
+    html = str(
+        section(
+            refined,
+            {**same, FOUR[0]["digest"]: "03", FOUR[2]["digest"]: "01", FOUR[1]["digest"]: "07"} | {FOUR[3]["digest"]: "04"},
+        )
+    )
+    for one, now in ((FOUR[0], "03"), (FOUR[1], "07"), (FOUR[2], "01")):
+        assert f'<th scope="row">{one["finalist"]}</th><td class="mono">{one["digest"][:12]}</td><td>{now}</td>' in html
+    assert "numbered anew" in html
+    gone = str(section(refined, {}))
+    assert gone.count("<td>–</td>") >= 4
+
+
 def test_many_are_called_neither_few_nor_proven(tmp_path: Path) -> None:
     """Where the orders agree, tau is near one, and chance is not a likely reason."""
     rng = random.Random(0)
@@ -126,3 +145,14 @@ def test_it_stands_on_the_page(tmp_path: Path) -> None:
     assert '<section id="refined">' in page
     assert '<a href="#refined">' in page
     assert "Some trainings have not ended" in page
+
+
+def test_the_page_of_an_extended_run_joins_trainings_and_finalists_by_digest(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", "baseline=false")
+    finalists = read_run(run).finalists
+    assert len(finalists) == 3
+    rows = [{**row(1, 1, [30.0]), "digest": finalists[2].entry.digest}, {**row(2, 2, [20.0]), "digest": "f" * 64}]
+    write(run / "refine", rows)
+    page = write_report(run, spectra=False).read_text(encoding="utf-8")
+    assert f'<th scope="row">01</th><td class="mono">{finalists[2].entry.digest[:12]}</td><td>03</td>' in page
+    assert f'<th scope="row">02</th><td class="mono">{"f" * 12}</td><td>–</td>' in page

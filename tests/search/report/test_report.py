@@ -15,6 +15,7 @@ from search.commands.report import command
 from search.journal.lines import sealed
 from search.report import write_report
 from search.report.data import read_run
+from search.workers.scoring_code import ScoringCode
 from tests.search.report.html_pages import read, words
 from tests.search.report.report_runs import copy, make_run
 from uninas import InputError
@@ -147,6 +148,18 @@ def test_a_run_that_is_being_extended_is_unfinished_again(complete, tmp_path):
     page = words(write_report(run, spectra=False).read_text(encoding="utf-8"))
     assert "40 of 90 candidates are scored" in page
     assert "The best so far" in page
+
+
+def test_a_run_that_two_codes_scored_says_which_scored_what(complete, complete_page, tmp_path):
+    assert "Scoring code" not in words(complete_page)
+    run = copy(complete, tmp_path)
+    lines = (run / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    other = sealed(ScoringCode("0.9.0", "f" * 64).as_dict())
+    (run / "journal.jsonl").write_bytes(b"".join([*lines[:51], other, *lines[51:]]))
+    page = words(write_report(run, spectra=False).read_text(encoding="utf-8"))
+    ours = json.loads(lines[0])["code"]
+    assert f"the beginning uninas {ours['version']} {ours['digest'][:12]}" in page
+    assert f"after 40 candidates of the search, 10 of the random search uninas 0.9.0 {'f' * 12}" in page
 
 
 def test_a_run_of_one_column_without_baseline_shows_raw_scores(tmp_path):
