@@ -1,103 +1,18 @@
-"""The table of zero-cost (training-free) proxies: all that the framework knows of each, in one place.
+"""The table of zero-cost (training-free) proxies: all that the framework knows of each.
 
-A new proxy is one entry in `TABLE` here and one function in a file of `proxies.scores`. Nothing here imports torch, so that
-configurations are checked and names completed without it. A function is named as "module:attribute" and imported when it is
-called.
+A new proxy is one entry of a table, here or, of the proxies since 2023, in `proxies.recent`, and one function in a file of
+`proxies.scores`. Nothing here imports torch, so that configurations are checked and names completed without it. A function is
+named as "module:attribute" and imported when it is called.
 """
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal
+from collections.abc import Mapping
+
+from proxies.recent import RECENT
+from proxies.spec import ENTROPIES, FROM_BATCH, GRADIENTS, Proxy, ProxySpec
 
 __all__ = ["FROM_BATCH", "TABLE", "Proxy", "ProxySpec"]
-
-Proxy = Callable[..., float]
-"""``function(module, inputs, *, seed, **options) -> float``, or ProxyFailure."""
-
-FROM_BATCH = ("seed", "targets", "second")
-"""Keyword arguments that scoring supplies to the functions that take them; no option may set them."""
-
-_NONE: frozenset[str] = frozenset()
-_GRADIENTS = frozenset({"gradients"})
-_ENTROPIES = frozenset({"entropies"})
-
-
-@dataclass(frozen=True)
-class ProxySpec:
-    """One proxy.
-
-    Attributes:
-        name: as configurations and commands write it.
-        function: "module:attribute", imported when it is first needed; or the function itself. See `Proxy`.
-        meaning: what it looks at, in a phrase that completes "Rank the networks by ...".
-        family: the module of `proxies.scores` that defines it, "vkdnw", or "own".
-        source: the paper that defines it.
-        direction: whether a higher or a lower value of the function is better. The score of a "lower" one is minus its value, so
-            that every score is better when it is higher.
-        parts: what it reads of the shared training pass, see `proxies.measuring.training_pass.part`. Parts of proxies that are
-            asked for together are measured together.
-        real_input: whether it gets real images, where there are some: true of the proxies of a loss, and of those that compare
-            how a network treats the samples of a batch, which their papers measure on data. (On NAS-Bench-201 at 16 pixels Jacov
-            and NASWOT rank as published on images only.)
-        options_of: "module:attribute" of the function that receives its options; None for its own.
-        spectrum: the options of `proxies.fisher_spectrum` that make a Fisher spectrum its own; None where it reads none.
-        samples: how many samples of the batch it gets in the benches of small networks; None for all. For those that take several
-            passes, or one for each sample.
-        least_classes: with how many outputs of a network it begins to have a value: a loss of one class is always 0.
-        left_out: by whom it is not used unless it is asked for by name: "bench" (every bench), "timm" (the bench of timm's
-            networks), "choose" (`uninas bench choose`).
-        revision: how often its definition was changed since its first release. Scores are comparable where this is equal, so what
-            stores scores stores it with them.
-    """
-
-    name: str
-    function: str | Proxy
-    meaning: str = "its score"
-    family: str = "own"
-    source: str = ""
-    direction: Literal["higher", "lower"] = "higher"
-    parts: frozenset[str] = _NONE
-    real_input: bool = False
-    options_of: str | None = None
-    spectrum: Mapping[str, Any] | None = None
-    samples: int | None = None
-    least_classes: int = 1
-    left_out: frozenset[str] = _NONE
-    revision: int = 0
-
-    @cached_property
-    def proxy(self) -> Proxy:
-        """The function, imported."""
-        return _imported(self.function)
-
-    @cached_property
-    def keywords(self) -> frozenset[str]:
-        """Which of `FROM_BATCH` the function takes."""
-        parameters = inspect.signature(self.proxy).parameters
-        return frozenset(name for name in FROM_BATCH if name in parameters)
-
-    @cached_property
-    def options(self) -> tuple[str, ...] | None:
-        """The names of its options; None where the function takes any."""
-        receiver = self.proxy if self.options_of is None else _imported(self.options_of)
-        parameters = list(inspect.signature(receiver).parameters.values())[2:]  # behind the module and its inputs
-        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
-            return None
-        return tuple(parameter.name for parameter in parameters if parameter.name not in FROM_BATCH)
-
-
-def _imported(function: str | Proxy) -> Proxy:
-    if not isinstance(function, str):
-        return function
-    module, _, attribute = function.partition(":")
-    found: Proxy = getattr(importlib.import_module(module), attribute)
-    return found
-
 
 _SNR, _LOG = "how large and how even", "in logarithms"
 _LAYERS = "whether its layers have"
@@ -114,7 +29,7 @@ _SPECS = (
         "the length of its gradient",
         "saliency",
         "Abdelfattah et al., ICLR 2021",
-        parts=_GRADIENTS,
+        parts=GRADIENTS,
         real_input=True,
         least_classes=2,
     ),
@@ -124,7 +39,7 @@ _SPECS = (
         "how much the loss hangs on its weights",
         "saliency",
         "Lee et al., ICLR 2019",
-        parts=_GRADIENTS,
+        parts=GRADIENTS,
         real_input=True,
         least_classes=2,
     ),
@@ -185,7 +100,7 @@ _SPECS = (
         "how steady its gradients are from batch to batch",
         "zico",
         "Li et al., ICLR 2023",
-        parts=_GRADIENTS,
+        parts=GRADIENTS,
         real_input=True,
         least_classes=2,
     ),
@@ -225,7 +140,7 @@ _SPECS = (
         "how evenly the features of its blocks use their channels",
         "aznas",
         "Lee and Ham, CVPR 2024",
-        parts=_ENTROPIES,
+        parts=ENTROPIES,
     ),
     ProxySpec(
         "progressivity",
@@ -233,7 +148,7 @@ _SPECS = (
         "how much more its features spread from block to block",
         "aznas",
         "Lee and Ham, CVPR 2024",
-        parts=_ENTROPIES,
+        parts=ENTROPIES,
     ),
     ProxySpec(
         "trainability",
@@ -297,7 +212,7 @@ _SPECS = (
         f"{_SNR} the weights' effect on the loss is within its layers",
         "compressibility",
         "Xiang et al., AutoML 2023",
-        parts=_GRADIENTS,
+        parts=GRADIENTS,
         real_input=True,
         least_classes=2,
     ),
@@ -307,7 +222,7 @@ _SPECS = (
         f"{_SNR} the weights' effect on the loss is within its layers, {_LOG}",
         "compressibility",
         "Xiang et al., AutoML 2023",
-        parts=_GRADIENTS,
+        parts=GRADIENTS,
         real_input=True,
         least_classes=2,
     ),
@@ -361,7 +276,7 @@ _SPECS = (
         f"{_LAYERS} weights that matter evenly to the loss and tell inputs apart",
         "compressibility",
         "Xiang et al., AutoML 2023",
-        parts=_GRADIENTS,
+        parts=GRADIENTS,
         real_input=True,
         least_classes=2,
     ),
@@ -371,11 +286,11 @@ _SPECS = (
         f"{_LAYERS} weights that matter evenly to the loss and tell inputs apart, {_LOG}",
         "compressibility",
         "Xiang et al., AutoML 2023",
-        parts=_GRADIENTS,
+        parts=GRADIENTS,
         real_input=True,
         least_classes=2,
     ),
 )
 
-TABLE: Mapping[str, ProxySpec] = {spec.name: spec for spec in _SPECS}
+TABLE: Mapping[str, ProxySpec] = {spec.name: spec for spec in (*_SPECS, *RECENT)}
 """Every proxy of this package by name. `proxies.registry` adds a user's own and those of installed packages."""

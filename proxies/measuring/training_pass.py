@@ -1,9 +1,9 @@
 """One forward pass in training mode and what its graph gives to several proxies.
 
-Jacov, expressivity, progressivity, trainability, NASWOT, GradNorm, SNIP, GraSP and ZiCo all begin with the same forward pass of
-the same weights and batch. Each asks for its *part* here; inside :func:`proxies.measuring.shared.sharing` the parts
-that all asked proxies need are measured in one pass, alone a proxy measures its own part only. A part's
-value is the same either way, bit for bit.
+Jacov, expressivity, progressivity, trainability, NASWOT, GradNorm, SNIP, GraSP, ZiCo, NEAR, InTrain, SWAP and L-SWAG all begin
+with the same forward pass of the same weights and batch. Each asks for its *part* here; inside
+:func:`proxies.measuring.shared.sharing` the parts that all asked proxies need are measured in one pass, alone a proxy measures
+its own part only. A part's value is the same either way, bit for bit.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ from proxies.measuring.blocks import channels_last, watch_blocks
 from proxies.measuring.codes import CodeKernel
 from proxies.measuring.entropy import feature_entropy
 from proxies.measuring.isolation import isolation
+from proxies.measuring.layer_watch import LAYER_PARTS, LayerWatch
 from proxies.measuring.seeds import generator, signs
 from proxies.measuring.shared import announced, collected
 from proxies.measuring.state import run, scoring
 
 __all__ = ["PARTS", "BlockEntropy", "Gradients", "labels", "part"]
 
-PARTS = ("codes", "entropies", "isolations", "input_gradient", "gradients", "hessian")
+PARTS = ("codes", "entropies", "isolations", "input_gradient", "gradients", "hessian", *LAYER_PARTS)
 """What one pass can measure: see :func:`part`."""
 
 _LABELLED = frozenset({"gradients", "hessian"})
@@ -57,7 +58,8 @@ def part(name: str, module: nn.Module, inputs: Tensor, *, seed: int, targets: Te
             ``entropies``: a tuple of :class:`BlockEntropy`, one a call of a block, in the order of execution;
             ``isolations``: a tuple of the blocks' scores of :func:`proxies.measuring.isolation.isolation`;
             ``input_gradient``: the gradient of the sum of all logits by the inputs, shape that of ``inputs``;
-            ``gradients``: the :class:`Gradients` of the loss; ``hessian``: the same with the Hessian's products.
+            ``gradients``: the :class:`Gradients` of the loss; ``hessian``: the same with the Hessian's products;
+            the parts of :class:`proxies.measuring.layer_watch.LayerWatch`.
         module: any network; left as it was found.
         inputs: shape ``(batch, ...)``.
         seed: decides labels, signs and what stochastic modules would draw.
@@ -105,10 +107,13 @@ def _measure(parts: frozenset[str], module: nn.Module, inputs: Tensor, *, seed: 
         # Always, whether codes are wanted or not: a network may run layers that are listened to apart from each other.
         stack.enter_context(_listening(module, codes))
         stack.enter_context(codes.watching() if "codes" in parts else nullcontext())
+        layers = LayerWatch(module, len(inputs), seed, parts)
+        stack.enter_context(layers.watching())
         leaf = inputs.detach().requires_grad_(True)
         # Clone: a network may start with work in place, which a leaf forbids.
         logits = run(module, leaf.clone())
         outcomes.update(watch.outcomes())
+        outcomes.update(layers.outcomes())
         if "codes" in parts:
             outcomes["codes"] = codes
         if "input_gradient" in parts:

@@ -9,10 +9,11 @@ from torch import Tensor, nn
 
 from proxies.errors import ProxyFailure
 from proxies.measuring.seeds import another_batch, derive_seed
+from proxies.measuring.shared import shared
 from proxies.measuring.training_pass import Gradients, part
 from proxies.scores.saliency import weights_of
 
-__all__ = ["zico"]
+__all__ = ["two_gradients", "zico"]
 
 
 def zico(
@@ -40,17 +41,9 @@ def zico(
             where no gradient moves from one batch to the other; ``too_few_samples`` where real inputs come without a second
             batch.
     """
-    first: Gradients = part("gradients", module, inputs, seed=seed, targets=targets)
+    first, again = two_gradients(module, inputs, seed=seed, targets=targets, second=second)
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     weights = {layer: names[id(weight)] for layer, weight in weights_of(module, inputs).items()}
-    other_seed = derive_seed(seed, "second batch")
-    if second is not None:
-        others, other_targets = second
-    elif targets is not None:
-        raise ProxyFailure("too_few_samples", f"ZiCo needs two batches of {len(inputs)} real samples, got one")
-    else:
-        others, other_targets = another_batch(inputs, other_seed), None
-    again: Gradients = part("gradients", module, others, seed=other_seed, targets=other_targets)
     total, counted = 0.0, 0
     for name in weights.values():
         one, two = first.gradients[name], again.gradients[name]
@@ -67,3 +60,35 @@ def zico(
     if not counted:
         raise ProxyFailure("constant_gradient", "no gradient moves from one batch to the other")
     return total
+
+
+def two_gradients(
+    module: nn.Module,
+    inputs: Tensor,
+    *,
+    seed: int = 0,
+    targets: Tensor | None = None,
+    second: tuple[Tensor, Tensor] | None = None,
+) -> tuple[Gradients, Gradients]:
+    """The gradients of the loss of two batches; arguments are those of :func:`zico`.
+
+    Raises:
+        ProxyFailure: those of :func:`proxies.scores.saliency.grad_norm`; ``too_few_samples`` where real inputs come without a
+            second batch.
+    """
+    first: Gradients = part("gradients", module, inputs, seed=seed, targets=targets)
+    other_seed = derive_seed(seed, "second batch")
+    if second is not None:
+        others, other_targets = second
+    elif targets is not None:
+        raise ProxyFailure("too_few_samples", f"two batches of {len(inputs)} real samples are needed, got one")
+    else:
+        others, other_targets = _second_batch(module, inputs, seed=seed), None
+    again: Gradients = part("gradients", module, others, seed=other_seed, targets=other_targets)
+    return first, again
+
+
+@shared
+def _second_batch(module: nn.Module, inputs: Tensor, *, seed: int) -> Tensor:
+    """Another batch of noise; the same tensor for all who ask, so that its passes are shared."""
+    return another_batch(inputs, derive_seed(seed, "second batch"))
