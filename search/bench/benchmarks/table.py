@@ -71,6 +71,20 @@ BENCHMARKS: dict[str, Entry] = {
             Option("all_forms", "flag", False, "Score all 15,625 cells as stored, dead edges included, not the 9,445 reachable."),
         ),
     ),
+    "nasbench_macro": Entry(
+        module="search.bench.benchmarks.nasbench_macro",
+        help="""Rank the networks of NAS-Bench-Macro by every proxy, and compare the rankings with trained accuracies.
+
+        The CSV has the columns architecture (eight digits) and mean_acc (percent), as the authors' table has; a folder holds it
+        as nasbench_macro_cifar10.csv. All 6,561 networks are scored, or a sample.
+
+        \b
+        uninas bench nasbench_macro --data DIR --proxies params,flops,aleph
+        uninas bench nasbench_macro --data DIR --sample 600 --images PICTURES --out runs/macro""",
+        data="CSV with the columns architecture and mean_acc, or its folder.",
+        datasets=("cifar10",),
+        options=("sample", "images"),
+    ),
     "timm": Entry(
         module="search.bench.benchmarks.timm_models",
         help="""Rank ImageNet networks of timm by every proxy, within families trained by one recipe.

@@ -15,7 +15,14 @@ METRIC_NAMES: dict[str, str] = {"kendall": "Kendall’s τ", "spearman": "Spearm
 POPULATION_NAMES: dict[str, str] = {
     "reachable": "the 9,445 cells in which every edge reaches the output",
     "all_forms": "all 15,625 cells as stored, dead edges included",
+    "nasbench_macro": "the 6,561 networks of NAS-Bench-Macro",
 }
+SUBJECTS: dict[str, str] = {
+    "nasbench201": "NAS-Bench-201",
+    "nasbench_macro": "NAS-Bench-Macro",
+    "timm": "ImageNet networks of timm",
+}
+"""What a page calls a benchmark."""
 MISSING = "–"
 TIMES = "×"
 """Behind the name of a proxy: how many initialisations its score is the mean of."""
