@@ -41,6 +41,7 @@ def render(bench: Bench) -> str:
         "groups": _groups(bench.rows, low, kinds=not bench.ablation),
         "table_notes": _table_notes(bench),
         "families": _families(bench, low),
+        "families_note": words.FAMILIES.get(bench.benchmark, ""),
         "charts": {
             "scatter": Markup(charts.scatters(bench, names)) if names else "",
             "toy": Markup(charts.toy(rankings)),
