@@ -49,7 +49,9 @@ def command() -> None:
     \b
     uninas bench nasbench201 --data DIR --dataset cifar10 --sample 1500
     uninas bench nasbench201 --resume RUN --data DIR --sample 3000
+    uninas bench nasbench_macro --data DIR --sample 600
     uninas bench timm --data results-imagenet.csv --max-macs 2e9
+    uninas bench table trained.csv
     uninas bench ablation fim_size --data DIR --sample 500
     uninas bench costs RUN
     uninas bench choose RUN... --timm RUN
@@ -105,7 +107,11 @@ def benchmark_command(name: str, entry: Entry) -> click.Command:
         finish(*conduct(importlib.import_module(entry.module).BENCHMARK, request, view=view()), as_json)
 
     folder = f"runs/{name}-<dataset>-<seed>" if len(entry.datasets) > 1 else f"runs/{name}-<seed>"
-    options: list[Any] = [click.option("--data", type=_FOLDER, required=True, help=entry.data)]
+    if entry.argument:
+        folder = f"runs/{name}-<{entry.argument.lower()}>-<seed>"
+        options: list[Any] = [click.argument("data", type=_FOLDER, metavar=entry.argument)]
+    else:
+        options = [click.option("--data", type=_FOLDER, required=True, help=entry.data)]
     if len(entry.datasets) > 1:
         options.append(dataset_option(entry.datasets, entry.datasets[0]))
     options += [

@@ -80,9 +80,9 @@ def test_the_head_trains_all_of_the_backbone() -> None:
 @pytest.mark.parametrize("sign", [1, slow(-1)])
 def test_the_benchmark_ranks_networks_whose_accuracy_is_their_size(sign: int, tmp_path: Path) -> None:
     """With accuracies that grow with the parameters, Kendall's tau of `params` is one; backwards it is minus one."""
-    names = ["00000000", "10000000", "11000000", "11100000", "11110000"]  # each has one layer more
+    names = ["8:8:8:8:8", "8:8:8:8:16", "8:8:8:16:16", "8:8:16:16:16", "8:16:16:16:16"]  # each has one layer more that is wide
     rows = [f"{name},{50 + sign * place}" for place, name in enumerate(names)]
-    (tmp_path / "table.csv").write_text("\n".join(["architecture,mean_acc", *rows]) + "\n", encoding="utf-8")
+    (tmp_path / "table.csv").write_text("\n".join(["architecture,test_acc", *rows]) + "\n", encoding="utf-8")
     words = ["--data", "table.csv", "--proxies", "params", "--batch", "2", "--pool", "serial", "--json"]
     found = json.loads(run(str(EXAMPLES / "benchmark.py"), *words, "--out", "run", folder=tmp_path))
     assert [row["kendall"]["value"] for row in found["rows"]] == [pytest.approx(sign)]
@@ -93,17 +93,17 @@ def test_the_benchmark_ranks_networks_whose_accuracy_is_their_size(sign: int, tm
     ("rows", "said"),
     [
         (
-            "0000000x,50",
-            "architecture: expected eight digits 0, 1 or 2; 1 of 1 rows are otherwise, the first is line 2",
+            "8:8:8:8:9,50",
+            "architecture: expected five widths such as 8:8:16:40:40; 1 of 1 rows are otherwise, the first is line 2",
         ),
-        ("00000001,50\n00000001,51", "architecture: expected each architecture once"),
-        ("00000001,none", "mean_acc: expected an accuracy in percent, 0 to 100"),
+        ("8:8:8:8:8,50\n8:8:8:8:8,51", "architecture: expected each network once"),
+        ("8:8:8:8:8,none", "test_acc: expected an accuracy in percent, 0 to 100"),
     ],
 )
 def test_a_table_that_is_wrong_is_rejected_with_its_line(rows: str, said: str, tmp_path: Path) -> None:
-    (tmp_path / "table.csv").write_text(f"architecture,mean_acc\n{rows}\n", encoding="utf-8")
+    (tmp_path / "table.csv").write_text(f"architecture,test_acc\n{rows}\n", encoding="utf-8")
     with pytest.raises(InputError, match=re.escape(said)):
-        example("benchmark").read_accuracies(tmp_path / "table.csv")
+        example("benchmark").BENCHMARK.read_accuracies(tmp_path / "table.csv", "cifar10")
 
 
 def searched(name: str, folder: Path, *overrides: str) -> dict[str, Any]:

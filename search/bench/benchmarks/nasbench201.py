@@ -26,6 +26,7 @@ from search.bench.benchmarks.accuracy_table import (
     read_csv,
 )
 from search.bench.benchmarks.conduct import Benchmark, Note, conduct
+from search.bench.benchmarks.images import real_batch
 from search.bench.benchmarks.request import BenchRequest, request_for
 from search.bench.judging import finish, judge
 from search.bench.scoring import pictures
@@ -142,20 +143,7 @@ def settings_for(request: BenchRequest, population: Population, proxies: tuple[s
     Raises:
         InputError: of the images.
     """
-    batch_of_pictures = None
     side, classes = SHAPES[request.dataset]
-    if request.images is not None:
-        drawn, warnings = pictures.draw_batch(
-            request.images,
-            count=2 * request.batch,
-            classes=classes,
-            size=(side, side),
-            seed=request.seed,
-            statistics=pictures.STATISTICS[request.dataset],
-        )
-        batch_of_pictures = dataclasses.asdict(drawn)
-        for warning in warnings:
-            note(f"warning: {warning}")
     return Settings(
         benchmark="nasbench201",
         dataset=request.dataset,
@@ -167,7 +155,7 @@ def settings_for(request: BenchRequest, population: Population, proxies: tuple[s
         batch=request.batch,
         repeats=request.repeats,
         probes=request.probes,
-        pictures=batch_of_pictures,
+        pictures=real_batch(request, classes=classes, size=(side, side), note=note),
         top=request.top,
         resamples=request.resamples or 300,
         extra={"samples": SAMPLES},

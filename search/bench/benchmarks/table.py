@@ -38,6 +38,7 @@ class Entry:
         batch: samples that a score is computed on, by default.
         options: which of --sample and --images it has.
         own: options that it alone has.
+        argument: what the help calls the data where they stand behind the command's name, not behind --data.
     """
 
     module: str
@@ -47,6 +48,7 @@ class Entry:
     batch: int = 64
     options: tuple[Literal["sample", "images"], ...] = ()
     own: tuple[Option, ...] = ()
+    argument: str = ""
 
 
 BENCHMARKS: dict[str, Entry] = {
@@ -71,6 +73,20 @@ BENCHMARKS: dict[str, Entry] = {
             Option("all_forms", "flag", False, "Score all 15,625 cells as stored, dead edges included, not the 9,445 reachable."),
         ),
     ),
+    "nasbench_macro": Entry(
+        module="search.bench.benchmarks.nasbench_macro",
+        help="""Rank the networks of NAS-Bench-Macro by every proxy, and compare the rankings with trained accuracies.
+
+        The CSV has the columns architecture (eight digits) and mean_acc (percent), as the authors' table has; a folder holds it
+        as nasbench_macro_cifar10.csv. All 6,561 networks are scored, or a sample.
+
+        \b
+        uninas bench nasbench_macro --data DIR --proxies params,flops,aleph
+        uninas bench nasbench_macro --data DIR --sample 600 --images PICTURES --out runs/macro""",
+        data="CSV with the columns architecture and mean_acc, or its folder.",
+        datasets=("cifar10",),
+        options=("sample", "images"),
+    ),
     "timm": Entry(
         module="search.bench.benchmarks.timm_models",
         help="""Rank ImageNet networks of timm by every proxy, within families trained by one recipe.
@@ -91,6 +107,31 @@ BENCHMARKS: dict[str, Entry] = {
             ),
             Option("max_macs", "number", 8e9, "Largest number of MACs of one sample; costlier networks are left out."),
             Option("size", "count", None, "Pixels of every input. Default: the size that each network was trained at."),
+        ),
+    ),
+    "table": Entry(
+        module="search.bench.benchmarks.own_networks",
+        help="""Rank the networks of FILE, a table of your own, by every proxy, and compare the rankings with their accuracies.
+
+        FILE is a CSV. A column architecture (or network, model, file) names each network: an architecture file, by its path from
+        the table, a run folder, a preset, a published network, SPACE:TEXT such as nasbench201:CELL, or timm:MODEL. A column
+        accuracy has percent. Where the table has them, the columns size (pixels), classes, seed (several trainings of a network:
+        means count) and family (rankings within each family, too) are read. Networks are scored in canonical form.
+
+        \b
+        uninas bench table trained.csv
+        uninas bench table trained.csv --accuracy top1_val --family kind --proxies vkdnw,naswot,flops,params --repeats 6
+        uninas bench table trained.csv --resume runs/table-trained-0 --proxies zico""",
+        data="",
+        argument="FILE",
+        datasets=("own",),
+        batch=16,
+        options=("sample",),
+        own=(
+            Option("accuracy", "text", None, "Column of accuracies. Default: accuracy, or the only one like it: top1_val."),
+            Option("family", "text", None, "Column of families. Default: family, where there is one."),
+            Option("classes", "count", None, "Outputs of every network. Default: as the files say; 1,000 where none does."),
+            Option("size", "count", None, "Pixels of every input. Default: each network's own."),
         ),
     ),
 }

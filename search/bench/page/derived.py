@@ -11,7 +11,7 @@ import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from search.bench.judging.papers import COMBINATIONS, RankAverage
+from search.bench.judging.combined import COMBINATIONS, RankAverage
 from search.bench.page.data import Bench
 from search.ranking import correlation
 from search.ranking.correlation import TOY

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from search.bench.judging.papers import ABLATIONS, METRICS, SETTINGS
+from search.bench.judging.papers import ABLATIONS, ELSEWHERE, METRICS, SETTINGS
 from search.bench.page import charts, words
 from search.bench.page.data import KINDS, Bench, Row
 from search.bench.page.derived import TOY_PERMUTATIONS, ToyRanking, combinations, defined, order_by_likeness, toy
@@ -41,6 +41,7 @@ def render(bench: Bench) -> str:
         "groups": _groups(bench.rows, low, kinds=not bench.ablation),
         "table_notes": _table_notes(bench),
         "families": _families(bench, low),
+        "families_note": words.FAMILIES.get(bench.benchmark, ""),
         "charts": {
             "scatter": Markup(charts.scatters(bench, names)) if names else "",
             "toy": Markup(charts.toy(rankings)),
@@ -61,7 +62,11 @@ def render(bench: Bench) -> str:
         "permutations": f"{TOY_PERMUTATIONS:,}",
         "settings": list(words.flat(bench.settings)),
         "environment": list(words.flat(bench.environment)),
-        "papers": [(name, text) for name, text in SETTINGS.items() if compared and (not ablation or ablation.paper == name)],
+        "papers": [
+            (name, text)
+            for name, text in ELSEWHERE.get(bench.population, SETTINGS).items()
+            if compared and (not ablation or ablation.paper == name)
+        ],
     }
     return render_html("bench.html.j2", context, package="search.bench.page")
 
@@ -78,7 +83,7 @@ def _title(bench: Bench) -> str:
     if bench.ablation:
         known = ABLATIONS.get(bench.ablation)
         return f"{known.title if known else bench.ablation} · {dataset}" if dataset else str(bench.ablation)
-    subject = {"nasbench201": "NAS-Bench-201", "timm": "ImageNet networks of timm"}.get(bench.benchmark, bench.benchmark)
+    subject = words.SUBJECTS.get(bench.benchmark, bench.benchmark)
     return f"{subject} · {dataset}" if dataset and bench.benchmark != "timm" else subject
 
 

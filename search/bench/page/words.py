@@ -15,7 +15,20 @@ METRIC_NAMES: dict[str, str] = {"kendall": "Kendall’s τ", "spearman": "Spearm
 POPULATION_NAMES: dict[str, str] = {
     "reachable": "the 9,445 cells in which every edge reaches the output",
     "all_forms": "all 15,625 cells as stored, dead edges included",
+    "nasbench_macro": "the 6,561 networks of NAS-Bench-Macro",
 }
+SUBJECTS: dict[str, str] = {
+    "nasbench201": "NAS-Bench-201",
+    "nasbench_macro": "NAS-Bench-Macro",
+    "timm": "ImageNet networks of timm",
+    "table": "Trained networks",
+}
+"""What a page calls a benchmark."""
+FAMILIES: dict[str, str] = {
+    "timm": "Networks of one family were trained by one recipe, so that accuracy differs by architecture alone.",
+    "table": "Families are those that the table names; ranks of a population are ranks within the family.",
+}
+"""What the families of a benchmark are."""
 MISSING = "–"
 TIMES = "×"
 """Behind the name of a proxy: how many initialisations its score is the mean of."""
@@ -93,6 +106,8 @@ def networks(bench: Bench) -> str:
     drawn = f"{bench.sample:,} networks" if bench.sample is not None else "networks"
     if bench.benchmark == "timm":
         return f"{drawn} of timm"
+    if bench.benchmark == "table":
+        return f"{drawn} of a table"
     return f"{drawn} of {POPULATION_NAMES.get(bench.population, bench.population or 'an unnamed population')}"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +20,7 @@ from search.bench.scoring.job import Job, Setup
 from search.workers.counted import COUNTS, counted, only_counts
 from search.workers.evaluate import guarded, prepare
 from search.workers.job import Outcome, outcome_of
-from uninas.spaces import nasbench201
+from uninas.spaces import SPACES, architecture_of, nasbench201
 
 __all__ = ["NETWORKS", "Job", "evaluate", "prepare"]
 
@@ -32,17 +34,46 @@ def _nasbench201(name: str, *, classes: int, input_shape: tuple[int, int, int], 
     return uninas.compile.build(_cell(name, classes=classes, input_shape=input_shape, **network))
 
 
+def _point(name: str, *, classes: int, input_shape: tuple[int, int, int]) -> uninas.Architecture:
+    space, _, text = name.partition(":")
+    _, height, width = input_shape
+    return architecture_of(SPACES[space], text, classes, (height, width))
+
+
+def _written(text: str, *, classes: int, input_shape: tuple[int, int, int]) -> uninas.Architecture:
+    _, height, width = input_shape
+    return replace(uninas.parse(text), classes=classes, input_size=(height, width))
+
+
+def _built(
+    architecture: Callable[..., uninas.Architecture], name: str, *, classes: int, input_shape: tuple[int, int, int]
+) -> nn.Module:
+    return uninas.compile.build(architecture(name, classes=classes, input_shape=input_shape))
+
+
 def _timm(name: str, *, classes: int, input_shape: tuple[int, int, int], **network: Any) -> nn.Module:
     from search.bench.scoring.timm_networks import build
 
     return build(name, classes=classes, input_shape=input_shape, **network)
 
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {"nasbench201": _nasbench201, "timm": _timm}
-"""Source -> builder(name, *, classes, input_shape, **network) -> module with logits (B, classes)."""
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "nasbench201": _nasbench201,
+    "timm": _timm,
+    "space": partial(_built, _point),
+    "architecture": partial(_built, _written),
+}
+"""Source -> builder(definition, *, classes, input_shape, **network) -> module with logits (B, classes).
+
+The definition of a network is its name there: a cell, timm's name, SPACE:TEXT; of `architecture` it is the text of its file.
+"""
 
 
-ARCHITECTURES: dict[str, Callable[..., uninas.Architecture]] = {"nasbench201": _cell}
+ARCHITECTURES: dict[str, Callable[..., uninas.Architecture]] = {
+    "nasbench201": _cell,
+    "space": _point,
+    "architecture": _written,
+}
 """The same of sources whose networks are architectures: what is counted of these is counted without a module."""
 
 
@@ -66,7 +97,9 @@ def _count(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
         spent, setup = time.process_time(), job.setups[wanted.setup]
         if wanted.setup not in costs:
             shape = setup.input_shape or job.input_shape
-            architecture = ARCHITECTURES[job.source](job.network, classes=job.classes, input_shape=shape, **setup.network)
+            architecture = ARCHITECTURES[job.source](
+                job.definition or job.network, classes=job.classes, input_shape=shape, **setup.network
+            )
             costs[wanted.setup] = counted(architecture, COUNTS, size=(shape[1], shape[2]), classes=job.classes)
         scores[label] = costs[wanted.setup][wanted.proxy]
         if setup.repeats > 1:
@@ -90,7 +123,7 @@ def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
             continue
         shape = setup.input_shape or job.input_shape
         clock = time.perf_counter()
-        module = NETWORKS[job.source](job.network, classes=job.classes, input_shape=shape, **setup.network)
+        module = NETWORKS[job.source](job.definition or job.network, classes=job.classes, input_shape=shape, **setup.network)
         seconds["build"] += time.perf_counter() - clock
         clock = time.perf_counter()
         measurement = proxies.measure(

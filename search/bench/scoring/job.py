@@ -68,6 +68,7 @@ class Job:
         input_shape: (C, H, W) of one sample, where a setup has no other.
         setups: by name.
         requests: by label; the outcome has a score for each.
+        definition: what `source` builds it from, where that is not its name.
     """
 
     index: int
@@ -77,6 +78,7 @@ class Job:
     input_shape: tuple[int, int, int]
     setups: Mapping[str, Setup]
     requests: Mapping[str, Request]
+    definition: str | None = None
 
     @property
     def label(self) -> str:

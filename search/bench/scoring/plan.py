@@ -34,11 +34,18 @@ LEFT_OUT = tuple(name for name, spec in TABLE.items() if "bench" in spec.left_ou
 
 @dataclass(frozen=True)
 class Network:
-    """One network of a benchmark: its number, its name, and (C, H, W) of its input."""
+    """One network of a benchmark: its number, its name, and (C, H, W) of its input.
+
+    Attributes:
+        source: what builds it; None for the plan's.
+        definition: what it is built from; None for its name.
+    """
 
     index: int
     name: str
     input_shape: tuple[int, int, int]
+    source: str | None = None
+    definition: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class ScoringPlan:
     """What a run scores.
 
     Attributes:
-        source: a key of `search.bench.scoring.evaluate.NETWORKS`.
+        source: a key of `search.bench.scoring.evaluate.NETWORKS`, for every network that has none of its own.
         classes: outputs of every network.
         networks: in the order in which they are scored.
         setups: by name.
@@ -64,7 +71,8 @@ class ScoringPlan:
         requests = {label: self.requests[label] for label in labels}
         used = {request.setup for request in requests.values()}
         setups = {name: setup for name, setup in self.setups.items() if name in used}
-        return Job(network.index, network.name, self.source, self.classes, network.input_shape, setups, requests)
+        source, shape = network.source or self.source, network.input_shape
+        return Job(network.index, network.name, source, self.classes, shape, setups, requests, network.definition)
 
     def revisions(self) -> dict[str, int]:
         """Give the revision of each label's proxy; scores of one label are comparable where it is equal."""

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from search.bench.judging import papers
-from search.bench.judging.papers import ABLATIONS, COMBINATIONS, DATASETS, METRICS, Figure, paper_figure, paper_figures, rows_of
+from search.bench.judging.combined import COMBINATIONS
+from search.bench.judging.papers import ABLATIONS, DATASETS, METRICS, Figure, paper_figure, paper_figures, rows_of
 
 ROWS = {
     "flops": "FLOPs",
@@ -151,6 +152,31 @@ def test_t_cets_tables_1_and_a1(t_cet):
     for line, row in zip(block, rows_of(papers._TCET_A1).values(), strict=True):
         legible = [cell for cell in row if cell is not None]
         assert list(cells(line.replace("\t\t\t", "\t\t"))[: len(legible)]) == legible, line
+
+
+MACRO_ROWS = {
+    "FLOPS": "flops",
+    "#Params": "params",
+    "NASWOT": "naswot",
+    "Lnwot": "lnwot",
+    "Synflow": "synflow",
+    "SNIP": "snip",
+    "Synflow-SNR": "ssnr_synflow",
+    "SNIP-SNR": "ssnr_snip",
+    "T-CET(Synflow)": "t_cet_synflow",
+    "T-CET(SNIP)": "t_cet_snip",
+}
+
+
+def test_nasbench_macro_is_the_last_column_of_table_3(t_cet):
+    start = next(number for number, line in enumerate(t_cet) if line.startswith("Table 3"))
+    found = {}
+    for line in t_cet[start + 2 : start + 19]:
+        name, _, last = re.sub(r"</?b>", "", line).split("\t")[-3:]  # behind NATS-Bench-SSS: a proxy, BLOX, NB-Macro
+        if name in MACRO_ROWS:
+            found[MACRO_ROWS[name]] = float(last)
+    assert found == {name: paper_figure(name, "cifar10", "kendall", papers.MACRO).value for name in rows_of(papers._TCET_3)}
+    assert set(found) == set(MACRO_ROWS.values())
 
 
 def test_a_figure_is_found_by_proxy_dataset_metric_and_population():

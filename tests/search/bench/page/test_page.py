@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from search.bench.judging.papers import COMBINATIONS
+from search.bench.judging.combined import COMBINATIONS
 from search.bench.page import write_page
 from search.bench.page.charts import _axis
 from search.bench.page.data import read_bench
