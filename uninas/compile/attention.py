@@ -11,6 +11,7 @@ import torch.fx
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from uninas.compile.sizes import known
 from uninas.shapes import axis_side
 
 # --- heads ------------------------------------------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ def expand_table(table: Tensor, size: tuple[int, int], window: int = 0) -> Tenso
 
 def resized_table(table: Tensor, rows: int, columns: int) -> Tensor:
     """(tables, h, w) -> (tables, rows, columns), bilinearly: the offsets at both ends stay where they are."""
-    if table.shape[1] == rows and table.shape[2] == columns:
+    if known(rows, columns) and table.shape[1] == rows and table.shape[2] == columns:
         return table
     wide = table if table.dtype == torch.float32 or table.dtype == torch.float64 else table.float()
     made = F.interpolate(wide[None], [rows, columns], mode="bilinear", align_corners=True)

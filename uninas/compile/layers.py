@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from uninas.compile.attention import RelativePositionBias, RowColumnBias, channel_scores, channel_weighted, scores, weighted
 from uninas.compile.norms import GroupNorm
+from uninas.compile.sizes import average_tiles, known, largest_of_tiles
 from uninas.ops import AttentionMap, Op, Place, Type, table_size
 from uninas.rules.inference import is_filled
 
@@ -79,7 +80,7 @@ class PositionEmbedding(nn.Module):
 
 def resized(embedding: Tensor, size: list[int]) -> Tensor:
     """(C, h, w) -> (C, height, width)."""
-    if list(embedding.shape[1:]) == size:
+    if known(*size) and list(embedding.shape[1:]) == size:
         return embedding
     wide = embedding if embedding.dtype == torch.float64 else embedding.float()
     made = F.interpolate(wide[None], size, mode="bicubic", align_corners=False, antialias=True)
@@ -157,7 +158,7 @@ class TokenLinear(nn.Module):
 
 def sized(x: Tensor, height: int, width: int) -> Tensor:
     """(B, C, H, W) -> (B, C, height, width)."""
-    if x.shape[2] == height and x.shape[3] == width:
+    if known(height, width, x.shape[2], x.shape[3]) and x.shape[2] == height and x.shape[3] == width:
         return x
     return F.interpolate(x, [height, width], mode="bilinear", align_corners=False)
 
@@ -199,7 +200,9 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) -> (B, width, H/2, W/2)."""
-        projected: Tensor = self.project(self.pool(self.norm(x)))
+        x = self.norm(x)
+        halved = self.pool(x) if known(x.shape[2], x.shape[3]) or not self.pool.ceil_mode else average_tiles(x, 2)
+        projected: Tensor = self.project(halved)
         return projected
 
 
@@ -238,16 +241,17 @@ def _zero(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
 
 def _max_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
     kernel, stride = op.values["kernel"], op.values["stride"]
-    tiles = kernel % 2 == 0
-    return partial(torch.max_pool2d, kernel_size=kernel, stride=stride, padding=0 if tiles else kernel // 2, ceil_mode=tiles)
+    if kernel % 2 == 0:
+        return partial(largest_of_tiles, tile=kernel)
+    return partial(torch.max_pool2d, kernel_size=kernel, stride=stride, padding=kernel // 2)
 
 
 def _average_pool(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
     """Each mean is over the pixels that exist; an even window tiles the map, the last tile may be cut off."""
     kernel, stride = op.values["kernel"], op.values["stride"]
-    tiles = kernel % 2 == 0
-    padding = 0 if tiles else kernel // 2
-    return partial(F.avg_pool2d, kernel_size=kernel, stride=stride, padding=padding, ceil_mode=tiles, count_include_pad=False)
+    if kernel % 2 == 0:
+        return partial(average_tiles, tile=kernel)
+    return partial(F.avg_pool2d, kernel_size=kernel, stride=stride, padding=kernel // 2, count_include_pad=False)
 
 
 def _space_to_depth(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:

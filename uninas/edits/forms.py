@@ -16,6 +16,12 @@ ACTIVATIONS = ("relu", "gelu", "silu", "hardswish")
 
 _LAYER_NORM = op("layer_norm")
 
+
+def template_stem(given: int, inner: int, width: int) -> Graph:
+    """Build the template's stem as a graph, which a class token may end."""
+    return chain(*normed(given, inner, 3, op("gelu"), stride=2), conv(inner, width, 3))
+
+
 STEMS: dict[str, Callable[[int, int, Op], Graph | tuple[int, int]]] = {
     "template": lambda given, width, act: (max(width // 2, 1), width),
     "conv": lambda given, width, act: chain(*normed(given, width, 3, act, stride=2)),

@@ -22,6 +22,7 @@ Arguments = Mapping[str, int | str] | None
 
 HEAD_DIMS = (8, 16, 24, 32, 40, 48, 64, 80, 96, 128)
 _DENSE_KERNELS, _DEPTHWISE_KERNELS = (1, 3, 5, 7), (3, 5, 7, 9)
+MOST_KERNEL = 31
 _WINDOWS = (4, 7, 8, 14)
 _GROUP_WIDTHS = (4, 8, 16, 32, 64)
 _RATIOS = tuple(Fraction(ratio) for ratio in ("1/8", "1/4", "1/2", "1", "3/2", "2", "3", "4", "6", "8"))
@@ -172,6 +173,8 @@ def _kernel(at: Where, rng: random.Random) -> Arguments:
     stride = values["stride"]
     choices = sorted({k for k in kernels if k >= stride} | ({stride} if stride > 1 else set()))
     choices = [k for k in choices if k != values["kernel"]]
+    if not choices and stride > max(kernels):  # patches that no usual kernel covers: windows that overlap a little, or by half
+        choices = [k for k in (stride // 2 * 2 + 1, 2 * stride - 1) if stride < k <= MOST_KERNEL]
     if not choices:
         return None
     kernel = choices[rng.randrange(len(choices))]

@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from uninas.canonical import EMPTY
+from uninas.canonical import EMPTY, canonicalise
 from uninas.edits.blocks import block_at_width, bounded
 from uninas.edits.channels import leading, reading
 from uninas.edits.edit import Edit
-from uninas.edits.forms import ACTIVATIONS, HEADS, STEMS, TRANSITIONS
+from uninas.edits.forms import ACTIVATIONS, HEADS, STEMS, TRANSITIONS, template_stem
 from uninas.edits.macros import chain
 from uninas.errors import InputError
 from uninas.graph import Architecture, Block, Graph, Node, Stage
@@ -86,17 +86,31 @@ def stem(architecture: Architecture, edit: Edit) -> Architecture:
     """Put a ready-made stem in the stem's place."""
     made, before = bounded(edit, "width", 1, _WIDEST), _given(architecture, 0)
     new = STEMS[_word(edit, "form", STEMS)](architecture.in_channels, made, _act(edit))
-    return _joined(architecture.replace(stem=new), list(architecture.stages), 0, before, made)
+
+    def built(new: Graph | tuple[int, int]) -> Architecture:
+        return _joined(architecture.replace(stem=new), list(architecture.stages), 0, before, made)
+
+    old = architecture.stem
+    if isinstance(old, Graph) and architecture.flows()[0].tokens and not _fits(built, new):
+        return built(_with_tokens(new if isinstance(new, Graph) else template_stem(architecture.in_channels, *new), old))
+    return built(new)
 
 
 def transition(architecture: Architecture, edit: Edit) -> Architecture:
     """Put a ready-made transition in the place of a stage's, or the template's."""
     stage = _stage(architecture, edit)
-    new = TRANSITIONS[_word(edit, "form", TRANSITIONS)](_given(architecture, edit.stage), stage.width, _act(edit))
+    given = architecture.flows()[edit.stage]
+    new = TRANSITIONS[_word(edit, "form", TRANSITIONS)](given.channels, stage.width, _act(edit))
     blocks = stage.blocks or (() if new is not None else (EMPTY,))
-    stages = list(architecture.stages)
-    stages[edit.stage] = Stage(stage.width, blocks, new)
-    return architecture.replace(stages=tuple(stages))
+
+    def built(new: Graph | None, tokens: int) -> Architecture:
+        stages = list(architecture.stages)
+        stages[edit.stage] = Stage(stage.width, blocks, new, tokens)
+        return architecture.replace(stages=tuple(stages))
+
+    if stage.tokens and stage.transition is not None and new is not None and not _fits(built, new, 0):
+        return built(new if given.tokens else _with_tokens(new, stage.transition), stage.tokens)
+    return built(new, 0)
 
 
 def head(architecture: Architecture, edit: Edit) -> Architecture:
@@ -110,9 +124,15 @@ def add_stage(architecture: Architecture, edit: Edit) -> Architecture:
     stage, wanted = _stage(architecture, edit), bounded(edit, "width", 1, _WIDEST)
     new = TRANSITIONS[_word(edit, "form", TRANSITIONS)](stage.width, wanted, _act(edit))
     last = stage.blocks[-1] if stage.blocks else EMPTY
-    added = Stage(wanted, (block_at_width(last, stage.width, wanted),), new)
-    stages = [*architecture.stages[: edit.stage + 1], added, *architecture.stages[edit.stage + 1 :]]
-    return _joined(architecture, stages, edit.stage + 2, stage.width, wanted)
+
+    def built(tokens: int) -> Architecture:
+        added = Stage(wanted, (block_at_width(last, stage.width, wanted),), new, tokens)
+        stages = [*architecture.stages[: edit.stage + 1], added, *architecture.stages[edit.stage + 1 :]]
+        return _joined(architecture, stages, edit.stage + 2, stage.width, wanted)
+
+    if stage.tokens and not _fits(built, 0):
+        return built(stage.tokens)
+    return built(0)
 
 
 def remove_stage(architecture: Architecture, edit: Edit) -> Architecture:
@@ -129,17 +149,53 @@ def class_token(architecture: Architecture, edit: Edit) -> Architecture:
     stage, head = architecture.stages[-1], architecture.head or chain(op("layer_norm"))
     if stage.transition is None:
         raise InputError("expected a last stage with a transition of its own, to end it in a class token, got none")
-    into, token, take, mean = stage.transition, op("class_token"), op("take_class_token"), op("global_average_pool")
+    token, take, mean = op("class_token"), op("take_class_token"), op("global_average_pool")
     if stage.tokens:
-        operation, inputs = into.nodes[into.output]
-        if operation.name != token.name:
-            raise IllTyped("the class token was put in before the last stage")
-        into, head = Graph(into.nodes, inputs[0]), _with_op(head, take, mean)
-    else:
-        into, pooled = _followed(into, token), any(node.op is mean for node in head.nodes)
-        head = _with_op(head, mean, take) if pooled else _followed(head, take)
-    stages = (*architecture.stages[:-1], replace(stage, transition=into, tokens=1 - stage.tokens))
-    return architecture.replace(stages=stages, head=head)
+        return _without_token(architecture).replace(head=_with_op(head, take, mean))
+    into, pooled = _followed(stage.transition, token), any(node.op is mean for node in head.nodes)
+    head = _with_op(head, mean, take) if pooled else _followed(head, take)
+    return architecture.replace(stages=(*architecture.stages[:-1], replace(stage, transition=into, tokens=1)), head=head)
+
+
+def _without_token(architecture: Architecture) -> Architecture:
+    """Leave out the class token where it is put in: at the end of the last transition that does so, else of the stem."""
+    stages = list(architecture.stages)
+    for number in range(len(stages) - 1, -1, -1):
+        into = stages[number].transition
+        if not stages[number].tokens or into is None:
+            break
+        ends = _ends_in_token(into)
+        stages[number] = replace(stages[number], transition=_before_end(into) if ends else into, tokens=0)
+        if ends:
+            return architecture.replace(stages=tuple(stages))
+    if isinstance(architecture.stem, Graph) and not stages[0].tokens and _ends_in_token(architecture.stem):
+        return architecture.replace(stages=tuple(stages), stem=_before_end(architecture.stem))
+    raise IllTyped("the class token is not put in at the end of a transition or of the stem")
+
+
+def _ends_in_token(graph: Graph) -> bool:
+    return graph.nodes[graph.output].op.name == "class_token"
+
+
+def _before_end(graph: Graph) -> Graph:
+    return Graph(graph.nodes, graph.nodes[graph.output].inputs[0])
+
+
+def _with_tokens(graph: Graph, old: Graph) -> Graph:
+    """Give a graph of the frame the end of another that puts a class token in, with the positions that it embeds."""
+    for node in old.nodes:
+        if node.op.name in ("position_embedding", "class_token"):
+            graph = _followed(graph, node.op)
+    return graph
+
+
+def _fits(built: Callable[..., Architecture], *arguments: object) -> bool:
+    """Return whether all graphs of what is built are well typed."""
+    try:
+        canonicalise(built(*arguments))
+    except IllTyped:
+        return False
+    return True
 
 
 def _followed(graph: Graph, operation: Op) -> Graph:
