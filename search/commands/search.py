@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from uninas.commands.next_step import say_next
 from uninas.errors import InputError
 from uninas.runtime.terminal import say
 
@@ -110,3 +111,7 @@ def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
         say(f"front of {len(run['front'])} networks ({', '.join(run['objectives'])}): {place.rstrip('/')}/front/")
     say("making the report: Fisher spectra of the best network and of the presets, drawings", err=True)
     say(f"{place.rstrip('/')}/{write_report(folder).name}")
+    if "://" in place:  # other commands read folders
+        say(f"next: copy {place.rstrip('/')}/best.json to this machine, and uninas train best.json --data DATA", err=True)
+    else:
+        say_next("uninas", "refine", place, "--data", "DATA", note="trains the finalists briefly; uninas train trains the best")
