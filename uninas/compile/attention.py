@@ -188,9 +188,8 @@ def expand_table(table: Tensor, size: tuple[int, int], window: int = 0) -> Tenso
     height, width = size
     if window:
         height, width = window_sides(height, width, window)
-    rows, columns = 2 * height - 1, 2 * width - 1
-    if table.shape[1] != rows or table.shape[2] != columns:
-        table = resized_table(table, rows, columns)
+    columns = 2 * width - 1
+    table = resized_table(table, 2 * height - 1, columns)
     y, x = torch.arange(height, device=table.device), torch.arange(width, device=table.device)
     down = (y[:, None] - y + height - 1)[:, None, :, None]
     across = (x[:, None] - x + width - 1)[None, :, None, :]
@@ -199,7 +198,9 @@ def expand_table(table: Tensor, size: tuple[int, int], window: int = 0) -> Tenso
 
 
 def resized_table(table: Tensor, rows: int, columns: int) -> Tensor:
-    """(heads, 2H - 1, 2W - 1) -> (heads, rows, columns), the offsets of a map of another size."""
+    """(tables, h, w) -> (tables, rows, columns), bilinearly: the offsets at both ends stay where they are."""
+    if table.shape[1] == rows and table.shape[2] == columns:
+        return table
     wide = table if table.dtype == torch.float32 or table.dtype == torch.float64 else table.float()
     made = F.interpolate(wide[None], [rows, columns], mode="bilinear", align_corners=True)
     return made[0].to(table.dtype)
