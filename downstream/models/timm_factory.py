@@ -104,7 +104,7 @@ def _about(architecture: Architecture, options: Mapping[str, Any]) -> dict[str, 
 
 def _training(architecture: Architecture, arch: Source, options: Mapping[str, Any]) -> dict[str, Any]:
     """Describe the weights of a training. Raises InputError where `arch` is not one, or not one of a classifier."""
-    found = trained(Path(arch)) if isinstance(arch, str | Path) else None
+    found = trained(_folder(Path(arch))) if isinstance(arch, str | Path) else None
     if found is None:
         raise InputError(
             "pretrained: expected weights: arch=FOLDER of a training (uninas train), local-dir:FOLDER of an export, or "
@@ -126,6 +126,10 @@ def _training(architecture: Architecture, arch: Source, options: Mapping[str, An
         return about
     classes = found.classes or ()
     return {**about, "num_classes": len(classes), "label_names": classes}
+
+
+def _folder(path: Path) -> Path:
+    return path.parent if path.name == "architecture.json" else path
 
 
 def _features(architecture: Architecture, options: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
+import downstream  # noqa: F401 registers the model
 from downstream.commands.refine import _say_next
 from search.commands import search
 from tests.downstream import pictures
@@ -14,6 +16,8 @@ from tests.uninas.examples import tiny
 from uninas import cli
 from uninas.commands.next_step import say_next
 from uninas.text import to_text
+
+import timm  # isort: skip  after the repair of torchvision
 
 
 def run(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
@@ -42,6 +46,9 @@ def test_a_training_leads_to_an_export_and_that_to_timm(
     last = run(capsys, "train", "net.json", "--data", data, *options, "--out", "my run")
     name, *words = command(last)
     assert (name, words) == ("uninas", ["export", "my run", "--to", "timm", "--out", "exported"])
+    model = timm.create_model("uninas", arch="my run", pretrained=True)
+    resumed = timm.create_model("uninas", arch="my run", num_classes=3, checkpoint_path="my run/checkpoint.pth")
+    assert all(torch.equal(value, resumed.state_dict()[key]) for key, value in model.state_dict().items())  # of the one epoch
     last = run(capsys, *words)
     assert command(last) == ["python", "-m", "downstream", "validate.py", "DATA", "--model", "local-dir:exported", "--pretrained"]
     assert Path("exported/model.safetensors").is_file()
