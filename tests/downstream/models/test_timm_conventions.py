@@ -25,6 +25,7 @@ from torch import nn
 
 import downstream  # noqa: F401 registers the model
 from downstream.models.timm_model import UniNASNet
+from tests.amounts import slow
 from tests.uninas.examples import graph_of, small, tiny, walked
 from tests.uninas.running import noise, scramble
 from uninas import Architecture, InputError, canonicalise
@@ -36,6 +37,7 @@ import timm  # isort: skip  after the repair of torchvision
 from timm.data import resolve_data_config, resolve_model_data_config  # isort: skip
 from timm.layers import get_channel_dim, get_spatial_dim  # isort: skip
 from timm.models import checkpoint_seq, get_model_args, get_model_input_config, resolve_model_input_args, save_for_hf  # isort: skip
+from timm.models._features import FeatureGetterNet  # isort: skip
 from timm.optim import create_optimizer_v2  # isort: skip
 from timm.utils import ModelEmaV3, freeze, unfreeze  # isort: skip
 
@@ -57,7 +59,8 @@ NETWORKS: dict[str, Architecture] = {
     "found": canonicalise(walked(tiny("RET"), random.Random(9), 40)),
 }
 PUBLISHED = ("deit", "swin", "poolformer", "convnext")
-every_network = pytest.mark.parametrize("name", NETWORKS)
+QUICK = ("coatnet", "deit", "a stem that folds", "found")  # convolutions, attention and tokens; all others are slow
+every_network = pytest.mark.parametrize("name", [name if name in QUICK else slow(name) for name in NETWORKS])
 
 
 def model_of(name: str, **options: Any) -> Any:
@@ -118,7 +121,7 @@ def test_backward_reaches_every_parameter(name: str) -> None:
 @every_network
 @pytest.mark.parametrize("kind", [None, "getter", "list", "dict", "hook", "fx"])
 def test_features_by_each_of_timms_extractors(name: str, kind: str | None) -> None:
-    options = {} if kind is None else {"feature_cls": kind}
+    options = {} if kind is None else {"feature_cls": FeatureGetterNet if kind == "getter" else kind}
     if name == "deit" and kind not in (None, "getter"):
         with pytest.raises(InputError, match=f"feature_cls: expected getter, .* class tokens, .*; got {kind}"):
             model_of(name, features_only=True, **options)
@@ -134,7 +137,7 @@ def test_features_by_each_of_timms_extractors(name: str, kind: str | None) -> No
     assert not {"num_classes", "classifier", "global_pool"} & model.pretrained_cfg.keys()
 
 
-@pytest.mark.parametrize("kind", ["getter", "list", "hook", "fx"])
+@pytest.mark.parametrize("kind", ["getter", "list", slow("hook"), slow("fx")])
 @pytest.mark.parametrize(
     ("indices", "expected"), [(-1, [3]), (-3, [1]), (2, [2, 3]), ((0, -1), [0, 3]), ([1], [1]), ((0, 1, 2, 3), [0, 1, 2, 3])]
 )
@@ -150,7 +153,7 @@ def test_which_features(kind: str, indices: Any, expected: list[int]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The TorchScript type system")  # it is on its way out
-@pytest.mark.parametrize("name", ["resnet", "a stem that folds"])
+@pytest.mark.parametrize("name", [slow("resnet"), "a stem that folds"])
 def test_scripted_features(name: str) -> None:
     model = model_of(name, features_only=True, feature_cfg={"feature_cls": "fx"}).eval()
     inputs = noise(1, 3, *NETWORKS[name].input_size)
@@ -230,7 +233,7 @@ def test_blocks_of_a_vision_transformer() -> None:
 
 
 @every_network
-@pytest.mark.parametrize("size", [96, (48, 80)])
+@pytest.mark.parametrize("size", [slow(96), (48, 80)])
 def test_another_input_size(name: str, size: Any, tmp_path: Path) -> None:
     """At the new size the same is computed as before at that size; the model and a folder of it remember the size."""
     sides = (size, size) if isinstance(size, int) else size

@@ -88,6 +88,9 @@ def test_a_file(ending: str, tmp_path: Path) -> None:
     model = timm.create_model("uninas", **source).eval()
     assert torch.equal(model(IMAGES), trained(IMAGES))  # the file says how many classes
     assert timm.create_model("uninas", **source, num_classes=2)(IMAGES).shape == (2, 2)
+    large = timm.create_model("uninas", **source, img_size=64).eval()
+    assert large.pretrained_cfg["input_size"] == (3, 32, 32)  # of the weights
+    assert torch.equal(large(noise(1, 3, 64, 64)), trained(noise(1, 3, 64, 64)))
     grey = timm.create_model("uninas", **source, in_chans=1)
     assert torch.equal(grey.stem.conv1.weight, trained.stem.conv1.weight.sum(1, keepdim=True))
 
