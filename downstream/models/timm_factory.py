@@ -98,6 +98,7 @@ def _about(architecture: Architecture, classes: int) -> dict[str, Any]:
     return {
         "input_size": (architecture.in_channels, *architecture.input_size),
         "pool_size": _pooled_size(architecture, architecture.input_size),
+        "crop_pct": crop_share(architecture.input_size),
         "num_classes": classes,
         "first_conv": first_conv(architecture.stem),
     }
