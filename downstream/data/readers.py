@@ -32,10 +32,10 @@ def plain_errors() -> Iterator[None]:
         raise (InputError(found[1]) if found else error) from None
     except (RuntimeError, OSError, EOFError) as error:
         try:
-            found = _of_death(error)
+            death = _of_death(error)
         except RuntimeError as later:  # torch's handler of ended processes raises wherever it interrupts, so here too
-            found = _of_death(later)
-        raise found from None
+            death = _of_death(later)
+        raise death from None
 
 
 def _of_death(error: Exception) -> Exception:
