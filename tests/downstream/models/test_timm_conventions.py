@@ -16,6 +16,7 @@ from __future__ import annotations
 import copy
 import math
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from uninas.networks.transformers import deit, swin
 
 import timm  # isort: skip  after the repair of torchvision
 from timm.data import resolve_data_config, resolve_model_data_config  # isort: skip
-from timm.layers import get_channel_dim, get_spatial_dim  # isort: skip
+from timm.layers import convert_splitbn_model, convert_sync_batchnorm, get_channel_dim, get_spatial_dim  # isort: skip
 from timm.models import checkpoint_seq, get_model_args, get_model_input_config, resolve_model_input_args, save_for_hf  # isort: skip
 from timm.models._features import FeatureGetterNet  # isort: skip
 from timm.optim import create_optimizer_v2  # isort: skip
@@ -429,8 +430,27 @@ def test_checkpoints_of_timm(ending: str, tmp_path: Path) -> None:
     again = model_of("found", num_classes=7, checkpoint_path=str(path)).eval()
     other = model_of("found", num_classes=7).eval()
     timm.models.load_checkpoint(other, str(path))
-    for loaded in (again, other):
+    models = [again, other]
+    if ending != "safetensors":
+        models.append(model_of("found", num_classes=7).eval())
+        assert timm.models.resume_checkpoint(models[-1], str(path), log_info=False) == 3
+    for loaded in models:
         assert torch.equal(loaded(image(model)), model(image(model)))
+
+
+@pytest.mark.parametrize("convert", [convert_sync_batchnorm, partial(convert_splitbn_model, num_splits=2)])
+def test_batch_norms_of_other_kinds(convert: Any) -> None:
+    """Take the places of ours, and are what runs."""
+    model = convert(model_of("coatnet", num_classes=7)).eval()
+    norms = {name for name, module in model_of("coatnet").named_modules() if isinstance(module, nn.BatchNorm2d)}
+    assert len(norms) > 1
+    assert all(type(model.get_submodule(name)) is not nn.BatchNorm2d for name in norms)
+    with torch.no_grad():
+        model.stem.norm.weight.zero_()
+    seen: list[torch.Tensor] = []
+    model.stem.norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    model(image(model, batch=2))
+    assert not seen[0].any()
 
 
 def test_hooks_on_a_stage_see_its_map() -> None:
