@@ -40,7 +40,7 @@ def test_the_error_of_a_reader_loses_its_traceback() -> None:
 def test_the_news_of_a_death_may_come_while_another_error_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     """torch learns of it in a handler of a signal, which raises in whatever runs."""
 
-    def interrupted(*frames: object) -> None:
+    def interrupted(*_: object) -> None:
         raise RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. ")
 
     monkeypatch.setattr("downstream.data.readers.traceback.extract_tb", interrupted)

@@ -99,7 +99,11 @@ def test_a_folder_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     """As from there: what would be downloaded is read from the folder."""
     trained = classifier()
     timm.models.save_for_hf(trained, tmp_path, safe_serialization=True)
-    monkeypatch.setattr("timm.models._hub.hf_hub_download", lambda repo_id, filename, **options: str(tmp_path / filename))
+
+    def download(*place: str, **options: Any) -> str:
+        return str(tmp_path / [*place, options.get("filename", "")][-1 if len(place) < 2 else 1])
+
+    monkeypatch.setattr("timm.models._hub.hf_hub_download", download)
     model = timm.create_model("hf-hub:somebody/net", pretrained=True).eval()
     assert torch.equal(model(IMAGES), trained(IMAGES))
     assert timm.create_model("hf-hub:somebody/net", pretrained=True, in_chans=2, num_classes=0)(noise(1, 2, 32, 32)).shape == (
