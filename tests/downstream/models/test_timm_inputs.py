@@ -114,6 +114,14 @@ def test_a_norm_of_the_image_cannot_be_adapted(tmp_path: Path) -> None:
         timm.create_model(f"local-dir:{tmp_path}", pretrained=True, in_chans=1)
 
 
+def test_a_stem_that_takes_a_third_of_the_channels_needs_three_thirds() -> None:
+    third = graph_of("%1 = slice(index=1, count=3) %0", "%2 = conv(kernel=3, ratio=16, stride=2) %1", "return %2")
+    architecture = tiny("R").replace(stem=third)
+    assert timm.create_model("uninas", arch=architecture, in_chans=6)(noise(1, 6, 40, 40)).shape == (1, 1000)
+    with pytest.raises(InputError, match=r"^in_chans: expected 3, or what the stem can read; got 4; slice"):
+        timm.create_model("uninas", arch=architecture, in_chans=4)
+
+
 def test_the_strides_are_the_architectures() -> None:
     assert model_of("coatnet", output_stride=32).feature_info[-1]["reduction"] == 32
     with pytest.raises(InputError, match=r"output_stride: expected 32, .*; got 16: take the maps of earlier stages"):

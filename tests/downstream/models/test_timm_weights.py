@@ -101,7 +101,7 @@ def test_a_folder_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     timm.models.save_for_hf(trained, tmp_path, safe_serialization=True)
 
     def download(*place: str, **options: Any) -> str:
-        return str(tmp_path / [*place, options.get("filename", "")][-1 if len(place) < 2 else 1])
+        return str(tmp_path / (place[1] if place else options["filename"]))
 
     monkeypatch.setattr("timm.models._hub.hf_hub_download", download)
     model = timm.create_model("hf-hub:somebody/net", pretrained=True).eval()
