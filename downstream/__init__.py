@@ -3,6 +3,7 @@
     import downstream, timm                                   in either order
     timm.create_model("uninas", arch="coatnet")               every architecture is a model of timm
     downstream.UniNASNet                                      the class of these models
+    python -m downstream SCRIPT.py ...                        runs a script of others, such as timm's, after this import
 
 Importing this package imports neither torch nor timm: the model is registered when timm is imported, or at once if it already is.
 """

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from uninas.commands.next_step import say_next
 from uninas.commands.options import Size
 from uninas.errors import InputError
 from uninas.runtime.terminal import say
@@ -68,3 +69,10 @@ def command(arch: str, to: str, out: Path, **options: Any) -> None:
         say(f"{path}")
     for line in inexact(subject.architecture) if to == "reference" else ():
         say(f"warning: the reference implementation gives other logits: {line}", err=True)
+    if to == "timm":
+        script = ("python", "-m", "downstream", "validate.py", "DATA", "--model", f"local-dir:{out}", "--pretrained")
+        say_next(*script, note="a script of timm")
+    elif to == "reference":
+        say_next("uninas", "cost", out / "reference.json")
+    else:
+        say(f"next: the program in {out / 'README.md'}, in that folder", err=True)

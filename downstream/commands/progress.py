@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from downstream.train.result import Watch
-from uninas.runtime.progress import Pace, Progress, View, bar, view_for
+from uninas.runtime.progress import Pace, Progress, View, bar, hours, view_for
 from uninas.runtime.terminal import console as make_console
 
 __all__ = ["PACE", "Shown", "progress"]
@@ -39,14 +40,19 @@ PACE = Pace(60.0, edges=False, after_notes=True)
 
 
 @contextmanager
-def progress(shown: bool) -> Iterator[Watch]:
-    """Show a training on stderr while inside; `shown` False: nothing, as in all but the first of several processes."""
+def progress(shown: bool, images: int = 0) -> Iterator[Watch]:
+    """Show a training on stderr while inside.
+
+    Args:
+        shown: False shows nothing, as in all but the first of several processes.
+        images: per batch, of all processes together; 0 leaves out images per second and the time that is left.
+    """
     if not shown:
         yield Watch()
         return
     view = view_for(make_console(stderr=True), PACE)
     try:
-        yield Shown(view)
+        yield Shown(view, images)
     finally:
         view.close()
 
@@ -61,12 +67,15 @@ class _Epoch(Progress):
     seen: float = 0.0
     """The loss when it was last read for the panel."""
 
+    pace: str = ""
+    """Images per second of this epoch, and the time that is left of the training."""
+
     def line(self) -> str:
-        return f"{self.phase}  batch {self.done}/{self.total}  loss {self.loss():.3f}"
+        return f"{self.phase}  batch {self.done}/{self.total}  loss {self.loss():.3f}{self.pace}"
 
     def panel(self) -> RenderableType:
         row = Table.grid(padding=(0, 2))
-        row.add_row(bar(self), Text(f"loss {self.seen:.3f}"))
+        row.add_row(bar(self), Text(f"loss {self.seen:.3f}{self.pace}"))
         return row
 
 
@@ -74,8 +83,12 @@ class _Epoch(Progress):
 class Shown(Watch):
     """Shows a training in a view."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, images: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self._view, self._state, self._epochs = view, _Epoch(), 0
+        self._images, self._clock = images, clock
+        self._session: tuple[float, int] | None = None  # when the first batch of this session ended, and which of all it was
+        self._begun = (0.0, 0)  # when the first batch of this epoch ended, and which it was
+        self._batches = (0, 0)  # of the training: those that are done, and all
 
     def note(self, text: str) -> None:
         """Show a line of its own."""
@@ -83,10 +96,12 @@ class Shown(Watch):
 
     def step(self, epoch: int, epochs: int, step: int, steps: int, loss: Callable[[], float]) -> None:
         """Show a batch, where the view thinks that it is time."""
-        self._epochs = epochs
+        now, self._epochs, self._batches = self._clock(), epochs, (epoch * steps + step + 1, epochs * steps)
         if step == 0 or not self._state.total:  # an epoch begins
             self._state.begin(f"epoch {epoch + 1}/{epochs}", step, steps)
-        self._state.done, self._state.loss = step + 1, loss
+            self._begun = (now, step)
+        self._session = self._session or (now, self._batches[0])
+        self._state.done, self._state.loss, self._state.pace = step + 1, loss, self._speed(now, step) + self._left()
         if self._view.live and step % _EVERY == 0:
             self._state.seen = loss()
         self._view.update(self._state)
@@ -94,4 +109,16 @@ class Shown(Watch):
     def epoch(self, row: Mapping[str, float]) -> None:
         """Show a line with the epoch's figures."""
         parts = [f"{title} {row[name]:{style}}{unit}".lstrip() for name, (title, style, unit) in _COLUMNS.items() if name in row]
-        self.note(f"epoch {row['epoch']:.0f}/{self._epochs}  {'  '.join(parts)}")
+        self.note(f"epoch {row['epoch']:.0f}/{self._epochs}  {'  '.join(parts)}{self._left()}")
+
+    def _speed(self, now: float, step: int) -> str:
+        since, first = self._begun
+        return f"  {self._images * (step - first) / (now - since):.1f} images/s" if self._images and now > since else ""
+
+    def _left(self) -> str:
+        """Give the time that is left of the training at the pace of this session, evaluations included."""
+        done, total = self._batches
+        if not self._images or self._session is None or done == self._session[1] or done == total:
+            return ""
+        since, first = self._session
+        return f"  {hours((self._clock() - since) / (done - first) * (total - done))} left"

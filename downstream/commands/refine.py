@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from downstream.protocols import PRECISIONS
+from uninas.commands.next_step import say_next
 from uninas.commands.options import Number, Size
 from uninas.errors import InputError
 from uninas.runtime.terminal import console as make_console
@@ -150,6 +151,7 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
         raise InputError(
             f"expected at least one finalist that can be trained; all failed, the first with: {found['finalists'][0]['reason']}"
         )
+    _say_next(run, plan.data, found)
 
 
 def _reject_given(context: click.Context) -> None:
@@ -331,6 +333,14 @@ def _show(found: dict[str, Any], now: Mapping[str, str]) -> None:
     make_console(width=None if sys.stdout.isatty() else 120).print(table)
     if renumbered:
         say("the search has gone on since: its finalists are numbered anew, and proxy ranks are those of when the refine began")
+
+
+def _say_next(run: Path, data: str, found: dict[str, Any]) -> None:
+    """Say how the finalist that trained best is trained in full."""
+    best = min((row for row in found["finalists"] if row["trained_place"]), key=lambda row: row["trained_place"], default=None)
+    if best is not None:
+        file = run / "finalists" / f"{best['finalist']}.json"
+        say_next("uninas", "train", file, "--data", data, note="the one that trained best, by the whole protocol")
 
 
 def _report(run: Path) -> None:

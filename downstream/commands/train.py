@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from downstream.protocols import PRECISIONS, TASKS
+from uninas.commands.next_step import say_next
 from uninas.commands.options import Number, Size
 from uninas.errors import InputError
 from uninas.runtime.terminal import say
@@ -145,7 +146,7 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
     first = int(os.environ.get("RANK", "0")) == 0
     common: dict[str, Any] = {"workers": workers, "resume": resume is not None, "accept_changes": accepted}
     try:
-        with progress(first) as watch:
+        with progress(first, settings.batch * settings.processes) as watch:
             if isinstance(settings, Settings):
                 from downstream.train import classify
 
@@ -166,6 +167,9 @@ def command(context: click.Context, /, arch: str | None, data: Path, resume: Pat
         for name in ("best.safetensors", "log.csv", "curves.svg"):
             if (run / name).exists():
                 say(f"{run / name}")
+        if found.best_epoch:
+            to = {"classify": "timm", "detect": "mmdet", "segment": "mmseg"}[settings.task]
+            say_next("uninas", "export", run, "--to", to, "--out", "exported", note="or uninas evaluate, uninas compare")
 
 
 def _flag(name: str) -> str:

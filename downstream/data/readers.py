@@ -31,7 +31,11 @@ def plain_errors() -> Iterator[None]:
         found = re.search(r"InputError: (.*)\s*$", str(error))
         raise (InputError(found[1]) if found else error) from None
     except (RuntimeError, OSError, EOFError) as error:
-        raise _of_death(error) from None
+        try:
+            death = _of_death(error)
+        except RuntimeError as later:  # torch's handler of ended processes raises wherever it interrupts, so here too
+            death = _of_death(later)
+        raise death from None
 
 
 def _of_death(error: Exception) -> Exception:

@@ -54,6 +54,7 @@ maps = model(torch.zeros(1, {shape}))  # strides {strides}
 python -m downstream validate.py DATA --model local-dir:. --pretrained
 ```""",
     "mmdet": """```python
+import downstream  # of uninas-ray, see below: before OpenMMLab, which may need its repair of torchvision
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -62,6 +63,7 @@ config.work_dir = "runs/mask-rcnn"
 Runner.from_cfg(config).train()  # on data/coco
 ```""",
     "mmseg": """```python
+import downstream  # of uninas-ray, see below: before OpenMMLab, which may need its repair of torchvision
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -70,12 +72,14 @@ config.work_dir = "runs/upernet"
 Runner.from_cfg(config).train()  # on data/ade/ADEChallengeData2016
 ```""",
     "trained mmdet": """```python
+import downstream  # of uninas-ray, see below: before OpenMMLab, which may need its repair of torchvision
 from mmdet.apis import inference_detector, init_detector
 
 model = init_detector("config.py", "model.pth", device="cpu")  # or "cuda"
 found = inference_detector(model, "image.jpg")
 ```""",
     "trained mmseg": """```python
+import downstream  # of uninas-ray, see below: before OpenMMLab, which may need its repair of torchvision
 from mmseg.apis import inference_model, init_model
 
 model = init_model("config.py", "model.pth", device="cpu")  # or "cuda"

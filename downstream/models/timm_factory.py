@@ -78,33 +78,35 @@ def _configuration(architecture: Architecture, arch: Source, options: dict[str, 
         return overlay
     default = PretrainedCfg().to_dict()
     said = {name: value for name, value in said.items() if value != default.get(name)}  # timm's scripts pass all, as registered
-    about = _about(architecture, options)
+    classes = options.get("num_classes", 1000)
     if any(overlay.get(name) for name in _WEIGHTS):
-        about["input_size"] = (architecture.in_channels, *about["input_size"][1:])
         file = overlay.get("file")
         if file is not None and Path(file).is_file():
-            about["num_classes"] = classes_of(file) or about["num_classes"]
+            classes = classes_of(file) or classes
+        about = _about(architecture, classes)
     elif pretrained:
-        about |= _training(architecture, arch, options)
+        about = _about(architecture, classes) | _training(architecture, arch, options)
+    else:
+        size = options.get("img_size")
+        model = with_channels(architecture, options.get("in_chans", 3))
+        about = _about(model if size is None else with_size(model, size), classes)
     return {**{name: value for name, value in about.items() if name not in said}, **overlay}
 
 
-def _about(architecture: Architecture, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Describe a model for timm's data configuration and tools."""
-    if options.get("img_size") is not None:
-        architecture = with_size(architecture, options["img_size"])
-    channels = options.get("in_chans", 3)
+def _about(architecture: Architecture, classes: int) -> dict[str, Any]:
+    """Describe a model, or what weights are of, for timm's data configuration and tools."""
     return {
-        "input_size": (channels, *architecture.input_size),
+        "input_size": (architecture.in_channels, *architecture.input_size),
         "pool_size": _pooled_size(architecture, architecture.input_size),
-        "num_classes": options.get("num_classes", 1000),
-        "first_conv": first_conv(with_channels(architecture, channels).stem),
+        "crop_pct": crop_share(architecture.input_size),
+        "num_classes": classes,
+        "first_conv": first_conv(architecture.stem),
     }
 
 
 def _training(architecture: Architecture, arch: Source, options: Mapping[str, Any]) -> dict[str, Any]:
     """Describe the weights of a training. Raises InputError where `arch` is not one, or not one of a classifier."""
-    found = trained(Path(arch)) if isinstance(arch, str | Path) else None
+    found = trained(_folder(Path(arch))) if isinstance(arch, str | Path) else None
     if found is None:
         raise InputError(
             "pretrained: expected weights: arch=FOLDER of a training (uninas train), local-dir:FOLDER of an export, or "
@@ -128,6 +130,10 @@ def _training(architecture: Architecture, arch: Source, options: Mapping[str, An
     return {**about, "num_classes": len(classes), "label_names": classes}
 
 
+def _folder(path: Path) -> Path:
+    return path.parent if path.name == "architecture.json" else path
+
+
 def _features(architecture: Architecture, options: dict[str, Any]) -> dict[str, Any]:
     """Say how timm takes features: the options of its own feature extractors."""
     chosen = {"feature_cls": "getter", "flatten_sequential": True, **(options.pop("feature_cfg", None) or {})}
@@ -137,10 +143,11 @@ def _features(architecture: Architecture, options: dict[str, Any]) -> dict[str, 
         if name in options:
             chosen[name] = options.pop(name)
     chosen["out_indices"] = tuple(places(len(architecture.stages), chosen.get("out_indices")))
-    if any(stage.tokens for stage in architecture.stages) and chosen["feature_cls"] != "getter":
+    kind = chosen["feature_cls"].lower() if isinstance(chosen["feature_cls"], str) else chosen["feature_cls"].__name__
+    if any(stage.tokens for stage in architecture.stages) and kind not in ("getter", "FeatureGetterNet"):
         raise InputError(
             "feature_cls: expected getter, because the maps of this network hold class tokens, which only that takes out; got "
-            f"{chosen['feature_cls']}"
+            f"{kind}"
         )
     return chosen
 

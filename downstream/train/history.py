@@ -57,7 +57,7 @@ def _curves(rows: Sequence[Row], panels: Mapping[str, Sequence[str]]) -> str:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.25)
         axes.spines[["top", "right"]].set_visible(False)
-        if len(names) > 1:
+        if len(names) > 1 and axes.lines:  # of two columns there may be none yet, as before the first evaluation
             axes.legend(frameon=False, fontsize=8)
     stream = io.StringIO()
     figure.savefig(stream, format="svg", metadata={"Date": None})

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from uninas.commands.next_step import say_next
 from uninas.errors import InputError
 from uninas.runtime.terminal import say
 
@@ -127,3 +128,7 @@ def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
         say(f"stopped: the search is complete, its report is not made; make it with: uninas report {place}", err=True)
         raise
     say(f"{place.rstrip('/')}/{page.name}")
+    if "://" in place:  # other commands read folders
+        say(f"next: copy {place.rstrip('/')}/best.json to this machine, and uninas train best.json --data DATA", err=True)
+    else:
+        say_next("uninas", "refine", place, "--data", "DATA", note="trains the finalists briefly; uninas train trains the best")

@@ -159,7 +159,7 @@ def check_resumed(name: str, kept: int | None, tmp_path: Path) -> None:
 def test_a_run_of_before_is_watched_resumed_and_reported_by_the_commands(name: str, tmp_path: Path) -> None:
     run = copied(name, tmp_path)
     assert "best" in uninas_command("watch", str(run), "--once")
-    uninas_command("search", "--resume", str(run))
+    assert f"\nnext: uninas refine {run} --data DATA" in uninas_command("search", "--resume", str(run))
     assert (run / "report.html").stat().st_size > 10_000
 
 

@@ -22,7 +22,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["LiveView", "Pace", "PlainView", "Progress", "View", "bar", "view_for"]
+__all__ = ["LiveView", "Pace", "PlainView", "Progress", "View", "bar", "hours", "view_for"]
 
 _CALM_SECONDS = 60.0  # between two lines of a log after an hour: work of a week leaves ten thousand lines, not sixty thousand
 
@@ -57,8 +57,7 @@ class Progress:
         """Time left at that rate, h:mm:ss."""
         if self.done == self.done_before or self.done >= self.total:
             return "-:--:--" if self.done < self.total else "0:00:00"
-        seconds = round((self.total - self.done) / self.rate())
-        return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return hours((self.total - self.done) / self.rate())
 
     def line(self) -> str:
         """Give the state as a line, for a log."""
@@ -67,6 +66,12 @@ class Progress:
     def panel(self) -> RenderableType:
         """Draw the state, for a terminal."""
         return bar(self)
+
+
+def hours(seconds: float) -> str:
+    """Give a time as h:mm:ss."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
 
 
 def bar(progress: Progress) -> Table:

@@ -35,3 +35,14 @@ def test_the_error_of_a_reader_loses_its_traceback() -> None:
     text = "Caught InputError in DataLoader worker process 0.\nTraceback ..\nuninas.errors.InputError: a.png: expected an image\n"
     with pytest.raises(InputError, match=r"^a\.png: expected an image$"), plain_errors():
         raise InputError(text)
+
+
+def test_the_news_of_a_death_may_come_while_another_error_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch learns of it in a handler of a signal, which raises in whatever runs."""
+
+    def interrupted(*_: object) -> None:
+        raise RuntimeError("DataLoader worker (pid 12) is killed by signal: Killed. ")
+
+    monkeypatch.setattr("downstream.data.readers.traceback.extract_tb", interrupted)
+    with pytest.raises(InputError, match=r"^--workers: expected .*; one was killed"), plain_errors():
+        raise ConnectionResetError(104, "Connection reset by peer")

@@ -8,14 +8,15 @@ Apache-2.0); the code is ours. What of it cannot apply, and why:
 - a gradient for every parameter: stored forms may hold norms and operations that end in nothing, as the presets do; the gradient
   reaches all that `uninas cost` counts as trainable (`test_timm_model.py`), and here every parameter of the published networks;
 - pretrained weights of the zoo: nothing is downloaded; `test_timm_weights.py` has those that we write;
-- scripting and tracing by torch.fx, forward and backward: in `test_timm_model.py`.
+- scripting and tracing by torch.fx, forward and backward: in `test_timm_model.py`;
+- sizes and channels of the input: in `test_timm_inputs.py`.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,49 +24,21 @@ import pytest
 import torch
 from torch import nn
 
-import downstream  # noqa: F401 registers the model
 from downstream.models.timm_model import UniNASNet
-from tests.uninas.examples import graph_of, small, tiny, walked
+from tests.amounts import slow
+from tests.downstream.timm_networks import NETWORKS, every_network, image, model_of
 from tests.uninas.running import noise, scramble
-from uninas import Architecture, InputError, canonicalise
-from uninas.networks.convnext import convnext
-from uninas.networks.hybrids import poolformer_s12
-from uninas.networks.transformers import deit, swin
+from uninas import InputError
 
 import timm  # isort: skip  after the repair of torchvision
 from timm.data import resolve_data_config, resolve_model_data_config  # isort: skip
-from timm.layers import get_channel_dim, get_spatial_dim  # isort: skip
-from timm.models import checkpoint_seq, get_model_args, get_model_input_config, resolve_model_input_args, save_for_hf  # isort: skip
+from timm.layers import convert_splitbn_model, convert_sync_batchnorm, get_channel_dim, get_spatial_dim  # isort: skip
+from timm.models import checkpoint_seq, get_model_args, save_for_hf  # isort: skip
+from timm.models._features import FeatureGetterNet  # isort: skip
 from timm.optim import create_optimizer_v2  # isort: skip
 from timm.utils import ModelEmaV3, freeze, unfreeze  # isort: skip
 
-SIZE = (64, 64)
-FOLDS = graph_of(
-    "%1 = space_to_depth(factor=4) %0", "%2 = conv(kernel=1, ratio=1/2) %1", "%3 = conv(kernel=3, stride=2) %2", "return %3"
-)
-"""A stem whose first convolution reads tiles of the image."""
-
-POOLS = poolformer_s12(classes=7, input_size=SIZE)
-NETWORKS: dict[str, Architecture] = {
-    "resnet": small("resnet"),
-    "coatnet": small("coatnet"),
-    "deit": deit(width=64, depth=3, classes=7, input_size=SIZE),
-    "swin": swin(widths=(32, 64), depths=(1, 1), classes=7, input_size=SIZE),
-    "poolformer": POOLS.replace(stages=tuple([stage.with_blocks(stage.blocks[:1]) for stage in POOLS.stages[:2]])),
-    "convnext": convnext(widths=(8, 16, 24), depths=(1, 1, 1), classes=7, input_size=SIZE),
-    "a stem that folds": tiny("RT").replace(stem=FOLDS, input_size=SIZE),
-    "found": canonicalise(walked(tiny("RET"), random.Random(9), 40)),
-}
 PUBLISHED = ("deit", "swin", "poolformer", "convnext")
-every_network = pytest.mark.parametrize("name", NETWORKS)
-
-
-def model_of(name: str, **options: Any) -> Any:
-    return timm.create_model("uninas", arch=NETWORKS[name], **options)
-
-
-def image(model: Any, batch: int = 1) -> torch.Tensor:
-    return noise(batch, *get_model_input_config(model)["input_size"])
 
 
 @every_network
@@ -118,7 +91,7 @@ def test_backward_reaches_every_parameter(name: str) -> None:
 @every_network
 @pytest.mark.parametrize("kind", [None, "getter", "list", "dict", "hook", "fx"])
 def test_features_by_each_of_timms_extractors(name: str, kind: str | None) -> None:
-    options = {} if kind is None else {"feature_cls": kind}
+    options = {} if kind is None else {"feature_cls": FeatureGetterNet if kind == "getter" else kind}
     if name == "deit" and kind not in (None, "getter"):
         with pytest.raises(InputError, match=f"feature_cls: expected getter, .* class tokens, .*; got {kind}"):
             model_of(name, features_only=True, **options)
@@ -134,7 +107,7 @@ def test_features_by_each_of_timms_extractors(name: str, kind: str | None) -> No
     assert not {"num_classes", "classifier", "global_pool"} & model.pretrained_cfg.keys()
 
 
-@pytest.mark.parametrize("kind", ["getter", "list", "hook", "fx"])
+@pytest.mark.parametrize("kind", ["getter", "list", slow("hook"), slow("fx")])
 @pytest.mark.parametrize(
     ("indices", "expected"), [(-1, [3]), (-3, [1]), (2, [2, 3]), ((0, -1), [0, 3]), ([1], [1]), ((0, 1, 2, 3), [0, 1, 2, 3])]
 )
@@ -150,7 +123,7 @@ def test_which_features(kind: str, indices: Any, expected: list[int]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The TorchScript type system")  # it is on its way out
-@pytest.mark.parametrize("name", ["resnet", "a stem that folds"])
+@pytest.mark.parametrize("name", [slow("resnet"), "a stem that folds"])
 def test_scripted_features(name: str) -> None:
     model = model_of(name, features_only=True, feature_cfg={"feature_cls": "fx"}).eval()
     inputs = noise(1, 3, *NETWORKS[name].input_size)
@@ -224,120 +197,6 @@ def test_blocks_of_a_vision_transformer() -> None:
     assert torch.equal(token[:, 0], model.forward_head(model.forward_features(inputs), pre_logits=True))
     assert not torch.equal(last, model.get_intermediate_layers(inputs)[0])
     assert not hasattr(model_of("coatnet"), "get_intermediate_layers")
-
-
-# --- sizes and channels -----------------------------------------------------------------------------------------------------
-
-
-@every_network
-@pytest.mark.parametrize("size", [96, (48, 80)])
-def test_another_input_size(name: str, size: Any, tmp_path: Path) -> None:
-    """At the new size the same is computed as before at that size; the model and a folder of it remember the size."""
-    sides = (size, size) if isinstance(size, int) else size
-    model = model_of(name, num_classes=7).eval()
-    scramble(model)
-    inputs = noise(1, 3, *sides)
-    before = model(inputs)
-    source = copy.deepcopy(model.pretrained_cfg)
-    model.set_input_size(size)
-    assert torch.equal(model(inputs), before)
-    assert model.pretrained_cfg == source
-    assert get_model_input_config(model)["input_size"] == (3, *sides)
-    assert model_of(name, img_size=size, num_classes=7).state_dict().keys() == model.state_dict().keys()
-    save_for_hf(model, tmp_path)
-    again = timm.create_model(f"local-dir:{tmp_path}", pretrained=True).eval()
-    assert torch.equal(again(inputs), before)
-    assert get_model_input_config(again)["input_size"] == (3, *sides)
-    shapes = {key: value.shape for key, value in model_of(name, img_size=size, num_classes=7).state_dict().items()}
-    assert shapes == {key: value.shape for key, value in again.state_dict().items()}
-
-
-@pytest.mark.parametrize("name", ["coatnet", "deit", "swin"])
-def test_weights_are_fitted_to_another_size(name: str, tmp_path: Path) -> None:
-    model = model_of(name, num_classes=7).eval()
-    scramble(model)
-    save_for_hf(model, tmp_path)
-    other = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, img_size=(96, 48)).eval()
-    inputs = noise(1, 3, 96, 48)
-    assert torch.equal(other(inputs), model(inputs))
-    assert other.architecture.input_size == (96, 48)
-
-
-def test_layers_over_pixels_have_one_size(tmp_path: Path) -> None:
-    mixed = tiny("E").stages[0].with_blocks((tiny("E").stages[0].blocks[0].with_subblocks((graph_of(
-        "%1 = token_linear %0", "return %1"), None)),))  # fmt: skip
-    architecture = tiny("E").replace(stages=(mixed,))
-    model = timm.create_model("uninas", arch=architecture, num_classes=7)
-    before = copy.deepcopy(model.state_dict())
-    with pytest.raises(InputError, match=r"img_size: expected the size for which .* token_linear layers .*; got 96x96"):
-        model.set_input_size(96)
-    assert model.architecture.input_size == (40, 40)
-    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    assert timm.create_model("uninas", arch=architecture, img_size=96)(noise(1, 3, 96, 96)).shape == (1, 1000)
-    save_for_hf(model, tmp_path)
-    with pytest.raises(InputError, match=r"pretrained: expected weights of this architecture; 2 of another shape"):
-        timm.create_model(f"local-dir:{tmp_path}", pretrained=True, img_size=96)
-
-
-@every_network
-@pytest.mark.parametrize("channels", [1, 5])
-def test_other_input_channels_and_their_weights(name: str, channels: int, tmp_path: Path) -> None:
-    """Weights are adapted as timm does: summed for one channel, else repeated and scaled, so that equal channels count alike."""
-    model = model_of(name, num_classes=7).eval()
-    scramble(model)
-    save_for_hf(model, tmp_path)
-    fresh = model_of(name, in_chans=channels).eval()
-    assert fresh(image(fresh)).shape == (1, 1000)
-    assert get_model_input_config(fresh)["input_size"][0] == fresh.in_chans == channels
-    other = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, in_chans=channels).eval()
-    assert other.pretrained_cfg["input_size"][0] == 3  # of the weights
-    grey = noise(1, 1, *NETWORKS[name].input_size)
-    equal = other(grey.expand(-1, channels, -1, -1))
-    if channels == 1:
-        assert torch.allclose(equal, model(grey.expand(-1, 3, -1, -1)), atol=1e-4, rtol=1e-4)
-    else:  # images whose channels are as the weights repeat them: each counts as often as it is repeated, times 3 / 5
-        colours = noise(1, 3, *NETWORKS[name].input_size)
-        shares = torch.tensor([2, 2, 1]) * 3 / 5
-        repeated = colours[:, [place % 3 for place in range(channels)]]
-        assert torch.allclose(other(repeated), model(colours * shares.view(1, 3, 1, 1)), atol=1e-4, rtol=1e-4)
-    bare = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, in_chans=channels, num_classes=0).eval()
-    assert torch.equal(other.head(bare(grey.expand(-1, channels, -1, -1))), equal)
-    features = timm.create_model(f"local-dir:{tmp_path}", pretrained=True, in_chans=channels, features_only=True).eval()
-    assert len(features(grey.expand(-1, channels, -1, -1))) == len(NETWORKS[name].stages)
-    again = tmp_path / "again"
-    save_for_hf(other, again)
-    back = timm.create_model(f"local-dir:{again}", pretrained=True).eval()
-    assert torch.equal(back(grey.expand(-1, channels, -1, -1)), equal)
-    assert timm.create_model(f"local-dir:{again}", pretrained=True, in_chans=2).in_chans == 2
-
-
-def test_a_norm_of_the_image_cannot_be_adapted(tmp_path: Path) -> None:
-    stem = graph_of("%1 = batch_norm %0", "%2 = conv(kernel=3, ratio=16/3, stride=2) %1", "return %2")
-    architecture = tiny("R").replace(stem=stem)
-    save_for_hf(timm.create_model("uninas", arch=architecture, num_classes=7), tmp_path)
-    assert timm.create_model(f"local-dir:{tmp_path}", in_chans=1)(noise(1, 1, 40, 40)).shape == (1, 7)
-    with pytest.raises(InputError, match=r"in_chans: expected 3, those of the weights, because stem\.batch_norm_0 .*; got 1"):
-        timm.create_model(f"local-dir:{tmp_path}", pretrained=True, in_chans=1)
-
-
-def test_the_strides_are_the_architectures() -> None:
-    assert model_of("coatnet", output_stride=32).feature_info[-1]["reduction"] == 32
-    with pytest.raises(InputError, match=r"output_stride: expected 32, .*; got 16: take the maps of earlier stages"):
-        model_of("coatnet", output_stride=16)
-
-
-def test_what_timms_scripts_ask_for() -> None:
-    """train.py, validate.py and inference.py resolve a model's arguments first, and pass the registered configuration."""
-    arguments = resolve_model_input_args("uninas", {"in_chans": 4}, arch=NETWORKS["deit"], num_classes=7, bn_momentum=None)
-    model = timm.create_model(**arguments, pretrained=False).eval()
-    assert model.pretrained_cfg["input_size"] == (4, 64, 64)  # not the 224 pixels of a registered configuration
-    assert model.pretrained_cfg["pool_size"] == (1, 1)
-    assert model(noise(1, 4, 64, 64)).shape == (1, 7)
-    chosen = resolve_model_input_args(
-        "uninas", {}, arch="resnet", pretrained_cfg_overlay={"input_size": (3, 96, 96), "mean": (0.5, 0.5, 0.5)}
-    )
-    config = timm.create_model(**chosen).pretrained_cfg
-    assert (config["input_size"], config["mean"]) == ((3, 96, 96), (0.5, 0.5, 0.5))
 
 
 # --- names, pools, and what a training does --------------------------------------------------------------------------------
@@ -426,8 +285,27 @@ def test_checkpoints_of_timm(ending: str, tmp_path: Path) -> None:
     again = model_of("found", num_classes=7, checkpoint_path=str(path)).eval()
     other = model_of("found", num_classes=7).eval()
     timm.models.load_checkpoint(other, str(path))
-    for loaded in (again, other):
+    models = [again, other]
+    if ending != "safetensors":
+        models.append(model_of("found", num_classes=7).eval())
+        assert timm.models.resume_checkpoint(models[-1], str(path), log_info=False) == 3
+    for loaded in models:
         assert torch.equal(loaded(image(model)), model(image(model)))
+
+
+@pytest.mark.parametrize("convert", [convert_sync_batchnorm, partial(convert_splitbn_model, num_splits=2)])
+def test_batch_norms_of_other_kinds(convert: Any) -> None:
+    """Take the places of ours, and are what runs."""
+    model = convert(model_of("coatnet", num_classes=7)).eval()
+    norms = {name for name, module in model_of("coatnet").named_modules() if isinstance(module, nn.BatchNorm2d)}
+    assert len(norms) > 1
+    assert all(type(model.get_submodule(name)) is not nn.BatchNorm2d for name in norms)
+    with torch.no_grad():
+        model.stem.norm.weight.zero_()
+    seen: list[torch.Tensor] = []
+    model.stem.norm.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    model(image(model, batch=2))
+    assert not seen[0].any()
 
 
 def test_hooks_on_a_stage_see_its_map() -> None:

@@ -59,6 +59,8 @@ def test_a_training(kind: Any, tmp_path: Path) -> None:
     assert torch.equal(tuned.stem.conv1.weight, trained.stem.conv1.weight.sum(1, keepdim=True))
     maps = timm.create_model("uninas", arch=run, pretrained=True, features_only=True).eval()(IMAGES)
     assert all(map(torch.equal, maps, trained.forward_intermediates(IMAGES, intermediates_only=True)))
+    by_file = timm.create_model("uninas", arch=f"{run}/architecture.json", pretrained=True).eval()
+    assert torch.equal(by_file(IMAGES), trained(IMAGES))
     by_script = timm.create_model(**resolve_model_input_args("uninas", {}, arch=run, pretrained=True)).eval()
     assert torch.equal(by_script(IMAGES), trained(IMAGES))
     assert not torch.equal(timm.create_model("uninas", arch=run, num_classes=3).eval()(IMAGES), trained(IMAGES))
@@ -86,8 +88,28 @@ def test_a_file(ending: str, tmp_path: Path) -> None:
     model = timm.create_model("uninas", **source).eval()
     assert torch.equal(model(IMAGES), trained(IMAGES))  # the file says how many classes
     assert timm.create_model("uninas", **source, num_classes=2)(IMAGES).shape == (2, 2)
+    large = timm.create_model("uninas", **source, img_size=64).eval()
+    assert large.pretrained_cfg["input_size"] == (3, 32, 32)  # of the weights
+    assert torch.equal(large(noise(1, 3, 64, 64)), trained(noise(1, 3, 64, 64)))
     grey = timm.create_model("uninas", **source, in_chans=1)
     assert torch.equal(grey.stem.conv1.weight, trained.stem.conv1.weight.sum(1, keepdim=True))
+
+
+def test_a_folder_on_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As from there: what would be downloaded is read from the folder."""
+    trained = classifier()
+    timm.models.save_for_hf(trained, tmp_path, safe_serialization=True)
+
+    def download(*place: str, **options: Any) -> str:
+        return str(tmp_path / (place[1] if place else options["filename"]))
+
+    monkeypatch.setattr("timm.models._hub.hf_hub_download", download)
+    model = timm.create_model("hf-hub:somebody/net", pretrained=True).eval()
+    assert torch.equal(model(IMAGES), trained(IMAGES))
+    assert timm.create_model("hf-hub:somebody/net", pretrained=True, in_chans=2, num_classes=0)(noise(1, 2, 32, 32)).shape == (
+        1,
+        32,
+    )
 
 
 def test_what_has_no_weights_or_other_ones(tmp_path: Path) -> None:

@@ -43,6 +43,26 @@ def test_one_line_per_epoch_and_one_per_minute_between() -> None:
     ]
 
 
+def test_images_per_second_and_the_time_that_is_left() -> None:
+    """Of the whole training, at its pace so far; a resumed one counts from where it goes on."""
+    now, lines = 0.0, list[str]()
+    watch = Shown(PlainView(lines.append, clock=lambda: now, pace=PACE), images=8, clock=lambda: now)
+    for epoch in (1, 2):
+        for step in range(4):
+            now += 40.0
+            watch.step(epoch, 3, step, 4, lambda: 1.25)
+        now += 20.0  # an evaluation
+        watch.epoch({"epoch": epoch + 1.0})
+    assert lines == [
+        "epoch 2/3  batch 2/4  loss 1.250  0.2 images/s  0:04:00 left",  # six batches of 40 s
+        "epoch 2/3  batch 4/4  loss 1.250  0.2 images/s  0:02:40 left",
+        "epoch 2/3    0:03:07 left",  # three batches took 140 s, with the evaluation
+        "epoch 3/3  batch 2/4  loss 1.250  0.2 images/s  0:01:28 left",
+        "epoch 3/3  batch 4/4  loss 1.250  0.2 images/s",
+        "epoch 3/3  ",
+    ]
+
+
 def test_a_log_reads_no_loss_that_it_does_not_show() -> None:
     read: list[float] = []
     watch = Shown(PlainView(lambda text: None, clock=lambda: 0.0, pace=PACE))

@@ -279,7 +279,7 @@ def test_the_command_writes_what_the_commands_read(tmp_path: Path, capsys: pytes
         )
     assert left.value.code == 0
     assert {path.name for path in out.iterdir()} == {"README.md", "architecture.json", "reference.json", "weights.npz"}
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == f"next: uninas cost {out / 'reference.json'}\n"  # and no warning
     subject = subject_of(str(out / "reference.json"), weights=out / "weights.npz")
     images = noise(2, 3, 32, 32)
     with torch.no_grad():
