@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
@@ -163,7 +163,14 @@ def _quiet(note: Note) -> Iterator[None]:
     All of it is in mmengine's log file. A warning of this package is a line of the progress.
     """
 
-    def shown(message: Warning | str, category: type[Warning], filename: str, *more: Any) -> None:
+    def shown(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if Path(filename).is_relative_to(_PACKAGES):
             note(f"warning: {message}")
             return
