@@ -9,7 +9,10 @@ Without them MMSegmentation's inferencer writes Cityscapes' names, and MMDetecti
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
+import contextlib
+import io
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from downstream.models.openmmlab import missing
@@ -41,11 +44,19 @@ def dataset_meta(task: str, classes: Sequence[str] | None) -> dict[str, list[Any
         return {}
     palette = colours(len(classes))
     if len(classes) == _COCO and not missing("detect"):
-        from mmdet.datasets import CocoDataset
-
-        if tuple(classes) == tuple(CocoDataset.METAINFO["classes"]):
-            palette = [list(colour) for colour in CocoDataset.METAINFO["palette"]]
+        coco = _coco()
+        if tuple(classes) == tuple(coco["classes"]):
+            palette = [list(colour) for colour in coco["palette"]]
     return {"classes": list(classes), "palette": palette}
+
+
+def _coco() -> Mapping[str, Any]:
+    """Give what MMDetection knows of COCO, without what it prints and warns of when it is imported."""
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from mmdet.datasets import CocoDataset
+    about: Mapping[str, Any] = CocoDataset.METAINFO
+    return about
 
 
 def colours(count: int) -> list[list[int]]:
