@@ -30,11 +30,11 @@ __all__ = ["UniNAS"]
 
 @MODELS.register_module()
 class UniNAS(BaseModule):
-    """Stem and stages of a network.
+    """Stem and stages of a network, which reads as many channels as its architecture says unless `in_channels` says otherwise.
 
     Args:
         arch: name of a preset, path (architecture file, run folder, JSON of the reference implementation), or document.
-        in_channels: of the input; None for the architecture's own.
+        in_channels: of the input.
         out_indices: stages whose maps are returned, in this order.
         frozen_stages: -1 for none, 0 for the stem, n for the stem and the first n stages.
         norm_eval: keep the running statistics of batch norms in training.
