@@ -10,20 +10,22 @@ _base_ = [
     for name in ("models/mask-rcnn_r50_fpn", "datasets/coco_instance", "default_runtime")
 ]
 
-from downstream.models.backbone import stage_widths
+from downstream.models.pyramid import pyramid
 
 custom_imports = dict(imports=["downstream.models.mm_backbone", "downstream.models.mm_roi"], allow_failed_imports=False)
 
 arch = "coatnet"  # preset, architecture file, or run folder of a search
 weights = None  # file of a classifier trained on ImageNet
 size = (1280, 800)  # pixels, (width, height)
+indices, widths, strides = pyramid(arch)  # stages 0 to 3 of strides 4, 8, 16 and 32 in the template; others as they are
 
 model = dict(
-    backbone=dict(_delete_=True, type="UniNAS", arch=arch, weights=weights, drop_path_rate=0.1),
-    neck=dict(in_channels=stage_widths(arch)),
-    roi_head=dict(
-        bbox_roi_extractor=dict(type="Float32RoIExtractor"),
-        mask_roi_extractor=dict(type="Float32RoIExtractor"),
+    backbone=dict(_delete_=True, type="UniNAS", arch=arch, weights=weights, drop_path_rate=0.1, out_indices=indices),
+    neck=dict(in_channels=widths, num_outs=len(widths) + 1),
+    rpn_head=dict(anchor_generator=dict(strides=[*strides, 2 * strides[-1]])),
+    roi_head=dict(  # a region of at most 28 strides a side is read from the finest map, as in FPN's paper, where that is 112
+        bbox_roi_extractor=dict(type="Float32RoIExtractor", featmap_strides=strides, finest_scale=14 * strides[0]),
+        mask_roi_extractor=dict(type="Float32RoIExtractor", featmap_strides=strides, finest_scale=14 * strides[0]),
     ),
 )
 

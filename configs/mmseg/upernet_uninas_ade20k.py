@@ -10,21 +10,22 @@ _base_ = [
     for name in ("models/upernet_r50", "datasets/ade20k", "default_runtime")
 ]
 
-from downstream.models.backbone import stage_widths
+from downstream.models.pyramid import pyramid
 
 custom_imports = dict(imports=["downstream.models.mm_backbone"], allow_failed_imports=False)
 
 arch = "coatnet"  # preset, architecture file, or run folder of a search
 weights = None  # file of a classifier trained on ImageNet
 size = (512, 512)  # pixels, (height, width)
-widths = stage_widths(arch)
+indices, widths, strides = pyramid(arch)  # stages 0 to 3 of strides 4, 8, 16 and 32 in the template; others as they are
+auxiliary = max(0, len(widths) - 2)  # the map that the auxiliary head reads
 
 model = dict(
     data_preprocessor=dict(size=size),
     pretrained=None,
-    backbone=dict(_delete_=True, type="UniNAS", arch=arch, weights=weights, drop_path_rate=0.3),
-    decode_head=dict(in_channels=widths, num_classes=150),
-    auxiliary_head=dict(in_channels=widths[2], num_classes=150),
+    backbone=dict(_delete_=True, type="UniNAS", arch=arch, weights=weights, drop_path_rate=0.3, out_indices=indices),
+    decode_head=dict(in_channels=widths, in_index=list(range(len(widths))), num_classes=150),
+    auxiliary_head=dict(in_channels=widths[auxiliary], in_index=auxiliary, num_classes=150),
 )
 
 # Crops of 512 x 512 of images scaled by 0.5 to 2, as is usual on ADE20K.

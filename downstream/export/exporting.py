@@ -22,9 +22,11 @@ from torch import Tensor
 
 from downstream.export import programs
 from downstream.export.card import write_card
+from downstream.models.backbone import of_images
 from downstream.models.timm_model import UniNASNet
 from downstream.protocols import crop_share
 from downstream.subject import Subject
+from downstream.train.mm_classes import dataset_meta
 from downstream.train.mm_config import config_file
 from downstream.weights import reference, weight_files
 from uninas.compile.module import build
@@ -118,6 +120,7 @@ _HERE = 'here = __import__("os").path.dirname(__import__("sys")._getframe().f_co
 
 def _mm(task: str, model: UniNASNet, subject: Subject, out: Path) -> None:
     """Write the protocol's configuration with this network; its files are found beside it, wherever the folder is moved."""
+    of_images(subject.architecture)
     openmmlab = subject.openmmlab
     trained = subject.weights is not None and openmmlab is None
     text = config_file(task).read_text(encoding="utf-8")
@@ -129,16 +132,17 @@ def _mm(task: str, model: UniNASNet, subject: Subject, out: Path) -> None:
         assert found == 1, name
     text = text.replace("\narch = ", f"\n{_HERE}\narch = ")
     if openmmlab is not None and subject.weights is not None:  # of the whole model, as OpenMMLab's tools load them
-        named = {} if openmmlab.classes is None else {"dataset_meta": {"classes": list(openmmlab.classes)}}
+        about = dataset_meta(task, openmmlab.classes)
         state = weight_files.read_tensors(subject.weights, whole=True)
+        named = {"dataset_meta": about} if about else {}
         weight_files.save_checkpoint({"meta": named, "state_dict": state}, out / "model.pth")
         text += '\n# The trained weights of the whole model, and the classes of its data.\nload_from = f"{here}/model.pth"\n'
         if openmmlab.classes is not None:
             count = f"dict(num_classes={len(openmmlab.classes)})"
-            text += f"classes = {openmmlab.classes!r}\n"
+            text += f"classes = {openmmlab.classes!r}\npalette = {about['palette']!r}\n"
             text += f'model["roi_head"].update(bbox_head={count}, mask_head={count})\n'
             for loader in ("train_dataloader", "val_dataloader"):  # that of the test is that of the validation
-                text += f'{loader}["dataset"]["metainfo"] = dict(classes=classes)\n'
+                text += f'{loader}["dataset"]["metainfo"] = dict(classes=classes, palette=palette)\n'
     write_text(out / "config.py", text)
     if trained:
         weight_files.save(model.state_dict(), out / "model.safetensors", {"format": "pt"})

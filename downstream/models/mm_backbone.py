@@ -4,7 +4,8 @@
     model = dict(backbone=dict(type="UniNAS", arch="coatnet", drop_path_rate=0.1, weights="coatnet.safetensors"), ...)
 
 Registered at mmengine's root, which both search. The maps have the strides of the stages, 4, 8, 16, 32 in the template, for an
-input of any size: tables of relative position bias are resized, and masks are made for the size.
+input of any size: tables of relative position bias are resized, and masks are made for the size. What a neck and heads need to
+know of a network with other stages, `downstream.models.pyramid` tells.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ __all__ = ["UniNAS"]
 
 @MODELS.register_module()
 class UniNAS(BaseModule):
-    """Stem and stages of a network.
+    """Stem and stages of a network, which reads as many channels as its architecture says unless `in_channels` says otherwise.
 
     Args:
         arch: name of a preset, path (architecture file, run folder, JSON of the reference implementation), or document.
@@ -49,7 +50,7 @@ class UniNAS(BaseModule):
     def __init__(
         self,
         arch: Source,
-        in_channels: int = 3,
+        in_channels: int | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
         norm_eval: bool = False,
@@ -61,7 +62,9 @@ class UniNAS(BaseModule):
         if init_cfg is not None and init_cfg.get("type") == "Pretrained":
             weights, init_cfg = weights or init_cfg["checkpoint"], None
         super().__init__(init_cfg)
-        architecture = with_channels(architecture_of(arch), in_channels)
+        architecture = architecture_of(arch)
+        if in_channels is not None:
+            architecture = with_channels(architecture, in_channels)
         count = len(architecture.stages)
         if isinstance(out_indices, int):
             raise InputError(f"out_indices: expected a list of stages; got {out_indices}")
@@ -90,6 +93,11 @@ class UniNAS(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, in_channels, H, W) -> the maps of the stages (B, width, H', W'), sides rounded up."""
+        if x.shape[1] != self.architecture.in_channels:
+            raise InputError(
+                f"expected images with {self.architecture.in_channels} channels, as the network's in_channels says; "
+                f"got {x.shape[1]}: data_preprocessor (mean, std) and what loads the images decide"
+            )
         checkpointed = self.with_cp and self.training and torch.is_grad_enabled()
         outputs = stage_outputs(self.stem, self.stages, x, checkpointed=checkpointed)
         found = pixel_maps(self.architecture, outputs, x.shape[2:])

@@ -19,12 +19,13 @@ import logging
 import math
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
@@ -38,6 +39,7 @@ from downstream.train.settings import OpenMMLabSettings
 from downstream.train.trained_on import TrainedOn
 from downstream.weights import weight_files
 from uninas.errors import InputError
+from uninas.files.reading import opened_as_utf8
 
 __all__ = ["evaluate", "train"]
 
@@ -51,6 +53,9 @@ OVERFLOWS = 0.1
 
 WARM = 3
 """Batches of an evaluation before its clock starts, if there are more."""
+
+_PACKAGES = Path(__file__).parents[1]
+"""Of our own warnings."""
 
 _number = itertools.count()
 
@@ -84,8 +89,8 @@ def train(
         )
     begun = resume and (run / "checkpoint.pth").is_file()  # else it was killed in the first epoch
     asked = replace(settings, weights=None) if begun else settings  # a checkpoint has all weights, and the file may be gone
-    with _processes(settings.processes), _quiet():
-        watch = watch or Watch()
+    watch = watch or Watch()
+    with _processes(settings.processes), _quiet(watch.note):
         config = configured(asked, data, run, workers=workers, note=watch.note)
         if not resume:
             _try_weights(config)
@@ -123,7 +128,7 @@ def evaluate(
     Raises:
         InputError: of OpenMMLab, the data or the weights; the images have no labels.
     """
-    with _quiet():
+    with _quiet(note or (lambda text: None)):
         config = configured(replace(settings, weights=None, processes=1), data, run, workers=workers, training=False, note=note)
         for name in ("train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "auto_scale_lr"):
             config[name] = None
@@ -163,9 +168,29 @@ def _processes(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what OpenMMLab prints off stdout, which belongs to the command; it is in mmengine's log file."""
-    with contextlib.redirect_stdout(io.StringIO()):
+def _quiet(note: Note) -> Iterator[None]:
+    """Keep what OpenMMLab prints off stdout, which belongs to the command, and its warnings out of the progress.
+
+    All of it is in mmengine's log file. A warning of this package is a line of the progress.
+    """
+
+    def shown(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if Path(filename).is_relative_to(_PACKAGES):
+            note(f"warning: {message}")
+            return
+        from mmengine.logging import print_log
+
+        print_log(f"{category.__name__}: {message}", logger="current", level=logging.WARNING)
+
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), opened_as_utf8():
+        warnings.showwarning = shown
         yield
 
 
@@ -252,9 +277,9 @@ def _course(settings: OpenMMLabSettings, run: Path, resume: bool, watch: Watch) 
             self._lr = runner.optim_wrapper.get_lr()["lr"][0]  # of this step; the schedule advances before the row is made
 
         def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-            loss = outputs["loss"]
+            loss = outputs["loss"].detach()  # torch warns of a number that could have a gradient
             self._losses.append(float(loss))
-            watch.step(runner.epoch, settings.epochs, batch_idx, len(runner.train_dataloader), partial(float, loss.detach()))
+            watch.step(runner.epoch, settings.epochs, batch_idx, len(runner.train_dataloader), partial(float, loss))
 
         def after_train_epoch(self, runner: Any) -> None:
             steps, seconds = len(self._losses), time.perf_counter() - self._begin

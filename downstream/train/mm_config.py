@@ -16,6 +16,7 @@ from downstream.data.coco import check_annotations
 from downstream.models.backbone import of_images, stage_strides, stage_widths
 from downstream.models.openmmlab import require
 from downstream.train.dense_data import LAYOUT, Note, check_data
+from downstream.train.mm_classes import colours
 from downstream.train.settings import OpenMMLabSettings
 from uninas.errors import InputError
 from uninas.runtime.configurations import find
@@ -146,7 +147,7 @@ def _classes(config: Any, names: tuple[str, ...]) -> None:
         return
     config.model.roi_head.bbox_head.num_classes = config.model.roi_head.mask_head.num_classes = len(names)
     for loader in (config.train_dataloader, config.val_dataloader, config.test_dataloader):
-        loader.dataset.metainfo = {"classes": names}
+        loader.dataset.metainfo = {"classes": names, "palette": colours(len(names))}
 
 
 def _check(settings: OpenMMLabSettings, data: Path, training: bool) -> None:

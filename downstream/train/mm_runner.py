@@ -125,6 +125,7 @@ class _Epochs(EpochBasedTrainLoop):
             "epoch": self._epoch,
             "iter": self._iter,
             "course": dict(runner.course.kept()),
+            "meta": {"dataset_meta": _plain_meta(self.dataloader.dataset.metainfo)},  # as OpenMMLab's tools look for it
             "state_dict": model_of(runner).state_dict(),
             "optimiser": runner.optim_wrapper.state_dict(),
             "schedules": [one.state_dict() for one in runner.param_schedulers],
@@ -145,6 +146,11 @@ class _Epochs(EpochBasedTrainLoop):
             raise InputError(f"{path}: expected the checkpoint of this training; {str(error)[:200]}") from None
         due = self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs
         return owed and due
+
+
+def _plain_meta(about: Mapping[str, Any]) -> dict[str, Any]:
+    """Give names and colours of the classes as plain lists."""
+    return {"classes": list(about["classes"]), "palette": [list(colour) for colour in about.get("palette") or ()]}
 
 
 class OpenMMLabRunner(Runner):

@@ -7,12 +7,15 @@ they take memory or time; the caller says which file, and what was expected.
 from __future__ import annotations
 
 import json
+import locale
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-__all__ = ["MOST_BYTES", "parse_json", "parse_yaml", "read_json", "read_text", "unique"]
+__all__ = ["MOST_BYTES", "opened_as_utf8", "parse_json", "parse_yaml", "read_json", "read_text", "unique"]
 
 MOST_BYTES = 64 << 20
 """Of a file, where a caller does not say otherwise: larger than any that this program writes."""
@@ -40,6 +43,27 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     if len(content) > most:
         raise ValueError(f"expected at most {most:,} bytes; it is larger")
     return content.decode("utf-8-sig")  # Windows puts a mark before a text
+
+
+@contextmanager
+def opened_as_utf8() -> Iterator[None]:
+    """Let other packages open text as UTF-8 inside, whatever the locale: pycocotools and mmengine do not say what they mean.
+
+    In ISO 8859-1 the names of COCO's classes would be others than in the file, and no object would belong to one. Names of
+    files stay as the process decodes them. A system without a locale of UTF-8 stays as it is.
+    """
+    before = locale.setlocale(locale.LC_CTYPE)
+    if locale.getencoding().lower().replace("-", "") != "utf8":
+        for name in ("C.UTF-8", "en_US.UTF-8"):
+            try:
+                locale.setlocale(locale.LC_CTYPE, name)
+                break
+            except locale.Error:
+                continue
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_CTYPE, before)
 
 
 def read_json(path: Path, most: int = MOST_BYTES) -> Any:

@@ -61,14 +61,14 @@ def check_place(path: Path, cure: str) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file at once, see `replacing`.
+    """Write a file at once in UTF-8, see `replacing`; bytes of a file's name that are not UTF-8 are spelled out.
 
     Raises:
         InputError: the disk is full, or the folder is not writable; nothing is left behind.
     """
     try:
         with replacing(path) as beside:
-            beside.write_text(text, encoding="utf-8")
+            beside.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise InputError(f"{path}: cannot write: {error.strerror or error}") from None
 

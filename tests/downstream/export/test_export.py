@@ -19,6 +19,7 @@ import torch
 
 from downstream.export import export, exporting
 from downstream.subject import Subject, subject_of
+from downstream.train.mm_classes import dataset_meta
 from downstream.train.settings import OpenMMLabSettings
 from downstream.weights import weight_files
 from tests.amounts import slow
@@ -176,6 +177,9 @@ def test_only_its_own_kind_of_weights_goes_into_a_trained_detector(tmp_path: Pat
         assert bool(ended.value.code) == (message is not None), said
         if message is None:
             assert torch.equal(weight_files.read_tensors(out / "model.pth", whole=True)["count"], torch.tensor(4))
+            assert weight_files.read_checkpoint(out / "model.pth")["meta"].get("dataset_meta", {}) == dataset_meta(
+                "segment", None
+            )
             shutil.rmtree(out)
         else:
             assert re.fullmatch(rf"uninas: {re.escape(str(file))}: expected .*{message}.*\n", said)

@@ -26,12 +26,14 @@ from downstream.models.timm_model import UniNASNet
 from downstream.protocols import PROTOCOLS
 from downstream.subject import subject_of
 from downstream.train import mm
+from downstream.train.mm_classes import dataset_meta
 from downstream.train.mm_config import configured
 from downstream.train.result import Watch
 from downstream.train.run_folder import alone
 from downstream.train.settings import read_settings
 from downstream.weights import weight_files
 from tests.downstream.detectors import SIZES, TASKS, rows_of, settings
+from tests.downstream.tools import check_tools
 from tests.downstream.trainings import torchrun
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of OpenMMLab itself
@@ -100,6 +102,10 @@ def test_it_trains_evaluates_resumes_and_reloads(
     with pytest.raises(InputError, match=f"--to: expected {to}"):
         export(subject_of(str(run)), "timm", tmp_path / "other")
 
+    kept = weight_files.read_checkpoint(run / "checkpoint.pth")["meta"]["dataset_meta"]
+    assert kept == dataset_meta(task, asked.classes)
+    check_tools(task, tmp_path / "it's made", annotated[task], tmp_path)
+
 
 def check_exported(task: str, folder: Path, expected: dict[str, torch.Tensor]) -> None:
     """OpenMMLab's own way to a model gives the trained one."""
@@ -111,6 +117,7 @@ def check_exported(task: str, folder: Path, expected: dict[str, torch.Tensor]) -
     model = init(str(folder / "config.py"), str(folder / "model.pth"), device="cpu")
     classes = scenes.CLASSES if task == "detect" else get_classes("ade20k")
     assert list(model.dataset_meta["classes"]) == list(classes)
+    assert model.dataset_meta["palette"] == dataset_meta(task, classes)["palette"]
     found = model.state_dict()
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], value) for name, value in expected.items())

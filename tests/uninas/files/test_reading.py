@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.search.conftest import ROOT
 from uninas.files.reading import parse_json, parse_yaml, read_json, read_text
 
 
@@ -21,6 +25,27 @@ def test_a_file_is_read_up_to_a_size(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"\xff")
     with pytest.raises(ValueError, match="utf-8"):
         read_text(tmp_path / "file")
+
+
+def test_other_packages_open_text_as_utf8(tmp_path: Path) -> None:
+    """Under a locale of bytes, where `open` reads something else or nothing at all."""
+    (tmp_path / "names").write_text("Bär 猫", encoding="utf-8")
+    code = (
+        "import sys\n"
+        "from uninas.files.reading import opened_as_utf8\n"
+        "def reads():\n"
+        "    try:\n"
+        "        return open(sys.argv[1]).read() == 'B\\xe4r \\u732b'\n"
+        "    except UnicodeDecodeError:\n"
+        "        return False\n"
+        "with opened_as_utf8():\n"
+        "    inside = reads()\n"
+        "print(inside, reads())\n"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = [sys.executable, "-c", code, str(tmp_path / "names")]
+    made = subprocess.run(words, env=environment, cwd=ROOT, capture_output=True, check=True)
+    assert made.stdout.split() == [b"True", b"False"]
 
 
 def test_json_is_read() -> None:

@@ -56,6 +56,12 @@ def test_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         write_text(tmp_path / "file" / "file", "")
 
 
+def test_a_name_in_no_encoding_is_spelled_out(tmp_path: Path) -> None:
+    """Of a run folder, say, in the title of its report."""
+    write_text(tmp_path / "page", f"ä {os.fsdecode(bytes([0xFF]))}")
+    assert (tmp_path / "page").read_text(encoding="utf-8") == r"ä \udcff"
+
+
 def test_json_has_no_infinity(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Out of range"):
         write_json(tmp_path / "file", [float("inf")])
