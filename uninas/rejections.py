@@ -18,6 +18,7 @@ class Reason(StrEnum):
     ILL_TYPED = "ill_typed"
     NO_CHANGE = "no_change"
     DEGENERATE = "meaningless"
+    UNSEEN = "unseen"
     TOO_LARGE = "too_large"
     TOO_SYMMETRIC = "too_symmetric"
     OVER_BUDGET_PARAMS = "over budget: params"
@@ -40,6 +41,7 @@ _SENTENCES = {
     Reason.ILL_TYPED: "shapes would not fit",
     Reason.NO_CHANGE: "the canonical form stays the same",
     Reason.DEGENERATE: "an operation would be degenerate at the reference size",
+    Reason.UNSEEN: "no score sees what is put in: dropout or drop_path",
     Reason.TOO_LARGE: "more nodes, blocks, stages or channels than the limits allow",
     Reason.TOO_SYMMETRIC: "the graph's symmetries would take too long to resolve",
     Reason.OVER_BUDGET_PARAMS: "more parameters than the budget allows",

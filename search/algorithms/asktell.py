@@ -48,7 +48,7 @@ class Proposal:
 
     Attributes:
         index: number of the ask, from 0.
-        candidate: what to score; no earlier ask gave this digest.
+        candidate: what to score; no earlier ask gave this digest, or one that is alike.
         rejected: how many tries were rejected on the way, by reason.
         duplicates: how many tries gave a digest asked before.
     """
@@ -164,7 +164,7 @@ class AskTell:
             candidate = self._strategy.propose(self._asked, rng, self._unscored or ())
             if isinstance(candidate, Rejected):
                 rejected[candidate.reason] = rejected.get(candidate.reason, 0) + 1
-            elif (mark := bytes.fromhex(candidate.digest)) in self._seen:
+            elif (mark := bytes.fromhex(candidate.alike or candidate.digest)) in self._seen:
                 duplicates += 1
             else:
                 self._seen.add(mark)

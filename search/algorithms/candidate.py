@@ -25,6 +25,7 @@ class Candidate:
         parent: digest of the candidate this one was made from; None for a start.
         edit: plain JSON data that, applied to the parent, gives this candidate again; None for a start.
         rejected: tries rejected while it was made, by reason, where making it takes several steps.
+        alike: digest of what scores see of it; candidates of one such digest are one to a search. None: its own digest.
     """
 
     digest: str
@@ -33,6 +34,7 @@ class Candidate:
     parent: str | None = None
     edit: Mapping[str, Any] | None = None
     rejected: Mapping[str, int] = field(default_factory=dict)
+    alike: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,5 +97,5 @@ def distinct_starts(space: Space) -> list[Candidate]:
     """Give the space's starts, each network once, in their order."""
     unique: dict[str, Candidate] = {}
     for start in space.starts():
-        unique.setdefault(start.digest, start)
+        unique.setdefault(start.alike or start.digest, start)
     return list(unique.values())

@@ -36,8 +36,11 @@ from uninas.runtime import configurations
 from uninas.spaces import SPACES
 
 
-def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
+def load(path: str | Path, overrides: Sequence[str] = (), *, stored: bool = False) -> SearchConfig:
     """Read a configuration file, apply `key=value` overrides (dotted keys, YAML values), check it.
+
+    `stored`: it is a run's own, which has every key of the version that wrote it; where one of `_OF_BEFORE` is missing, it is
+    older than that key, and the run goes on as it was begun.
 
     A word that names no file and has neither an ending nor a folder is the name of a shipped configuration.
 
@@ -52,7 +55,7 @@ def load(path: str | Path, overrides: Sequence[str] = ()) -> SearchConfig:
         raise InputError(f"{source}: expected a search configuration (YAML); no such file") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{source}: expected a search configuration (YAML); cannot read it: {error}") from None
-    return parse(text, overrides, source=source)
+    return parse(text, overrides, source=source, stored=stored)
 
 
 def located(path: str | Path) -> Path:
@@ -75,7 +78,7 @@ def name(path: str | Path) -> str:
     return cluster if isinstance(cluster, str) and re.fullmatch(r"[\w.-]+", cluster) else path.stem
 
 
-def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>") -> SearchConfig:
+def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>", stored: bool = False) -> SearchConfig:
     """Do what `load` does, from the text itself; `source` names it in messages."""
     document = _mapping(text, source)
     values = _section(document, source)
@@ -83,6 +86,8 @@ def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>") -
     for override in overrides:
         _apply(values, override)
         _spell_out(values, source)
+    if stored:
+        _as_begun(values)
     config = _typed(_plain(values, SearchConfig, "", source), source)
     check(config, source)
     return config
@@ -110,11 +115,25 @@ _YOUNGER = (
 """Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
 
 
+_OF_BEFORE = {("ties",): "older", ("space", "regularisers"): True}
+"""Keys that changed what a search does when they came, with what it did before."""
+
+
+def _as_begun(values: dict[Any, Any]) -> None:
+    """Give a run from before a key of `_OF_BEFORE` what it began with, in place; a categorical space has no edits of graphs."""
+    space = values.get("space")
+    for *path, last in _OF_BEFORE:
+        section = values if not path else space
+        if isinstance(section, dict) and not (path and (section.get("name") or section.get("file"))):
+            section.setdefault(last, _OF_BEFORE[*path, last])
+
+
 def digest(config: SearchConfig) -> str:
     """Give the SHA-256 of all that decides what a run finds.
 
     Left out are `evaluations`, which a resumed run may extend, and `pool`, which says who scores but not what. So is a key of
-    `_YOUNGER` at its default: a run that began before there was such a key found what it would find now.
+    `_YOUNGER` at its default: a run that began before there was such a key found what it would find now; and so is one of
+    `_OF_BEFORE` where it says what was done before there was such a key.
     """
     decisive = {name: value for name, value in dataclasses.asdict(config).items() if name not in ("evaluations", "pool")}
     defaults = dataclasses.asdict(SearchConfig())
@@ -124,6 +143,11 @@ def digest(config: SearchConfig) -> str:
             section, default = section[name], default[name]
         if section[last] == default[last]:
             del section[last]
+    if decisive["ties"] == _OF_BEFORE[("ties",)]:  # as where there was no such key
+        del decisive["ties"]
+    chosen = config.space.name is not None or config.space.file is not None
+    if chosen or decisive["space"]["regularisers"] == _OF_BEFORE["space", "regularisers"]:
+        del decisive["space"]["regularisers"]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

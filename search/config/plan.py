@@ -41,6 +41,7 @@ class SearchPlan:
         costs: names of the costs that the end of the run needs of each candidate.
         timing: how each candidate is timed; None where latency is neither an objective nor has a budget.
         limit_ms: the budget of latency; None for no bound.
+        ties: "cheaper" or "older".
         finalists: how many candidates are scored again.
         repeats: on how many held-out seeds.
         pool: who scores.
@@ -62,6 +63,7 @@ class SearchPlan:
     costs: tuple[str, ...]
     timing: Timing | None
     limit_ms: float | None
+    ties: str
     finalists: int
     repeats: int
     pool: PoolConfig
@@ -99,6 +101,7 @@ class SearchPlan:
             costs=tuple(costs if timing is None else {**costs, LATENCY: None}),
             timing=timing,
             limit_ms=limit,
+            ties=config.ties,
             finalists=config.finalists.count,
             repeats=config.finalists.seeds,
             pool=config.pool,

@@ -23,6 +23,7 @@ class SpaceConfig:
     sampler: str = "walk"  # a random sample begins with: walk: a start, at least one edit follows; grammar: a network drawn whole
     vocabulary: list[str] = field(default_factory=lambda: ["universal"])  # what edits insert: universal | uninas, or fragments
     prior: dict[str, float] = field(default_factory=dict)  # weights of kinds of edit, where not PRIOR's of uninas.edits; 0: never
+    regularisers: bool = False  # whether edits may insert dropout and drop_path, which only a trained accuracy can see
 
 
 @dataclass
@@ -93,6 +94,7 @@ class SearchConfig:
     objective: str = "vkdnw_agg"  # a name, or {product: [..]}, {mean: [..]}, {weighted: {..}}, or {file: choose.json}
     objectives: list[str] | None = None  # of pareto: "score" (the objective above) and COSTS of search.ranking.objective
     evaluations: int = 1000  # candidates scored by the algorithm
+    ties: str = "cheaper"  # of equal candidates the better finalist: cheaper: fewer parameters, then MACs; older: asked before
     window: int | None = None  # ask k sees the tells 0 .. k - window; default: the algorithm's
     order: str = "ask"  # ask: reproducible with any workers; completion: no waiting for stragglers, order is logged
     size: list[int] = field(default_factory=lambda: [224, 224])  # H, W in pixels

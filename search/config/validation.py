@@ -15,16 +15,18 @@ from search.config.spectra import ranks
 from search.ranking import objective
 from search.ranking.objective import COSTS, LATENCY, SCORE
 from uninas import edits
+from uninas.analysis.unseen import UNSEEN
 from uninas.errors import InputError
 from uninas.spaces import SPACES
 
 ORDERS = ("ask", "completion")
 SAMPLERS = ("walk", "grammar")
+TIES = ("cheaper", "older")
 POOLS = ("serial", "ray")
 PRECISIONS = ("float32", "bfloat16", "float16")  # those of proxies.measuring.timing, which only a worker imports
 SMALLEST_SIZE = 32  # pixels: the presets halve the resolution five times
 SMALLEST_CHOSEN_SIZE = 8  # pixels, for a categorical space; the smallest images that any is known for have 16
-GRAPH_KEYS = ("widths", "depths", "stem", "nodes_per_subblock", "random_edits", "sampler", "vocabulary", "prior")
+GRAPH_KEYS = ("widths", "depths", "stem", "nodes_per_subblock", "random_edits", "sampler", "vocabulary", "prior", "regularisers")
 """Of space: about the universal graph space only."""
 
 
@@ -48,6 +50,7 @@ def check(config: SearchConfig, source: str) -> None:
         known("algorithm", config.algorithm, ALGORITHMS)
     known("latency.precision", config.latency.precision, PRECISIONS)
     known("order", config.order, ORDERS)
+    known("ties", config.ties, TIES)
     known("pool.kind", config.pool.kind, POOLS)
     known("space.sampler", config.space.sampler, SAMPLERS)
     try:
@@ -163,6 +166,12 @@ def _check_edits(space: SpaceConfig, crossover: object, source: str) -> None:
         prior = edits.prior_of(space.prior)
     except InputError as error:
         raise InputError(f"{source}: {where}: {error}") from None
+    named = sorted(UNSEEN & set(space.vocabulary))
+    if named and not space.regularisers:
+        raise InputError(
+            f"{source}: space.vocabulary: expected operations that a score can see; got {', '.join(named)}: "
+            "with space.regularisers=true edits insert them all the same"
+        )
     if crossover and not any(prior[kind] for kind in edits.CROSSOVERS):
         raise InputError(
             f"{source}: space.prior: expected a weight above 0 for {' or '.join(edits.CROSSOVERS)} beside "

@@ -10,6 +10,7 @@ With `order: ask` one seed gives one sequence of architectures, however many tri
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -192,7 +193,8 @@ class ArchitectureSearcher(Searcher):
 def from_config(config: SearchConfig, metric: str | None = None, mode: str | None = None) -> ArchitectureSearcher:
     """Make the searcher of a search's configuration: its space, budget, algorithm, seed, evaluations, window and order.
 
-    The objective and everything that scores is left out: the trainable's metric takes their place.
+    The objective and everything that scores is left out: the trainable's metric takes their place. It may be a trained accuracy,
+    so edits insert what only a training sees too (`space.regularisers`).
 
     Raises:
         InputError: as `search.spaces.graph_space.from_config` and the searcher; a budget on latency.
@@ -202,7 +204,7 @@ def from_config(config: SearchConfig, metric: str | None = None, mode: str | Non
             f"budget.{LATENCY}: expected none under Tune, where nobody measures it; got {config.budget.latency_ms:g}"
         )
     return ArchitectureSearcher(
-        space_of(config),
+        space_of(dataclasses.replace(config, space=dataclasses.replace(config.space, regularisers=True))),
         metric,
         mode,
         algorithm=config.algorithm,

@@ -115,7 +115,7 @@ def resume(
     """
     if not (folder / CONFIG).is_file():
         raise InputError(f"{folder}: expected a run folder with a {CONFIG}; there is none")
-    config = own_files.stored(configuration.load(folder / CONFIG), folder)
+    config = own_files.stored(configuration.load(folder / CONFIG, stored=True), folder)
     wanted = (overrides or {}).get("evaluations", config.evaluations)
     if wanted < config.evaluations:
         raise InputError(f"evaluations: expected at least the run's {config.evaluations}; got {wanted}")
@@ -180,6 +180,7 @@ def _phase(
         job=lambda proposal: plan.search_job(proposal.candidate.digest, space.text(proposal.candidate)),
         state=state,
         costs=plan.costs,
+        ties=plan.ties,
     )
 
 
@@ -261,7 +262,7 @@ class _Search:
         if isinstance(record, Candidate):
             phase = self._search if record.phase == "search" else self._random
             phase.tally.add(record)
-            self._events[record.phase].append(Entry.of(record, self._plan.costs))
+            self._events[record.phase].append(Entry.of(record, self._plan.costs, self._plan.ties))
         elif isinstance(record, Ask):
             self._events[record.phase].append(record)
         elif isinstance(record, Rescore):

@@ -14,7 +14,7 @@ import numpy as np
 
 from search.algorithms import derive
 from search.algorithms.candidate import Candidate, Space
-from search.engine.phase import Entry
+from search.engine.phase import Entry, Tie
 from search.journal.journal import JournalError, consistent, records
 from search.journal.records import KINDS, Rescore
 from search.journal.records import Candidate as Record
@@ -48,19 +48,19 @@ def held_out_seeds(seed: int, count: int) -> list[int]:
 
 
 def choose(entries: Sequence[Entry], objective: Objective, count: int) -> list[Entry]:
-    """Give the best `count` candidates by the objective among all of them, best first, ties to the older.
+    """Give the best `count` candidates by the objective among all of them, best first, ties by what decides them, see `Entry`.
 
     A candidate that lacks a score of the objective is never chosen.
     """
     values = objective.rank([entry.scores for entry in entries])
-    order = sorted(range(len(entries)), key=lambda place: (-round(float(values[place]), 9), entries[place].index))
+    order = sorted(range(len(entries)), key=lambda place: _order(float(values[place]), entries[place]))
     return [entries[place] for place in order if objective.complete(entries[place].scores)][:count]
 
 
 def settle(
     entries: Sequence[Entry], finalists: Sequence[Entry], rescores: Iterable[Rescore], objective: Objective
 ) -> list[Finalist]:
-    """Place the averaged finalists in the final population; give them best first, ties to the older."""
+    """Place the averaged finalists in the final population; give them best first, ties by what decides them, see `Entry`."""
     by_digest: dict[str, list[Rescore]] = {}
     for rescore in rescores:
         by_digest.setdefault(rescore.digest, []).append(rescore)
@@ -70,12 +70,16 @@ def settle(
     value_of = {entry.digest: float(value) for entry, value in zip(entries, values, strict=True)}
     better = np.sort(-np.round(values, 9))
     result = []
-    for entry in sorted(finalists, key=lambda entry: (-round(value_of[entry.digest], 9), entry.index)):
+    for entry in sorted(finalists, key=lambda entry: _order(value_of[entry.digest], entry)):
         mean, spread = averages[entry.digest]
         value = value_of[entry.digest]
         place = int(np.searchsorted(better, -np.round(value, 9))) + 1
         result.append(Finalist(entry, place, value, mean, spread, by_digest.get(entry.digest, [])))
     return result
+
+
+def _order(value: float, entry: Entry) -> tuple[float, Tie, int]:
+    return (-round(value, 9), entry.tie, entry.index)
 
 
 def _average(rescores: Sequence[Rescore], objective: Objective) -> tuple[dict[str, float], dict[str, float]]:

@@ -36,7 +36,7 @@ class Member:
 
 
 def front(entries: Sequence[Entry], objective: Objective, objectives: Sequence[str]) -> list[Member]:
-    """Give the front of all candidates with every score of the objective, best score first, ties to the older."""
+    """Give the front of all candidates with every score of the objective, best score first, ties by what decides them."""
     values = np.round(objective.rank([entry.scores for entry in entries]), 9)
     rank = ranks(values) if len(entries) else values
     better = np.sort(-values)
@@ -53,7 +53,7 @@ def front(entries: Sequence[Entry], objective: Objective, objectives: Sequence[s
         )
         for place in first_front(points)
     ]
-    return sorted(members, key=lambda member: (member.place, member.entry.index))
+    return sorted(members, key=lambda member: (member.place, member.entry.tie, member.entry.index))
 
 
 def spread_over(members: Sequence[Member], count: int) -> list[Member]:

@@ -29,21 +29,37 @@ FIRST = 16  # candidates after which a search ends that has scored none and fail
 LINES_AT_ONCE = 32  # beside one per ask: a straggler may hold thousands of lines back, and workers wait while they are written
 
 
+Tie = tuple[int, int, str] | tuple[()]
+
+
 @final
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a run keeps in memory of a scored candidate: of its costs those that its end needs, and the latency where measured."""
+    """What a run keeps in memory of a scored candidate.
+
+    Attributes:
+        index, digest, scores: as the journal has them.
+        costs: those that the run's end needs, and the latency where measured.
+        device: that measured it.
+        tie: what decides between candidates of equal value, the lower first; then the older.
+    """
 
     index: int
     digest: str
     scores: Mapping[str, float]
     costs: Mapping[str, float] = field(default_factory=dict)
     device: str | None = None
+    tie: Tie = ()
 
     @staticmethod
-    def of(record: Candidate, costs: Sequence[str]) -> Entry:
-        """Keep of a journal record what is needed, and of its costs these."""
-        return Entry(record.index, record.digest, record.scores, record.costs(costs), record.device)
+    def of(record: Candidate, costs: Sequence[str], ties: str) -> Entry:
+        """Keep of a journal record what is needed, of its costs these, and what decides ties."""
+        return Entry(record.index, record.digest, record.scores, record.costs(costs), record.device, tie_of(record, ties))
+
+
+def tie_of(record: Candidate, ties: str) -> Tie:
+    """Give what decides between candidates of equal value: "cheaper" or "older", see `SearchConfig.ties`."""
+    return (record.cost.get("params", 0), record.cost.get("macs", 0), record.digest) if ties == "cheaper" else ()
 
 
 @final
@@ -59,6 +75,7 @@ class Phase:
         job: makes a candidate's job.
         state: figures for the progress display.
         costs: names of the costs that the end of the run needs of each candidate.
+        ties: how the end of the run decides ties.
     """
 
     def __init__(
@@ -72,6 +89,7 @@ class Phase:
         job: Callable[[Proposal], Job],
         state: State,
         costs: Sequence[str] = (),
+        ties: str = "cheaper",
     ) -> None:
         self.name = name
         self.entries: list[Entry] = []
@@ -80,7 +98,7 @@ class Phase:
         self._total = total
         self._order = order
         self._job = job
-        self._costs = costs
+        self._costs, self._ties = costs, ties
         self._known: Mapping[str, Outcome] = {}
         self._state = state
         self._best = Best(objective)
@@ -218,7 +236,7 @@ class Phase:
         journal.append(record)
         self.tally.add(record)
         self._first.add(record)
-        self._enter(Entry.of(record, self._costs))
+        self._enter(Entry.of(record, self._costs, self._ties))
         self._observer.recorded(record)
 
     def _show(self, view: View) -> None:

@@ -108,7 +108,7 @@ class RunFollower:
         if not self._config_file.is_file():
             raise InputError(f"{folder}: expected a run folder (made by uninas search), with a config.yaml; there is none")
         self._config_seen = self._config_file.stat().st_mtime_ns
-        self._figures = Figures(configuration.load(self._config_file))
+        self._figures = Figures(configuration.load(self._config_file, stored=True))
         self._follower = Follower(folder / "journal.jsonl")
         self._seen: deque[tuple[float, int]] = deque()  # when there were how many scorings
 
@@ -147,7 +147,7 @@ class RunFollower:
         """Read the configuration anew where a resumed run was given more evaluations."""
         seen = self._config_file.stat().st_mtime_ns
         if seen != self._config_seen:
-            self._config_seen, self._figures.config = seen, configuration.load(self._config_file)
+            self._config_seen, self._figures.config = seen, configuration.load(self._config_file, stored=True)
 
     def _rate(self) -> float | None:
         """Give scorings per second over the last minutes of watching; None before there were enough."""

@@ -17,6 +17,7 @@ from search.config.schema import SearchConfig
 from search.engine.finalists import Finalist, rebuild, settle
 from search.engine.pareto_front import Member, front, leaders
 from search.engine.phase import Entry as Scored
+from search.engine.phase import tie_of
 from search.engine.scored_by import said_of
 from search.journal import journal, records
 from search.monitor.tally import Tally
@@ -85,7 +86,7 @@ class Run:
     @cached_property
     def places(self) -> dict[tuple[str, int], int]:
         """The final rank of every scored candidate by (phase, index): 1 is the best of search and baseline together."""
-        return placing(self.objective, self.scored)
+        return placing(self.objective, self.scored, self.config.ties)
 
     @property
     def missing(self) -> list[str]:
@@ -106,12 +107,12 @@ class Run:
         return height, width
 
 
-def placing(objective: Objective, entries: Sequence[Entry]) -> dict[tuple[str, int], int]:
-    """Rank candidates by (phase, index), 1 = best; of equal ones the earlier comes first."""
+def placing(objective: Objective, entries: Sequence[Entry], ties: str) -> dict[tuple[str, int], int]:
+    """Rank candidates by (phase, index), 1 = best; of equal ones the cheaper comes first, or the earlier, as `ties` says."""
     if not entries:
         return {}
     values = objective.rank([entry.scores for entry in entries])
-    order = sorted(range(len(entries)), key=lambda position: -float(values[position]))
+    order = sorted(range(len(entries)), key=lambda at: (-round(float(values[at]), 9), tie_of(entries[at], ties), at))
     return {(entries[position].phase, entries[position].index): place for place, position in enumerate(order, start=1)}
 
 
@@ -140,7 +141,7 @@ def read_run(folder: Path) -> Run:
     for name in ("config.yaml", "journal.jsonl"):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: expected a run folder (made by uninas search); it has no {name}")
-    config = config_file.load(folder / "config.yaml")
+    config = config_file.load(folder / "config.yaml", stored=True)
     plan = SearchPlan.resolve(config)
     objective, objectives = plan.objective, plan.objectives
     entries: dict[str, list[Entry]] = {"search": [], "random": []}
@@ -158,7 +159,7 @@ def read_run(folder: Path) -> Run:
                 before = (len(entries["search"]), len(entries["random"]), len(rescores))
                 codes.append((said_of(record), before))
         search = tuple(entries["search"])
-        population = [Scored.of(entry, plan.costs) for entry in search]
+        population = [Scored.of(entry, plan.costs, plan.ties) for entry in search]
         leading = leaders(population, objective, objectives, plan.finalists)
         counts = Counter(rescore.digest for rescore in rescores)
         rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]

@@ -45,6 +45,7 @@ def from_config(config: SearchConfig, stored: Path | None = None) -> Space:
         sampler=space.sampler,
         prior=edits.prior_of(space.prior),
         words=edits.vocabulary(space.vocabulary),
+        regularisers=space.regularisers,
     )
     return GraphSpace.of({name: start}, config.budget, settings)
 

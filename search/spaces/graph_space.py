@@ -18,6 +18,7 @@ from search.config.schema import BudgetConfig
 from search.spaces.budget import bounds_of, check_within, within
 from uninas import edits
 from uninas.analysis.family import family
+from uninas.analysis.unseen import UNSEEN, seen_digest
 from uninas.canonical import TooSymmetric
 from uninas.grammar import sampling
 from uninas.ops import IllTyped
@@ -38,6 +39,8 @@ class Settings:
             `uninas.grammar.sampling`, and it may have none.
         prior: weights of kinds of edit; None: `uninas.edits.PRIOR`.
         words: what edits insert.
+        regularisers: whether edits may insert what no score sees (`uninas.analysis.unseen`), and two networks that differ in
+            nothing else are two.
     """
 
     size: tuple[int, int]
@@ -46,6 +49,7 @@ class Settings:
     sampler: str = "walk"
     prior: Mapping[str, float] | None = None
     words: edits.Vocabulary = edits.UNIVERSAL
+    regularisers: bool = False
 
 
 @final
@@ -71,7 +75,7 @@ class GraphSpace:
         """
         bounds, found = bounds_of(budget), []
         for name, architecture in starts.items():
-            candidate = _candidate(uninas.canonicalise(architecture), settings.size)
+            candidate = _candidate(uninas.canonicalise(architecture), settings)
             check_within(candidate, bounds, name)
             found.append(candidate)
         return cls(found, bounds, settings)
@@ -101,7 +105,9 @@ class GraphSpace:
         if isinstance(made, uninas.Rejection):
             return Rejected(made.reason)
         child, edit = made
-        return within(_candidate(child, self._settings.size, parent.digest, edit.as_dict()), self._bounds)
+        if not self._settings.regularisers and _puts_in_unseen(edit):
+            return Rejected(Reason.UNSEEN)
+        return within(_candidate(child, self._settings, parent.digest, edit.as_dict()), self._bounds)
 
     def sample(self, rng: random.Random) -> Candidate | Rejected:
         """Try one sample: a start or a network of the grammar, then up to random_edits edits, each of them within the budget.
@@ -152,8 +158,10 @@ class GraphSpace:
             return Rejected(Reason.TOO_SYMMETRIC)
         if uninas.warnings_of(architecture):
             return Rejected(Reason.DEGENERATE)
+        if not self._settings.regularisers and seen_digest(architecture) != architecture.digest:
+            return Rejected(Reason.UNSEEN)
         edit = {"architecture": uninas.to_document(architecture)}
-        return within(_candidate(architecture, self._settings.size, self._starts[0].digest, edit), self._bounds)
+        return within(_candidate(architecture, self._settings, self._starts[0].digest, edit), self._bounds)
 
     def text(self, candidate: Candidate) -> str:
         """Write the candidate's canonical architecture file."""
@@ -179,14 +187,23 @@ class GraphSpace:
                     f"edit of {parent.digest[:12]}: expected to apply as it once did; got {result.reason}: {result.detail}"
                 )
             architecture = result
-        return _candidate(architecture, self._settings.size, parent.digest, edit)
+        return _candidate(architecture, self._settings, parent.digest, edit)
 
 
 def _candidate(
     architecture: uninas.Architecture,
-    size: tuple[int, int],
+    settings: Settings,
     parent: str | None = None,
     edit: Mapping[str, Any] | None = None,
 ) -> Candidate:
-    cost = uninas.cost(architecture, size).as_dict()
-    return Candidate(architecture.digest, architecture, cost, parent, edit)
+    cost = uninas.cost(architecture, settings.size).as_dict()
+    alike = None if settings.regularisers else seen_digest(architecture)
+    return Candidate(architecture.digest, architecture, cost, parent, edit, alike=alike)
+
+
+def _puts_in_unseen(edit: edits.Edit) -> bool:
+    """Whether an edit inserts an operation that no score sees, as a fragment or in the place of another."""
+    fragment, operation = edit.arguments.get("fragment"), edit.arguments.get("op")
+    if isinstance(fragment, str):
+        return any(node.op.name in UNSEEN for node in edits.FRAGMENTS[fragment].nodes)
+    return isinstance(operation, str) and uninas.parse_op(operation).name in UNSEEN

@@ -89,16 +89,22 @@ def test_the_digest_leaves_out_what_a_resume_may_change() -> None:
 
 
 def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() -> None:
-    """A run that began before there were latency, objectives, budget.latency_ms, prior and the like still resumes."""
-    settings = loading.parse("space: vit")
+    """A run that began before there were latency, objectives, budget.latency_ms, prior and the like still resumes.
+
+    So does one from before ties and space.regularisers, which say what was done then.
+    """
+    settings = loading.parse("space: vit", stored=True)
+    assert settings == loading.parse("space: vit", ["ties=older", "space.regularisers=true"])
     old = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("evaluations", "pool")}
     del old["latency"], old["objectives"], old["budget"]["latency_ms"], old["algorithm_file"]
-    del old["proxies"]["file"], old["proxies"]["options"]
-    for name in ("name", "file", "start", "sampler", "vocabulary", "prior"):
+    del old["proxies"]["file"], old["proxies"]["options"], old["ties"]
+    for name in ("name", "file", "start", "sampler", "vocabulary", "prior", "regularisers"):
         del old["space"][name]
     digest = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()
     assert digest == "fe4ba375772aae39cb7b032c1063b81a74f64d9ac023435f8f684980340a6f24", "as the program before those keys had it"
     assert loading.digest(settings) == digest
+    for override in ("ties=older", "space.regularisers=true"):
+        assert loading.digest(loading.parse("space: vit", [override])) != digest
     assert loading.digest(loading.parse("space: vit", ["budget.latency_ms=5"])) != digest
     timed = loading.parse("space: vit", ["budget.latency_ms=5", "latency.runs=20"])
     assert loading.digest(timed) != loading.digest(loading.parse("space: vit", ["budget.latency_ms=5"]))
@@ -106,6 +112,33 @@ def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() ->
     assert loading.digest(loading.parse("space: vit", ["algorithm={file: mine.py, name: walk}"])) != digest
     pareto = loading.parse("space: vit", ["algorithm=pareto"])
     assert loading.digest(loading.parse("space: vit", ["algorithm=pareto", "objectives=[score, macs]"])) != loading.digest(pareto)
+
+
+@pytest.mark.parametrize("space", ["space: vit", "space: mobilenetv2", "space: {file: mine.py}"])
+def test_a_stored_configuration_means_what_it_says(space: str) -> None:
+    """What a key says counts, and a categorical space has none of those of graphs."""
+    written = loading.to_yaml(loading.parse(space))
+    assert loading.parse(written, stored=True) == loading.parse(space)
+    older = loading.parse(space, ["ties=older"])
+    assert loading.parse(loading.to_yaml(older), stored=True) == older
+    before = loading.parse(space, stored=True)
+    assert (before.ties, before.space.regularisers) == ("older", space == "space: vit")
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("ties=cheap", "ties: expected one of cheaper, older; got 'cheap', nearest is 'cheaper'"),
+        (
+            "space.vocabulary=[gelu, dropout]",
+            "expected operations that a score can see; got dropout: with space.regularisers=true",
+        ),
+    ],
+)
+def test_what_no_score_sees_is_searched_on_request_alone(override: str, said: str) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        loading.parse("space: vit", [override])
+    loading.parse("space: vit", ["space.vocabulary=[gelu, dropout]", "space.regularisers=true"])
 
 
 def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The real space behind the search: budgets before torch, replayable edits, starts that break their budget."""
 
+import dataclasses
 import itertools
 import json
 import random
@@ -9,13 +10,17 @@ import sys
 import pytest
 
 import uninas
+from search.algorithms import SpaceExhaustedError, make
 from search.algorithms.candidate import Candidate, Rejected
 from search.config import loading
+from search.spaces import graph_space
 from search.spaces.budget import BUDGETED
 from search.spaces.from_config import from_config
 from search.spaces.graph_space import GraphSpace
+from search.testing import OBJECTIVE
 from tests.amounts import amount
 from uninas.errors import InputError
+from uninas.rejections import Reason
 
 SMALL = """
 space: {preset: coatnet, widths: [16, 32, 32, 64], depths: [1, 1, 1, 1], random_edits: 8}
@@ -169,3 +174,79 @@ def test_a_file_as_start_takes_the_wanted_classes(tmp_path, space: GraphSpace) -
 def test_metadata_is_no_part_of_the_architecture(space: GraphSpace) -> None:
     start = space.starts()[0]
     assert uninas.parse(space.document(start, {"place": 1})).digest == start.digest
+
+
+@pytest.mark.parametrize("sampler", ["walk", "grammar"])
+def test_what_no_score_sees_is_not_proposed_unless_it_is_asked_for(sampler: str) -> None:
+    """The draws are the same ones: an edit that would insert it is rejected, and the next one is drawn."""
+    found = {}
+    for wanted in ("true", "false"):
+        space = from_config(loading.parse(SMALL, [f"space.regularisers={wanted}", f"space.sampler={sampler}"]))
+        made, reasons, rng = [], [], random.Random(3)
+        while len(made) < 25:
+            step = space.sample(rng)
+            if isinstance(step, Rejected):
+                reasons.append(step.reason)
+            else:
+                made.append(step)
+                reasons += step.rejected
+        found[wanted] = any("dropout" in space.text(one) or "drop_path" in space.text(one) for one in made), set(reasons)
+    assert found["true"][0]
+    assert not found["false"][0]
+    assert Reason.UNSEEN not in found["true"][1]
+    assert Reason.UNSEEN in found["false"][1]
+
+
+def test_a_child_is_what_it_was_where_nothing_unseen_is_drawn() -> None:
+    now, then = (from_config(loading.parse(SMALL, [f"space.regularisers={wanted}"])) for wanted in ("false", "true"))
+    for seed in range(60):
+        one, other = (space.mutate(space.starts()[0], random.Random(seed)) for space in (now, then))
+        if one == Rejected(Reason.UNSEEN):
+            assert isinstance(other, Candidate)
+            assert other.edit is not None
+            assert {other.edit.get("fragment"), str(other.edit.get("op")).partition("(")[0]} & {"dropout", "drop_path"}
+        elif isinstance(one, Candidate):
+            assert isinstance(other, Candidate)
+            assert (one.digest, one.edit) == (other.digest, other.edit)
+        else:
+            assert one == other
+
+
+def test_networks_that_differ_only_in_it_are_one_to_a_search(tmp_path) -> None:
+    """A start with dropout: its child without it is a network that was asked before."""
+    start = from_config(loading.parse(SMALL)).starts()[0]
+    step = {"kind": "insert", "stage": 0, "block": 0, "sub": 0, "consumer": 1, "slot": 0, "fragment": "dropout"}
+    dropped = uninas.edits.apply(start.body, uninas.edits.Edit.from_dict(step), uninas.edits.Limits())
+    assert isinstance(dropped, uninas.Architecture)
+    (tmp_path / "start.json").write_text(uninas.to_text(dropped))
+    text = SMALL.replace(
+        "preset: coatnet, widths: [16, 32, 32, 64], depths: [1, 1, 1, 1]", f"architecture: {tmp_path}/start.json"
+    )
+    asked = {}
+    for wanted in ("false", "true"):
+        space = from_config(loading.parse(text, [f"space.regularisers={wanted}"]))
+        (begin,) = space.starts()
+        assert begin.digest == dropped.digest
+        assert begin.alike == (start.digest if wanted == "false" else None)
+        run = make("walk", _Back(space, start.body), OBJECTIVE, seed=0, tries=3)
+        run.tell(run.ask().index, {})
+        try:
+            asked[wanted] = run.ask().candidate.digest
+        except SpaceExhaustedError as error:
+            asked[wanted] = "duplicates: 3" in str(error)
+    assert asked == {"false": True, "true": start.digest}
+
+
+@dataclasses.dataclass
+class _Back:
+    """A space whose only neighbour of anything is one network."""
+
+    space: GraphSpace
+    network: uninas.Architecture
+
+    def starts(self):
+        return self.space.starts()
+
+    def mutate(self, parent, rng):
+        settings = self.space._settings
+        return graph_space._candidate(self.network, settings, parent.digest, {})
