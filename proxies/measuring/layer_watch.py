@@ -196,6 +196,7 @@ def participation_ratio(rows: Tensor) -> float | None:
     Returns:
         A number from 1 to the number of channels, NaN where a row is not finite; None where the rows do not differ.
     """
+    rows = rows if rows.element_size() >= 4 else rows.float()
     low, high = (float(bound) for bound in torch.aminmax(rows))
     largest = max(-low, high)
     if not math.isfinite(largest):
