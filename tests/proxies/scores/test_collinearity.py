@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from proxies import PROXIES, ProxyFailure
-from proxies.measuring.circle_pass import POINTS, circle_inputs
+from proxies.measuring.circle_pass import POINTS, channel_axis, circle_inputs
 from proxies.measuring.seeds import generator
 from proxies.scores.collinearity import least_correlation, total_turning
 from tests.proxies.networks import batch, make
+from uninas.runtime.torchvision_repair import repair
 
 LAYERS = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.LayerNorm)
 
@@ -154,6 +155,20 @@ def test_the_circle_has_the_length_of_noise() -> None:
     assert int(torch.linalg.matrix_rank(points)) == 2
     assert not torch.equal(points, circle_inputs(batch(3), 5).flatten(1))
     assert torch.equal(points, circle_inputs(batch(8, seed=2), 4).flatten(1))
+
+
+def test_channels_are_found_in_results_of_every_kind() -> None:
+    repair()
+    from timm.layers import LayerNorm, LayerNorm2d, RmsNorm
+
+    tokens, maps = torch.zeros(2, 7, 6), torch.zeros(2, 6, 5, 4)
+    last = torch.zeros(2, 5, 4, 6)
+    for layer in (nn.Linear(6, 6), nn.LayerNorm(6), LayerNorm(6), RmsNorm(6), nn.RMSNorm(6)):
+        assert layer(tokens).shape[channel_axis(layer, layer(tokens))] == 6
+    for layer in (nn.Linear(6, 6), nn.LayerNorm(6), LayerNorm(6)):
+        assert channel_axis(layer, layer(last)) == 3
+    for layer in (nn.Conv2d(6, 6, 1), nn.BatchNorm2d(6), nn.GroupNorm(2, 6), LayerNorm2d(6), nn.LayerNorm((6, 5, 4))):
+        assert channel_axis(layer, layer(maps)) == 1
 
 
 # --- failures ---------------------------------------------------------------------------------------------------------------
