@@ -18,7 +18,7 @@ from proxies.measuring.seeds import generator
 from proxies.measuring.shared import shared
 from proxies.measuring.state import run, scoring
 
-__all__ = ["POINTS", "CirclePass", "circle_inputs", "circle_pass"]
+__all__ = ["POINTS", "CirclePass", "channel_axis", "circle_inputs", "circle_pass"]
 
 POINTS = 16
 """Inputs on the circle."""
@@ -90,12 +90,20 @@ def circle_pass(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> CirclePa
 
 
 def _is_mapped(layer: nn.Module) -> bool:
-    norm = isinstance(layer, (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)) or type(layer).__name__.startswith("LayerNorm")
-    return norm or isinstance(layer, (nn.Conv2d, nn.Linear))
+    known = isinstance(layer, (nn.Conv2d, nn.Linear, _NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm))
+    return known or type(layer).__name__.startswith(("LayerNorm", "RmsNorm"))  # those that timm and others write themselves
 
 
 def channel_axis(layer: nn.Module, result: Tensor) -> int:
-    """Which dimension of a layer's result holds its channels: the last of linear layers and layer norms, else the second."""
-    if isinstance(layer, nn.Linear) or type(layer).forward in (nn.LayerNorm.forward, nn.RMSNorm.forward):
+    """Which dimension of a layer's result holds its channels.
+
+    The last of linear layers; the first that is normalised of layer norms, but for those of classes called 2d, which work on
+    maps; the second of all others, and of a class of somebody's own the last where there are three.
+    """
+    if isinstance(layer, nn.Linear):
         return result.dim() - 1
-    return 1
+    if isinstance(layer, (nn.LayerNorm, nn.RMSNorm)) and not type(layer).__name__.lower().endswith("2d"):
+        return result.dim() - len(layer.normalized_shape)
+    if isinstance(layer, (nn.Conv2d, _NormBase, nn.GroupNorm)) or result.dim() != 3:
+        return 1
+    return 2

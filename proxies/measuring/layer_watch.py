@@ -16,7 +16,7 @@ from proxies.measuring.codes import codes_of, switches
 from proxies.measuring.patterns import distinct_patterns
 from proxies.measuring.seeds import generator
 
-__all__ = ["LAYER_PARTS", "LayerWatch", "effective_rank", "participation_ratio"]
+__all__ = ["LAYER_PARTS", "LayerWatch", "drawn_rows", "effective_rank", "participation_ratio"]
 
 LAYER_PARTS = ("participations", "ranks", "patterns", "layer_patterns")
 """What a watch can measure, see :class:`LayerWatch`."""
@@ -47,6 +47,7 @@ class LayerWatch:
         self._patterns: list[int] = []
         self._layer_patterns: dict[str, int] = {}
         self._made: dict[int, _Made] = {}
+        self._drawn: dict[tuple[int, int], Tensor] = {}
         self._result_of_linear: Tensor | None = None
         self._finite = True
 
@@ -123,13 +124,12 @@ class LayerWatch:
             self._patterns.append(made.patterns)
 
     def _rank(self, rows: Tensor) -> float:
-        """Of as many rows as there are columns, drawn from equal stretches of all rows, so that none is drawn twice."""
+        """Of as many rows as there are columns, the same of all matrices of one shape."""
         count, channels = rows.shape
         if count > channels:
-            place = len(self._ranks)
-            offsets = torch.rand(channels, generator=generator(self._seed, "near", place), dtype=torch.float64)
-            drawn = ((torch.arange(channels) + offsets) * (count / channels)).long().clamp_(max=count - 1)
-            rows = rows[drawn.to(rows.device)]
+            if (count, channels) not in self._drawn:
+                self._drawn[count, channels] = drawn_rows(count, channels, self._seed).to(rows.device)
+            rows = rows[self._drawn[count, channels]]
         rank = effective_rank(rows)
         self._finite = self._finite and math.isfinite(rank)
         return rank
@@ -179,6 +179,14 @@ def _rows(result: Tensor, *, last: bool) -> Tensor:
     return values.flatten(0, -2)
 
 
+def drawn_rows(count: int, wanted: int, seed: int) -> Tensor:
+    """Numbers of `wanted` different rows of `count`, ascending: one at random of each of as many equal stretches."""
+    bounds = torch.arange(wanted + 1) * count // wanted
+    lengths = bounds[1:] - bounds[:-1]
+    offsets = torch.rand(wanted, generator=generator(seed, "near", count), dtype=torch.float64) * lengths
+    return bounds[:-1] + torch.minimum(offsets.long(), lengths - 1)
+
+
 def participation_ratio(rows: Tensor) -> float | None:
     """(tr S)^2 / tr(S^2), S the covariance of the columns: the number of directions that the rows spread over, evenly weighed.
 
@@ -188,6 +196,7 @@ def participation_ratio(rows: Tensor) -> float | None:
     Returns:
         A number from 1 to the number of channels, NaN where a row is not finite; None where the rows do not differ.
     """
+    rows = rows if rows.element_size() >= 4 else rows.float()
     low, high = (float(bound) for bound in torch.aminmax(rows))
     largest = max(-low, high)
     if not math.isfinite(largest):

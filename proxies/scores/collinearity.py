@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
 
 import torch
 from torch import Tensor, nn
@@ -40,14 +40,16 @@ def meco(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
 def meco_opt(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     """MeCo of eight channels of each map, drawn without replacement, times channels / 8 (the optimised MeCo of the same paper).
 
-    The draw depends on the seed and the place of the map in the order of execution. A map of fewer channels is taken whole.
+    The draw depends on the seed, the layer's name and the number of its call. A map of fewer channels is taken whole.
     Arguments and failures are those of :func:`meco`.
     """
     total = 0.0
-    for place, values in enumerate(_maps(module, inputs, seed)):
+    calls: Counter[str] = Counter()
+    for name, values in _named_maps(module, inputs, seed):
         channels = len(values)
+        calls[name] += 1
         if channels > CHANNELS:
-            drawn = torch.randperm(channels, generator=generator(seed, "meco_opt", place))[:CHANNELS]
+            drawn = torch.randperm(channels, generator=generator(seed, "meco_opt", name, calls[name]))[:CHANNELS]
             values = values[drawn.to(values.device)]
         total += least_correlation(values) * channels / len(values)
     return total
@@ -119,8 +121,12 @@ def _evenness(values: Tensor) -> float:
     return math.sqrt(max(0.0, float(squares[0])) / largest) if largest > 0 else 0.0
 
 
-def _maps(module: nn.Module, inputs: Tensor, seed: int) -> Iterable[Tensor]:
-    maps = [values for _, values in circle_pass(module, inputs, seed=seed).maps if values.shape[1] > 1]
+def _maps(module: nn.Module, inputs: Tensor, seed: int) -> list[Tensor]:
+    return [values for _, values in _named_maps(module, inputs, seed)]
+
+
+def _named_maps(module: nn.Module, inputs: Tensor, seed: int) -> list[tuple[str, Tensor]]:
+    maps = [(name, values) for name, values in circle_pass(module, inputs, seed=seed).maps if values.shape[1] > 1]
     if not maps:
         raise ProxyFailure("no_maps", "no convolution, linear or norm layer makes a map with more than one position")
     return maps

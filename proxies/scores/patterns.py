@@ -20,7 +20,8 @@ def swap(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
 
     The pattern of a unit says for which samples of the batch it is on; a unit is an entry of the input of an activation function
     that switches at or near zero, on where that is positive (see :mod:`proxies.measuring.codes`). Training mode. A function that
-    several layers read counts for each of them. (The authors' code counts over the whole network at once, and rectifiers of maps
+    several layers read counts for each of them. B samples have 2^B patterns: with a batch below ten or so layers of any width
+    have them all, and the score counts layers. (The authors' code counts over the whole network at once, and rectifiers of maps
     only.)
 
     Args:

@@ -134,7 +134,7 @@ def test_a_network_is_given_as_many_channels_as_it_takes() -> None:
 
 
 def test_counts_are_those_of_the_network_and_need_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("params", "flops", "aleph")
+    names = ("params", "flops", "aleph", "nsc", "entropy")
     built = evaluate.evaluate(job(proxies=(*names, "naswot")))
     monkeypatch.setattr(uninas.compile, "build", None)
     found = evaluate.evaluate(job(proxies=names))
