@@ -7,11 +7,21 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from search.bench.judging.judge import AT_BUDGET
 from search.bench.page.data import Bench, Row
 from search.ranking.correlation import Estimate
 
 DATASET_NAMES: dict[str, str] = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16_120": "ImageNet16-120"}
-METRIC_NAMES: dict[str, str] = {"kendall": "Kendall’s τ", "spearman": "Spearman’s ρ", "ndcg": "nDCG"}
+METRIC_NAMES: dict[str, str] = {
+    "kendall": "Kendall’s τ",
+    "spearman": "Spearman’s ρ",
+    "ndcg": "nDCG",
+    AT_BUDGET: "ρ at equal budget",
+}
+BUDGET_NOTE = (
+    "ρ at equal budget: the rank correlation with parameters and MACs taken out, for a search compares networks of one budget;"
+    " of a score that orders by size and noise nothing is left. Undefined: for what is taken out."
+)
 POPULATION_NAMES: dict[str, str] = {
     "reachable": "the 9,445 cells in which every edge reaches the output",
     "all_forms": "all 15,625 cells as stored, dead edges included",
