@@ -39,10 +39,11 @@ def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], comma
 def _run(bench: Bench, place: int, notes: Mapping[str, str], pictures: dict[str, str]) -> list[str]:
     seed = "" if bench.seed is None else f", seed {bench.seed}"
     lines = [f"## {words.count(bench.sample)} networks in {len(bench.families)} families{seed}", ""]
-    lines += ["### Means over the families", "", "Value [95 % bootstrap interval].", ""]
+    budget = f" {words.BUDGET_NOTE}" if bench.measures != METRICS else ""
+    lines += ["### Means over the families", "", f"Value [95 % bootstrap interval].{budget}", ""]
     lines += table(
-        ["proxy", *(words.METRIC_NAMES[metric] for metric in METRICS)],
-        [[f"`{row.name}`", *(words.estimate(row.metrics.get(metric)) for metric in METRICS)] for row in bench.rows],
+        ["proxy", *(words.METRIC_NAMES[metric] for metric in bench.measures)],
+        [[f"`{row.name}`", *(words.estimate(row.metrics.get(metric)) for metric in bench.measures)] for row in bench.rows],
     )
     lines += [f"- `{name}`: {text}" for name, text in notes.items() if name != WHOLE]
     lines += ["", "### Kendall’s τ within each family", ""]

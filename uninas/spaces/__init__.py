@@ -8,7 +8,18 @@ An installed package offers one as an entry point of the group `uninas.spaces`, 
 """
 
 from uninas.runtime.own_code import Catalogue
-from uninas.spaces import mobilenetv2, nasbench1shot1, nasbench101, nasbench201, nasbench_macro, nats_bench_size, own, zennas
+from uninas.spaces import (
+    autoformer,
+    mobilenetv2,
+    nasbench1shot1,
+    nasbench101,
+    nasbench201,
+    nasbench_macro,
+    nats_bench_size,
+    own,
+    pit,
+    zennas,
+)
 from uninas.spaces.choices import ChoiceSpace, Genotype, Product, SpaceError, architecture_of
 
 __all__ = ["SPACES", "ChoiceSpace", "Genotype", "Product", "SpaceError", "architecture_of", "nasbench201"]
@@ -21,6 +32,8 @@ _SPACES: tuple[ChoiceSpace, ...] = (
     nasbench201.SPACE,
     nats_bench_size.SPACE,
     nasbench_macro.SPACE,
+    autoformer.SPACE,
+    pit.SPACE,
 )
 
 SPACES: Catalogue[ChoiceSpace] = Catalogue("space", "uninas.spaces", {space.name: space for space in _SPACES}, own.installed)

@@ -7,7 +7,7 @@ A network is called SPACE:TEXT, as every command that takes an architecture call
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -52,6 +52,19 @@ class Trained:
     side: int
 
 
+def vit_datasets(side: int) -> dict[str, Trained]:
+    """Give the data sets of Auto-Prox's networks (Wei et al., AAAI 2024), trained plainly (base) and with distillation (kd).
+
+    Args:
+        side: pixels of a side of their inputs.
+    """
+    classes = {"c100": 100, "flower": 102, "chaoyang": 4}
+    names = [
+        f"{data}_{how}" for how in ("kd", "base") for data in classes
+    ]  # the plain accuracies hardly differ: kd is the default
+    return {name: Trained(f"{name}_acc", classes[name.partition("_")[0]], side) for name in names}
+
+
 @final
 @dataclass(frozen=True)
 class SpaceReferee:
@@ -60,7 +73,7 @@ class SpaceReferee:
     Attributes:
         name: of the benchmark, and of its population.
         space: the networks.
-        columns: of the table, that name a network together; errors show the first.
+        columns: of the table, that name a network together.
         text: a row's network as the space writes it, from the cells of `columns` as text.
         expected: of these columns, for an error.
         datasets: dataset -> what its accuracies are called.
@@ -95,9 +108,11 @@ class SpaceReferee:
         path = data / self.file if data.is_dir() else data
         column = self.datasets[dataset].column
         table = read_csv(path, (*self.columns, column), f"the accuracies of {self.name}")
+        together = ", ".join(self.columns)
         names = pandas.Series([self._point(row) for row in table[[*self.columns]].itertuples(index=False)], index=table.index)
-        check_rows(path, table, names.isna(), self.columns[0], self.expected)
-        check_rows(path, table, names.duplicated(), self.columns[0], "each network once")
+        named = table if len(self.columns) == 1 else table.assign(**{together: _joined(table, self.columns)})
+        check_rows(path, named, names.isna(), together, self.expected)
+        check_rows(path, named, names.duplicated(), together, "each network once")
         accuracy = pandas.to_numeric(table[column], errors="coerce")
         empty = table[column].isna() if self.gaps else pandas.Series(False, index=table.index)
         check_rows(path, table, ~accuracy.between(0, 100) & ~empty, column, "an accuracy in percent, 0 to 100")
@@ -186,3 +201,8 @@ class SpaceReferee:
         data = finish.results(settings, table, rows, scores, partial=partial)
         finish.write(run, data, table)
         return data
+
+
+def _joined(table: pandas.DataFrame, columns: Sequence[str]) -> pandas.Series:
+    """Give the cells that name a network together, for an error."""
+    return pandas.Series([", ".join(map(str, row)) for row in table[[*columns]].itertuples(index=False)], index=table.index)

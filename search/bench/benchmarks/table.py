@@ -51,6 +51,9 @@ class Entry:
     argument: str = ""
 
 
+_VIT_DATASETS = ("c100_kd", "flower_kd", "chaoyang_kd", "c100_base", "flower_base", "chaoyang_base")
+_PIXELS = Option("size", "count", None, "Pixels of every input. Default: what the networks were trained at.")
+
 BENCHMARKS: dict[str, Entry] = {
     "nasbench201": Entry(
         module="search.bench.benchmarks.nasbench201",
@@ -86,6 +89,39 @@ BENCHMARKS: dict[str, Entry] = {
         data="CSV with the columns architecture and mean_acc, or its folder.",
         datasets=("cifar10",),
         options=("sample", "images"),
+    ),
+    "autoformer": Entry(
+        module="search.bench.benchmarks.autoformer",
+        help="""Rank 200 vision transformers of AutoFormer's tiny space by every proxy, and compare the rankings with accuracies.
+
+        The CSV, in a folder vit_bench_autoformer.csv, has the columns hidden_dim, mlp_ratio, depth, num_heads, c100_kd_acc and so
+        on (percent), published with Auto-Prox. A network without that accuracy is left out. The plain accuracies (base) span two
+        points; those with distillation (kd) tell networks apart.
+
+        \b
+        uninas bench autoformer --data DIR --proxies params,flops,naswot
+        uninas bench autoformer --data DIR --dataset flower_kd --sample 50 --out runs/flowers""",
+        data="CSV of the networks and their accuracies, or its folder.",
+        datasets=(*_VIT_DATASETS, "imagenet_super"),
+        batch=8,
+        options=("sample",),
+        own=(_PIXELS,),
+    ),
+    "pit": Entry(
+        module="search.bench.benchmarks.pit",
+        help="""Rank 100 pooling-based vision transformers (PiT) by every proxy, and compare the rankings with accuracies.
+
+        The CSV, in a folder vit_bench_pit.csv, has the columns base_dim, mlp_ratio, depth, num_heads, c100_kd_acc and so on
+        (percent), published with Auto-Prox. A network without that accuracy is left out.
+
+        \b
+        uninas bench pit --data DIR --proxies params,flops,naswot
+        uninas bench pit --data DIR --dataset chaoyang_kd --out runs/chaoyang""",
+        data="CSV of the networks and their accuracies, or its folder.",
+        datasets=_VIT_DATASETS,
+        batch=8,
+        options=("sample",),
+        own=(_PIXELS,),
     ),
     "timm": Entry(
         module="search.bench.benchmarks.timm_models",

@@ -27,6 +27,8 @@ from search.bench.scoring.settings import Settings
 from search.engine.session import PoolMaker
 from search.monitor.progress import View
 from search.ranking import correlation
+from search.ranking.budget import Held
+from search.ranking.correlation import Floats
 from search.ranking.objective import SPECTRA
 from uninas.errors import InputError
 
@@ -104,7 +106,9 @@ def conclude(
         found.append({"family": family.partition(".")[0], "tag": tag, "networks": len(table), "rows": rows})
     names = [(row["proxy"], row["kind"]) for row in found[0]["rows"]]
     table = pandas.concat(tables, ignore_index=True)
-    over = [over_families(tables, found, name, kind, resamples=settings.resamples, seed=settings.seed) for name, kind in names]
+    how = {"resamples": settings.resamples, "seed": settings.seed}
+    held = [judge.held_of(one, resamples=settings.resamples, seed=settings.seed + place) for place, one in enumerate(tables)]
+    over = [over_families(tables, found, name, kind, **how) | at_budget(tables, held, name) for name, kind in names]
     data = finish.results(settings, table, judge.by_kendall(over), scores, more={"families": found})
     finish.write(run, data, table)
     return data
@@ -130,14 +134,7 @@ def over_families(
                 draws.append(correlation.replicates(statistic, columns, resamples=resamples, seed=seed + place))
         if metric == "kendall":
             counted = len(values)
-        if not values:
-            figures[metric] = {"value": None, "low": None, "high": None}
-            continue
-        table_of_draws = numpy.stack(draws)  # a resample of a small family may leave a metric undefined: it is left out, too
-        there = numpy.isfinite(table_of_draws)
-        counts = there.sum(axis=0)
-        means = numpy.where(there, table_of_draws, 0.0).sum(axis=0)[counts > 0] / counts[counts > 0]
-        figures[metric] = correlation.interval(math.fsum(values) / len(values), means).as_dict()
+        figures[metric] = mean_of(values, draws)
     rows = [next(row for row in family["rows"] if row["proxy"] == name) for family in families]
     failed: dict[str, int] = {}
     for row in rows:
@@ -156,6 +153,24 @@ def over_families(
         "failed": failed,
         "seconds": math.fsum(seconds * number for seconds, number in timed) / weight if weight else None,
     }
+
+
+def at_budget(tables: Sequence[pandas.DataFrame], held: Sequence[Held | None], name: str) -> dict[str, Any]:
+    """Average a ranking's correlation at equal budget over the families that have one, as `over_families` does."""
+    made = [one.values(table[name].to_numpy(dtype=numpy.float64)) for one, table in zip(held, tables, strict=True) if one]
+    there = [values for values in made if math.isfinite(values[0])]
+    return {judge.AT_BUDGET: mean_of([float(values[0]) for values in there], [values[1:] for values in there]) if made else None}
+
+
+def mean_of(values: Sequence[float], draws: Sequence[Floats]) -> dict[str, float | None]:
+    """Give the mean over families, with the interval of its resamples; `draws`: each family's resampled values."""
+    if not values:
+        return {"value": None, "low": None, "high": None}
+    table_of_draws = numpy.stack(draws)  # a resample of a small family may leave a metric undefined: it is left out, too
+    there = numpy.isfinite(table_of_draws)
+    counts = there.sum(axis=0)
+    means = numpy.where(there, table_of_draws, 0.0).sum(axis=0)[counts > 0] / counts[counts > 0]
+    return correlation.interval(math.fsum(values) / len(values), means).as_dict()
 
 
 @final

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas
 
+from search.bench.judging.judge import AT_BUDGET
 from search.bench.judging.papers import paper_figure
 from search.bench.scoring.run import Scores
 from search.bench.scoring.settings import Settings
@@ -92,21 +93,26 @@ def show(data: Mapping[str, Any], write_line: Callable[[Any], None]) -> None:
     title = f"{data['benchmark']}, {data['dataset']}, {data['sample']} networks ({data['population']}), seed {data['seed']}"
     shown = Table(title=title, title_justify="left")
     shown.add_column("proxy", no_wrap=True)
-    for name in ("kendall", "spearman", "ndcg"):
-        shown.add_column(name, justify="right", no_wrap=True)
+    figures = ["kendall", "spearman", "ndcg"]
+    if any(row.get(AT_BUDGET) for row in data["rows"]):
+        figures.append(AT_BUDGET)
+    for name in figures:
+        shown.add_column(name.replace("_", " "), justify="right", no_wrap=True)
     for name in ("paper", "failed", "CPU-s"):
         shown.add_column(name, justify="right")
     for row in data["rows"]:
         printed = _printed(row, data)
         shown.add_row(
             Text(row["proxy"], style="bold" if row["kind"] != "single" else ""),
-            *(written(row[name]) if name in row else "" for name in ("kendall", "spearman", "ndcg")),
+            *(written(row[name]) if row.get(name) else "" for name in figures),
             "" if printed is None else _plain(printed),
             "" if not row["failed"] else str(sum(row["failed"].values())),
             "" if row["seconds"] is None else f"{row['seconds']:.2g}",
         )
     write_line(shown)
     write_line(Text("value [low, high]: 95% bootstrap interval; paper: its Kendall; CPU-s: mean of a network", style="dim"))
+    if AT_BUDGET in figures:
+        write_line(Text("at budget: rank correlation (Spearman) with parameters and MACs taken out", style="dim"))
     for row in data["rows"]:
         if row["failed"]:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in row["failed"].items())

@@ -16,12 +16,19 @@ import pandas
 
 from search.bench.scoring.run import Scores
 from search.ranking import correlation
+from search.ranking.budget import Held
 from search.ranking.objective import OBJECTIVES, Objective
 
 Note = Callable[[str], None]
 
 MODEL_NETWORKS = 200
 """Fewer networks are not worth a model: half of them are held out."""
+
+AT_BUDGET = "at_budget"
+"""A row's key of the correlation at equal budget, see `search.ranking.budget`."""
+
+BUDGET = ("params", "flops")
+"""Scores that it takes out; a run that lacks one of them has no such figure."""
 
 DECILES = tuple(f"vkdnw_decile_{number}" for number in range(1, 10))
 
@@ -82,6 +89,7 @@ def judge(
     """
     ranks = objectives(labels)
     note(f"judging {len(labels) + len(ranks)} rankings of {len(table)} networks: {resamples} resamples each")
+    held = held_of(table, resamples=resamples, seed=seed)
     rows = []
     for name in [*labels, *(objective.name for objective in ranks)]:
         made_of = next((objective.proxies for objective in ranks if objective.name == name), (name,))
@@ -92,6 +100,7 @@ def judge(
                 "proxy": name,
                 "kind": "aggregate" if many else "single",
                 **figures,
+                AT_BUDGET: None if held is None else held.estimate(table[name].to_numpy(dtype=numpy.float64)).as_dict(),
                 "networks": len(table),
                 "failed": failures(scores, table["index"], made_of),
                 # Work that several proxies share is the first one's: a sum over some of them would say nothing.
@@ -99,6 +108,14 @@ def judge(
             }
         )
     return by_kendall(rows)
+
+
+def held_of(table: pandas.DataFrame, *, resamples: int, seed: int) -> Held | None:
+    """Hold what networks cost equal; None where a score of `BUDGET` is missing, of the table or of a network."""
+    if any(name not in table or not numpy.isfinite(table[name].to_numpy(dtype=numpy.float64)).all() for name in BUDGET):
+        return None
+    controls = [table[name].to_numpy(dtype=numpy.float64) for name in BUDGET]
+    return Held(controls, table["accuracy"].to_numpy(dtype=numpy.float64), resamples=resamples, seed=seed)
 
 
 def judge_models(

@@ -14,6 +14,7 @@ from typing import Any
 import pandas
 
 from search.bench.benchmarks.accuracy_table import parsed
+from search.bench.judging.judge import AT_BUDGET
 from search.bench.judging.papers import ABLATIONS, METRICS, Figure, paper_figures
 from search.bench.scoring.costs import slowest
 from search.ranking.correlation import Estimate
@@ -39,7 +40,7 @@ class Row:
     Attributes:
         name: of the proxy, or the label of an ablation's row.
         kind: single, aggregate or model.
-        metrics: metric -> estimate, for the metrics that were measured.
+        metrics: metric -> estimate, for the metrics that were measured; `AT_BUDGET` is one.
         top: P of nDCG; None where not stated.
         p_value: against random rankings.
         networks: how many were scored.
@@ -137,6 +138,12 @@ class Bench:
         return next((row for row in self.rows if row.name == name), None)
 
     @property
+    def measures(self) -> tuple[str, ...]:
+        """The metrics that its tables show: at equal budget too, where a row has that."""
+        rows = (*self.rows, *(row for family in self.families for row in family.rows))
+        return (*METRICS, AT_BUDGET) if any(AT_BUDGET in row.metrics for row in rows) else METRICS
+
+    @property
     def score_columns(self) -> tuple[str, ...]:
         """Columns of scores.csv that are scores with more than one finite value, in the order of the rows."""
         if self.scores is None:
@@ -231,7 +238,7 @@ def _row(data: Mapping[str, Any], dataset: str, population: str, ablation: str, 
     return Row(
         name=name,
         kind=str(data.get("kind") or "single"),
-        metrics={metric: _estimate(data[metric]) for metric in METRICS if data.get(metric) is not None},
+        metrics={metric: _estimate(data[metric]) for metric in (*METRICS, AT_BUDGET) if data.get(metric) is not None},
         top=data.get("top"),
         p_value=data.get("p_value"),
         networks=data.get("networks"),

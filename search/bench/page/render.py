@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from search.bench.judging.judge import AT_BUDGET
 from search.bench.judging.papers import ABLATIONS, ELSEWHERE, METRICS, SETTINGS
 from search.bench.page import charts, words
 from search.bench.page.data import KINDS, Bench, Row
@@ -38,7 +39,8 @@ def render(bench: Bench) -> str:
             "axis": f"each scale runs from {words.number(low, 2)} to 1, ticks at quarters",
         },
         "metric_names": [words.METRIC_NAMES[metric] for metric in METRICS],
-        "groups": _groups(bench.rows, low, kinds=not bench.ablation),
+        "measures": [words.METRIC_NAMES[metric] for metric in bench.measures],
+        "groups": _groups(bench, bench.rows, low),
         "table_notes": _table_notes(bench),
         "families": _families(bench, low),
         "families_note": words.FAMILIES.get(bench.benchmark, ""),
@@ -127,18 +129,20 @@ def _axis_start(rows: Iterable[Row]) -> float:
     return min(0.0, math.floor(4 * min((value for value in numbers if math.isfinite(value)), default=0.0)) / 4)
 
 
-def _groups(rows: Sequence[Row], low: float, kinds: bool = True) -> list[dict[str, Any]]:
-    """Table rows by kind. `kinds` False: one group without a heading, in the order given."""
-    if not kinds:
-        return [{"title": "", "rows": [_cells(row, low) for row in rows]}] if rows else []
+def _groups(bench: Bench, rows: Sequence[Row], low: float) -> list[dict[str, Any]]:
+    """Table rows by kind; those of an ablation are one group without a heading, in the order given."""
+    if bench.ablation:
+        return [{"title": "", "rows": [_cells(bench, row, low) for row in rows]}] if rows else []
     known = {kind: title for kind, title in KINDS.items() if any(row.kind == kind for row in rows)}
     known |= {row.kind: row.kind for row in rows if row.kind not in known}
-    return [{"title": title, "rows": [_cells(row, low) for row in rows if row.kind == kind]} for kind, title in known.items()]
+    return [
+        {"title": title, "rows": [_cells(bench, row, low) for row in rows if row.kind == kind]} for kind, title in known.items()
+    ]
 
 
-def _cells(row: Row, low: float) -> dict[str, Any]:
+def _cells(bench: Bench, row: Row, low: float) -> dict[str, Any]:
     cells = []
-    for metric in METRICS:
+    for metric in bench.measures:
         ours, figures = row.metrics.get(metric), row.papers.get(metric, ())
         paper = figures[0] if figures else None
         measured = ours is not None and math.isfinite(ours.value)
@@ -148,6 +152,7 @@ def _cells(row: Row, low: float) -> dict[str, Any]:
         cells.append(
             {
                 "value": value,
+                "missing": "undefined" if metric == AT_BUDGET and ours is not None else "not measured",
                 "interval": interval,
                 "paper": "" if paper is None else words.number(paper.value, paper.digits),
                 "source": ", ".join(f"{one.source}: {words.number(one.value, one.digits)}" for one in figures),
@@ -188,6 +193,8 @@ def _table_notes(bench: Bench) -> list[str]:
     tops = sorted({row.top for row in bench.rows if row.top is not None})
     if tops:
         notes.append(f"nDCG at P = {', '.join(f'{top:,}' for top in tops)}.")
+    if bench.measures != METRICS:
+        notes.append(words.BUDGET_NOTE)
     if any(row.kind == "model" for row in bench.rows):
         notes.append("The models know the accuracies of the networks they are fitted on, and are judged on the others.")
     several = [row.name for row in bench.rows if any(len({one.paper for one in found}) > 1 for found in row.papers.values())]
@@ -222,7 +229,9 @@ def _families(bench: Bench, low: float) -> dict[str, Any] | None:
             cells.append({"text": words.number(value, 2), "style": _shade(value), "title": words.estimate(ours)})
         rows.append({"name": name, "cells": cells})
     titles = [f"{one.name} ({one.networks})" if defined(one.networks) else one.name for one in bench.families]
-    tables = [{"title": title, "groups": _groups(one.rows, low)} for title, one in zip(titles, bench.families, strict=True)]
+    tables = [
+        {"title": title, "groups": _groups(bench, one.rows, low)} for title, one in zip(titles, bench.families, strict=True)
+    ]
     return {"columns": titles, "rows": rows, "tables": tables}
 
 

@@ -7,19 +7,44 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from search.bench.judging.judge import AT_BUDGET
 from search.bench.page.data import Bench, Row
 from search.ranking.correlation import Estimate
 
-DATASET_NAMES: dict[str, str] = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16_120": "ImageNet16-120"}
-METRIC_NAMES: dict[str, str] = {"kendall": "Kendall’s τ", "spearman": "Spearman’s ρ", "ndcg": "nDCG"}
+DATASET_NAMES: dict[str, str] = {
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "imagenet16_120": "ImageNet16-120",
+    "c100_kd": "CIFAR-100, distilled",
+    "c100_base": "CIFAR-100",
+    "flower_kd": "Flowers, distilled",
+    "flower_base": "Flowers",
+    "chaoyang_kd": "Chaoyang, distilled",
+    "chaoyang_base": "Chaoyang",
+    "imagenet_super": "ImageNet, in a supernet",
+}
+METRIC_NAMES: dict[str, str] = {
+    "kendall": "Kendall’s τ",
+    "spearman": "Spearman’s ρ",
+    "ndcg": "nDCG",
+    AT_BUDGET: "ρ at equal budget",
+}
+BUDGET_NOTE = (
+    "ρ at equal budget: the rank correlation with parameters and MACs taken out, for a search compares networks of one budget;"
+    " of a score that orders by size and noise nothing is left. Undefined: for what is taken out."
+)
 POPULATION_NAMES: dict[str, str] = {
     "reachable": "the 9,445 cells in which every edge reaches the output",
     "all_forms": "all 15,625 cells as stored, dead edges included",
     "nasbench_macro": "the 6,561 networks of NAS-Bench-Macro",
+    "autoformer": "AutoFormer’s tiny space",
+    "pit": "the PiT space",
 }
 SUBJECTS: dict[str, str] = {
     "nasbench201": "NAS-Bench-201",
     "nasbench_macro": "NAS-Bench-Macro",
+    "autoformer": "AutoFormer networks",
+    "pit": "PiT networks",
     "timm": "ImageNet networks of timm",
     "table": "Trained networks",
 }

@@ -241,6 +241,8 @@ def test_sizes() -> None:
         "nasbench201": 5**6,
         "nats_bench_size": 8**5,
         "nasbench_macro": 3**8,
+        "autoformer": 3 * (4**12 + 4**13 + 4**14),
+        "pit": None,
     }
 
 
