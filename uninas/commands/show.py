@@ -74,11 +74,14 @@ def command(architecture: str, stage: int | None, block: int | None, expand: boo
         raise InputError(f"--out: expected a file name that ends in .svg, got {str(out)!r}")
     if block is not None and stage is None:
         raise InputError("--block: expected a --stage with it, got none")
+    from uninas.networks.zoo import note_on_sizes
     from uninas.source import load
 
     arch = load(architecture)
     if out is None:
         _print(arch, stage, block, expand)
+        if stage is None and (note := note_on_sizes(architecture)):
+            terminal().print(note, soft_wrap=True)
         return
     from uninas.drawing.svg import draw_architecture
 

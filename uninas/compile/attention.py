@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from uninas.compile.sizes import known
+from uninas.errors import InputError
 from uninas.shapes import axis_side
 
 # --- heads ------------------------------------------------------------------------------------------------------------------
@@ -78,7 +79,17 @@ def channel_weighted(attention: Tensor, v: Tensor, size: tuple[int, int]) -> Ten
 
 def window_sides(height: int, width: int, window: int) -> tuple[int, int]:
     """Height and width of a window: a map that is smaller is one."""
-    return min(window, height), min(window, width)
+    return window if height > window else height, window if width > window else width
+
+
+def rolled(height: int, width: int, window: int, shift: int) -> tuple[int, int]:
+    """How far a map is rolled up and left: by the shift, along a side that holds more than one window."""
+    return shift if height > window else 0, shift if width > window else 0
+
+
+def windows(height: int, width: int, tall: int, wide: int) -> tuple[int, int]:
+    """How many windows a map is, down and across."""
+    return (height + tall - 1) // tall, (width + wide - 1) // wide
 
 
 def partition(x: Tensor, heads: int, window: int, shift: int) -> Tensor:
@@ -88,10 +99,14 @@ def partition(x: Tensor, heads: int, window: int, shift: int) -> Tensor:
     """
     height, width = x.shape[2], x.shape[3]
     tall, wide = window_sides(height, width, window)
-    x = x.roll([-shift if height > window else 0, -shift if width > window else 0], [2, 3])
-    x = F.pad(x, [0, -width % wide, 0, -height % tall])
-    down, across = x.shape[2] // tall, x.shape[3] // wide
-    x = x.reshape(x.shape[0], heads, x.shape[1] // heads, down, tall, across, wide)
+    up, left = rolled(height, width, window, shift)
+    x = x.roll([-up, -left], [2, 3])
+    down, across = windows(height, width, tall, wide)
+    x = F.pad(x, [0, across * wide - width, 0, down * tall - height])
+    if known(height, width):
+        x = x.reshape(x.shape[0], heads, x.shape[1] // heads, down, tall, across, wide)
+    else:
+        x = x.view(x.shape[0], heads, x.shape[1] // heads, down, tall, across, wide)
     return x.permute(0, 1, 3, 5, 4, 6, 2).flatten(4, 5).flatten(2, 3)
 
 
@@ -99,10 +114,15 @@ def merge(x: Tensor, window: int, shift: int, size: tuple[int, int]) -> Tensor:
     """(B, heads, windows, pixels of one, D) -> (B, heads * D, height, width), the reverse of `partition`."""
     height, width = size
     tall, wide = window_sides(height, width, window)
-    down, across = (height + tall - 1) // tall, (width + wide - 1) // wide
-    x = x.reshape(x.shape[0], x.shape[1], down, across, tall, wide, x.shape[4]).permute(0, 1, 6, 2, 4, 3, 5)
-    x = x.reshape(x.shape[0], x.shape[1] * x.shape[2], down * tall, across * wide)[:, :, :height, :width]
-    return x.roll([shift if height > window else 0, shift if width > window else 0], [2, 3])
+    down, across = windows(height, width, tall, wide)
+    if known(height, width):
+        x = x.reshape(x.shape[0], x.shape[1], down, across, tall, wide, x.shape[4]).permute(0, 1, 6, 2, 4, 3, 5)
+        x = x.reshape(x.shape[0], x.shape[1] * x.shape[2], down * tall, across * wide)[:, :, :height, :width]
+    else:  # whole windows, put together and cut by what asks no side for its value
+        x = x.permute(0, 1, 4, 3, 2).flatten(1, 3)
+        x = x.view(x.shape[0], x.shape[1], down, across)
+        x = F.pad(F.pixel_shuffle(x, window), [0, width - across * wide, 0, height - down * tall])
+    return x.roll(rolled(height, width, window, shift), [2, 3])
 
 
 def window_mask(size: list[int], window: int, shift: int, like: Tensor) -> Tensor | None:
@@ -113,14 +133,14 @@ def window_mask(size: list[int], window: int, shift: int, like: Tensor) -> Tenso
     """
     height, width = size[0], size[1]
     tall, wide = window_sides(height, width, window)
-    rolled_y, rolled_x = shift if height > window else 0, shift if width > window else 0
-    if rolled_y == 0 and rolled_x == 0 and height % tall == 0 and width % wide == 0:
+    up, left = rolled(height, width, window, shift)
+    if known(height, width) and up == 0 and left == 0 and height % tall == 0 and width % wide == 0:
         return None
-    y = torch.arange((height + tall - 1) // tall * tall, device=like.device)
-    x = torch.arange((width + wide - 1) // wide * wide, device=like.device)
-    kind_y = (y >= height - rolled_y).long() + (y >= height).long()  # 0: in place, 1: from the other end, 2: zeros
-    kind_x = (x >= width - rolled_x).long() + (x >= width).long()
-    kind = (3 * kind_y[:, None] + kind_x).reshape(-1, tall, kind_x.shape[0] // wide, wide)
+    down, across = windows(height, width, tall, wide)
+    y, x = torch.arange(down * tall, device=like.device), torch.arange(across * wide, device=like.device)
+    kind_y = (y >= height - up).long() + (y >= height).long()  # 0: in place, 1: from the other end, 2: zeros
+    kind_x = (x >= width - left).long() + (x >= width).long()
+    kind = (3 * kind_y[:, None] + kind_x).reshape(down, tall, across, wide)
     kind = kind.permute(0, 2, 1, 3).flatten(2, 3).flatten(0, 1)
     return (kind[:, :, None] != kind[:, None, :]).to(like.dtype) * -100.0
 
@@ -231,6 +251,11 @@ class RowColumnBias(nn.Module):
 def expand_axes(table: Tensor, size: list[int]) -> Tensor:
     """(1, 2a - 1, 2a - 1) -> (height, width): entry (r, c) is the table at the offset from position c to position r."""
     height, width = size
+    if not known(height, width):
+        raise InputError(
+            "row_column_bias: expected one height and width, since its grid follows from their square root, got sizes that are "
+            "left open: export the program without dynamic height and width"
+        )
     side = axis_side(height, width)
     offsets = 2 * side - 1
     table = resized_table(table, offsets, offsets)

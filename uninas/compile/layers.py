@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from uninas.compile.attention import RelativePositionBias, RowColumnBias, channel_scores, channel_weighted, scores, weighted
 from uninas.compile.norms import GroupNorm
-from uninas.compile.sizes import average_tiles, known, largest_of_tiles
+from uninas.compile.sizes import average_tiles, known, largest_of_tiles, strided_size, whole_tiles
 from uninas.ops import AttentionMap, Op, Place, Type, table_size
 from uninas.rules.inference import is_filled
 
@@ -34,7 +34,8 @@ class LayerNorm2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         x = x.permute(0, 2, 3, 1)
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, EPSILON).permute(0, 3, 1, 2)
+        made = F.layer_norm(x, self.weight.shape, self.weight, self.bias, EPSILON).permute(0, 3, 1, 2)
+        return made if known(x.shape[1], x.shape[2]) else made.contiguous()  # two layouts in a sum would compare sides
 
 
 class LayerScale(nn.Module):
@@ -115,7 +116,7 @@ class PaddedConv2d(nn.Module):
 
 def filled(x: Tensor, tile: int) -> Tensor:
     """(B, C, H, W) with zeros below and at the right up to whole tiles."""
-    return F.pad(x, [0, -x.shape[3] % tile, 0, -x.shape[2] % tile])
+    return F.pad(x, whole_tiles(x, tile))
 
 
 class ClassToken(nn.Module):
@@ -382,19 +383,3 @@ No callable is a lambda or a local function: a module holds them, and must pass 
 
 NEEDS_SIZE = frozenset({"broadcast", "relative_position_bias", "matmul_av"})
 """Operations whose layer also takes `size`: (height, width) of its output, or of the queries' map behind an attention map."""
-
-
-def layer_size(made: Type, given: Type, size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of the map behind a value of that type in a graph that reads `given` at `size`."""
-    return (1, 1) if made.pooled else full_size(made.stride, made.tokens - given[3], size)
-
-
-def full_size(stride: int, more_tokens: int, size: tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a map `stride` times coarser than `size`; with `more_tokens` class tokens more, of a sequence."""
-    height, width = strided_size(size, stride)
-    return (height * width + more_tokens, 1) if more_tokens else (height, width)
-
-
-def strided_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
-    """Height and width of a map `stride` times coarser than `size`; sides round up."""
-    return size if stride == 1 else (-(-size[0] // stride), -(-size[1] // stride))

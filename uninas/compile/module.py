@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from uninas.compile import fused
 from uninas.compile.layer_names import layer_names
-from uninas.compile.layers import LAYERS, NEEDS_SIZE, Downsample, Layer, LayerNorm2d, full_size, layer_size
+from uninas.compile.layers import LAYERS, NEEDS_SIZE, Downsample, Layer, LayerNorm2d
 from uninas.compile.plan import ExecutionPlan, Step, plan
+from uninas.compile.sizes import full_size, layer_size
 from uninas.graph import IDENTITY, Architecture, Block, Flow, Graph, Stage, head_channels
 
 

@@ -1,7 +1,8 @@
-"""Sides of maps that may be symbols: in a program that is exported for any height and width (`torch.export`), no side is known.
+"""Sides of maps: which follow from which, and what to do where they are symbols.
 
-What asks a side for its value would fix the program to some sizes. So where a side is a symbol, what is resized or filled only at
-some sizes is always: the result is the same, bit for bit where nothing changes its size.
+In a program that is exported for any height and width (`torch.export`) no side is known, and what asks one for its value fixes
+the program to some sizes. So where a side is a symbol, what is resized or filled at some sizes alone is resized or filled at all
+of them: by nothing where nothing is missing, with the same result.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from uninas.ops import Type
 
 
 def known(*sides: int) -> bool:
@@ -36,3 +39,19 @@ def largest_of_tiles(x: Tensor, tile: int) -> Tensor:
     if known(x.shape[2], x.shape[3]):
         return F.max_pool2d(x, tile, stride=tile, ceil_mode=True)
     return F.max_pool2d(F.pad(x, whole_tiles(x, tile), value=-torch.inf), tile)
+
+
+def layer_size(made: Type, given: Type, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of the map behind a value of that type in a graph that reads `given` at `size`."""
+    return (1, 1) if made.pooled else full_size(made.stride, made.tokens - given[3], size)
+
+
+def full_size(stride: int, more_tokens: int, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a map `stride` times coarser than `size`; with `more_tokens` class tokens more, of a sequence."""
+    height, width = strided_size(size, stride)
+    return (height * width + more_tokens, 1) if more_tokens else (height, width)
+
+
+def strided_size(size: tuple[int, int], stride: int) -> tuple[int, int]:
+    """Height and width of a map `stride` times coarser than `size`; sides round up."""
+    return size if stride == 1 else (-(-size[0] // stride), -(-size[1] // stride))
