@@ -31,7 +31,7 @@ MOVED: dict[str, tuple[str, ...]] = {
     "search.ray_pool": ("search.distributed.ray_pool",),
     "downstream.mm_backbone": ("downstream.models.mm_backbone",),
     "downstream.mm_roi": ("downstream.models.mm_roi",),
-    "downstream.timm_model": ("downstream.models.timm_model",),
+    "downstream.timm_model": ("downstream.models.timm_model", "downstream.models.timm_factory"),
     "downstream.backbone": ("downstream.models.backbone",),
 }
 """Old name -> the modules that hold its names now. Removed with version 0.3."""
