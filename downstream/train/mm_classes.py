@@ -1,6 +1,6 @@
 """Names and colours of the classes, as OpenMMLab's tools read them: from a checkpoint, or from the data set of a configuration.
 
-    dataset_meta("detect", ("cat", "dog"))     {"classes": ["cat", "dog"], "palette": [[230, 57, 57], [57, 108, 230]]}
+    dataset_meta("detect", ("cat", "dog"))     {"classes": ["cat", "dog"], "palette": [(230, 57, 57), (57, 108, 230)]}
     dataset_meta("segment", None)              the 150 of ADE20K
 
 Without them MMSegmentation's inferencer writes Cityscapes' names, and MMDetection's draws in the colours of COCO, which has 80.
@@ -25,7 +25,7 @@ _GOLDEN = 0.618034
 
 
 def dataset_meta(task: str, classes: Sequence[str] | None) -> dict[str, list[Any]]:
-    """Give `classes` and `palette` (red, green and blue from 0 to 255 by class) as plain lists.
+    """Give `classes` and `palette`: lists of names and of colours, red, green and blue from 0 to 255.
 
     Args:
         task: "detect" or "segment".
@@ -46,7 +46,7 @@ def dataset_meta(task: str, classes: Sequence[str] | None) -> dict[str, list[Any
     if len(classes) == _COCO and not missing("detect"):
         coco = _coco()
         if tuple(classes) == tuple(coco["classes"]):
-            palette = [list(colour) for colour in coco["palette"]]
+            palette = list(coco["palette"])
     return {"classes": list(classes), "palette": palette}
 
 
@@ -59,7 +59,7 @@ def _coco() -> Mapping[str, Any]:
     return about
 
 
-def colours(count: int) -> list[list[int]]:
-    """Give a colour for each of so many classes, red, green and blue from 0 to 255."""
+def colours(count: int) -> list[tuple[int, int, int]]:
+    """Give a colour for each of so many classes, red, green and blue from 0 to 255: a tuple, as mmengine wants it."""
     drawn = [colorsys.hsv_to_rgb(number * _GOLDEN % 1, 0.75 - number // 12 % 2 * 0.3, 0.9) for number in range(count)]
-    return [[round(255 * part) for part in colour] for colour in drawn]
+    return [(round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in drawn]

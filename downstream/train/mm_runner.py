@@ -149,8 +149,8 @@ class _Epochs(EpochBasedTrainLoop):
 
 
 def _plain_meta(about: Mapping[str, Any]) -> dict[str, Any]:
-    """Give names and colours of the classes as plain lists."""
-    return {"classes": list(about["classes"]), "palette": [list(colour) for colour in about.get("palette") or ()]}
+    """Give names and colours of the classes as plain data."""
+    return {"classes": list(about["classes"]), "palette": list(about.get("palette") or ())}
 
 
 class OpenMMLabRunner(Runner):

@@ -24,9 +24,17 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # of OpenMMLab itself
 def test_every_class_has_a_colour_of_its_own() -> None:
     for count in (1, 3, 80, 365):
         made = colours(count)
-        assert len({tuple(colour) for colour in made}) == count
+        assert len(set(made)) == count
         assert all(0 <= part <= 255 for colour in made for part in colour)
     assert colours(3) == colours(80)[:3]
+
+
+def test_a_colour_is_one_that_mmengine_draws() -> None:
+    """To it a list is a list of colours."""
+    from mmengine.visualization.utils import color_val_matplotlib
+
+    for about in (dataset_meta("detect", scenes.CLASSES), dataset_meta("detect", [str(number) for number in range(80)])):
+        assert len(color_val_matplotlib(about["palette"])) == len(about["classes"])
 
 
 def test_a_detector_has_the_names_it_was_trained_for() -> None:
@@ -35,7 +43,7 @@ def test_a_detector_has_the_names_it_was_trained_for() -> None:
     from mmdet.datasets import CocoDataset
 
     coco = CocoDataset.METAINFO
-    assert dataset_meta("detect", coco["classes"])["palette"] == [list(colour) for colour in coco["palette"]]
+    assert dataset_meta("detect", coco["classes"])["palette"] == list(coco["palette"])
     assert dataset_meta("detect", coco["classes"][::-1])["palette"] == colours(80)
 
 
