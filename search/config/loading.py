@@ -128,6 +128,13 @@ def _as_begun(values: dict[Any, Any]) -> None:
             section.setdefault(last, _OF_BEFORE[*path, last])
 
 
+def words_of_before(config: SearchConfig) -> list[str]:
+    """Give the overrides by which a configuration of before the keys of `_OF_BEFORE` does what it did then."""
+    chosen = config.space.name is not None or config.space.file is not None
+    found = {".".join(path): value for path, value in _OF_BEFORE.items() if not (chosen and len(path) > 1)}
+    return [f"{path}={json.dumps(value) if isinstance(value, bool) else value}" for path, value in found.items()]
+
+
 def digest(config: SearchConfig) -> str:
     """Give the SHA-256 of all that decides what a run finds.
 

@@ -41,10 +41,18 @@ FILE, FORMAT, VERSION = "sweep.json", "uninas-sweep", 1
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """The searches of a sweep: the configuration file, and by name the overrides of each."""
+    """The searches of a sweep.
+
+    Attributes:
+        config: the configuration file.
+        searches: by name the overrides of each.
+        of_before: whether the sweep began before there were keys whose default is not what was done then; what is left of it is
+            done likewise, see `search.config.loading.words_of_before`.
+    """
 
     config: str
     searches: dict[str, list[str]]
+    of_before: bool = False
 
 
 def expand(config: str, words: Sequence[str], seeds: Iterable[int]) -> SweepPlan:
@@ -109,7 +117,7 @@ def read_plan(folder: Path) -> SweepPlan:
                 raise ValueError(f"'{str(word)[:80]}' is no configuration and no KEY=VALUE")
         if not all(isinstance(words, list) and all("=" in word for word in words) for words in searches.values()):
             raise ValueError("searches without their overrides")
-        return SweepPlan(config, searches)
+        return SweepPlan(config, searches, bool(data.get("of_before", True)))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{folder / FILE}: expected the searches of a sweep, version {VERSION}; {error}") from None
 
@@ -155,6 +163,7 @@ def run_searches(
                 "output": str(local.folder),
                 "cwd": os.getcwd(),
                 "resume": ["--accept-changes"] if accept_changes else [],
+                "of_before": plan.of_before,
             },
             tune_config=tune.TuneConfig(max_concurrent_trials=slots, reuse_actors=True),
             run_config=tune.RunConfig(name="sweep", storage_path=str(local.folder / "tune"), verbose=0, callbacks=[listener]),
@@ -201,7 +210,10 @@ def _search(settings: dict[str, Any]) -> None:
     words = ["--resume", str(run_folder), *settings["resume"]]
     if not _takes_up(run_folder):
         shutil.rmtree(run_folder, ignore_errors=True)
-        words = [settings["config"], *settings["searches"][name], "--out", str(run_folder)]
+        overrides = settings["searches"][name]
+        if settings["of_before"]:
+            overrides = [*overrides, *configuration.words_of_before(configuration.load(settings["config"], overrides))]
+        words = [settings["config"], *overrides, "--out", str(run_folder)]
     said = Path(settings["output"]) / f"{name}.txt"
     with said.open("wb") as output:
         code = subprocess.call(

@@ -16,6 +16,7 @@ from downstream.train.classify import train
 from downstream.train.dense_data import LAYOUT, described
 from downstream.train.history import read_history
 from downstream.train.result import Watch
+from downstream.train.run_folder import alone
 from downstream.train.settings import read_settings
 from downstream.train.trained_on import TrainedOn
 from tests.downstream import pictures
@@ -159,6 +160,7 @@ except InputError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_one_line(begun: tuple[Path, Path]) -> None:
     """Of a training and of a refine: both are held so."""
     _, run = begun
@@ -166,6 +168,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(begun: tuple[Path, Path]) -
     assert done.stderr == ""
     said = f"{run}/settings.json: expected a training to go on with; cannot write it: Read-only file system\n"
     assert done.stdout == said
+
+
+def test_a_folder_that_is_no_training_is_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match=r"settings\.json: expected a training to go on with; cannot write it: No such file"),
+        alone(tmp_path),
+    ):
+        raise AssertionError("there is nothing to hold")
 
 
 def test_annotations_are_told_by_their_content_and_images_as_files(tmp_path: Path) -> None:

@@ -187,3 +187,50 @@ def test_what_a_kill_left_is(tmp_path: Path) -> None:
     assert not sweep._takes_up(tmp_path / GOOD)
     (tmp_path / GOOD / "journal.jsonl").write_text("")
     assert sweep._takes_up(tmp_path / GOOD)
+
+
+def called(folder: Path, monkeypatch: pytest.MonkeyPatch, **more: Any) -> list[str]:
+    """The words of `uninas search` that the first trial of a sweep calls."""
+    words: list[str] = []
+
+    def call(given: list[str], **rest: Any) -> int:
+        words.extend(given[4:])
+        return 0
+
+    plan = sweep.read_plan(folder)
+    monkeypatch.setattr(sweep.subprocess, "call", call)
+    monkeypatch.setattr(sweep.tune, "report", lambda found: None)
+    name = next(iter(plan.searches))
+    settings = {"config": plan.config, "searches": plan.searches, "output": str(folder), "cwd": str(folder), "resume": []}
+    sweep._search({"name": name, "folder": str(folder), "of_before": plan.of_before, **settings, **more})
+    return words
+
+
+def test_what_is_left_of_a_sweep_is_searched_as_the_others_were(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One from before there was a key goes on without what the key brought."""
+    folder = tmp_path / "sweep"
+    plan = sweep.expand(str(config), [], [0])
+    sweep.begin(folder, plan)
+    assert sweep.read_plan(folder) == plan
+    (name,) = plan.searches
+    assert called(folder, monkeypatch) == [str(config), *plan.searches[name], "--out", str(folder / name)]
+    document = json.loads((folder / "sweep.json").read_text())
+    del document["of_before"]
+    (folder / "sweep.json").write_text(json.dumps(document))
+    words = called(folder, monkeypatch)
+    assert words[-4:-2] == ["ties=older", "space.regularisers=true"]
+    assert configuration.load(words[0], words[1:-2]) == configuration.load(config, plan.searches[name], stored=True)
+
+
+def test_a_resume_hands_on_that_changes_are_accepted(config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "sweep"
+    plan = sweep.expand(str(config), [], [0])
+    sweep.begin(folder, plan)
+    (name,) = plan.searches
+    (folder / name).mkdir()
+    for file in ("config.yaml", "journal.jsonl"):
+        (folder / name / file).touch()
+    words = called(folder, monkeypatch, resume=["--accept-changes"])
+    assert words == ["--resume", str(folder / name), "--accept-changes"]

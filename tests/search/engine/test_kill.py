@@ -71,6 +71,7 @@ def test_a_driver_on_ray_killed_and_resumed(tmp_path: Path, python: list[str], u
     assert stable(folder) == stable(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_serial_candidate_that_kills_the_driver_is_given_up(tmp_path: Path, python: list[str]) -> None:
     """As the system does when the memory is full; all else is what a run is where that candidate failed from the start."""
     config = ["evaluations=12", "window=3", "algorithm_options.population=4"]

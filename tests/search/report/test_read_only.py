@@ -32,6 +32,7 @@ for words in ({commands}):
 """
 
 
+@pytest.mark.slow
 def test_on_a_read_only_file_system(complete: Path, tmp_path: Path) -> None:
     """The real one: a run that is mounted so is reported to another file, and each command that has to write says so."""
     run, out = copy(complete, tmp_path), tmp_path / "page.html"

@@ -31,6 +31,7 @@ DECIDES_NOTHING += ("search.workers.__init__",)
 """Loaded for the network of the test, for messages and for files; or empty."""
 
 
+@pytest.mark.slow
 def test_every_module_that_scoring_loads_is_in_it() -> None:
     done = subprocess.run([sys.executable, "-c", LOADED], cwd=ROOT, capture_output=True, text=True, check=True)
     files = set(scoring_code.files_of(scoring_code.SEARCH))

@@ -44,6 +44,7 @@ def test_with_and_without_they_have_one_digest(preset: str, seed: int) -> None:
     assert seen_digest(changed) not in (plain.digest, changed.digest)
 
 
+@pytest.mark.slow
 def test_no_score_tells_them_apart_beyond_rounding() -> None:
     torch.set_num_threads(1)
     plain = small("efficientnet")
