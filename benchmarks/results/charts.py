@@ -78,7 +78,8 @@ def heat_map(name: str, title: str, rows: Sequence[str], columns: Sequence[str],
 
     def plot(figure: Figure) -> None:
         axes = figure.subplots()
-        axes.imshow(shown, cmap=LinearSegmentedColormap.from_list("sign", [AMBER, PAPER, BLUE]), vmin=-1.4, vmax=1.4)
+        colours = LinearSegmentedColormap.from_list("sign", [AMBER, PAPER, BLUE])
+        axes.imshow(shown, cmap=colours, vmin=-1.4, vmax=1.4, aspect="auto")  # else the labels would be cut
         for line, column in zip(*np.nonzero(np.isfinite(shown)), strict=True):
             axes.annotate(
                 number(shown[line, column], 2).replace("0.", ".", 1),
@@ -93,6 +94,6 @@ def heat_map(name: str, title: str, rows: Sequence[str], columns: Sequence[str],
         axes.grid(visible=False)
         axes.tick_params(length=0, labelcolor=INK)
 
-    longest = [0.062 * max(map(len, labels)) for labels in (columns, rows)]  # inches of the labels at the side and below
+    longest = [0.078 * max(map(len, labels)) for labels in (columns, rows)]  # inches of the labels at the side and below
     height, width = 0.6 + longest[0] + 0.29 * len(rows), 0.6 + longest[1] + 0.29 * len(columns)
     return render_svg(name, title, height, plot, width=width, alone=True)

@@ -81,7 +81,7 @@ def _shown(out: Path) -> str:
 
 
 def _index(pages: Sequence[Page], out: Path) -> str:
-    """The list of the pages; one that this call did not make is listed by its file."""
+    """The list of the pages; one that this call did not make is listed as it was, else by its file."""
     lines = [
         "# Results",
         "",
@@ -89,8 +89,13 @@ def _index(pages: Sequence[Page], out: Path) -> str:
         "",
     ]
     made = {page.file: f"- [{page.title}]({page.file}): {page.headline}" for page in pages}
+    try:
+        before = (out / "README.md").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        before = []
+    known = {line.partition("](")[2].partition(")")[0]: line for line in before if line.startswith("- [")}
     others = {
-        path.name: f"- [{path.stem}]({path.name})"
+        path.name: known.get(path.name, f"- [{path.stem}]({path.name})")
         for path in sorted(out.glob("*.md"))
         if path.name != "README.md" and path.name not in made
     }

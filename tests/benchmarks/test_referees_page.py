@@ -94,6 +94,17 @@ def test_a_referee_without_a_page_is_shown_beside_its_papers(out: Path) -> None:
     assert "## ImageNet networks" not in text
 
 
+def test_pages_that_were_made_before_keep_their_line_in_the_list(out: Path, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Results\n\n- [timm: a title](timm.md): 3 families.\n", encoding="utf-8")
+    for name in ("timm", "sampler"):
+        (tmp_path / f"{name}.md").write_text("# A page\n", encoding="utf-8")
+    results_pages([out.parent / "pit"], tmp_path)
+    lines = (tmp_path / "README.md").read_text(encoding="utf-8").splitlines()
+    assert "- [timm: a title](timm.md): 3 families." in lines
+    assert "- [sampler](sampler.md)" in lines
+    assert any(line.startswith("- [Referees: which proxy to trust") for line in lines)
+
+
 def test_the_picture_is_drawn_and_the_list_names_the_page(out: Path) -> None:
     ElementTree.fromstring((out / "referees.svg").read_text(encoding="utf-8"))
     assert "(referees.md)" in (out / "README.md").read_text(encoding="utf-8")
