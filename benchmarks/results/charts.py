@@ -61,12 +61,25 @@ def heat(bench: Bench) -> str:
     order = order_by_likeness(bench.partial)
     table = np.array([[bench.partial[line][column] for column in order] for line in order])
     names = [bench.names[place] for place in order]
-    side = 1.9 + 0.29 * len(names)
+    shown = np.where(np.eye(len(names), dtype=bool), np.nan, table)
+    title = "Partial correlation of every two proxies with the accuracy taken out"
+    return heat_map("partial", title, names, names, shown)
+
+
+def heat_map(name: str, title: str, rows: Sequence[str], columns: Sequence[str], values: Any) -> str:
+    """A file: correlations with numbers, a colour for each sign; what is not finite is an empty cell.
+
+    Args:
+        name, title: as `search.report.svg.render_svg` takes them.
+        rows, columns: what they are called.
+        values: one list of numbers a row.
+    """
+    shown = np.array(values, dtype=float)
 
     def plot(figure: Figure) -> None:
         axes = figure.subplots()
-        shown = np.where(np.eye(len(names), dtype=bool), np.nan, table)
-        axes.imshow(shown, cmap=LinearSegmentedColormap.from_list("sign", [AMBER, PAPER, BLUE]), vmin=-1.4, vmax=1.4)
+        colours = LinearSegmentedColormap.from_list("sign", [AMBER, PAPER, BLUE])
+        axes.imshow(shown, cmap=colours, vmin=-1.4, vmax=1.4, aspect="auto")  # else the labels would be cut
         for line, column in zip(*np.nonzero(np.isfinite(shown)), strict=True):
             axes.annotate(
                 number(shown[line, column], 2).replace("0.", ".", 1),
@@ -76,10 +89,11 @@ def heat(bench: Bench) -> str:
                 fontsize=6.2,
                 color=INK,
             )
-        axes.set_xticks(range(len(names)), labels=names, rotation=90)
-        axes.set_yticks(range(len(names)), labels=names)
+        axes.set_xticks(range(len(columns)), labels=columns, rotation=90)
+        axes.set_yticks(range(len(rows)), labels=rows)
         axes.grid(visible=False)
         axes.tick_params(length=0, labelcolor=INK)
 
-    title = "Partial correlation of every two proxies with the accuracy taken out"
-    return render_svg("partial", title, side, plot, width=side, alone=True)
+    longest = [0.078 * max(map(len, labels)) for labels in (columns, rows)]  # inches of the labels at the side and below
+    height, width = 0.6 + longest[0] + 0.29 * len(rows), 0.6 + longest[1] + 0.29 * len(columns)
+    return render_svg(name, title, height, plot, width=width, alone=True)

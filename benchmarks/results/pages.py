@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.results import ablation_page, aggregate_page, nasbench201_page, timm_page
+from benchmarks.results import ablation_page, aggregate_page, nasbench201_page, referees_page, timm_page
 from benchmarks.results.markdown import Page
 from benchmarks.results.notes import read_notes
 from search.bench.choosing import choice
@@ -23,6 +23,8 @@ _PAGES = {
 
 def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
     """Write the results pages: README.md; nasbench201.md, timm.md, ablations.md, aggregate.md of what is given; their pictures.
+
+    Where a run is of a referee without a page of its own, referees.md shows it, and every proxy by every referee that is given.
 
     The remarks beside the tables are read from `out`/notes.toml, which is never written.
 
@@ -45,12 +47,15 @@ def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
         if _is_choice(folder):
             continue
         bench = read_bench(folder)
-        if bench.benchmark not in _PAGES:
-            raise InputError(f"{folder}: expected a run of {', '.join(_PAGES)}; got {bench.benchmark!r}")
+        if bench.benchmark not in (*_PAGES, *referees_page.HERE):
+            raise InputError(f"{folder}: expected a run of {', '.join((*_PAGES, *referees_page.HERE))}; got {bench.benchmark!r}")
         benches.setdefault(bench.benchmark, []).append(bench)
     notes = read_notes(out)
     command = f"python -m benchmarks.results {' '.join(folder.resolve().name for folder in runs)} --out {_shown(out)}"
     pages = [_PAGES[kind](benches[kind], notes, command) for kind in _PAGES if kind in benches]
+    if any(kind in referees_page.HERE for kind in benches):
+        judged = [bench for kind, found in benches.items() if kind != "ablation" for bench in found]
+        pages.append(referees_page.make(judged, notes, command))
     if choices:
         pages.append(aggregate_page.make(choices, notes, command))
     try:
@@ -76,7 +81,7 @@ def _shown(out: Path) -> str:
 
 
 def _index(pages: Sequence[Page], out: Path) -> str:
-    """The list of the pages; one that this call did not make is listed by its file."""
+    """The list of the pages; one that this call did not make is listed as it was, else by its file."""
     lines = [
         "# Results",
         "",
@@ -84,8 +89,13 @@ def _index(pages: Sequence[Page], out: Path) -> str:
         "",
     ]
     made = {page.file: f"- [{page.title}]({page.file}): {page.headline}" for page in pages}
+    try:
+        before = (out / "README.md").read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        before = []
+    known = {line.partition("](")[2].partition(")")[0]: line for line in before if line.startswith("- [")}
     others = {
-        path.name: f"- [{path.stem}]({path.name})"
+        path.name: known.get(path.name, f"- [{path.stem}]({path.name})")
         for path in sorted(out.glob("*.md"))
         if path.name != "README.md" and path.name not in made
     }
