@@ -1,1 +1,1 @@
-"""Files that nobody would write: what `benchmarks.fuzz` and the tests feed to the readers."""
+"""Files that nobody would write: what `benchmarks.hostile.fuzz` and the tests feed to the readers."""

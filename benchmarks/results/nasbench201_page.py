@@ -119,7 +119,7 @@ def _population(population: str, benches: Sequence[Bench], notes: Mapping[str, s
     for metric in METRICS:
         lines += [f"### {words.METRIC_NAMES[metric]}", "", *_table(benches, titles, names, metric)]
         if metric == "kendall":
-            picture = f"nasbench201_{population}_kendall.svg"
+            picture = f"nasbench201/{population}_kendall.svg"
             pictures[picture] = intervals(benches, metric, names)
             lines += [f"![Our intervals and the papers’ figures]({picture})", ""]
             why = remarks(
@@ -199,7 +199,7 @@ def _scatter(population: str, benches: Sequence[Bench], titles: Sequence[str], p
     for title, bench in reversed(list(zip(titles, benches, strict=True))):
         names = bench.score_columns[:_SHOWN_SCATTERS]
         if names:
-            picture = f"nasbench201_{population}_scatter.svg"
+            picture = f"nasbench201/{population}_scatter.svg"
             pictures[picture] = charts.scatters(bench, names, alone=True)
             return [
                 *lines,
@@ -215,7 +215,7 @@ def _partial(population: str, benches: Sequence[Bench], titles: Sequence[str], p
     lines = ["### Proxy against proxy", ""]
     for title, bench in reversed(list(zip(titles, benches, strict=True))):
         if bench.names:
-            picture = f"nasbench201_{population}_partial.svg"
+            picture = f"nasbench201/{population}_partial.svg"
             pictures[picture] = heat(bench)
             return [
                 *lines,

@@ -64,6 +64,7 @@ def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
         raise InputError(f"{out}: cannot make the folder: {error.strerror or error}") from None
     for page in pages:
         for name, picture in page.pictures.items():
+            (out / name).parent.mkdir(exist_ok=True)
             write_text(out / name, picture)
         write_text(out / page.file, page.text)
     write_text(out / "README.md", _index(pages, out))

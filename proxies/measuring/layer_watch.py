@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from proxies.errors import ProxyFailure
+from proxies.formulas.patterns import distinct_patterns
 from proxies.measuring.codes import codes_of, switches
-from proxies.measuring.patterns import distinct_patterns
 from proxies.measuring.seeds import generator
 
 __all__ = ["LAYER_PARTS", "LayerWatch", "drawn_rows", "effective_rank", "participation_ratio"]

@@ -19,9 +19,9 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from proxies.errors import ProxyFailure, as_failure
+from proxies.formulas.entropy import feature_entropy
 from proxies.measuring.blocks import channels_last, watch_blocks
 from proxies.measuring.codes import CodeKernel
-from proxies.measuring.entropy import feature_entropy
 from proxies.measuring.isolation import isolation
 from proxies.measuring.layer_watch import LAYER_PARTS, LayerWatch
 from proxies.measuring.seeds import generator, signs

@@ -16,7 +16,7 @@ __all__ = ["block_entropies", "expressivity", "progressivity", "trainability"]
 def block_entropies(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> tuple[float, ...]:
     """Feature entropy of each block's output, in nats, in the order of execution.
 
-    See :func:`proxies.measuring.entropy.feature_entropy`.
+    See :func:`proxies.formulas.entropy.feature_entropy`.
 
     Args:
         module: any network. Left as it was found.

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from proxies.errors import ProxyFailure
+from proxies.formulas.matrices import WeightMatrix, depth_entropy, spectral_capacity
 from proxies.measuring.layers import scoring_layers
-from proxies.measuring.matrices import WeightMatrix, depth_entropy, spectral_capacity
 from proxies.measuring.shared import shared
 from proxies.measuring.state import run, scoring
 
@@ -18,7 +18,7 @@ def nsc(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     """Spectral capacity (NSC; arXiv 2609.23087): the sum over weight matrices of the integral of ln(1 + s^2).
 
     The integral is that of the law of Marchenko and Pastur at the variance of initialisation, in closed form, see
-    :func:`proxies.measuring.matrices.spectral_capacity`. The classifier does not count. A matrix of n singular values adds n
+    :func:`proxies.formulas.matrices.spectral_capacity`. The classifier does not count. A matrix of n singular values adds n
     times the law's mean. Three choices are ours. A convolution of one pixel is the linear map that it is, with Glorot's
     variance, so that a transformer scores the same whichever way it is written. A joint projection to queries, keys and values
     is one matrix where it is one weight, and three where it is three layers. Heads of attention are not taken apart. (On the
@@ -38,7 +38,7 @@ def entropy(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     The paper defines it for a chain of convolutions: here every convolution and linear layer counts, parallel ones
     too, but for the classifier. Its weighted sum over resolutions (1, 1, 1, 1, 8) belongs to a space of five stages, and its
     bound on depth over width (effectiveness) is a constraint of its search: neither is part of this number. See
-    :func:`proxies.measuring.matrices.depth_entropy`.
+    :func:`proxies.formulas.matrices.depth_entropy`.
 
     Raises:
         ProxyFailure: ``no_layers``, ``output_shape``.

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from proxies.errors import ProxyFailure, ProxyUsageError, out_of_memory
+from proxies.formulas.rank import MINIMUM_WEIGHTS, WEIGHTS, batch_needed, rows_needed, rows_of
 from proxies.measuring.layers import layers_and_norms, scoring_layers
-from proxies.measuring.rank import MINIMUM_WEIGHTS, WEIGHTS, batch_needed, rows_needed, rows_of
 from proxies.measuring.seeds import generator, signs
 from proxies.measuring.shared import shared
 from proxies.measuring.state import placed, scoring
@@ -101,7 +101,7 @@ def fisher_spectrum(
 
     Raises:
         ProxyFailure: ``too_few_weights`` (fewer than 10, or than asked for), ``too_few_rows`` (of samples x (classes - 1), see
-            :mod:`proxies.measuring.rank`), ``zero_spectrum``, ``non_finite``, ``output_shape``, ``no_weight`` or
+            :mod:`proxies.formulas.rank`), ``zero_spectrum``, ``non_finite``, ``output_shape``, ``no_weight`` or
             ``layer_bypassed``.
         ProxyUsageError: an option out of range.
     """

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from proxies.measuring.rank import MINIMUM_WEIGHTS, WEIGHTS, batch_needed, rows_needed, rows_of
+from proxies.formulas.rank import MINIMUM_WEIGHTS, WEIGHTS, batch_needed, rows_needed, rows_of
 from proxies.table import TABLE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import uninas
-from proxies.measuring.matrices import WeightMatrix, depth_entropy, spectral_capacity
+from proxies.formulas.matrices import WeightMatrix, depth_entropy, spectral_capacity
 from uninas.analysis.matrices import weight_matrices
 
 COSTS: Mapping[str, str] = {"params": "params", "flops": "macs", "aleph": "layers"}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from proxies import PROXIES, ProxyFailure, block_outputs
-from proxies.measuring.entropy import feature_entropy
+from proxies.formulas.entropy import feature_entropy
 from proxies.measuring.isolation import spread_strides
 from proxies.measuring.seeds import generator, signs
 from proxies.scores.aznas import block_entropies

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from proxies import ProxyFailure, ProxyUsageError, fisher_spectrum
-from proxies.measuring.rank import rows_needed
+from proxies.formulas.rank import rows_needed
 from proxies.vkdnw import fisher_jacobian, vkdnw, vkdnw_single
 from proxies.vkdnw.spectrum import FactorStack, decile_entropy, deciles, factor_rows, fisher_factor, probabilities
 from tests.proxies.networks import batch, make

@@ -1,6 +1,6 @@
 """Hostile files (benchmarks/hostile/files.py) through the readers: a network or a refusal in one line, and an end to each.
 
-The bounds of time are held by `python -m benchmarks.fuzz`; here the work is counted where it was once without bound.
+The bounds of time are held by `python -m benchmarks.hostile.fuzz`; here the work is counted where it was once without bound.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.fuzz import FINE, LATER, NETWORK, REJECTED, outcome
 from benchmarks.hostile.files import KINDS, file_of
+from benchmarks.hostile.fuzz import FINE, LATER, NETWORK, REJECTED, outcome
 from benchmarks.hostile.graphs import random_graph
 from tests.amounts import amount
 from uninas import Graph, Node, canonical_text, canonicalise, cost, op, parse
@@ -30,7 +30,7 @@ def test_hostile_files_are_networks_or_are_refused(tmp_path: Path) -> None:
     for number in range(amount(2000)):
         kind, content = file_of(1, number)
         found = outcome(content, tmp_path)
-        assert found in FINE, f"python -m benchmarks.fuzz --seed 1 --one {number}"
+        assert found in FINE, f"python -m benchmarks.hostile.fuzz --seed 1 --one {number}"
         outcomes[kind][found] += 1
     assert all(outcomes.values())
     assert outcomes["values changed"][REJECTED]

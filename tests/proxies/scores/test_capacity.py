@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from proxies import PROXIES, ProxyFailure
-from proxies.measuring.matrices import WeightMatrix, spectral_integral
+from proxies.formulas.matrices import WeightMatrix, spectral_integral
 from proxies.scores.capacity import weight_matrices
 from tests.proxies.networks import Shared, batch, make
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from proxies import PROXIES, Images, ProxyFailure, score
-from proxies.measuring.patterns import distinct_patterns
+from proxies.formulas.patterns import distinct_patterns
 from proxies.measuring.seeds import another_batch, derive_seed
 from proxies.measuring.training_pass import labels
 from tests.proxies.networks import batch, make

@@ -1,7 +1,7 @@
 """How the scores since 2023 rank the cells of NAS-Bench-201, beside what their papers print: a page of runs of `uninas bench`.
 
 uninas bench nasbench201 --data DIR --dataset cifar10 --sample 209 --proxies meco,near --out runs/c10
-python -m benchmarks.newer_scores runs/c10 runs/c100 runs/in16 --write
+python -m benchmarks.results.newer_scores_page runs/c10 runs/c100 runs/in16 --write
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Hostile files through the readers and what follows reading: only InputError may come out, in bounded time and memory.
 
-    python -m benchmarks.fuzz --files 100000 --seed 0 --write
-    python -m benchmarks.fuzz --seed 0 --one 4711              one file again: its content is kept, its outcome printed
+    python -m benchmarks.hostile.fuzz --files 100000 --seed 0 --write
+    python -m benchmarks.hostile.fuzz --seed 0 --one 4711              one file again: its content is kept, its outcome printed
 
 Each file is written to the disk, loaded as every command loads it, and what comes of it is put in canonical form, costed,
 named and looked over for operations without meaning. Processes of their own run them, with limits on memory and on the seconds of
@@ -120,7 +120,8 @@ def run(seed: int, first: int, last: int, tell: Callable[[dict[str, Any]], None]
     found: list[dict[str, Any]] = []
     peak = 0
     while first + len(found) < last:
-        again = [sys.executable, "-m", "benchmarks.fuzz", "--seed", str(seed), "--chunk", str(first + len(found)), str(last)]
+        rest = ["--chunk", str(first + len(found)), str(last)]
+        again = [sys.executable, "-m", "benchmarks.hostile.fuzz", "--seed", str(seed), *rest]
         with subprocess.Popen(again, stdout=subprocess.PIPE, encoding="utf-8") as process:
             assert process.stdout is not None
             for line in process.stdout:
@@ -223,7 +224,7 @@ def main() -> None:
             print(json.dumps(attempt(options.seed, options.one, Path(made)), indent=1), path, sep="\n")
         return
     found, peak = results(options.seed, options.files, options.workers)
-    again = [sys.executable, "-m", "benchmarks.fuzz", "--seed", str(options.seed), "--chunk", "0", "0"]
+    again = [sys.executable, "-m", "benchmarks.hostile.fuzz", "--seed", str(options.seed), "--chunk", "0", "0"]
     base = json.loads(subprocess.run(again, check=True, capture_output=True, encoding="utf-8").stdout)["peak"]
     publish(page(found, peak, base), "fuzz", write=options.write)
     for one in found:

@@ -12,9 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.amounts import examples
-from tests.uninas.examples import around
-from tests.uninas.test_fuzz import document, tied
-from tests.uninas.test_labelling import (
+from tests.uninas.canonical.test_labelling import (
     ALIKE,
     branches,
     circulant,
@@ -24,6 +22,8 @@ from tests.uninas.test_labelling import (
     relabelled,
     relabelled_quickly,
 )
+from tests.uninas.examples import around
+from tests.uninas.test_fuzz import document, tied
 from uninas import Graph, GraphBuilder, InputError, cli, labelling, op
 from uninas.branches import branches_of
 from uninas.labelling import TooSymmetric, numbered

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from proxies.measuring.matrices import WeightMatrix, depth_entropy, spectral_capacity, spectral_integral
+from proxies.formulas.matrices import WeightMatrix, depth_entropy, spectral_capacity, spectral_integral
 
 SHAPES = [(40, 40, 0.05), (30, 90, 1 / 90), (90, 30, 2 / 120), (7, 500, 0.3), (1, 64, 2 / 64), (64, 1, 1.0)]
 
@@ -63,5 +63,5 @@ def test_the_entropy_of_two_layers_by_hand() -> None:
 
 
 def test_the_formulas_need_no_torch() -> None:
-    program = "import sys, proxies.measuring.matrices\nassert not {'torch', 'numpy'} & set(sys.modules)"
+    program = "import sys, proxies.formulas.matrices\nassert not {'torch', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-P", "-c", program], check=True)

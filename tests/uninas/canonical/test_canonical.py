@@ -215,7 +215,7 @@ for seed in range(8):
 
 
 def test_digests_do_not_depend_on_the_hash_seed() -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     printed = set()
     for hash_seed in ("0", "1", "424242"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(root)}
