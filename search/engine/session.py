@@ -27,6 +27,7 @@ from search.journal.records import Header, Kinds, Unknown
 from search.monitor.progress import View
 from search.workers.interrupts import Interrupts
 from search.workers.pool import EVALUATOR, Pool, SerialPool
+from search.workers.scoring_code import digest
 from search.workers.under_way import Remembered
 from uninas.errors import InputError
 from uninas.files.reading import read_json
@@ -282,6 +283,11 @@ class Session(Generic[R]):
                 self.view.note(
                     f"warning: {name} is '{environment.get(name)}' now and was '{before.get(name)}': scores may differ"
                 )
+        theirs, ours = environment.get("code"), digest()[:12]
+        if theirs not in (None, ours):  # on a machine with another version; the journal names that of this process
+            self.view.note(
+                f"warning: the workers' scoring code is {theirs}, and {ours} here: the journal says that {ours} scored"
+            )
         self._began = time.monotonic()
         self.rows.append(
             {

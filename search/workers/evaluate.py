@@ -20,6 +20,7 @@ import uninas
 import uninas.compile
 from search.workers.counted import counted, only_counts
 from search.workers.job import Cause, Job, Outcome, outcome_of, too_slow
+from search.workers.scoring_code import digest
 from uninas.runtime.machine import processor
 
 _Job = TypeVar("_Job")
@@ -32,7 +33,8 @@ def prepare(device: str = "cpu") -> dict[str, str]:
     settings of the whole process: a worker calls this once.
 
     Returns:
-        torch build, device model, precision, threads, Python: with the run seed and the digest they decide a score.
+        torch build, device model, precision, threads, Python, digest of the scoring code: with the run seed and the network's digest
+        they decide a score.
     """
     torch.set_num_threads(1)
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -44,6 +46,7 @@ def prepare(device: str = "cpu") -> dict[str, str]:
         "precision": "float32 network, TF32 off; float64 spectra",
         "threads": str(torch.get_num_threads()),
         "python": platform.python_version(),
+        "code": digest()[:12],
     }
 
 

@@ -119,7 +119,7 @@ def scoring_code(names: Iterable[str], places: Collection[str] = SEARCH) -> Scor
 
 
 @functools.cache
-def digest(places: Collection[str] = SEARCH) -> str:
+def digest(places: tuple[str, ...] = SEARCH) -> str:
     """Give the SHA-256 of the statements of these files, and of those in these folders."""
     found = hashlib.sha256()
     for name in files_of(places):

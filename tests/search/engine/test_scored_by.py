@@ -11,6 +11,7 @@ from search.engine import driver
 from search.journal.lines import sealed
 from search.journal.records import KINDS
 from search.workers import scoring_code
+from search.workers.pool import SerialPool
 from tests.search.conftest import Notes, records, resume_toy, run_toy, stable
 from uninas.errors import InputError
 
@@ -122,3 +123,16 @@ def test_a_record_of_the_code_comes_back_from_its_line(cut: Path) -> None:
     code = scoring_code.scoring_code(["vkdnw", "gradsign"])
     assert KINDS["code"](json.loads(json.dumps(code.as_dict()))) == code
     assert driver.KINDS is KINDS
+
+
+@pytest.mark.parametrize(("theirs", "warned"), [(None, 0), ("ours", 0), ("0123456789ab", 1)])
+def test_workers_that_score_by_other_code_are_told(
+    theirs: str | None, warned: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Ray the workers may run on machines with another version."""
+    start = SerialPool.start
+    said = {"ours": {"code": scoring_code.digest()[:12]}, None: {}}.get(theirs, {"code": theirs})
+    monkeypatch.setattr(SerialPool, "start", lambda pool: {**start(pool), **said})
+    notes = Notes()
+    run_toy(tmp_path / "run", *SMALL, view=notes.view)
+    assert sum("the workers' scoring code is 0123456789ab" in note for note in notes.notes) == warned
