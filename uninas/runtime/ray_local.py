@@ -20,6 +20,7 @@ import os
 import secrets
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, final
@@ -27,6 +28,7 @@ from typing import Any, final
 from uninas.errors import InputError
 from uninas.runtime import guardian
 from uninas.runtime.sockets import folder_for_sockets
+from uninas.runtime.terminal import say
 
 __all__ = ["LocalRay", "cores", "defaults", "silence_tune", "start", "stay_on_loopback"]
 
@@ -36,6 +38,9 @@ _LONGEST_SOCKET = len("/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/p
 
 # Figures for Prometheus, which asks without a token: only beside a dashboard. No port, no server: Ray notes it in its own logs.
 _NO_METRICS = {"RAY_enable_metrics_collection": "0", "AUTOSCALER_METRIC_PORT": "-1", "DASHBOARD_METRIC_PORT": "-1"}
+
+_SERVER = "gcs_server"
+_PATIENCE = 10.0  # seconds for Ray to see by itself that its server has ended, while it starts; its client waits a minute
 
 _ATTEMPTS = 3  # Ray gives up after half a minute, which a busy machine may need, and which cannot be set
 
@@ -99,7 +104,7 @@ class LocalRay:
         worker: Any = importlib.import_module("ray._private.worker")
         node = worker._global_node
         dead = {name for name, _ in node.dead_processes()} if node is not None else set()
-        return next((name for name in ("gcs_server", "raylet") if name in dead), None)
+        return next((name for name in (_SERVER, "raylet") if name in dead), None)
 
     def close(self) -> None:
         """Stop Ray with all its processes, and remove its folder; a second call does nothing."""
@@ -151,7 +156,7 @@ def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = 
 def _init(folder: Path, cpus: int, dashboard: bool) -> str | None:
     """Start Ray and connect to it; gives the address of the dashboard."""
     ray: Any = importlib.import_module("ray")  # untyped in part
-    with _ports_of_its_own():
+    with _ports_of_its_own(), _not_ended_by_its_client():
         context = ray.init(
             address="local",
             num_cpus=cpus,
@@ -177,6 +182,50 @@ def _ports_of_its_own() -> Iterator[None]:
         yield
     finally:
         parameter.RayParams = usual
+
+
+@contextlib.contextmanager
+def _not_ended_by_its_client() -> Iterator[None]:
+    """End this process in one line where Ray's server ends while Ray starts.
+
+    Ray's client, which is in C++ by then and lets no Python run in this thread, would wait for a minute and end the process with
+    words of its own. What a command has written is as after a kill: a search is resumed.
+    """
+    started = threading.Event()
+
+    def watch() -> None:
+        seen, gone = False, 0.0
+        while gone < _PATIENCE:
+            if started.wait(_PATIENCE / 20):
+                return
+            alive = _runs(_SERVER)
+            seen = seen or alive
+            gone = 0.0 if alive or not seen else gone + _PATIENCE / 20
+        say(
+            f"uninas: expected Ray to start on this machine; its {_SERVER} has ended meanwhile, killed for memory or by hand: "
+            "start the command again, a search with --resume if it has begun",
+            err=True,
+        )
+        os._exit(1)  # the guardian cleans up
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        started.set()
+
+
+def _runs(name: str) -> bool:
+    """Whether this process has a child of that name that has not ended. Linux (/proc) only; elsewhere False."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            head, _, rest = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")
+        except OSError:
+            continue  # it has ended since
+        state, parent = rest.split()[:2]
+        if head.partition("(")[2] == name and int(parent) == os.getpid() and state != "Z":
+            return True
+    return False
 
 
 def _do_not_print_logs_of_the_raylet() -> None:

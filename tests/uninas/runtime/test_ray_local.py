@@ -119,6 +119,51 @@ def test_a_killed_guardian_leaves_no_folder(tmp_path: Path) -> None:
     local.close()
 
 
+WITHOUT_ITS_SERVER = """
+import subprocess, sys
+from uninas.runtime import ray_local
+ray_local._PATIENCE = 0.2
+with ray_local._not_ended_by_its_client():
+    server = subprocess.Popen([sys.argv[1], "-c", "print(flush=True); import sys; sys.stdin.read()"], stdin=-1, stdout=-1)
+    server.stdout.readline()
+    while not ray_local._runs("gcs_server"):
+        pass
+    print("runs", flush=True)
+    if sys.argv[2] == "killed":
+        server.kill()
+        sys.stdin.read()  # as Ray's client, which waits
+server.kill()
+server.wait()
+sys.stdin.readline()
+print("went on", flush=True)
+"""
+
+
+@pytest.mark.parametrize("fate", ["killed", "spared"])
+def test_a_server_that_ends_while_ray_starts_ends_it_in_one_line(fate: str, tmp_path: Path) -> None:
+    server = tmp_path / "gcs_server"
+    server.symlink_to(sys.executable)  # a process is called as the file that it was started by
+    with subprocess.Popen(
+        [sys.executable, "-c", WITHOUT_ITS_SERVER, server, fate],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "runs\n"
+        if fate == "killed":
+            assert process.wait(timeout=60) == 1
+            err = process.stderr.read()
+            assert err.startswith("uninas: expected Ray to start on this machine; its gcs_server has ended")
+            assert err.count("\n") == 1
+        else:
+            out, err = process.communicate("go on\n", timeout=60)
+            assert (process.returncode, out, err) == (0, "went on\n", "")
+
+
 @pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("killed", [True, slow(False)])
 def test_it_listens_on_loopback_and_leaves_nothing(killed: bool, started: subprocess.Popen[str]) -> None:
