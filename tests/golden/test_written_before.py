@@ -6,6 +6,7 @@ import csv
 import json
 import random
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,14 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def close(one: Any, other: Any) -> bool:
+def close(one: Any, other: Any, rounding: float = ROUNDING) -> bool:
     """Whether two JSON values are equal, numbers that are not whole within rounding."""
     if isinstance(one, float) or isinstance(other, float):
-        return bool(one == pytest.approx(other, rel=ROUNDING))
+        return bool(one == pytest.approx(other, rel=rounding))
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(close(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(close(one[key], other[key], rounding) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(close, one, other))
+        return len(one) == len(other) and all(close(*pair, rounding) for pair in zip(one, other, strict=True))
     return bool(one == other)
 
 
@@ -113,6 +114,15 @@ CORRECTED = {("coatnet", "gradsign"): [828566.0, 955320.0]}  # without the signs
 """Values that were wrong, by network and proxy, with what replaced them. Each of these proxies has another revision now."""
 
 
+IN_DOUBLE = {
+    "coatnet": [311.41500104609673, 315.0879546126979],
+    "resnet": [207.8320157332516, 209.6006596914793],
+    "cell": [547.6774640626835, 547.8136651552768],
+}
+"""ZiCo of version 0.1.0 in double precision. It divides by the difference of two gradients, which may be nothing but rounding: in
+single precision, processors differ by four in a thousand."""
+
+
 @pytest.mark.parametrize("name", FACTS["scores"])
 def test_every_score_is_what_it_was(name: str) -> None:
     fact = FACTS["scores"][name]
@@ -121,9 +131,9 @@ def test_every_score_is_what_it_was(name: str) -> None:
     expected = {**fact["values"], **corrected}
     network = uninas.parse(fact["text"])
     assert network.digest == fact["digest"]
-    found = proxies.score_repeats(
-        build(network, classes=10), list(fact["values"]), input_shape=(3, 32, 32), batch=6, seed=5, repeats=2
-    )
+    score = partial(proxies.score_repeats, build(network, classes=10), input_shape=(3, 32, 32), batch=6, seed=5, repeats=2)
+    found = {**score(list(fact["values"])), **score(["zico"], dtype=torch.float64)}
+    expected["zico"] = IN_DOUBLE[name]
     values = {
         proxy: [value if isinstance(value, float) else {"failed": str(value)} for value in repeats]
         for proxy, repeats in found.items()
@@ -199,12 +209,18 @@ def test_a_training_of_before_is_resumed_to_the_same_curve(tmp_path: Path) -> No
     data, run = pictures.make(tmp_path / "data", train=6, val=4), copied("train", tmp_path)
     train(read_settings(run), data, run, workers=0, resume=True)
 
-    def rows(file: Path) -> list[dict[str, float]]:
+    def rows(file: Path, *, judged: bool) -> list[dict[str, float]]:
         times = ("seconds", "pictures_per_second", "images_per_second")
         with file.open() as stream:
-            return [{name: float(value) for name, value in row.items() if name not in times} for row in csv.DictReader(stream)]
+            return [
+                {name: float(value) for name, value in row.items() if name not in times and (name == "val_loss") == judged}
+                for row in csv.DictReader(stream)
+            ]
 
-    assert close(rows(run / "log.csv"), rows(run / "log_of_the_whole.csv"))
+    logs = run / "log.csv", run / "log_of_the_whole.csv"
+    assert close(*(rows(log, judged=False) for log in logs))
+    # Steps of an optimiser make more of rounding: processors differ by 1.1e-4. With an optimiser that has forgotten it is 5.6e-2.
+    assert close(*(rows(log, judged=True) for log in logs), rounding=1e-3)
 
 
 def test_a_refined_run_of_before_is_reported(tmp_path: Path) -> None:
