@@ -24,6 +24,9 @@ def meco(module: nn.Module, inputs: Tensor, *, seed: int = 0) -> float:
     A map is the result of a convolution, linear or norm layer for one random sample, channels by positions; correlations are
     Pearson's, over positions. See :func:`least_correlation` for maps without correlations, and
     :mod:`proxies.measuring.circle_pass` for the sample and the mode. Linear layers count since a convolution of one pixel does.
+    A norm over the channels of each position leaves them a sum of 0, and so nothing to add. (The authors' code reads the results
+    of all modules, rectifiers, pools and whole blocks too: on 100 cells of NAS-Bench-201 rectifiers, pools and sums add .01 to
+    Kendall's tau.)
 
     Args:
         module: any network. Left as it was found.
