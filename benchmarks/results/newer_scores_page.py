@@ -28,7 +28,7 @@ REMARKS = (
     "own.",
     "",
     "- NSC and the entropy need no network: on all 9,445 cells, in 4 CPU-seconds, their Kendall's tau is .645 .641 .607 and .651",
-    "  .647 .612. On the 209 of CIFAR-10 they have .02 less on that: these cells are the harder ones.",
+    "  .647 .612. On the 209 of the run on CIFAR-10 they have .02 less on that: these cells are the harder ones.",
     "- MeCo: the authors' code reads the results of all modules, here convolutions, linear layers and norms count. On the first",
     "  100 cells of the run on ImageNet16-120 rectifiers, pools and sums add .014 to Spearman's rho.",
     "- InTrain: the gradients of the whole batch instead of the mean of four parts; on the first 60 cells that takes .002 to",
