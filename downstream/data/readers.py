@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
+import signal
+import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from uninas.errors import InputError
 from uninas.runtime.sockets import let_readers_start
@@ -26,16 +30,42 @@ def plain_errors() -> Iterator[None]:
     """
     let_readers_start()
     try:
-        yield
+        with _deaths_interrupt():
+            yield
     except InputError as error:
         found = re.search(r"InputError: (.*)\s*$", str(error))
         raise (InputError(found[1]) if found else error) from None
     except (RuntimeError, OSError, EOFError) as error:
         try:
             death = _of_death(error)
-        except RuntimeError as later:  # torch's handler of ended processes raises wherever it interrupts, so here too
+        except RuntimeError as later:  # of a loader that somebody else set up before: torch's handler raises here, too
             death = _of_death(later)
         raise death from None
+
+
+@contextmanager
+def _deaths_interrupt() -> Iterator[None]:
+    """Let torch interrupt what is inside when a reader dies, and nothing else.
+
+    Its loader sets a handler of the signal, once and for good, which raises wherever the process is: also in what says that a
+    reader has died, when another one does. A loader that is set up later sets it again.
+    """
+    before = signal.getsignal(signal.SIGCHLD)
+
+    def restore() -> None:
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGCHLD) is not before:
+            signal.signal(signal.SIGCHLD, before)
+            handling: Any = importlib.import_module("torch.utils.data._utils.signal_handling")
+            handling._SIGCHLD_handler_set = False
+
+    try:
+        yield
+    finally:
+        try:
+            restore()
+        except RuntimeError:  # the second of two deaths
+            restore()
+            raise
 
 
 def _of_death(error: Exception) -> Exception:

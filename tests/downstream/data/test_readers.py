@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+
+import psutil
 import pytest
+from torch.utils.data import DataLoader
 
 from downstream.data.readers import plain_errors
 from uninas.errors import InputError
@@ -46,3 +50,27 @@ def test_the_news_of_a_death_may_come_while_another_error_is_looked_at(monkeypat
     monkeypatch.setattr("downstream.data.readers.traceback.extract_tb", interrupted)
     with pytest.raises(InputError, match=r"^--workers: expected .*; one was killed"), plain_errors():
         raise ConnectionResetError(104, "Connection reset by peer")
+
+
+def test_outside_nothing_is_interrupted_by_a_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch's handler of the signal stays for good; what runs later, such as the message's own way out, would meet its error."""
+
+    def killed_inside() -> None:
+        with plain_errors():
+            again = iter(DataLoader(range(64), num_workers=1))  # type: ignore[arg-type]
+            next(again)
+            psutil.Process().children()[-1].kill()
+            list(again)
+
+    before = signal.getsignal(signal.SIGCHLD)
+    with plain_errors():
+        batches = iter(DataLoader(range(64), num_workers=1))  # type: ignore[arg-type]
+        next(batches)
+    assert signal.getsignal(signal.SIGCHLD) is before
+    (reader,) = psutil.Process().children()
+    reader.kill()
+    reader.wait(timeout=60)
+    for _ in range(2):  # and inside it is interrupted again
+        with pytest.raises(InputError, match=r"^--workers: expected .*; one was killed"):
+            killed_inside()
+        assert signal.getsignal(signal.SIGCHLD) is before
