@@ -33,8 +33,8 @@ def prepare(device: str = "cpu") -> dict[str, str]:
     settings of the whole process: a worker calls this once.
 
     Returns:
-        torch build, device model, precision, threads, Python, digest of the scoring code: with the run seed and the network's digest
-        they decide a score.
+        torch build, device model, precision, threads, Python, digest of the scoring code: with the run seed and the network's
+        digest they decide a score.
     """
     torch.set_num_threads(1)
     torch.backends.cuda.matmul.allow_tf32 = False
