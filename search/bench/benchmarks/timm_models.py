@@ -159,7 +159,9 @@ def at_budget(tables: Sequence[pandas.DataFrame], held: Sequence[Held | None], n
     """Average a ranking's correlation at equal budget over the families that have one, as `over_families` does."""
     made = [one.values(table[name].to_numpy(dtype=numpy.float64)) for one, table in zip(held, tables, strict=True) if one]
     there = [values for values in made if math.isfinite(values[0])]
-    return {judge.AT_BUDGET: mean_of([float(values[0]) for values in there], [values[1:] for values in there]) if made else None}
+    if not made:
+        return {}
+    return {judge.AT_BUDGET: mean_of([float(values[0]) for values in there], [values[1:] for values in there])}
 
 
 def mean_of(values: Sequence[float], draws: Sequence[Floats]) -> dict[str, float | None]:

@@ -25,7 +25,7 @@ MODEL_NETWORKS = 200
 """Fewer networks are not worth a model: half of them are held out."""
 
 AT_BUDGET = "at_budget"
-"""A row's key of the correlation at equal budget, see `search.ranking.budget`."""
+"""A row's key of the correlation at equal budget, see `search.ranking.budget`; a row without it was not measured so."""
 
 BUDGET = ("params", "flops")
 """Scores that it takes out; a run that lacks one of them has no such figure."""
@@ -100,7 +100,7 @@ def judge(
                 "proxy": name,
                 "kind": "aggregate" if many else "single",
                 **figures,
-                AT_BUDGET: None if held is None else held.estimate(table[name].to_numpy(dtype=numpy.float64)).as_dict(),
+                **({} if held is None else {AT_BUDGET: held.estimate(table[name].to_numpy(dtype=numpy.float64)).as_dict()}),
                 "networks": len(table),
                 "failed": failures(scores, table["index"], made_of),
                 # Work that several proxies share is the first one's: a sum over some of them would say nothing.

@@ -161,10 +161,10 @@ MACRO_ROWS = {
     "Lnwot": "lnwot",
     "Synflow": "synflow",
     "SNIP": "snip",
-    "Synflow-SNR": "ssnr_synflow",
-    "SNIP-SNR": "ssnr_snip",
-    "T-CET(Synflow)": "t_cet_synflow",
-    "T-CET(SNIP)": "t_cet_snip",
+    "Synflow-SNR": "ssnr_synflow_log",
+    "SNIP-SNR": "ssnr_snip_log",
+    "T-CET(Synflow)": "t_cet_synflow_log",
+    "T-CET(SNIP)": "t_cet_snip_log",
 }
 
 
