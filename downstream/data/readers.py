@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import re
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 
 from uninas.errors import InputError
 from uninas.runtime.sockets import let_readers_start
@@ -38,6 +42,17 @@ def plain_errors() -> Iterator[None]:
         raise death from None
 
 
+def _hear_of_it() -> None:
+    """Wait for the end of the process whose pipe was found cut, a second at most.
+
+    torch's handler of signals raises when it learns of the end, in whatever runs then; on a busy machine that is later.
+    """
+    until = time.monotonic() + 1.0
+    with contextlib.suppress(RuntimeError):  # of that handler, here at the latest
+        while (children := multiprocessing.active_children()) and (left := until - time.monotonic()) > 0:
+            wait([child.sentinel for child in children], left)
+
+
 def _of_death(error: Exception) -> Exception:
     """The error to raise in place of one of torch's: itself where it is no death of a reader."""
     text = f"{error} {error.__cause__ or ''}"
@@ -49,6 +64,8 @@ def _of_death(error: Exception) -> Exception:
     cut_off = isinstance(error, EOFError | ConnectionError) and any(
         frame.filename.endswith(_LOADER) for frame in traceback.extract_tb(error.__traceback__)
     )
+    if cut_off:
+        _hear_of_it()
     if cut_off or _DEATH.search(text):
         return InputError(
             "--workers: expected the processes that read images to live; one was killed, perhaps since the memory was full: "
