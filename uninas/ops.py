@@ -7,6 +7,7 @@ Nothing here knows torch.
 from __future__ import annotations
 
 import copyreg
+import difflib
 import hashlib
 import re
 from collections.abc import Callable
@@ -72,7 +73,11 @@ def op(name: str, **attributes: Value) -> Op:
     """
     spec = TABLE.get(name)
     if spec is None:
-        raise InputError(f"unknown operation '{name}': expected one of {', '.join(sorted(TABLE))}")
+        near = difflib.get_close_matches(name[:40], sorted(TABLE), 3, cutoff=0.0)
+        raise InputError(
+            f"unknown operation '{name}': expected one of the {len(TABLE)} of docs/architecture_file.md; the nearest are "
+            f"{', '.join(near)}"
+        )
     values: dict[str, Value] = {}
     for attribute in spec.attributes:
         given = attributes.pop(attribute.name, attribute.default)

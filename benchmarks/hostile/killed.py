@@ -73,7 +73,7 @@ def search(folder: Path) -> subprocess.Popen[str]:
     demo = ["configs/search/demo.yaml", *SHORT, "--out", str(folder)]
     how = ["--resume", str(folder)] if (folder / "journal.jsonl").exists() else demo
     words = [sys.executable, "-m", "uninas.cli", "search", *how]
-    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
 
 
 def stable(folder: Path) -> list[dict[str, Any]]:

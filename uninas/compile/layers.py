@@ -81,7 +81,7 @@ class PositionEmbedding(nn.Module):
 
 def resized(embedding: Tensor, size: list[int]) -> Tensor:
     """(C, h, w) -> (C, height, width)."""
-    if known(*size) and list(embedding.shape[1:]) == size:
+    if known(size[0], size[1]) and list(embedding.shape[1:]) == size:
         return embedding
     wide = embedding if embedding.dtype == torch.float64 else embedding.float()
     made = F.interpolate(wide[None], size, mode="bicubic", align_corners=False, antialias=True)
@@ -159,7 +159,7 @@ class TokenLinear(nn.Module):
 
 def sized(x: Tensor, height: int, width: int) -> Tensor:
     """(B, C, H, W) -> (B, C, height, width)."""
-    if known(height, width, x.shape[2], x.shape[3]) and x.shape[2] == height and x.shape[3] == width:
+    if known(height, width) and known(x.shape[2], x.shape[3]) and x.shape[2] == height and x.shape[3] == width:
         return x
     return F.interpolate(x, [height, width], mode="bilinear", align_corners=False)
 

@@ -14,9 +14,16 @@ from torch.nn import functional as F
 from uninas.ops import Type
 
 
-def known(*sides: int) -> bool:
+def known(height: int, width: int) -> bool:
     """Return whether sides are numbers."""
-    return not any(isinstance(side, torch.SymInt) for side in sides)
+    if torch.jit.is_scripting():  # knows no symbols, nor their type
+        return True
+    return not _symbolic(height, width)
+
+
+@torch.jit.unused
+def _symbolic(height: int, width: int) -> bool:
+    return isinstance(height, torch.SymInt) or isinstance(width, torch.SymInt)
 
 
 def whole_tiles(x: Tensor, tile: int) -> list[int]:

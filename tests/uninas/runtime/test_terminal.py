@@ -72,7 +72,8 @@ def test_a_run_of_somebody_elses_is_watched_as_it_is_spelled(tmp_path: Path) -> 
             line["rejected"] = {HOSTILE: 3}
         changed.append(line)
     path.write_bytes(b"".join(map(sealed, changed)))
-    assert changed[0] == Header(changed[0]["config_digest"], {"seed": 0, "objective": changed[0]["objective"]}).as_dict()
+    about = {"seed": 0, "objective": changed[0]["objective"], "code": changed[0]["code"]}
+    assert changed[0] == Header(changed[0]["config_digest"], about).as_dict()
     info = json.loads((tmp_path / "run" / "run.json").read_text())
     (tmp_path / "run" / "run.json").write_text(json.dumps({**info, "name": HOSTILE, "status": HOSTILE}))
     done = CliRunner().invoke(program, ["watch", str(tmp_path / "run"), "--once"], catch_exceptions=False)
