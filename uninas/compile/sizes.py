@@ -13,10 +13,12 @@ from torch.nn import functional as F
 
 from uninas.ops import Type
 
+is_scripting = torch.jit.is_scripting  # type: ignore[attr-defined]  # not in its list of names
+
 
 def known(height: int, width: int) -> bool:
     """Return whether sides are numbers."""
-    if torch.jit.is_scripting():  # knows no symbols, nor their type
+    if is_scripting():  # it knows no symbols, nor their type
         return True
     return not _symbolic(height, width)
 
