@@ -156,7 +156,7 @@ def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = 
 def _init(folder: Path, cpus: int, dashboard: bool) -> str | None:
     """Start Ray and connect to it; gives the address of the dashboard."""
     ray: Any = importlib.import_module("ray")  # untyped in part
-    with _ports_of_its_own(), _not_ended_by_its_client():
+    with _ports_of_its_own(), contextlib.nullcontext() if dashboard else _without_servers(), _not_ended_by_its_client():
         context = ray.init(
             address="local",
             num_cpus=cpus,
@@ -182,6 +182,21 @@ def _ports_of_its_own() -> Iterator[None]:
         yield
     finally:
         parameter.RayParams = usual
+
+
+@contextlib.contextmanager
+def _without_servers() -> Iterator[None]:
+    """Let the agent of a node serve nothing over HTTP, as where Ray is installed without its dashboard.
+
+    It would run jobs and answer for the dashboard, which is not there; ray.init has no argument for it.
+    """
+    utilities: Any = importlib.import_module("ray._private.utils")
+    usual = utilities.get_dashboard_dependency_error
+    utilities.get_dashboard_dependency_error = lambda: "no dashboard is wanted"
+    try:
+        yield
+    finally:
+        utilities.get_dashboard_dependency_error = usual
 
 
 @contextlib.contextmanager

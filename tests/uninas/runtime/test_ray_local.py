@@ -75,7 +75,8 @@ def test_without_its_token_it_does_nothing(started: subprocess.Popen[str], tmp_p
     assert token not in " ".join(" ".join(one.cmdline()) for one in process.children(recursive=True))
     found = listening(process.children(recursive=True))
     job = {"entrypoint": f"touch {tmp_path / 'owned'}"}
-    requests = [("POST", JOBS), ("POST", "/api/jobs/"), ("GET", "/"), ("GET", "/metrics")]
+    health = [("GET", "/api/healthz"), ("GET", "/api/local_raylet_healthz")]  # the agent that runs jobs answers anybody that
+    requests = [("POST", JOBS), ("POST", "/api/jobs/"), ("GET", "/"), ("GET", "/metrics"), *health]
     answers = {port: [asked(port, method, path, job) for method, path in requests] for _, port in found}
     assert {status for statuses in answers.values() for status in statuses} <= {401, None}
     assert any(401 in statuses for statuses in answers.values()), "the agent is there"
