@@ -25,7 +25,7 @@ class Fatal(Watch):
         if (epoch, step) == (1, 1) and os.environ["RANK"] == "0":
             os.killpg(os.getpgid(0), signal.SIGKILL)
 
-progress.progress = lambda first: __import__("contextlib").nullcontext(Fatal())
+progress.progress = lambda *shown: __import__("contextlib").nullcontext(Fatal())
 cli.main(sys.argv[1:])
 """
 

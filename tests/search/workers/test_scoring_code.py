@@ -27,8 +27,8 @@ print(json.dumps(sorted(name for name in sys.modules if name.split(".")[0] in ("
 """
 DECIDES_NOTHING = ("uninas.__init__", "uninas.errors", "uninas.runtime", "uninas.files", "uninas.networks", "uninas.edits")
 DECIDES_NOTHING += ("uninas.rejections", "uninas.analysis.__init__", "uninas.analysis.degenerate", "search.__init__")
-DECIDES_NOTHING += ("search.workers.__init__",)
-"""Loaded for the network of the test, for messages and for files; or empty."""
+DECIDES_NOTHING += ("search.workers.__init__", "search.workers.scoring_code", "search.workers.own_proxies", "search.ranking")
+"""Loaded for the network of the test, for messages and for files, to say which code this is; or empty."""
 
 
 @pytest.mark.slow

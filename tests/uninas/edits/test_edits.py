@@ -64,8 +64,8 @@ def check_child(parent: Architecture, edit: Edit, child: Architecture) -> None:
     assert executed_macs(module, child.input_size, device="meta") == figures.macs
 
 
-OF_PIXELS = {"add_stage", "entry", "kernel", "move_block", "remove_stage", "stem", "window"}
-"""What has no place in one stage of equal blocks whose class token comes with the stem."""
+OF_STAGES = {"move_block", "remove_stage", "window", "dilation"}
+"""What has no place in one stage of equal blocks whose class token and patches come with the stem."""
 
 
 def takes_class_token(network: Architecture) -> bool:
@@ -93,10 +93,10 @@ def possible(kind: str, network: Architecture) -> bool:
         "dilation": lambda o: o.name == "conv" and o.values["kernel"] in (3, 5, 7, 9),
         "window": lambda o: o.name == "matmul_qk" and o.values["over"] == "pixels",
     }
-    if kind == "class_token":
-        return takes_class_token(network)
-    if network.stages[0].tokens and kind in OF_PIXELS:
+    if network.stages[0].tokens and kind in OF_STAGES:
         return False
+    if kind == "class_token":
+        return takes_class_token(network) or network.stages[0].tokens > 0
     if kind == "copy_block":
         return len({block for stage in network.stages for block in stage.blocks}) > 1
     return kind not in needed or any(needed[kind](o) for o in nodes)
