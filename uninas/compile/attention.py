@@ -28,7 +28,11 @@ def untokens(x: Tensor, size: tuple[int, int]) -> Tensor:
     turned = x.transpose(-1, -2)
     if torch.compiler.is_exporting():
         turned = turned.contiguous()  # else the exported program would hold a view that fits the layout of one attention kernel
-    return turned.reshape(x.shape[0], x.shape[1] * x.shape[3], size[0], size[1])
+    made = turned.reshape(x.shape[0], x.shape[1] * x.shape[3], size[0], size[1])
+    if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+        # At a second size Inductor cannot order this view's strides for a convolution; a copy of that layout it need not ask.
+        return made.contiguous().clone(memory_format=torch.channels_last)
+    return made
 
 
 def shared(x: Tensor, heads: int) -> Tensor:

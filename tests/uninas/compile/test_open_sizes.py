@@ -63,6 +63,19 @@ def test_whole_networks_leave_the_size_open(name: str) -> None:
     agree(preset(name, classes=3), least, [(least, least + 1), (least + 31, least + 64)])
 
 
+@pytest.mark.slow
+def test_a_compiled_network_takes_a_second_size() -> None:
+    """At the second one torch.compile makes the sides symbols, which Inductor has to order the strides of."""
+    widths, depths = [32, 64, 96, 128], [1, 1, 1, 1]
+    network = scramble(build(preset("coatnet", widths=widths, depths=depths, stem=[16, 32], classes=10), fused=True)).eval()
+    compiled = torch.compile(network)
+    with torch.no_grad():
+        for side in (224, 256):
+            image = noise(2, 3, side, side)
+            expected = network(image)
+            assert (compiled(image) - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
 @pytest.mark.parametrize("size", [(32, 32), (33, 75), (29, 34)])
 @pytest.mark.parametrize("case", ["hybrid", "deit", "swin", "pvt", "random", "more"])
 def test_what_runs_at_open_sizes_is_the_same(case: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
