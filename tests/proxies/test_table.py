@@ -63,7 +63,7 @@ def test_names_and_mistakes_need_no_torch() -> None:
         "assert not {'torch', 'numpy'} & set(sys.modules)\n"
         "assert proxies.score and 'torch' in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-P", "-c", program], check=True)
+    assert subprocess.run([sys.executable, "-P", "-c", program], check=False).returncode == 0
 
 
 # --- one's own --------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from typing import Any, final
 
 import pandas
 
-from proxies.table import TABLE
 from search.bench.benchmarks.accuracy_table import (
     Population,
     Published,
@@ -32,7 +31,7 @@ from search.bench.judging import finish, judge
 from search.bench.scoring import pictures
 from search.bench.scoring import settings as settings_files
 from search.bench.scoring.job import Request, Setup
-from search.bench.scoring.plan import STANDARD, Network, ScoringPlan, chosen_proxies
+from search.bench.scoring.plan import SAMPLES, STANDARD, Network, ScoringPlan, chosen_proxies
 from search.bench.scoring.run import Scores
 from search.bench.scoring.settings import Settings
 from search.engine.session import PoolMaker
@@ -56,9 +55,6 @@ THIN = Setup(batch=1000, input_shape=(1, 3, 3), network={"channels": 1, "cells":
 """TE-NAS counts linear regions on a narrow network: one channel, one cell a stage, 1,000 samples of 1 x 3 x 3."""
 
 _SETUPS = {"linear_regions": "thin"}  # a proxy's setup, where it is not the standard one
-
-SAMPLES = {name: spec.samples for name, spec in TABLE.items() if spec.samples is not None}
-"""Proxy -> how many samples of the batch it gets, where it is not all: those that take several passes, or one a sample."""
 
 _PUBLISHED_PREFIX = {"cifar10": "c10", "imagenet16_120": "in16"}  # nothing was published for CIFAR-100
 _PUBLISHED_NAMES = {

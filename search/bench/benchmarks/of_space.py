@@ -14,7 +14,6 @@ from typing import Any, final
 
 import pandas
 
-from proxies.table import TABLE
 from search.bench.benchmarks.accuracy_table import (
     Population,
     check_percent,
@@ -29,18 +28,12 @@ from search.bench.benchmarks.request import BenchRequest
 from search.bench.judging import finish, judge
 from search.bench.scoring import pictures
 from search.bench.scoring.job import Request, Setup
-from search.bench.scoring.plan import STANDARD, Network, ScoringPlan, chosen_proxies
+from search.bench.scoring.plan import SAMPLES, STANDARD, Network, ScoringPlan, chosen_proxies
 from search.bench.scoring.run import Scores
 from search.bench.scoring.settings import Settings
 from search.ranking.objective import SPECTRA
 from uninas.errors import InputError
 from uninas.spaces import ChoiceSpace
-
-LEFT_OUT = tuple(name for name, spec in TABLE.items() if "timm" in spec.left_out)
-"""Not scored unless asked for by name: what needs a thin variant of a network, which these spaces do not have."""
-
-SAMPLES = {name: spec.samples for name, spec in TABLE.items() if spec.samples is not None}
-"""Proxy -> how many samples of the batch it gets, where it is not all."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +128,6 @@ class SpaceReferee:
 
     def settings(self, request: BenchRequest, population: Population, note: Note) -> Settings:
         """Decide the settings of a new run; reads the images, if there is a folder of them, once."""
-        names = chosen_proxies(request.proxies)
-        if request.proxies is None:
-            names = tuple(name for name in names if name not in LEFT_OUT)
         trained, size = self.datasets[request.dataset], request.own.get("size")
         side = trained.side if size is None else size
         return Settings(
@@ -145,7 +135,7 @@ class SpaceReferee:
             dataset=request.dataset,
             population=self.name,
             population_digest=population.digest,
-            proxies=names,
+            proxies=chosen_proxies(request.proxies, thin=False),
             sample=request.sample,
             seed=request.seed,
             batch=request.batch,

@@ -11,12 +11,11 @@ import pandas
 
 from search.bench.benchmarks.accuracy_table import Population, population_of
 from search.bench.benchmarks.conduct import Benchmark, Note
-from search.bench.benchmarks.of_space import LEFT_OUT, SAMPLES
 from search.bench.benchmarks.own_table import Columns, read_table
 from search.bench.benchmarks.request import BenchRequest
 from search.bench.judging import finish, judge
 from search.bench.scoring.job import Request, Setup
-from search.bench.scoring.plan import STANDARD, Network, ScoringPlan, chosen_proxies
+from search.bench.scoring.plan import SAMPLES, STANDARD, Network, ScoringPlan, chosen_proxies
 from search.bench.scoring.run import Scores
 from search.bench.scoring.settings import Settings
 from search.ranking.objective import SPECTRA
@@ -49,15 +48,12 @@ class _OwnNetworks:
         return replace(made, digest=hashlib.sha256(definitions.encode()).hexdigest())
 
     def settings(self, request: BenchRequest, population: Population, note: Note) -> Settings:
-        names = chosen_proxies(request.proxies)
-        if request.proxies is None:
-            names = tuple(name for name in names if name not in LEFT_OUT)
         return Settings(
             benchmark=self.name,
             dataset=request.data.stem,
             population="table",
             population_digest=population.digest,
-            proxies=names,
+            proxies=chosen_proxies(request.proxies, thin=False),
             sample=request.sample,
             seed=request.seed,
             batch=request.batch,

@@ -14,7 +14,6 @@ from typing import Any, final
 import numpy
 import pandas
 
-from proxies.table import TABLE
 from search.bench.benchmarks import timm_families
 from search.bench.benchmarks.accuracy_table import Population, population_of, read_csv
 from search.bench.benchmarks.conduct import Benchmark, Note, conduct
@@ -33,8 +32,6 @@ from search.ranking.objective import SPECTRA
 from uninas.errors import InputError
 
 NETWORKS = "networks.csv"
-LEFT_OUT = tuple(name for name, spec in TABLE.items() if "timm" in spec.left_out)
-"""Not scored unless asked for by name: what needs a thin variant of a network, which a foreign network does not have."""
 
 _COLUMNS = ("index", "network", "accuracy", "size", "family", "tag")
 
@@ -195,15 +192,13 @@ class _Timm:
         return population_of(networks, request.data, drawn=False, keep={NETWORKS: networks.to_csv(index=False)})
 
     def settings(self, request: BenchRequest, population: Population, note: Note) -> Settings:
-        own, names = request.own, chosen_proxies(request.proxies)
-        if request.proxies is None:
-            names = tuple(name for name in names if name not in LEFT_OUT)
+        own = request.own
         return Settings(
             benchmark="timm",
             dataset=request.dataset,
             population=own["families"] or "all",
             population_digest=population.digest,
-            proxies=names,
+            proxies=chosen_proxies(request.proxies, thin=False),
             seed=request.seed,
             batch=request.batch,
             repeats=request.repeats,

@@ -31,6 +31,12 @@ DECISIVE = (
 LEFT_OUT = tuple(name for name, spec in TABLE.items() if "bench" in spec.left_out)
 """Raw proxies that are not scored unless they are asked for by name."""
 
+WITHOUT_THIN_VARIANT = tuple(name for name, spec in TABLE.items() if "timm" in spec.left_out)
+"""Likewise where a network has no thin variant, which these proxies need; all but cells have none."""
+
+SAMPLES = {name: spec.samples for name, spec in TABLE.items() if spec.samples is not None}
+"""Proxy -> how many samples of the batch it gets, where it is not all: those that take several passes, or one a sample."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -90,8 +96,10 @@ def known_proxies() -> tuple[str, ...]:
     return tuple(name for name in (*TABLE, *registered()) if name not in LEFT_OUT) + LEFT_OUT
 
 
-def chosen_proxies(text: str | None, option: str = "--proxies") -> tuple[str, ...]:
+def chosen_proxies(text: str | None, option: str = "--proxies", *, thin: bool = True) -> tuple[str, ...]:
     """Read names separated by commas, given as `option`; None stands for all.
+
+    `thin`: whether the networks have thin variants; else None stands for all that do not need one.
 
     A name of a population rank (`search.ranking.objective.OBJECTIVES`) stands for the raw scores that it is made of.
 
@@ -102,7 +110,7 @@ def chosen_proxies(text: str | None, option: str = "--proxies") -> tuple[str, ..
 
     known = known_proxies()
     if text is None:
-        return tuple(name for name in known if name not in LEFT_OUT)
+        return tuple(name for name in known if name not in LEFT_OUT and (thin or name not in WITHOUT_THIN_VARIANT))
     wanted = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
     if not wanted:
         raise InputError(f"{option}: expected names separated by commas; got none")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,8 +19,30 @@ from uninas.compile.module import build
 from uninas.reference import from_reference, read_reference, reference_layers, to_reference
 
 
-def is_the_references(document: dict[str, Any], seed: int) -> None:
-    """Hold counts and logits against the naive network's, and the file that is written of it against its digest."""
+def with_biases_on_features(seed: int) -> dict[str, Any]:
+    """A file with a RelPosBias on feature maps of 16x16, 9x9, 4x4 or 1x1, within pieces, expansions and averages, and on maps."""
+    rng = random.Random(2000 + seed)
+    while True:  # files of letters alone have no place for one, and six stages would halve the map to nothing
+        document = with_biases(rng, {**random_file(rng), "img_size": rng.choice([64, 36, 37, 35])})
+        if len(document["embed_dim"]) > 4:
+            continue
+        network = from_reference(document, "net.json")
+        if any(node.op.name == "row_column_bias" for *_, graph in graphs_of(network) for node in graph.nodes):
+            return document
+
+
+def of_all_classes(seed: int) -> dict[str, Any]:
+    """A file with every class of node on feature maps and on attention maps, odd sizes, wrong stored shapes."""
+    return random_file(random.Random(1000 + seed))
+
+
+FILES = [*((of_all_classes, seed) for seed in range(80)), *((with_biases_on_features, seed) for seed in range(30))]
+
+
+@pytest.mark.parametrize(("kind", "seed"), FILES)
+def test_files_of_the_references_kind_have_its_costs_and_its_logits(kind: Callable[[int], dict[str, Any]], seed: int) -> None:
+    """Those of the naive network; and the file that is written of it has its digest."""
+    document = kind(seed)
     oracle = ReferenceNetwork(document).randomised(seed)
     images = noise(2, 3, document["img_size"], document["img_size"], seed=seed)
     expected, macs = oracle.run(images)
@@ -34,29 +57,6 @@ def is_the_references(document: dict[str, Any], seed: int) -> None:
             assert distance(module(images), expected) < 1e-4
     back = from_reference(to_reference(architecture), "net.json")
     assert back.digest == architecture.digest
-
-
-@pytest.mark.parametrize("seed", range(80))
-def test_files_of_the_references_kind_have_its_costs_and_its_logits(seed: int) -> None:
-    """Every class of node on feature maps and on attention maps, odd sizes, wrong stored shapes."""
-    is_the_references(random_file(random.Random(1000 + seed)), seed)
-
-
-def with_biases_on_features(seed: int) -> dict[str, Any]:
-    """A file with a RelPosBias on feature maps of 16x16, 9x9, 4x4 or 1x1, within pieces, expansions and averages, and on maps."""
-    rng = random.Random(2000 + seed)
-    while True:  # files of letters alone have no place for one, and six stages would halve the map to nothing
-        document = with_biases(rng, {**random_file(rng), "img_size": rng.choice([64, 36, 37, 35])})
-        if len(document["embed_dim"]) > 4:
-            continue
-        network = from_reference(document, "net.json")
-        if any(node.op.name == "row_column_bias" for *_, graph in graphs_of(network) for node in graph.nodes):
-            return document
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_a_bias_on_feature_maps_is_the_references(seed: int) -> None:
-    is_the_references(with_biases_on_features(seed), seed)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -64,4 +64,4 @@ def test_the_entropy_of_two_layers_by_hand() -> None:
 
 def test_the_formulas_need_no_torch() -> None:
     program = "import sys, proxies.formulas.matrices\nassert not {'torch', 'numpy'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-P", "-c", program], check=True)
+    assert subprocess.run([sys.executable, "-P", "-c", program], check=False).returncode == 0
