@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,6 +56,18 @@ def what_is_registered() -> Iterator[None]:
         table.clear()
         table.update(old)  # type: ignore[arg-type]
     own_proxies._loaded[:] = files
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Whatever ran gives Ctrl-C back: else the first one after it would be lost, in this process and in a user's."""
+    numbers = (signal.SIGINT, signal.SIGUSR1)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    after = [signal.getsignal(number) for number in numbers]
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+    assert after == before, "a handler of SIGINT or SIGUSR1 was left behind"
 
 
 @pytest.fixture(scope="session")

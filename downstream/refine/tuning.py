@@ -89,27 +89,27 @@ def _check_room(plan: RefinePlan) -> None:
 
 
 def _tune(folder: Path, plan: RefinePlan, names: Sequence[str], asha: _Asha, storage: Path, accept_changes: bool) -> None:
-    ray_local.silence_tune()
-    tuner = tune.Tuner(
-        tune.with_resources(_train, {"cpu": plan.cpus, "gpu": plan.gpus}),
-        param_space={
-            "finalist": tune.grid_search(list(names)),
-            "folder": str(folder),
-            "data": plan.data,
-            "device": plan.device,
-            "workers": plan.workers,
-            "accept_changes": accept_changes,
-        },
-        tune_config=tune.TuneConfig(scheduler=asha, max_concurrent_trials=plan.concurrent, reuse_actors=True),
-        run_config=tune.RunConfig(
-            name="refine",
-            storage_path=str(storage),
-            failure_config=tune.FailureConfig(max_failures=DEATHS),
-            verbose=0,
-            callbacks=[_Deaths(asha)],
-        ),
-    )
-    tuner.fit()
+    with ray_local.quiet_tune():
+        tuner = tune.Tuner(
+            tune.with_resources(_train, {"cpu": plan.cpus, "gpu": plan.gpus}),
+            param_space={
+                "finalist": tune.grid_search(list(names)),
+                "folder": str(folder),
+                "data": plan.data,
+                "device": plan.device,
+                "workers": plan.workers,
+                "accept_changes": accept_changes,
+            },
+            tune_config=tune.TuneConfig(scheduler=asha, max_concurrent_trials=plan.concurrent, reuse_actors=True),
+            run_config=tune.RunConfig(
+                name="refine",
+                storage_path=str(storage),
+                failure_config=tune.FailureConfig(max_failures=DEATHS),
+                verbose=0,
+                callbacks=[_Deaths(asha)],
+            ),
+        )
+        tuner.fit()
 
 
 class _Report(Watch):

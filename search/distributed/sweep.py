@@ -148,27 +148,27 @@ def run_searches(
     for name in left:
         _takes_up(folder / name)
     note(f"{len(left)} of {len(plan.searches)} searches left; starting Ray on this machine (about ten seconds)")
-    ray_local.silence_tune()
     slots = concurrent or ray_local.cores()
     local = ray_local.start(cpus=max(slots, ray_local.cores()))
     listener = _Listener(note)
     try:
-        tuner = tune.Tuner(
-            tune.with_resources(_search, {"cpu": 1}),
-            param_space={
-                "name": tune.grid_search(left),
-                "folder": str(folder.absolute()),
-                "config": plan.config,
-                "searches": plan.searches,
-                "output": str(local.folder),
-                "cwd": os.getcwd(),
-                "resume": ["--accept-changes"] if accept_changes else [],
-                "of_before": plan.of_before,
-            },
-            tune_config=tune.TuneConfig(max_concurrent_trials=slots, reuse_actors=True),
-            run_config=tune.RunConfig(name="sweep", storage_path=str(local.folder / "tune"), verbose=0, callbacks=[listener]),
-        )
-        tuner.fit()
+        with ray_local.quiet_tune():
+            tuner = tune.Tuner(
+                tune.with_resources(_search, {"cpu": 1}),
+                param_space={
+                    "name": tune.grid_search(left),
+                    "folder": str(folder.absolute()),
+                    "config": plan.config,
+                    "searches": plan.searches,
+                    "output": str(local.folder),
+                    "cwd": os.getcwd(),
+                    "resume": ["--accept-changes"] if accept_changes else [],
+                    "of_before": plan.of_before,
+                },
+                tune_config=tune.TuneConfig(max_concurrent_trials=slots, reuse_actors=True),
+                run_config=tune.RunConfig(name="sweep", storage_path=str(local.folder / "tune"), verbose=0, callbacks=[listener]),
+            )
+            tuner.fit()
     finally:
         local.close()
     if any(name not in listener.failed and not _complete(folder / name) for name in left):

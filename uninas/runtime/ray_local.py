@@ -18,6 +18,7 @@ import importlib
 import logging
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import threading
@@ -30,7 +31,7 @@ from uninas.runtime import guardian
 from uninas.runtime.sockets import folder_for_sockets
 from uninas.runtime.terminal import say
 
-__all__ = ["LocalRay", "cores", "defaults", "silence_tune", "start", "stay_on_loopback"]
+__all__ = ["LocalRay", "cores", "defaults", "quiet_tune", "start", "stay_on_loopback"]
 
 _OBJECT_STORE_BYTES = 100 << 20  # messages are a few kilobytes; Ray's default takes 30% of the memory
 
@@ -62,14 +63,23 @@ def stay_on_loopback() -> None:
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # the variable's name, on Linux too
 
 
-def silence_tune() -> None:
+@contextlib.contextmanager
+def quiet_tune() -> Iterator[None]:
     """Keep Ray Tune, in this process, from copying results into files, from printing, and from checking what trials report.
 
     Its newer output writes to stdout whatever verbosity is set, and its check of metrics rejects a trial that reports a
-    failure in place of a score.
+    failure in place of a score. It also takes Ctrl-C (SIGINT, and SIGUSR1) for itself and does not give it back: the first
+    one after its end would be lost. At the end of the block the handlers are those of before.
     """
     os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_STRICT_METRIC_CHECKING="1", RAY_AIR_NEW_OUTPUT="0")
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a traceback for each process that dies
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():  # Tune leaves them alone in any other
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @final

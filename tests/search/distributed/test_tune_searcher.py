@@ -16,6 +16,7 @@ from search.distributed.tune_searcher import ArchitectureSearcher, from_config
 from search.ranking.objective import Objective
 from tests.search.fakes import ToySpace, toy_scores
 from uninas import InputError
+from uninas.runtime import ray_local
 
 EVOLUTION: dict[str, Any] = {"algorithm": "evolution", "options": {"population": 8}, "window": 4}
 SMALL = """
@@ -202,7 +203,8 @@ def test_a_real_tuner(ray_address: str, tmp_path: Path, monkeypatch: pytest.Monk
         ),
         run_config=tune.RunConfig(name="run", storage_path=str(tmp_path), verbose=0),
     )
-    results = tuner.fit()
+    with ray_local.quiet_tune():  # gives Ctrl-C back
+        results = tuner.fit()
     assert len(results) == 8
     failed = sum(result.error is not None for result in results)
     assert len(searcher.evaluated) == 8 - failed

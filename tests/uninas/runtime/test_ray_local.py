@@ -186,3 +186,24 @@ def test_it_listens_on_loopback_and_leaves_nothing(killed: bool, started: subpro
         assert started.returncode == 0
     assert psutil.wait_procs(family, timeout=60)[1] == []
     assert not Path(folder).exists()
+
+
+def test_ctrl_c_comes_back_after_tune() -> None:
+    """Tune's own handler would stay behind, and take the first Ctrl-C after its end for one of its run."""
+    from ray.tune.tune import _setup_signal_catching
+
+    came: list[int] = []
+    before = {number: signal.signal(number, lambda n, frame: came.append(n)) for number in (signal.SIGINT, signal.SIGUSR1)}
+    try:
+        with ray_local.quiet_tune():
+            stopped = _setup_signal_catching()
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stopped.is_set()
+            _setup_signal_catching()
+        assert came == []
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert came == [signal.SIGINT, signal.SIGUSR1]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
