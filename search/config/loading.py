@@ -1,39 +1,33 @@
-"""From YAML to a checked `SearchConfig`, and back. The only file that knows OmegaConf.
+"""From YAML to a checked `SearchConfig`, and back.
 
 What is read: a YAML mapping of the keys in `search.config.schema`, or a Ray cluster file that carries that mapping under
 `metadata: {search: ...}`, so that one file both starts a cluster and says what to search on it.
 
-Every fault is an `InputError` of one line: what was expected, what it got, where. OmegaConf checks the types; what it cannot do
-is added here: the nearest known key, numbers in every spelling, no silent conversion. Text such as ${oc.env:HOME} is rejected and
-never resolved: a stored configuration must mean the same on every machine, and must hold no secret.
+Every fault is an `InputError` of one line: what was expected, what it got, where.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
-import math
 import re
-import types
-import typing
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from search.config.schema import SearchConfig
+from search.config.typed import Schema, describe, mapping
 from search.config.validation import check
 from search.ranking.objective import spelled
 from uninas.errors import InputError
-from uninas.files.reading import parse_yaml, read_text
+from uninas.files.reading import read_text
 from uninas.runtime import configurations
 from uninas.spaces import SPACES
+
+SCHEMA = Schema(SearchConfig, mappings=("algorithm", "objective"))
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), *, stored: bool = False) -> SearchConfig:
@@ -73,22 +67,22 @@ def located(path: str | Path) -> Path:
 def name(path: str | Path) -> str:
     """Give the name of a configuration file that `load` has read: its cluster's in a cluster file, else the file's own."""
     path = located(path)
-    document = _mapping(read_text(path), str(path))
+    document = mapping(read_text(path), str(path))
     cluster = document.get("cluster_name") if "metadata" in document else None
     return cluster if isinstance(cluster, str) and re.fullmatch(r"[\w.-]+", cluster) else path.stem
 
 
 def parse(text: str, overrides: Sequence[str] = (), *, source: str = "<text>", stored: bool = False) -> SearchConfig:
     """Do what `load` does, from the text itself; `source` names it in messages."""
-    document = _mapping(text, source)
+    document = mapping(text, source)
     values = _section(document, source)
     _spell_out(values, source)
     for override in overrides:
-        _apply(values, override)
+        SCHEMA.override(values, override)
         _spell_out(values, source)
     if stored:
         _as_begun(values)
-    config = _typed(_plain(values, SearchConfig, "", source), source)
+    config = SCHEMA.fill(values, source)
     check(config, source)
     return config
 
@@ -176,29 +170,11 @@ def _spell_out(values: dict[Any, Any], source: str) -> None:
             )
         values["algorithm"], values["algorithm_file"] = algorithm.get("name", ""), algorithm["file"]
     if isinstance(values.get("objective"), dict):
-        _plain(values["objective"], Any, "objective", source)  # no references
+        SCHEMA.plain(values["objective"], Any, "objective", source)  # no references
         try:
             values["objective"] = spelled(values["objective"])
         except InputError as error:
             raise InputError(f"{source}: {error}") from None
-
-
-def _read_yaml(text: str, source: str) -> Any:
-    try:
-        return parse_yaml(text)
-    except ValueError as error:
-        line, _, said = str(error).partition(": ")
-        where, said = (f", {line}", said) if re.fullmatch(r"line \d+", line) else ("", str(error))
-        raise InputError(f"{source}{where}: expected YAML; {said}") from None
-
-
-def _mapping(text: str, source: str) -> dict[Any, Any]:
-    document = _read_yaml(text, source)
-    if document is None:
-        raise InputError(f"{source}: expected a YAML mapping of search keys; the file is empty")
-    if not isinstance(document, dict):
-        raise InputError(f"{source}: expected a YAML mapping of search keys; got {_describe(document)}")
-    return document
 
 
 def _section(document: dict[Any, Any], source: str) -> dict[Any, Any]:
@@ -208,141 +184,5 @@ def _section(document: dict[Any, Any], source: str) -> dict[Any, Any]:
     metadata = document["metadata"]
     section = metadata.get("search") if isinstance(metadata, dict) else None
     if not isinstance(section, dict):
-        raise InputError(f"{source}: expected the search keys under metadata.search; got {_describe(section)}")
+        raise InputError(f"{source}: expected the search keys under metadata.search; got {describe(section)}")
     return section
-
-
-def _apply(values: dict[Any, Any], override: str) -> None:
-    """Set one `a.b=value` in the nested mapping, in place."""
-    dotted, equals, text = override.partition("=")
-    if not equals or not dotted.strip():
-        raise InputError(f"override '{override}': expected key=value, for instance evaluations=200 or budget.params=5000000")
-    *path, last = dotted.strip().split(".")
-    for name in path:
-        inner = values.get(name)
-        if inner is None:
-            inner = values[name] = {}
-        if not isinstance(inner, dict):
-            raise InputError(f"override '{override}': expected {name} to be a mapping; the configuration has {_describe(inner)}")
-        values = inner
-    values[last] = text.strip() if _is_text(dotted, text) else _read_yaml(text, f"override '{override}'")
-
-
-def _is_text(dotted: str, text: str) -> bool:
-    """Whether an override's value is the text itself: 16:16:32 where text is expected is no number of base 60."""
-    plain = text.strip()
-    if plain.startswith("{") and dotted.strip() in ("algorithm", "objective"):
-        return False
-    return _hint(dotted) is str and plain[:1] not in ("", '"', "'") and plain not in ("null", "~")
-
-
-def _hint(where: str) -> Any:
-    """Give the type of a key, dotted and with [places] in lists, as the schema declares it, None apart; `Any` for no key."""
-    hint: Any = SearchConfig
-    for name in re.findall(r"[^.\[\]\s]+", where):
-        if dataclasses.is_dataclass(hint):
-            hint = typing.get_type_hints(hint).get(name, Any)
-        else:
-            hint = (typing.get_args(hint) or (Any,))[-1]  # of the items
-        if isinstance(hint, types.UnionType):
-            hint = typing.get_args(hint)[0]
-    return hint
-
-
-def _plain(value: Any, hint: Any, where: str, source: str) -> Any:
-    """Check names, and write numbers and sizes in one way, whichever way they were given; OmegaConf checks the types of the rest.
-
-    Here is rejected what it would convert without a word, such as 5 to "5" and 1 to true.
-    """
-    section = dataclasses.is_dataclass(hint)
-    if section and not isinstance(value, dict):
-        raise _mistyped(value, where, source)
-    if isinstance(value, dict):
-        names = typing.get_type_hints(hint) if section else [name for name in value if isinstance(name, str)]
-        unknown = next((name for name in value if name not in names), None)
-        prefix = f"{where}." if where else ""
-        if unknown is not None:
-            raise InputError(f"{source}: {_unknown(prefix, unknown, names)}") if section else _mistyped(value, where, source)
-        return {name: _plain(item, _hint(f"{prefix}{name}"), f"{prefix}{name}", source) for name, item in value.items()}
-    if where == "size":
-        value = _size(value)
-    if isinstance(value, list):
-        return [_plain(item, _hint(f"{where}[{place}]"), f"{where}[{place}]", source) for place, item in enumerate(value)]
-    if isinstance(value, str) and "${" in value:
-        raise InputError(f"{source}: {where}: expected a plain value; got '{value}', and references are never resolved here")
-    value = _number(value, hint)
-    strict = hint in (str, bool) and value is not None and type(value) is not hint
-    if strict or (isinstance(value, float) and not math.isfinite(value)):
-        raise _mistyped(value, where, source)
-    return value
-
-
-def _unknown(prefix: str, name: Any, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(str(name), list(known), 1, cutoff=0.0)
-    return f"unknown key '{prefix}{name}'; nearest known key is '{prefix}{near[0]}'"
-
-
-def _size(value: Any) -> Any:
-    """Accept 224, [224, 224] and 224x224 for a size; anything else is left for the type check."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+)(?:x(\d+))?", value.strip())):
-        value = [int(match[1]), int(match[2] or match[1])]
-    return [value, value] if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _number(value: Any, hint: Any) -> Any:
-    """Read text as a number where one is expected: YAML 1.1 takes 5.0e6 and 1e6, without a sign in the exponent, for text.
-
-    A whole number may be written with a point. What is no number is left for the type check.
-    """
-    if hint in (int, float) and isinstance(value, str):
-        with suppress(ValueError):
-            value = float(value)
-    whole = isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT
-    return int(value) if hint is int and whole else value
-
-
-_EXACT = 2.0**53
-"""Up to here a floating-point number says which whole number was meant."""
-
-
-def _typed(plain: Any, source: str) -> SearchConfig:
-    """Let OmegaConf check every value against the types of the schema."""
-    try:
-        config = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(SearchConfig), plain))
-    except OmegaConfBaseException as error:
-        where = str(getattr(error, "full_key", None) or "?")
-        value = plain
-        for name in re.findall(r"[^.\[\]]+", where):
-            value = value[int(name)] if isinstance(value, list) else {str(key): item for key, item in value.items()}.get(name)
-        raise _mistyped(value, where, source) from None
-    assert isinstance(config, SearchConfig)
-    return config
-
-
-_EXPECTED = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    str: "text",
-    list[int]: "a list of whole numbers",
-    list[str]: "a list of names",
-    dict[str, float]: "a mapping of names to numbers",
-    Any: "a finite number or text",
-}
-
-
-def _mistyped(value: Any, where: str, source: str) -> InputError:
-    hint = _hint(where)
-    quotes = ": put it in quotes" if hint is str and isinstance(value, int | float) else ""
-    return InputError(f"{source}: {where}: expected {_EXPECTED.get(hint, 'a mapping')}; got {_describe(value)}{quotes}")
-
-
-def _describe(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    text = str(value)
-    return f"{'text' if isinstance(value, str) else type(value).__name__} '{text if len(text) <= 60 else text[:57] + '...'}'"
