@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("search.commands.search", "Search a space as a configuration file says; resume a run."),
     "sweep": ("search.commands.sweep", "Run several seeds or budgets of a search side by side."),
     "bench": ("search.commands.bench", "Evaluate proxies on networks whose accuracies are known."),
+    "truth": ("search.commands.truth", "Train networks of one budget as a ground truth: a table to judge proxies by."),
     "refine": ("downstream.commands.refine", "Train a search's finalists briefly, and compare proxy rank with trained rank."),
     "train": ("downstream.commands.train", "Train an architecture with the protocols of the papers."),
     "evaluate": ("downstream.commands.evaluate", "Evaluate trained weights: accuracy and speed in images/s."),

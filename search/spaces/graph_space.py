@@ -41,6 +41,7 @@ class Settings:
         words: what edits insert.
         regularisers: whether edits may insert what no score sees (`uninas.analysis.unseen`), and two networks that differ in
             nothing else are two.
+        share: of its bound that the costliest of parameters and MACs of a network of the grammar is to come near; None: drawn.
     """
 
     size: tuple[int, int]
@@ -50,6 +51,7 @@ class Settings:
     prior: Mapping[str, float] | None = None
     words: edits.Vocabulary = edits.UNIVERSAL
     regularisers: bool = False
+    share: float | None = None
 
 
 @final
@@ -150,6 +152,7 @@ class GraphSpace:
                 in_channels=first.in_channels,
                 bounds=self._bounds,
                 words=self._settings.words,
+                share=self._settings.share,
             )
             architecture = uninas.canonicalise(drawn)
         except IllTyped:  # a fragment that does not fit the width drawn for it

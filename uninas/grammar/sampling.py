@@ -74,6 +74,7 @@ def sample_network(
     in_channels: int = 3,
     bounds: Mapping[str, int] | None = None,
     words: Vocabulary = UNIVERSAL,
+    share: float | None = None,
 ) -> Architecture:
     """Sample one architecture whose costs at the reference size are within the bounds as far as that can be arranged.
 
@@ -84,12 +85,14 @@ def sample_network(
         in_channels: channels of the image.
         bounds: inclusive upper bounds by name: params, macs, layers, attention_tokens.
         words: fragments that blocks made of fragments may hold.
+        share: of its bound that the costliest of parameters and MACs is to come near; None: drawn.
 
     Raises IllTyped where a fragment does not fit a width.
     """
     bounds = bounds or {}
     outline = _outline(rng, input_size, bounds, words)
-    share = math.exp(rng.uniform(math.log(_LEAST_SHARE), math.log(_TOO_LARGE)))
+    if share is None:
+        share = math.exp(rng.uniform(math.log(_LEAST_SHARE), math.log(_TOO_LARGE)))
     wanted = {name: share * bounds[name] for name in ("params", "macs") if name in bounds}
     layers = bounds.get("layers")
     scale, architecture = 1.0, outline.build(1.0, classes, input_size, in_channels)

@@ -16,8 +16,8 @@ from uninas.errors import InputError
 
 __all__ = ["FOLDERS", "find"]
 
-FOLDERS = ("search", "cluster", "mmdet", "mmseg")
-"""Of configs/: searches, Ray clusters, MMDetection's and MMSegmentation's own."""
+FOLDERS = ("search", "truth", "cluster", "mmdet", "mmseg")
+"""Of configs/: searches, ground truths, Ray clusters, MMDetection's and MMSegmentation's own."""
 
 _ENDINGS = (".yaml", ".py")
 _INSTALLED = Path("share", "uninas", "configs")
