@@ -21,6 +21,7 @@ from uninas.spaces import (
     zennas,
 )
 from uninas.spaces.choices import ChoiceSpace, Genotype, Product, SpaceError, architecture_of
+from uninas.spaces.trained import blox, nds_residual, transnasbench101
 
 __all__ = ["SPACES", "ChoiceSpace", "Genotype", "Product", "SpaceError", "architecture_of", "nasbench201"]
 
@@ -34,6 +35,9 @@ _SPACES: tuple[ChoiceSpace, ...] = (
     nasbench_macro.SPACE,
     autoformer.SPACE,
     pit.SPACE,
+    *nds_residual.SPACES.values(),
+    *transnasbench101.SPACES.values(),
+    blox.SPACE,
 )
 
 SPACES: Catalogue[ChoiceSpace] = Catalogue("space", "uninas.spaces", {space.name: space for space in _SPACES}, own.installed)
