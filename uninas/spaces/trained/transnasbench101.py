@@ -16,7 +16,7 @@ the classes of objects and of scenes and for room layouts. Of the other tasks a 
 
 What differs. A skip that halves the resolution is ReLU, two 1x1 convolutions of stride 2 to half of the channels each, and
 BatchNorm. The authors' second convolution reads the map moved by one row and one column, and no operation of a graph moves a map.
-Here both read the same pixels. Layers, parameters and MACs are the authors'; without a skip from a cell's input, outputs are, too.
+Here both read the same pixels. Layers, parameters and MACs are the authors'; outputs too, where no cell begins with a skip.
 """
 
 from __future__ import annotations
