@@ -18,7 +18,7 @@ TITLE = "Referees: which proxy to trust, and where"
 OWN_PAGES = ("nasbench201", "timm")
 """Referees whose figures have a page of their own."""
 
-HERE = ("nasbench_macro", "autoformer", "pit", "table")
+HERE = ("nasbench_macro", "autoformer", "pit", "transnas_micro", "transnas_macro", "blox", "table")
 """Referees that are shown whole on this page."""
 
 

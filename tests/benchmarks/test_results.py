@@ -222,6 +222,6 @@ def test_no_run_and_a_kind_without_a_page_are_refused(runs, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "results.json").write_text('{"benchmark": "nasbench360", "rows": []}')
-    kinds = "nasbench201, timm, ablation, nasbench_macro, autoformer, pit, table"
+    kinds = "nasbench201, timm, ablation, nasbench_macro, autoformer, pit, transnas_micro, transnas_macro, blox, table"
     with pytest.raises(InputError, match=f"expected a run of {kinds}; got 'nasbench360'"):
         results_pages([other], tmp_path / "out")

@@ -22,6 +22,7 @@ from uninas.spaces import (
     zennas,
 )
 from uninas.spaces.choices import ChoiceSpace, Genotype, Product, SpaceError, architecture_of
+from uninas.spaces.trained import blox, nds_residual, transnasbench101
 
 __all__ = ["SPACES", "ChoiceSpace", "Genotype", "Product", "SpaceError", "architecture_of", "nasbench201"]
 
@@ -36,6 +37,9 @@ _SPACES: tuple[ChoiceSpace, ...] = (
     *cells.SPACES.values(),
     autoformer.SPACE,
     pit.SPACE,
+    *nds_residual.SPACES.values(),
+    *transnasbench101.SPACES.values(),
+    blox.SPACE,
 )
 
 SPACES: Catalogue[ChoiceSpace] = Catalogue("space", "uninas.spaces", {space.name: space for space in _SPACES}, own.installed)

@@ -160,3 +160,23 @@ def check_percent(path: Path, column: str, accuracy: pandas.Series) -> None:
     """
     if accuracy.max() <= 1:
         raise InputError(f"{path}: {column}: expected accuracies in percent; got fractions, the largest is {accuracy.max():g}")
+
+
+def finite(measure: pandas.Series) -> pandas.Series:
+    """Say of each cell whether it is a finite number."""
+    return measure.notna() & ~numpy.isinf(measure)
+
+
+def stretched(path: Path, column: str, measure: pandas.Series) -> pandas.Series:
+    """Map a measure that is no percentage to 0 (the least of the table) to 100: nDCG's gain is 2 to the power of percent.
+
+    Ranks stay as they are. Missing cells stay missing.
+
+    Raises:
+        InputError: all networks have the same.
+    """
+    least, most = float(measure.min()), float(measure.max())
+    if least == most:
+        raise InputError(f"{path}: {column}: expected numbers that differ; all of them are {least:g}")
+    found: pandas.Series = (measure - least) * (100 / (most - least))
+    return found

@@ -21,8 +21,10 @@ from search.bench.benchmarks.accuracy_table import (
     check_percent,
     check_rows,
     doubts_of_unit,
+    finite,
     population_of,
     read_csv,
+    stretched,
 )
 from search.bench.benchmarks.conduct import Note
 from search.bench.benchmarks.images import real_batch
@@ -40,11 +42,19 @@ from uninas.spaces import ChoiceSpace
 
 @dataclass(frozen=True)
 class Trained:
-    """What the networks were trained on: the column of its accuracies in percent, its classes, and pixels of a side."""
+    """What the networks were trained on.
+
+    Attributes:
+        column: of its accuracies.
+        classes: outputs of a network.
+        side: pixels of a side of its inputs.
+        percent: whether the column is an accuracy in percent; else any measure, more being better.
+    """
 
     column: str
     classes: int
     side: int
+    percent: bool = True
 
 
 def vit_datasets(side: int) -> dict[str, Trained]:
@@ -181,7 +191,8 @@ class SpaceReferee(PointsReferee):
             InputError: of the table; it says how many rows are wrong, and which is the first.
         """
         path = data / self.file if data.is_dir() else data
-        column = self.datasets[dataset].column
+        trained = self.datasets[dataset]
+        column = trained.column
         table = read_csv(path, (*self.columns, column), f"the accuracies of {self.name}")
         together = ", ".join(self.columns)
         names = pandas.Series([self._point(row) for row in table[[*self.columns]].itertuples(index=False)], index=table.index)
@@ -190,11 +201,17 @@ class SpaceReferee(PointsReferee):
         check_rows(path, named, names.duplicated(), together, "each network once")
         accuracy = pandas.to_numeric(table[column], errors="coerce")
         empty = table[column].isna() if self.gaps else pandas.Series(False, index=table.index)
-        check_rows(path, table, ~accuracy.between(0, 100) & ~empty, column, "an accuracy in percent, 0 to 100")
+        fits, unit = (
+            (accuracy.between(0, 100), "an accuracy in percent, 0 to 100") if trained.percent else (finite(accuracy), "a number")
+        )
+        check_rows(path, table, ~fits & ~empty, column, unit)
         if empty.all():
             raise InputError(f"{path}: {column}: expected an accuracy; all {len(table)} cells are empty")
-        check_percent(path, column, accuracy)
-        warnings = doubts_of_unit(path, column, accuracy, 100 / self.datasets[dataset].classes)
+        if trained.percent:
+            check_percent(path, column, accuracy)
+            warnings = doubts_of_unit(path, column, accuracy, 100 / trained.classes)
+        else:
+            accuracy, warnings = stretched(path, column, accuracy), []
         if empty.any():
             warnings.append(f"{path}: {int(empty.sum())} of {len(table)} networks are left out: their {column} is empty")
         found = pandas.DataFrame({"index": range(len(table)), "network": names, "accuracy": accuracy})

@@ -52,6 +52,7 @@ class Entry:
 
 
 _VIT_DATASETS = ("c100_kd", "flower_kd", "chaoyang_kd", "c100_base", "flower_base", "chaoyang_base")
+_TASKS = ("class_scene", "class_object", "jigsaw", "room_layout", "segmentsemantic", "normal", "autoencoder")
 _PIXELS = Option("size", "count", None, "Pixels of every input. Default: what the networks were trained at.")
 
 BENCHMARKS: dict[str, Entry] = {
@@ -77,7 +78,7 @@ BENCHMARKS: dict[str, Entry] = {
         ),
     ),
     "nasbench_macro": Entry(
-        module="search.bench.benchmarks.nasbench_macro",
+        module="search.bench.benchmarks.published_spaces.nasbench_macro",
         help="""Rank the networks of NAS-Bench-Macro by every proxy, and compare the rankings with trained accuracies.
 
         The CSV has the columns architecture (eight digits) and mean_acc (percent), as the authors' table has; a folder holds it
@@ -122,7 +123,7 @@ BENCHMARKS: dict[str, Entry] = {
         own=(_PIXELS,),
     ),
     "autoformer": Entry(
-        module="search.bench.benchmarks.autoformer",
+        module="search.bench.benchmarks.published_spaces.autoformer",
         help="""Rank 200 vision transformers of AutoFormer's tiny space by every proxy, and compare the rankings with accuracies.
 
         The CSV, in a folder vit_bench_autoformer.csv, has the columns hidden_dim, mlp_ratio, depth, num_heads, c100_kd_acc and so
@@ -139,7 +140,7 @@ BENCHMARKS: dict[str, Entry] = {
         own=(_PIXELS,),
     ),
     "pit": Entry(
-        module="search.bench.benchmarks.pit",
+        module="search.bench.benchmarks.published_spaces.pit",
         help="""Rank 100 pooling-based vision transformers (PiT) by every proxy, and compare the rankings with accuracies.
 
         The CSV, in a folder vit_bench_pit.csv, has the columns base_dim, mlp_ratio, depth, num_heads, c100_kd_acc and so on
@@ -153,6 +154,52 @@ BENCHMARKS: dict[str, Entry] = {
         batch=8,
         options=("sample",),
         own=(_PIXELS,),
+    ),
+    "transnas_micro": Entry(
+        module="search.bench.benchmarks.published_spaces.transnas_micro",
+        help="""Rank the 4,096 cells of TransNAS-Bench-101 by every proxy, and compare the rankings with results on a task.
+
+        The CSV, in a folder transnas_micro.csv, has the columns architecture (64-41414-1_02_333) and the task's, more being
+        better; docs/guides/bench.md has a script that makes it. Scores are those of the encoder with a linear layer.
+
+        \b
+        uninas bench transnas_micro --data DIR --sample 500 --size 64
+        uninas bench transnas_micro --data DIR --dataset jigsaw --sample 500 --images PICTURES --out runs/jigsaw""",
+        data="CSV of the networks and their results, or its folder.",
+        datasets=_TASKS,
+        batch=16,
+        options=("sample", "images"),
+        own=(_PIXELS,),
+    ),
+    "transnas_macro": Entry(
+        module="search.bench.benchmarks.published_spaces.transnas_macro",
+        help="""Rank the 3,256 skeletons of TransNAS-Bench-101 by every proxy, and compare the rankings with results on a task.
+
+        The CSV, in a folder transnas_macro.csv, has the columns architecture (64-1234-basic) and the task's, more being better;
+        docs/guides/bench.md has a script that makes it. Scores are those of the encoder with a linear layer.
+
+        \b
+        uninas bench transnas_macro --data DIR --sample 500 --size 64
+        uninas bench transnas_macro --data DIR --dataset room_layout --proxies params,flops,naswot""",
+        data="CSV of the networks and their results, or its folder.",
+        datasets=_TASKS,
+        batch=16,
+        options=("sample", "images"),
+        own=(_PIXELS,),
+    ),
+    "blox": Entry(
+        module="search.bench.benchmarks.published_spaces.blox",
+        help="""Rank the networks of BLOX by every proxy, and compare the rankings with trained accuracies on CIFAR-100.
+
+        The CSV, in a folder blox_cifar100.csv, has the columns arch_vec and test_top1 (percent); docs/guides/bench.md has a
+        script that makes it of the authors' CSV files.
+
+        \b
+        uninas bench blox --data DIR --proxies params,flops,aleph
+        uninas bench blox --data DIR --sample 1000 --images PICTURES --out runs/blox""",
+        data="CSV with the columns arch_vec and test_top1, or its folder.",
+        datasets=("cifar100",),
+        options=("sample", "images"),
     ),
     "timm": Entry(
         module="search.bench.benchmarks.timm_models",

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from search.bench.judging.papers_on_spaces import BLOX, TABLE_3, TABLE_4, TASKS, TRANSNAS_MICRO
+
 DATASETS: tuple[str, ...] = ("cifar10", "cifar100", "imagenet16_120")
 METRICS: tuple[str, ...] = ("kendall", "spearman", "ndcg")
 VKDNW, T_CET = "VKDNW", "T-CET"
@@ -30,6 +32,8 @@ SETTINGS: dict[str, str] = {
 
 ELSEWHERE: dict[str, dict[str, str]] = {
     MACRO: {T_CET: "NAS-Bench-Macro on CIFAR-10: Kendall's tau; one run, no error bars (Table 3)"},
+    BLOX: {T_CET: "BLOX on CIFAR-100: Kendall's tau; one run, no error bars (Table 3)"},
+    TRANSNAS_MICRO: {T_CET: "TransNAS-Bench-101's cells: Kendall's tau on 500 random ones; no error bars (Table 4)"},
 }
 """How each paper measured on other populations."""
 
@@ -348,6 +352,13 @@ def _figures() -> dict[tuple[str, str, str, str], tuple[Figure, ...]]:
     for proxy, (cell,) in rows_of(_TCET_3).items():
         assert cell is not None
         add(proxy, "cifar10", "kendall", MACRO, Figure(cell, T_CET, "Table 3", digits=2))
+    for proxy, (cell,) in rows_of(TABLE_3).items():
+        assert cell is not None
+        add(proxy, "cifar100", "kendall", BLOX, Figure(cell, T_CET, "Table 3", digits=2))
+    for proxy, cells in rows_of(TABLE_4).items():
+        for task, cell in zip(TASKS, cells, strict=True):
+            assert cell is not None
+            add(proxy, task, "kendall", TRANSNAS_MICRO, Figure(cell, T_CET, "Table 4", digits=2))
     for proxy in ("expressivity", "trainability"):  # components that Table I has no row for
         for metric, cell in zip(METRICS, rows_of(_TABLE_IX)[proxy[0].upper()], strict=True):
             assert cell is not None
@@ -366,9 +377,9 @@ def paper_figures(proxy: str, dataset: str, metric: str, population: str) -> tup
 
     Args:
         proxy: our name of a raw proxy, population rank or model.
-        dataset: cifar10, cifar100 or imagenet16_120.
+        dataset: cifar10, cifar100, imagenet16_120, or a task of TransNAS-Bench-101.
         metric: kendall, spearman or ndcg.
-        population: reachable (the 9,445), all_forms (the 15,625 as stored), or nasbench_macro.
+        population: reachable (the 9,445), all_forms (the 15,625 as stored), nasbench_macro, blox, or transnas_micro.
     """
     return _FIGURES.get((_AS.get(proxy, proxy), dataset, metric, population), ())
 

@@ -22,6 +22,13 @@ DATASET_NAMES: dict[str, str] = {
     "chaoyang_kd": "Chaoyang, distilled",
     "chaoyang_base": "Chaoyang",
     "imagenet_super": "ImageNet, in a supernet",
+    "class_scene": "scenes",
+    "class_object": "objects",
+    "jigsaw": "jigsaw",
+    "room_layout": "room layout",
+    "segmentsemantic": "semantic segmentation",
+    "normal": "surface normals",
+    "autoencoder": "autoencoding",
 }
 METRIC_NAMES: dict[str, str] = {
     "kendall": "Kendall’s τ",
@@ -41,6 +48,9 @@ POPULATION_NAMES: dict[str, str] = {
     "nasbench301": "the networks that NAS-Bench-301 trained",
     "autoformer": "AutoFormer’s tiny space",
     "pit": "the PiT space",
+    "transnas_micro": "the 4,096 cells of TransNAS-Bench-101",
+    "transnas_macro": "the 3,256 skeletons of TransNAS-Bench-101",
+    "blox": "the 91,125 networks of BLOX",
 }
 SUBJECTS: dict[str, str] = {
     "nasbench201": "NAS-Bench-201",
@@ -49,6 +59,9 @@ SUBJECTS: dict[str, str] = {
     "nasbench301": "NAS-Bench-301",
     "autoformer": "AutoFormer networks",
     "pit": "PiT networks",
+    "transnas_micro": "TransNAS-Bench-101, cells",
+    "transnas_macro": "TransNAS-Bench-101, skeletons",
+    "blox": "BLOX",
     "timm": "ImageNet networks of timm",
     "table": "Trained networks",
 }

@@ -213,7 +213,7 @@ def test_zennet_cifar_has_its_published_size() -> None:
 
 
 def test_sizes() -> None:
-    """15,625, 32,768, 6,561 and 423,624 as published; 1Shot1's follow from how many parents its nodes have."""
+    """As published; but 1Shot1's follow from how many parents its nodes have, and NDS's ResNet is a superset."""
     assert {name: space.size for name, space in SPACES.items()} == {
         "mobilenetv2": None,
         "zennas": None,
@@ -233,6 +233,12 @@ def test_sizes() -> None:
         "nds_pnas": (120 * 6 * 8**5) ** 4 * 15,
         "autoformer": 3 * (4**12 + 4**13 + 4**14),
         "pit": None,
+        "nds_resnet": (24 * 31) ** 3,
+        "nds_resnext_a": 11_390_625,
+        "nds_resnext_b": 52_734_375,
+        "transnas_micro": 4_096,
+        "transnas_macro": None,
+        "blox": 91_125,
     }
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pandas
 import pytest
 
-from search.bench.benchmarks import autoformer, nasbench_macro, pit
 from search.bench.benchmarks.conduct import conduct
+from search.bench.benchmarks.published_spaces import autoformer, nasbench_macro, pit
 from search.bench.benchmarks.request import request_for
 from search.bench.benchmarks.table import BENCHMARKS
 from search.bench.scoring.run import make_pool

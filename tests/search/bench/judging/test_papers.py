@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from search.bench.judging import papers
+from search.bench.judging import papers, papers_on_spaces
 from search.bench.judging.combined import COMBINATIONS
 from search.bench.judging.papers import ABLATIONS, DATASETS, METRICS, Figure, paper_figure, paper_figures, rows_of
 
@@ -177,6 +177,28 @@ def test_nasbench_macro_is_the_last_column_of_table_3(t_cet):
             found[MACRO_ROWS[name]] = float(last)
     assert found == {name: paper_figure(name, "cifar10", "kendall", papers.MACRO).value for name in rows_of(papers._TCET_3)}
     assert set(found) == set(MACRO_ROWS.values())
+
+
+SPACE_ROWS = {name: proxy.removesuffix("_log") for name, proxy in MACRO_ROWS.items()} | {"ZiCo": "zico"}
+
+
+def test_blox_is_the_column_before_it(t_cet):
+    start = next(number for number, line in enumerate(t_cet) if line.startswith("Table 3"))
+    found = {}
+    for line in t_cet[start + 2 : start + 19]:
+        name, figure, _ = re.sub(r"</?b>", "", line).split("\t")[-3:]
+        if name in MACRO_ROWS:
+            found[SPACE_ROWS[name]] = float(figure)
+    assert found == {name: row[0] for name, row in rows_of(papers_on_spaces.TABLE_3).items()}
+    assert paper_figure("snip", "cifar100", "kendall", "blox") == Figure(-0.35, "T-CET", "Table 3", digits=2)
+
+
+def test_transnas_is_the_first_three_columns_of_table_4(t_cet):
+    start = next(number for number, line in enumerate(t_cet) if line.startswith("Table 4"))
+    lines = [line for line in t_cet[start : start + 16] if line.split("\t")[0] in SPACE_ROWS]
+    found = {SPACE_ROWS[line.split("\t")[0]]: cells(line)[:3] for line in lines}
+    assert found == rows_of(papers_on_spaces.TABLE_4)
+    assert paper_figure("t_cet_snip", "jigsaw", "kendall", "transnas_micro") == Figure(0.41, "T-CET", "Table 4", digits=2)
 
 
 def test_a_figure_is_found_by_proxy_dataset_metric_and_population():
