@@ -99,6 +99,20 @@ PUBLISHED = {
 }
 
 
+SAME_STACK = {
+    # NASNet-A, AmoebaNet-A and PNASNet-5 of their authors are stacked otherwise: 5.3M and 564M, 5.1M and 555M, 5.1M and 588M.
+    "nds_nasnet:nasnet_a|44x14-imagenet": (4_774_846, 512_024_480),
+    "nds_amoeba:amoebanet_a|50x14-imagenet": (4_985_475, 624_585_600),
+    "nds_pnas:pnasnet_5|54x11-imagenet": (6_440_797, 700_640_064),
+}
+
+
+@pytest.mark.parametrize("name", SAME_STACK)
+def test_cells_of_others_in_darts_stack_have_the_documented_sizes(name: str) -> None:
+    figures = cost(load(name), (224, 224), 1000)
+    assert (figures.params, figures.macs) == SAME_STACK[name]
+
+
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_cells_have_their_published_sizes(name: str) -> None:
     figures = cost(load(name))

@@ -127,7 +127,7 @@ def _part(cells: tuple[Placed, ...], maps: Maps, opening: str, *, closes: bool) 
     builder = GraphBuilder()
     before, last = _opened(builder, maps, opening)
     for cell in cells:
-        before, last = last, _add_cell(builder, cell, before, last, maps)
+        before, last = last, add_cell(builder, cell, before, last, maps)
         maps = _after(maps, cell)
     return builder.build(last if closes else builder.add(op("concat"), before, last))
 
@@ -149,7 +149,7 @@ def _joined(builder: GraphBuilder, nodes: Sequence[int]) -> int:
     return nodes[0] if len(nodes) == 1 else builder.add(op("concat"), *nodes)
 
 
-def _add_cell(builder: GraphBuilder, cell: Placed, before: int, last: int, maps: Maps) -> int:
+def add_cell(builder: GraphBuilder, cell: Placed, before: int, last: int, maps: Maps) -> int:
     """Append a cell that reads the nodes `before` and `last`; returns its output's index."""
     brings = factorised_reduction if maps.finer else projection
     nodes = [brings(builder, before, maps.before, cell.channels), projection(builder, last, maps.last, cell.channels)]

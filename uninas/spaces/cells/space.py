@@ -5,8 +5,8 @@ each of the nodes 2, 3, .. its two edges. It is written as the normal cell, the 
 
     sep_conv_3x3~0+sep_conv_3x3~1,..|max_pool_3x3~0+max_pool_3x3~1,..|36x20
 
-where 36x20 is the width and the depth of the network for CIFAR-10, and 48x14-imagenet that of one with ImageNet's stem. The
-name of a published cell, where the space has it, reads as the two cells at the space's usual size.
+where 36x20 is the width and the depth of the network for CIFAR-10, and 48x14-imagenet that of one with ImageNet's stem. Where
+the space has it, the name of published cells stands for both, `darts_v2|36x20`, alone at the space's usual size.
 """
 
 from __future__ import annotations
@@ -150,9 +150,10 @@ class CellSpace:
         return "|".join([*(_written(genotype[kind]) for kind in _CELLS), _sizes(*(genotype[key] for key in _KEYS[2:]))])
 
     def parse(self, text: str) -> dict[str, Any]:
-        """Read what `text` wrote, or the name of a published cell. Raises InputError."""
-        if text in self.published:
-            text = f"{self.published[text]}|{_sizes(*self.usual, self.stem)}"
+        """Read what `text` wrote, or the name of published cells in the place of the two. Raises InputError."""
+        name, _, sized = text.partition("|")
+        if name in self.published:
+            text = f"{self.published[name]}|{sized or _sizes(*self.usual, self.stem)}"
         parts = text.split("|")
         sizes = re.fullmatch(r"([0-9]{1,4})x([0-9]{1,4})(-[a-z]+)?", parts[-1])
         if len(parts) != 3 or sizes is None:

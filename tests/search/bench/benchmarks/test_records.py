@@ -120,7 +120,7 @@ def test_a_network_that_concatenates_other_nodes_is_left_out_and_counted(tmp_pat
     assert list(found.table["accuracy"]) == [92]
     said = "normal_concat: expected [2, 3, 4, 5, 6] in nds_pnas, got [5, 6]"
     assert found.warnings == (f"{path}: 1 of 2 networks are left out, the first: entry 1: {said}",)
-    with pytest.raises(InputError, match="expected a trained network; got none: .* 1 of 1 networks are left out"):
+    with pytest.raises(InputError, match=r"expected a trained network; got none: .* 1 of 1 networks are left out"):
         read(nds.BENCHMARK, written(path, [other]))
 
 
@@ -226,10 +226,8 @@ def test_the_most_frequent_setting_counts(tmp_path: Path) -> None:
         written(tmp_path / f"run_{number}" / "results_fidelity_0" / "results_0.json", made)
     found = read(nasbench301.BENCHMARK, tmp_path)
     assert list(found.table["accuracy"]) == [90, 91]
-    assert found.warnings == (
-        f"{tmp_path}: 2 of 4 trainings are left out: 2 have 50 channels, 20 cells and a budget of 100, and others cannot be compared "
-        "with them",
-    )
+    usual = "2 have 50 channels, 20 cells and a budget of 100"
+    assert found.warnings == (f"{tmp_path}: 2 of 4 trainings are left out: {usual}, and others cannot be compared with them",)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +249,7 @@ def test_a_configuration_that_is_no_network_is_rejected(change: dict[str, Any], 
 
 
 def test_an_empty_folder_and_a_broken_file_are_rejected(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="expected the folder of NAS-Bench-301's results, .* got none"):
+    with pytest.raises(InputError, match=r"expected the folder of NAS-Bench-301's results, .* got none"):
         read(nasbench301.BENCHMARK, tmp_path)
     (tmp_path / "results_0.json").write_text("[]")
     with pytest.raises(
