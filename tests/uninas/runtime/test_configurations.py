@@ -32,7 +32,7 @@ def test_the_sources_have_it_by_name(name: str, file: str) -> None:
 
 
 def test_an_unknown_name_is_answered_with_those_there_are_and_the_nearest() -> None:
-    with pytest.raises(InputError, match=r"\(autoformer, demo, .*zennas.*\); got 'dmeo', nearest is 'demo'"):
+    with pytest.raises(InputError, match=r"\(autoformer, .*demo, .*zennas.*\); got 'dmeo', nearest is 'demo'"):
         find("dmeo", ("search",))
     with pytest.raises(InputError, match=r"got 'mask_rcnn_uninas_coco'"):
         find("mask_rcnn_uninas_coco", ("search", "cluster"))
