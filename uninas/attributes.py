@@ -65,8 +65,12 @@ def read_groups(text: str) -> Value:
 
 
 def read_padding(text: str) -> Value:
-    """Read a number of pixels, or same."""
-    return "same" if text == "same" else integer_reader(0, 500)(text)
+    """Read a number of pixels, below zero for a window that begins inside of the map, or same."""
+    if text == "same":
+        return text
+    if re.fullmatch(r"-[1-9][0-9]?", text) and int(text) > -64:
+        return int(text)
+    return integer_reader(0, 500)(text)
 
 
 def choice_reader(*known: str) -> Callable[[str], Value]:

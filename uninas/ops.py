@@ -157,6 +157,7 @@ _SPECS = (
             Attribute("dilation", 1, integer_reader(1, 16)),
             _STRIDE,
             Attribute("padding", "same", read_padding, 3),
+            Attribute("columns", 0, integer_reader(0, 31), 4),
         ),
         parameters=cost.conv_parameters,
         bias_parameters=cost.conv_bias,

@@ -8,8 +8,9 @@
 
 Equal graphs are written once and named; "absent" leaves a sub-block out; `metadata` is free and no part of the architecture.
 Version 2 knows more: "stem" may name a graph, a stage may have an "entry", the network a "head", and a block may be plain,
-{"plain": ["g1"]}. Version 3 also knows "rounding": "down" and a stage's "tokens". A network that version 1 can express is written
-in version 1. `parse(to_text(x)) == x`. Limits bound what a hostile file can cost.
+{"plain": ["g1"]}. Version 3 also knows "rounding": "down" and a stage's "tokens", version 4 kernels that are not square and
+windows that begin inside of the map. A network that version 1 can express is written in version 1. `parse(to_text(x)) == x`.
+Limits bound what a hostile file can cost.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from uninas.graph import Architecture, Block, Graph, Node, Stage
 from uninas.ops import INPUT, IllTyped, Op, Type, parse_op
 
 FORMAT = "uninas-architecture"
-VERSION = 3
+VERSION = 4
 _MAX_CHARACTERS = 32 << 20
 MAX_NODES = 20_000  # of one graph
 MAX_WRITTEN_NODES = 4_000_000  # of an architecture, each graph counted wherever it is named
@@ -143,8 +144,9 @@ def _graph_version(graph: Graph) -> int:
 
 def _op_version(op: Op) -> int:
     tiles = op.name in ("conv", "max_pool") and op.values["kernel"] % 2 == 0
+    inside = op.name == "conv" and op.values["padding"] != "same" and op.values["padding"] < 0
     said = [attribute.since for attribute in op.spec.attributes if op.values[attribute.name] != attribute.default]
-    return max(op.spec.since, 3 if tiles else 1, *said, 1)
+    return max(op.spec.since, 4 if inside else 3 if tiles else 1, *said)
 
 
 def read_json(text: str, source: str) -> Any:

@@ -328,7 +328,7 @@ def random_frame(rng: random.Random, channels: int, steps: int, *, strided: bool
         elif kind == "padded":
             kernel = rng.randrange(2, 6)
             usual = kernel // 2 if kernel % 2 else 0 if kernel == now else kernel
-            padding = rng.choice([p for p in range(kernel) if p != usual])
+            padding = rng.choice([p for p in range(1 - now, kernel) if p != usual])
             node = builder.add(op("conv", kernel=kernel, stride=now, padding=padding), node)
         elif kind == "mix":
             now, node = 1, builder.add(op("token_linear"), node)

@@ -100,6 +100,9 @@ def test_an_even_kernel_takes_patches(size: tuple[int, int], groups: str) -> Non
         (4, 2, 1, 1),
         (5, 3, 2, 8),
         (3, 3, 1, 2),
+        (1, 2, 1, -1),
+        (1, 3, 1, -2),
+        (3, 2, 1, -1),
     ],
 )
 def test_a_padding_says_where_the_first_window_begins(
@@ -129,11 +132,42 @@ def test_a_padding_says_where_the_first_window_begins(
         "conv(kernel=3, dilation=2, padding=2)",
         "conv(kernel=3, padding=3)",
         "conv(kernel=2)",
+        "conv(kernel=1, padding=-1)",
+        "conv(kernel=3, stride=2, padding=-2)",
+        "conv(kernel=3, columns=5, stride=2, padding=0)",
+        "conv(kernel=4, columns=3, stride=4)",
     ],
 )
 def test_a_window_is_written_in_one_way(text: str) -> None:
     with pytest.raises(GraphError, match="padding"):
         graph_of(text).frame_types(6)
+
+
+@pytest.mark.parametrize("size", [(8, 12), (7, 5), (1, 3)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize(("kernel", "columns"), [(1, 7), (7, 1), (3, 5)])
+def test_a_kernel_that_is_not_square(kernel: int, columns: int, dilation: int, stride: int, size: tuple[int, int]) -> None:
+    module = module_of(f"conv(kernel={kernel}, columns={columns}, dilation={dilation}, stride={stride})")
+    x = noise(2, 6, *size, seed=0, dtype=torch.float64)
+    weight, bias = (next(value for name, value in module.named_parameters() if name.endswith(end)) for end in ("weight", "bias"))
+    assert weight.shape == (6, 6, kernel, columns)
+    far = F.pad(x, [50] * 4)
+    made = module(x)
+    assert made.shape == (2, 6, -(-size[0] // stride), -(-size[1] // stride))
+    for row in range(made.shape[2]):
+        for column in range(made.shape[3]):
+            top, left = (50 + stride * at - dilation * (side // 2) for at, side in ((row, kernel), (column, columns)))
+            down, across = dilation * (kernel - 1) + 1, dilation * (columns - 1) + 1
+            patch = far[:, :, top : top + down : dilation, left : left + across : dilation]
+            assert close(made[:, :, row, column], torch.einsum("bcyx,ocyx->bo", patch, weight) + bias)
+
+
+def test_a_square_kernel_says_its_side_once() -> None:
+    with pytest.raises(GraphError, match="as many columns as rows"):
+        graph_of("conv(kernel=3, columns=3)").frame_types(6)
+    with pytest.raises(GraphError, match="without class tokens"):
+        graph_of("class_token", "conv(kernel=1, columns=3)").frame_types(6)
 
 
 def test_a_class_token_stands_before_the_pixels() -> None:
@@ -281,6 +315,8 @@ COSTS = {  # parameters and MACs by hand, for 6 channels at 7 x 5
     "token_linear": (35 * 35 + 35, 6 * 35 * 35),
     "conv(kernel=7, stride=4, padding=2)": (6 * 6 * 49 + 6, 6 * 6 * 49 * 4),
     "conv(kernel=2, stride=2)": (6 * 6 * 4 + 6, 6 * 6 * 4 * 4 * 3),
+    "conv(kernel=1, columns=7, bias=false)": (6 * 6 * 7, 6 * 6 * 7 * 7 * 5),
+    "conv(kernel=1, stride=2, padding=-1, bias=false)": (6 * 6, 6 * 6 * 4 * 3),
     "conv(kernel=4, stride=4, groups=depthwise)": (6 * 16 + 6, 6 * 16 * 4),
 }
 
@@ -305,6 +341,9 @@ def test_a_file_names_the_oldest_version_that_can_say_it(name: str) -> None:
         assert json.loads(to_text(around(graph_of(name))))["version"] == 3
     assert json.loads(to_text(around(graph_of("gelu"))))["version"] == 1
     assert json.loads(to_text(around(graph_of("conv(kernel=3)"))))["version"] == 1
+    assert json.loads(to_text(around(graph_of("conv(kernel=3, columns=1)"))))["version"] == 4
+    inside = Stage(16, (), graph_of("conv(kernel=1, ratio=2, stride=2, padding=-1)"))
+    assert json.loads(to_text(around(graph_of("gelu")).replace(stages=(inside,), stem=(8, 8))))["version"] == 4
 
 
 NEW = {

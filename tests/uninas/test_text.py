@@ -46,7 +46,7 @@ def test_equal_graphs_are_written_once_and_texts_are_stable() -> None:
 @pytest.mark.parametrize("name", sorted(TABLE))
 def test_every_operation_reads_what_it_prints(name: str) -> None:
     needed = {
-        "conv": "(kernel=5, ratio=3/2, groups=2, bias=false, dilation=4, stride=2)",
+        "conv": "(kernel=5, ratio=3/2, groups=2, bias=false, dilation=4, stride=2, columns=3)",
         "slice": "(index=1, count=3)",
         "matmul_qk": "(head_dim=64)",
         "dropout": "(p=0.25)",
@@ -182,7 +182,7 @@ def stages(width: Any = 32, blocks: Any = (("g1", "absent"),)) -> list[dict[str,
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "no format": (document(format=None), "format"),
     "another format": (document(format="onnx"), "uninas-architecture"),
-    "a newer version": (document(version=4), "upgrade"),
+    "a newer version": (document(version=5), "upgrade"),
     "version zero": (document(version=0), "version"),
     "a version that is a text": (document(version="1"), "version"),
     "an unknown key": (document(colour="red"), "colour"),

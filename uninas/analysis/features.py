@@ -17,6 +17,7 @@ from itertools import combinations
 from uninas.canonical import canonical_graph
 from uninas.graph import Architecture, Graph, Stage
 from uninas.ops import Op
+from uninas.rules.inference import kernel_sides
 
 PATH_KINDS = ("spatial", "pointwise", "depthwise", "pooling", "attention", "skip")
 """What a path is measured in."""
@@ -39,7 +40,7 @@ def kind_of(op: Op) -> str | None:
     if op.name == "conv":
         if op.values["groups"] == "depthwise":
             return "depthwise"
-        return "spatial" if op.values["kernel"] > 1 else "pointwise"
+        return "pointwise" if kernel_sides(op) == (1, 1) else "spatial"
     if op.name == "matmul_av":  # the one operation of attention that every path through it passes
         return "attention"
     if op.name == "global_average_pool":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 from typing import NamedTuple
 
 from uninas.graph import Architecture, Block, Flow, Graph, Stage
 from uninas.ops import Op, Place, Type, entries, table_size
-from uninas.rules.inference import conv_groups
+from uninas.rules.inference import conv_groups, kernel_sides
 
 __all__ = ["Matrix", "weight_matrices"]
 
@@ -110,6 +111,6 @@ def _matrix(op: Op, given: Type, made: Type, place: Place) -> Matrix:
         height, width = table_size(made, place)
         tokens = height * width
         return Matrix(tokens, tokens, 1, True, made[0] * tokens)
-    groups, kernel = conv_groups(op, given[0]), op.values["kernel"]
-    inputs = given[0] // groups * kernel * kernel
-    return Matrix(made[0], inputs, groups, groups == 1 and kernel == 1, entries(made, place))
+    groups, pixels = conv_groups(op, given[0]), prod(kernel_sides(op))
+    inputs = given[0] // groups * pixels
+    return Matrix(made[0], inputs, groups, groups == 1 and pixels == 1, entries(made, place))

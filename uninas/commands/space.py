@@ -115,4 +115,6 @@ def _sample(space: Any, samples: int, rng: random.Random, size: tuple[int, int],
 
 
 def _count(size: int | None) -> str:
-    return "size unknown" if size is None else f"{size:,} genotypes"
+    if size is None:
+        return "size unknown"
+    return f"{size:,} genotypes" if size < 10**13 else f"{size:.3g} genotypes"

@@ -18,7 +18,7 @@ from uninas.compile.attention import RelativePositionBias, RowColumnBias, channe
 from uninas.compile.norms import GroupNorm
 from uninas.compile.sizes import average_tiles, known, largest_of_tiles, strided_size, whole_tiles
 from uninas.ops import AttentionMap, Op, Place, Type, table_size
-from uninas.rules.inference import is_filled
+from uninas.rules.inference import is_filled, kernel_sides
 
 EPSILON = 1e-6
 
@@ -94,6 +94,8 @@ torch.fx.wrap("resized")  # as `expand_table`
 class PaddedConv2d(nn.Module):
     """A convolution whose first window begins `padding` pixels before the map; zeros or a cut at the end give ceil(H / stride).
 
+    Below zero it begins inside of the map: padding -1 and stride 2 see the odd rows and columns, as factorised reduction does.
+
     The convolution is a child, so that a hook on it sees the map that it reads.
     """
 
@@ -107,7 +109,10 @@ class PaddedConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
         right, below = self._end(x.shape[3]), self._end(x.shape[2])
-        made: Tensor = self.conv(F.pad(x, [self.padding, right, self.padding, below]))
+        before, inside = max(self.padding, 0), max(-self.padding, 0)
+        padded = F.pad(x, [before, right, before, below])
+        # Cut after filling: a map may have fewer rows than are cut.
+        made: Tensor = self.conv(padded[:, :, inside:, inside:] if inside else padded)
         return made
 
     def _end(self, side: int) -> int:
@@ -213,12 +218,14 @@ Layer = Callable[..., Tensor]
 def _conv(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:
     values, channels = op.values, given[0][0]
     groups = channels if values["groups"] == "depthwise" else values["groups"]
-    kernel, stride, dilation, bias = values["kernel"], values["stride"], values["dilation"], values["bias"]
+    stride, dilation, bias = values["stride"], values["dilation"], values["bias"]
     if is_filled(op):
         padding = 0 if values["padding"] == "same" else values["padding"]
-        return PaddedConv2d(channels, made[0], kernel, stride, dilation, groups, bias, padding)
-    padding = dilation * (kernel // 2)
-    return nn.Conv2d(channels, made[0], kernel, stride, padding, dilation, groups, bias)
+        return PaddedConv2d(channels, made[0], values["kernel"], stride, dilation, groups, bias, padding)
+    rows, columns = kernel_sides(op)
+    sides = rows if rows == columns else (rows, columns)  # a square one as before, so that modules print as they did
+    padding = dilation * (rows // 2) if rows == columns else (dilation * (rows // 2), dilation * (columns // 2))
+    return nn.Conv2d(channels, made[0], sides, stride, padding, dilation, groups, bias)
 
 
 def _table(op: Op, given: tuple[Type, ...], made: Type, place: Place) -> Layer:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from uninas.drawing.labels import family_of
 from uninas.graph import Graph
 from uninas.ops import Type
+from uninas.rules.inference import kernel_sides
 
 TRANSPARENT = {"identity", "dropout", "drop_path", "layer_scale"}
 """Operations that stand within a pattern without changing its name."""
@@ -47,7 +48,7 @@ class GraphView:
     def is_conv(self, index: int, kernel: int | None = None) -> bool:
         """Return whether a node is a convolution (of that kernel)."""
         operation = self.graph.nodes[index].op
-        return operation.name == "conv" and (kernel is None or operation.values["kernel"] == kernel)
+        return operation.name == "conv" and (kernel is None or kernel_sides(operation) == (kernel, kernel))
 
     def is_pointwise(self, index: int) -> bool:
         """Return whether a node mixes the channels of each pixel, as 1x1 convolutions without groups do."""
@@ -104,10 +105,11 @@ class GraphView:
         return [n for n in sorted(nodes) if n == self.graph.output or any(reader not in nodes for reader in self.readers[n])]
 
     def conv_text(self, index: int) -> str:
-        """Return a convolution in a few letters: conv3, dw5, conv3g32 (32 groups), conv3d2 (dilation 2), conv7/2 (stride 2)."""
+        """Write a convolution in short: conv3, conv1x7, dw5, conv3g32 (32 groups), conv3d2 (dilated), conv7/2 (strided)."""
         values = self.graph.nodes[index].op.values
         depthwise, groups = values["groups"] == "depthwise", values["groups"]
         text: str = f"{'dw' if depthwise else 'conv'}{values['kernel']}"
+        text += f"x{values['columns']}" * (values["columns"] != 0)
         text += f"g{groups}" * (not depthwise and groups != 1)
         text += f"d{values['dilation']}" * (values["dilation"] != 1)
         text += f"/{values['stride']}" * (values["stride"] != 1)

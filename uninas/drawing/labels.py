@@ -6,6 +6,7 @@ from collections.abc import Collection
 from fractions import Fraction
 
 from uninas.ops import AttentionMap, Op, Type
+from uninas.rules.inference import kernel_sides
 
 FAMILIES: dict[str, str] = {
     "convolution": "convolution",
@@ -65,8 +66,8 @@ def _unsaid(op: Op, known: tuple[str, ...]) -> list[str]:
 
 
 def _conv_label(op: Op) -> str:
-    kernel, groups = op.values["kernel"], op.values["groups"]
-    label = f"{'depthwise' if groups == 'depthwise' else 'conv'} {kernel}×{kernel}"
+    (rows, columns), groups = kernel_sides(op), op.values["groups"]
+    label = f"{'depthwise' if groups == 'depthwise' else 'conv'} {rows}×{columns}"
     if groups not in (1, "depthwise"):
         label += f", {groups} groups"
     if op.values["dilation"] != 1:

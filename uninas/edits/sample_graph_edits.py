@@ -164,7 +164,7 @@ def _changed(at: Where, node: int, **values: int | str) -> Arguments:
 
 def _kernel(at: Where, rng: random.Random) -> Arguments:
     """Another kernel; where the convolution strides, at least as large as its step, or the step itself: patches."""
-    sites = [i for i in _convolutions(at) if not at.types[i].pooled]
+    sites = [i for i in _convolutions(at) if not at.types[i].pooled and not at.graph.nodes[i].op.values["columns"]]
     if not sites:
         return None
     node = _sample_node(sites, at, rng)

@@ -6,14 +6,14 @@ MACs are fused multiply-adds of convolutions, linear layers and attention produc
 from __future__ import annotations
 
 from uninas.operation import Op
-from uninas.rules.inference import conv_groups
+from uninas.rules.inference import conv_groups, kernel_sides
 from uninas.shapes import AttentionMap, FeatureMap, Place, Type, axis_side, entries, pixels_of, sides_of, table_size
 
 
 def conv_weights(op: Op, given: Type, made: Type) -> int:
     """Count the entries of a convolution's kernel."""
-    kernel: int = op.values["kernel"]
-    return made[0] * (given[0] // conv_groups(op, given[0])) * kernel * kernel
+    rows, columns = kernel_sides(op)
+    return made[0] * (given[0] // conv_groups(op, given[0])) * rows * columns
 
 
 def conv_parameters(op: Op, given: Type, made: Type, place: Place) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from uninas.operation import Op
+from uninas.rules.inference import kernel_sides
 from uninas.shapes import AttentionMap, FeatureMap, Place, Type, pixels_of, sides_of, table_size
 
 
@@ -49,7 +50,7 @@ def mask_fault(op: Op, given: Type, place: Place) -> str | None:
 def conv_fault(op: Op, given: Type, place: Place) -> str | None:
     """Say why the operation is degenerate on such an input, or None."""
     if sides(given, place) == (1, 1):
-        if op.values["kernel"] > 1:
+        if kernel_sides(op) != (1, 1):
             return "only the centre of the kernel sees a 1x1 map"
         if op.values["stride"] > 1:
             return "a 1x1 map has nothing to stride over"

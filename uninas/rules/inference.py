@@ -110,15 +110,31 @@ def conv_groups(op: Op, channels: int) -> int:
     return channels if groups == "depthwise" else int(groups)
 
 
+def kernel_sides(op: Op) -> tuple[int, int]:
+    """Return the rows and columns of a convolution's kernel."""
+    rows: int = op.values["kernel"]
+    return rows, op.values["columns"] or rows
+
+
 @cache
 def check_window(op: Op) -> None:
     """Raise IllTyped for a window that is neither odd, and so padded to keep its centre, nor even and moved by its own size.
 
-    Any other window states how many pixels of padding it begins with.
+    Any other window states how many pixels of padding it begins with; below zero, how many pixels inside of the map.
     """
     kernel, dilation = op.values["kernel"], op.values.get("dilation", 1)
     padding = op.values.get("padding", "same")
+    columns = op.values.get("columns", 0)
+    if columns:
+        if columns == kernel:
+            raise IllTyped(f"{op.text} has as many columns as rows: leave them out")
+        if kernel % 2 == 0 or columns % 2 == 0 or padding != "same":
+            raise IllTyped(f"{op.text} expects odd rows and columns, and no padding of its own: its kernel is not square")
     if padding != "same":
+        if padding <= -op.values["stride"]:
+            raise IllTyped(
+                f"{op.text} expects a first window that begins before its second: at most {op.values['stride'] - 1} inside"
+            )
         usual = dilation * (kernel // 2) if kernel % 2 else 0 if kernel == op.values["stride"] and dilation == 1 else None
         if padding > dilation * (kernel - 1):
             raise IllTyped(f"{op.text} expects less padding: its first window would lie outside of the map")
@@ -136,7 +152,7 @@ def is_filled(op: Op) -> bool:
 def infer_conv(op: Op, inputs: tuple[Type, ...]) -> Type:
     """Infer channels (heads of an attention map) from the ratio, sides from the stride."""
     given = tensor(op, inputs[0])
-    if type(given) is FeatureMap and given.tokens and not op.values["kernel"] == op.values["stride"] == 1:
+    if type(given) is FeatureMap and given.tokens and not (kernel_sides(op) == (1, 1) and op.values["stride"] == 1):
         grid(op, given)
     check_window(op)
     channels = given[0]

@@ -10,6 +10,7 @@ An installed package offers one as an entry point of the group `uninas.spaces`, 
 from uninas.runtime.own_code import Catalogue
 from uninas.spaces import (
     autoformer,
+    cells,
     mobilenetv2,
     nasbench1shot1,
     nasbench101,
@@ -33,6 +34,7 @@ _SPACES: tuple[ChoiceSpace, ...] = (
     nasbench201.SPACE,
     nats_bench_size.SPACE,
     nasbench_macro.SPACE,
+    *cells.SPACES.values(),
     autoformer.SPACE,
     pit.SPACE,
     *nds_residual.SPACES.values(),

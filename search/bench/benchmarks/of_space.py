@@ -2,11 +2,13 @@
 
 REFEREE = SpaceReferee("nasbench_macro", SPACE, ("architecture",), named, {"cifar10": Trained("mean_acc", 10, 32)}, file=...)
 
-A network is called SPACE:TEXT, as every command that takes an architecture calls it.
+One whose networks and accuracies stand in another kind of file is a `PointsReferee` with a reader of its own. A network is
+called SPACE:TEXT, as every command that takes an architecture calls it.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,80 +70,26 @@ def vit_datasets(side: int) -> dict[str, Trained]:
     return {name: Trained(f"{name}_acc", classes[name.partition("_")[0]], side) for name in names}
 
 
-@final
 @dataclass(frozen=True)
-class SpaceReferee:
-    """See `search.bench.benchmarks.conduct.Benchmark`.
+class PointsReferee(ABC):
+    """See `search.bench.benchmarks.conduct.Benchmark`: all but where the networks and their accuracies are read.
 
     Attributes:
         name: of the benchmark, and of its population.
-        space: the networks.
-        columns: of the table, that name a network together.
-        text: a row's network as the space writes it, from the cells of `columns` as text.
-        expected: of these columns, for an error.
         datasets: dataset -> what its accuracies are called.
-        file: the table's name in a folder.
-        gaps: whether a network may lack an accuracy: it is left out, and counted.
     """
 
     name: str
-    space: ChoiceSpace
-    columns: tuple[str, ...]
-    text: Callable[..., str]
-    expected: str
     datasets: Mapping[str, Trained]
-    file: str
-    gaps: bool = False
+
+    @abstractmethod
+    def population(self, request: BenchRequest, settings: Settings | None, note: Note) -> Population:
+        """Read the networks that a run may score: each is called SPACE:TEXT."""
 
     def folder(self, request: BenchRequest) -> str:
         """Name the folder under runs/ that a run gets by default."""
         dataset = f"-{request.dataset}" if len(self.datasets) > 1 else ""
         return f"{self.name}{dataset}-{request.seed}"
-
-    def population(self, request: BenchRequest, settings: Settings | None, note: Note) -> Population:
-        """Read the networks that a run may score."""
-        return self.read_accuracies(request.data, request.dataset if settings is None else settings.dataset)
-
-    def read_accuracies(self, data: Path, dataset: str) -> Population:
-        """Read the networks and their accuracies from a table, or from the folder that holds it.
-
-        Raises:
-            InputError: of the table; it says how many rows are wrong, and which is the first.
-        """
-        path = data / self.file if data.is_dir() else data
-        trained = self.datasets[dataset]
-        column = trained.column
-        table = read_csv(path, (*self.columns, column), f"the accuracies of {self.name}")
-        together = ", ".join(self.columns)
-        names = pandas.Series([self._point(row) for row in table[[*self.columns]].itertuples(index=False)], index=table.index)
-        named = table if len(self.columns) == 1 else table.assign(**{together: _joined(table, self.columns)})
-        check_rows(path, named, names.isna(), together, self.expected)
-        check_rows(path, named, names.duplicated(), together, "each network once")
-        accuracy = pandas.to_numeric(table[column], errors="coerce")
-        empty = table[column].isna() if self.gaps else pandas.Series(False, index=table.index)
-        fits, unit = (
-            (accuracy.between(0, 100), "an accuracy in percent, 0 to 100") if trained.percent else (finite(accuracy), "a number")
-        )
-        check_rows(path, table, ~fits & ~empty, column, unit)
-        if empty.all():
-            raise InputError(f"{path}: {column}: expected an accuracy; all {len(table)} cells are empty")
-        if trained.percent:
-            check_percent(path, column, accuracy)
-            warnings = doubts_of_unit(path, column, accuracy, 100 / trained.classes)
-        else:
-            accuracy, warnings = stretched(path, column, accuracy), []
-        if empty.any():
-            warnings.append(f"{path}: {int(empty.sum())} of {len(table)} networks are left out: their {column} is empty")
-        found = pandas.DataFrame({"index": range(len(table)), "network": names, "accuracy": accuracy})
-        return population_of(found[~empty], path, warnings=tuple(warnings))
-
-    def _point(self, row: tuple[Any, ...]) -> str | None:
-        """Give SPACE:TEXT of a row's cells; None where it is no point of the space."""
-        try:
-            text = self.text(*(f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in row))
-            return f"{self.space.name}:{self.space.text(self.space.parse(text))}"
-        except (InputError, ValueError):
-            return None
 
     def settings(self, request: BenchRequest, population: Population, note: Note) -> Settings:
         """Decide the settings of a new run; reads the images, if there is a folder of them, once."""
@@ -208,6 +156,74 @@ class SpaceReferee:
         data = finish.results(settings, table, rows, scores, partial=partial)
         finish.write(run, data, table)
         return data
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SpaceReferee(PointsReferee):
+    """Networks of one space, in a table.
+
+    Attributes:
+        name, datasets: see `PointsReferee`.
+        space: the networks.
+        columns: of the table, that name a network together.
+        text: a row's network as the space writes it, from the cells of `columns` as text.
+        expected: of these columns, for an error.
+        file: the table's name in a folder.
+        gaps: whether a network may lack an accuracy: it is left out, and counted.
+    """
+
+    space: ChoiceSpace
+    columns: tuple[str, ...]
+    text: Callable[..., str]
+    expected: str
+    file: str
+    gaps: bool = False
+
+    def population(self, request: BenchRequest, settings: Settings | None, note: Note) -> Population:
+        """Read the networks that a run may score."""
+        return self.read_accuracies(request.data, request.dataset if settings is None else settings.dataset)
+
+    def read_accuracies(self, data: Path, dataset: str) -> Population:
+        """Read the networks and their accuracies from a table, or from the folder that holds it.
+
+        Raises:
+            InputError: of the table; it says how many rows are wrong, and which is the first.
+        """
+        path = data / self.file if data.is_dir() else data
+        trained = self.datasets[dataset]
+        column = trained.column
+        table = read_csv(path, (*self.columns, column), f"the accuracies of {self.name}")
+        together = ", ".join(self.columns)
+        names = pandas.Series([self._point(row) for row in table[[*self.columns]].itertuples(index=False)], index=table.index)
+        named = table if len(self.columns) == 1 else table.assign(**{together: _joined(table, self.columns)})
+        check_rows(path, named, names.isna(), together, self.expected)
+        check_rows(path, named, names.duplicated(), together, "each network once")
+        accuracy = pandas.to_numeric(table[column], errors="coerce")
+        empty = table[column].isna() if self.gaps else pandas.Series(False, index=table.index)
+        fits, unit = (
+            (accuracy.between(0, 100), "an accuracy in percent, 0 to 100") if trained.percent else (finite(accuracy), "a number")
+        )
+        check_rows(path, table, ~fits & ~empty, column, unit)
+        if empty.all():
+            raise InputError(f"{path}: {column}: expected an accuracy; all {len(table)} cells are empty")
+        if trained.percent:
+            check_percent(path, column, accuracy)
+            warnings = doubts_of_unit(path, column, accuracy, 100 / trained.classes)
+        else:
+            accuracy, warnings = stretched(path, column, accuracy), []
+        if empty.any():
+            warnings.append(f"{path}: {int(empty.sum())} of {len(table)} networks are left out: their {column} is empty")
+        found = pandas.DataFrame({"index": range(len(table)), "network": names, "accuracy": accuracy})
+        return population_of(found[~empty], path, warnings=tuple(warnings))
+
+    def _point(self, row: tuple[Any, ...]) -> str | None:
+        """Give SPACE:TEXT of a row's cells; None where it is no point of the space."""
+        try:
+            text = self.text(*(f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in row))
+            return f"{self.space.name}:{self.space.text(self.space.parse(text))}"
+        except (InputError, ValueError):
+            return None
 
 
 def _joined(table: pandas.DataFrame, columns: Sequence[str]) -> pandas.Series:

@@ -91,6 +91,37 @@ BENCHMARKS: dict[str, Entry] = {
         datasets=("cifar10",),
         options=("sample", "images"),
     ),
+    "nds": Entry(
+        module="search.bench.benchmarks.records.nds",
+        help="""Rank the networks of a design space of NDS by every proxy, and compare the rankings with trained accuracies.
+
+        The data are a file of NDS under its own name: DARTS.json, DARTS_fix-w-d.json, NASNet.json, Amoeba.json, PNAS.json,
+        ENAS.json, ResNet.json, ResNeXt-A.json, ResNeXt-B.json and their like; names that end in _in are of networks trained on
+        ImageNet. A network's accuracy is 100 less its error after the last epoch. Counts that differ from ours are reported.
+
+        \b
+        uninas bench nds --data nds_data/DARTS.json --sample 1000
+        uninas bench nds --data nds_data/PNAS_in.json --dataset imagenet --sample 100 --out runs/pnas""",
+        data="File of NDS's data.",
+        datasets=("cifar10", "imagenet"),
+        options=("sample", "images"),
+        own=(_PIXELS,),
+    ),
+    "nasbench301": Entry(
+        module="search.bench.benchmarks.records.nasbench301",
+        help="""Rank the networks that NAS-Bench-301 trained by every proxy, and compare the rankings with their accuracies.
+
+        DIR holds its training data, files called results_N.json in any folders. Networks of the most frequent width, depth and
+        length of training count; the others are left out. Accuracies on test images judge, or those on validation images.
+
+        \b
+        uninas bench nasbench301 --data nb_301 --sample 1000
+        uninas bench nasbench301 --data nb_301 --dataset cifar10_valid --proxies vkdnw_agg --out runs/nb301""",
+        data="Folder of its training data.",
+        datasets=("cifar10", "cifar10_valid"),
+        options=("sample", "images"),
+        own=(_PIXELS,),
+    ),
     "autoformer": Entry(
         module="search.bench.benchmarks.published_spaces.autoformer",
         help="""Rank 200 vision transformers of AutoFormer's tiny space by every proxy, and compare the rankings with accuracies.

@@ -44,6 +44,8 @@ POPULATION_NAMES: dict[str, str] = {
     "reachable": "the 9,445 cells in which every edge reaches the output",
     "all_forms": "all 15,625 cells as stored, dead edges included",
     "nasbench_macro": "the 6,561 networks of NAS-Bench-Macro",
+    "nds": "networks of a design space of NDS",
+    "nasbench301": "the networks that NAS-Bench-301 trained",
     "autoformer": "AutoFormer’s tiny space",
     "pit": "the PiT space",
     "transnas_micro": "the 4,096 cells of TransNAS-Bench-101",
@@ -53,6 +55,8 @@ POPULATION_NAMES: dict[str, str] = {
 SUBJECTS: dict[str, str] = {
     "nasbench201": "NAS-Bench-201",
     "nasbench_macro": "NAS-Bench-Macro",
+    "nds": "NDS networks",
+    "nasbench301": "NAS-Bench-301",
     "autoformer": "AutoFormer networks",
     "pit": "PiT networks",
     "transnas_micro": "TransNAS-Bench-101, cells",

@@ -11,6 +11,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from tests.uninas.running import distance, executed_macs, noise, scramble
+from uninas import Architecture, cost
+from uninas.compile.module import build
+
+
+def alike(architecture: Architecture, oracle: nn.Module, size: int = 32) -> None:
+    """Equal parameters and MACs; with one set of weights, equal outputs in training and in evaluation."""
+    figures = cost(architecture, (size, size))
+    assert figures.params == sum(p.numel() for p in oracle.parameters())
+    assert figures.macs == executed_macs(oracle.eval(), (size, size))
+    scramble(oracle.double(), 0)
+    module = build(architecture).double()
+    kinds = nn.Conv2d | nn.BatchNorm2d | nn.Linear
+    layers = [[part for part in net.modules() if isinstance(part, kinds)] for net in (oracle, module)]
+    for one, other in zip(*layers, strict=True):
+        other.load_state_dict(one.state_dict())
+    x = noise(2, 3, size, size, dtype=torch.float64)
+    for training in (True, False):
+        assert distance(module.train(training)(x), oracle.train(training)(x)) < 1e-10
+
 
 def conv_bn(before: int, after: int, kernel: int = 1, stride: int = 1, groups: int = 1, relu: bool = True) -> nn.Sequential:
     """Bias-free convolution with same padding, BatchNorm, ReLU."""

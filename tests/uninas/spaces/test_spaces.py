@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from click.testing import CliRunner
-from torch import nn
 
-from tests.uninas.running import distance, executed_macs, noise, scramble
+from tests.uninas.running import noise
 from tests.uninas.spaces import oracles
-from uninas import Architecture, canonicalise, cost, load, parse, to_text
+from tests.uninas.spaces.oracles import alike
+from uninas import canonicalise, cost, load, parse, to_text
 from uninas.commands.cost import command
 from uninas.compile.module import build
 from uninas.spaces import SPACES, ChoiceSpace, architecture_of, nasbench1shot1, nasbench101, own
@@ -119,22 +118,6 @@ def test_networks_run(space: ChoiceSpace) -> None:
 
 
 # --- networks, against naive ones ------------------------------------------------------------------------------------------
-
-
-def alike(architecture: Architecture, oracle: nn.Module, size: int = 32) -> None:
-    """Equal parameters and MACs; with one set of weights, equal outputs in training and in evaluation."""
-    figures = cost(architecture, (size, size))
-    assert figures.params == sum(p.numel() for p in oracle.parameters())
-    assert figures.macs == executed_macs(oracle.eval(), (size, size))
-    scramble(oracle.double(), 0)
-    module = build(architecture).double()
-    kinds = nn.Conv2d | nn.BatchNorm2d | nn.Linear
-    layers = [[part for part in net.modules() if isinstance(part, kinds)] for net in (oracle, module)]
-    for one, other in zip(*layers, strict=True):
-        other.load_state_dict(one.state_dict())
-    x = noise(2, 3, size, size, dtype=torch.float64)
-    for training in (True, False):
-        assert distance(module.train(training)(x), oracle.train(training)(x)) < 1e-10
 
 
 CELLS = [
@@ -241,6 +224,13 @@ def test_sizes() -> None:
         "nasbench201": 5**6,
         "nats_bench_size": 8**5,
         "nasbench_macro": 3**8,
+        "darts": (180 * 7**8) ** 2,
+        "darts_imagenet": (180 * 7**8) ** 2,
+        "nds_darts": 241_591_910_400**2 * 15,
+        "nds_nasnet": (120 * 6 * 13**5) ** 4 * 15,
+        "nds_enas": (120 * 6 * 5**5) ** 4 * 15,
+        "nds_amoeba": (120 * 6 * 8**5) ** 4 * 15,
+        "nds_pnas": (120 * 6 * 8**5) ** 4 * 15,
         "autoformer": 3 * (4**12 + 4**13 + 4**14),
         "pit": None,
         "nds_resnet": (24 * 31) ** 3,
