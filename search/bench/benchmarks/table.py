@@ -96,8 +96,8 @@ BENCHMARKS: dict[str, Entry] = {
         help="""Rank the networks of a design space of NDS by every proxy, and compare the rankings with trained accuracies.
 
         The data are a file of NDS under its own name: DARTS.json, DARTS_fix-w-d.json, NASNet.json, Amoeba.json, PNAS.json,
-        ENAS.json and their like; names that end in _in are of networks trained on ImageNet. A network's accuracy is 100 less its
-        error after the last epoch. Parameters and MACs that differ from ours are reported.
+        ENAS.json, ResNet.json, ResNeXt-A.json, ResNeXt-B.json and their like; names that end in _in are of networks trained on
+        ImageNet. A network's accuracy is 100 less its error after the last epoch. Counts that differ from ours are reported.
 
         \b
         uninas bench nds --data nds_data/DARTS.json --sample 1000

@@ -13,7 +13,7 @@ from torch import nn
 
 from tests.uninas.running import executed_macs, noise
 from tests.uninas.spaces import trained_oracles as oracles
-from tests.uninas.spaces.test_spaces import alike
+from tests.uninas.spaces.oracles import alike
 from uninas import cost, load
 from uninas.errors import InputError
 from uninas.spaces import SPACES, architecture_of
@@ -97,13 +97,13 @@ def test_a_net_of_another_kind_is_rejected(net: dict[str, Any], said: str) -> No
 
 
 @pytest.mark.parametrize("text", ["64-41414-1_02_333", "64-41414-3_33_333", "64-41414-1_11_211", "64-41414-2_10_102"])
-def test_cells_of_transnas_compute_what_the_authors_build_but_for_the_moved_half_of_a_skip(text: str) -> None:
+def test_cells_of_transnas_compute_what_the_authors_build(text: str) -> None:
     alike(architecture_of(SPACES["transnas_micro"], text, classes=5), oracles.transnas(text, 5), 64)
 
 
 @pytest.mark.parametrize("text", ["64-41414-1_02_333", "64-41414-1_11_111", "64-41414-0_00_000"])
-def test_a_moved_half_changes_neither_parameters_nor_macs_nor_layers(text: str) -> None:
-    authors = oracles.transnas(text, 75, moved=True)
+def test_costs_of_cells_are_the_authors_at_the_size_at_which_they_count(text: str) -> None:
+    authors = oracles.transnas(text, 75)
     figures = cost(architecture_of(SPACES["transnas_micro"], text), (224, 224))
     assert figures.params == sum(p.numel() for p in authors.parameters())
     assert figures.macs == executed_macs(authors.eval(), (224, 224))

@@ -51,16 +51,16 @@ def nds(net: dict[str, list[float]]) -> nn.Module:
 
 
 class HalvedSkip(nn.Module):
-    """ReLU, two convolutions that read every second pixel, the second of the map moved by one where `moved`, BatchNorm."""
+    """ReLU, two convolutions that read every second pixel, the second of the map moved by one, BatchNorm."""
 
-    def __init__(self, before: int, after: int, moved: bool) -> None:
+    def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.halves = nn.ModuleList([nn.Conv2d(before, after // 2, 1, 2, bias=False) for _ in range(2)])
-        self.norm, self.moved = nn.BatchNorm2d(after), moved
+        self.norm = nn.BatchNorm2d(after)
 
     def forward(self, x: Tensor) -> Tensor:
         x = torch.relu(x)
-        other = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:] if self.moved else x
+        other = F.pad(x, (0, 1, 0, 1))[:, :, 1:, 1:]
         made: Tensor = self.norm(torch.cat([self.halves[0](x), self.halves[1](other)], 1))
         return made
 
@@ -72,7 +72,7 @@ def relu_conv_bn(before: int, after: int, kernel: int, stride: int = 1) -> nn.Se
 class MicroCell(nn.Module):
     """A cell of nodes such as 1, 02, 333."""
 
-    def __init__(self, nodes: Sequence[str], before: int, after: int, stride: int, moved: bool) -> None:
+    def __init__(self, nodes: Sequence[str], before: int, after: int, stride: int) -> None:
         super().__init__()
         self.nodes, self.edges = nodes, nn.ModuleDict()
         for target, digits in enumerate(nodes, 1):
@@ -81,7 +81,7 @@ class MicroCell(nn.Module):
                 if digit in "23":
                     self.edges[f"{source}{target}"] = relu_conv_bn(channels, after, 1 if digit == "2" else 3, step)
                 elif digit == "1":
-                    self.edges[f"{source}{target}"] = nn.Identity() if step == 1 else HalvedSkip(channels, after, moved)
+                    self.edges[f"{source}{target}"] = nn.Identity() if step == 1 else HalvedSkip(channels, after)
         self.after, self.stride = after, stride
 
     def forward(self, x: Tensor) -> Tensor:
@@ -109,8 +109,8 @@ class BasicBlock(nn.Module):
         return made
 
 
-def transnas(text: str, classes: int, *, moved: bool = False) -> nn.Module:
-    """The encoder of an architecture string, and a linear layer; `moved` as the authors' skips are."""
+def transnas(text: str, classes: int) -> nn.Module:
+    """The encoder of an architecture string, and a linear layer."""
     _, modules, code = text.split("-")
     layers: list[nn.Module] = [conv_bn(3, 32, 3, 2, relu=False), relu_conv_bn(32, 64, 3, 2)]
     before = 64
@@ -120,7 +120,7 @@ def transnas(text: str, classes: int, *, moved: bool = False) -> nn.Module:
             if code == "basic":
                 layers.append(BasicBlock(width, after, step))
             else:
-                layers.append(MicroCell(code.split("_"), width, after, step, moved))
+                layers.append(MicroCell(code.split("_"), width, after, step))
         before = after
     return Classifier(nn.Sequential(*layers), before, classes)
 

@@ -12,16 +12,14 @@ A module is two cells or blocks, the first of which may double the channels (mod
 The network (the authors' code): 3x3 convolutions of stride 2 to 32 and to 64 channels, each with BatchNorm, a ReLU between them;
 the modules. Then comes the decoder of a task. Here it is global average pooling and a linear layer, which is the authors' own for
 the classes of objects and of scenes and for room layouts. Of the other tasks a network here is their encoder
-(`structure="backbone"`) with such a layer, C x classes + classes parameters of C channels.
-
-What differs. A skip that halves the resolution is ReLU, two 1x1 convolutions of stride 2 to half of the channels each, and
-BatchNorm. The authors' second convolution reads the map moved by one row and one column, and no operation of a graph moves a map.
-Here both read the same pixels. Layers, parameters and MACs are the authors'; outputs too, where no cell begins with a skip.
+(`structure="backbone"`) with such a layer, C x classes + classes parameters of C channels. A skip that halves the resolution is
+ReLU, two 1x1 convolutions to half of the channels each, of the even and of the odd rows and columns, and BatchNorm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -85,7 +83,9 @@ def _edge(builder: GraphBuilder, name: str, source: int, before: int, width: int
     if stride == 1 and before == width:
         return source
     active = builder.add(RELU, source)
-    halves = [builder.add(conv(before, width // 2, stride=stride), active) for _ in range(2)]
+    half = Fraction(width // 2, before)
+    moved = op("conv", kernel=1, ratio=half, bias=False, stride=stride, padding=-1)  # by one row and one column
+    halves = [builder.add(one, active) for one in (op("conv", kernel=1, ratio=half, bias=False, stride=stride), moved)]
     return builder.add(NORM, builder.add(op("concat"), *halves))
 
 

@@ -1,13 +1,14 @@
 """NDS (Radosavovic et al., arXiv 1905.13214): thousands of networks of each of several design spaces, trained alike.
 
 Its data (facebookresearch/nds, nds_data.zip) is one JSON file for each sweep: DARTS.json, DARTS_fix-w-d.json, DARTS_in.json
-(trained on ImageNet), NASNet.json, Amoeba.json, PNAS.json, ENAS.json and so on. A file is a list of entries, or
-{"top": [..], "mid": [..]}; an entry has `net`, the network; `test_ep_top1`, the top-1 error in percent after each epoch; `params`
-and `flops`, the latter MACs. So read by facebookresearch/nds, notebooks, and microsoft/nni, nas/benchmark/nds.
+(trained on ImageNet), NASNet.json, Amoeba.json, PNAS.json, ENAS.json, ResNet.json, ResNeXt-B.json and so on. A file is a list of
+entries, or {"top": [..], "mid": [..]}; an entry has `net`, the network; `test_ep_top1`, the top-1 error in percent after each
+epoch; `params` and `flops`, the latter MACs. So read by facebookresearch/nds, notebooks, and microsoft/nni, nas/benchmark/nds.
 
 A network counts 100 less the error after its last epoch, as in later work on zero-cost proxies. `net` of two cells is
 {"genotype": {"normal": [[operation, node], ..], "normal_concat": [..], "reduce": .., "reduce_concat": ..}, "width": ..,
 "depth": .., "aux": ..}; with `aux` the parameters of the auxiliary head, which ours does not have, are taken off `params`.
+The `net` of residual blocks is in `uninas.spaces.trained.nds_residual`; of those, the networks trained on CIFAR-10 are read.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ from search.bench.scoring.settings import Settings
 from uninas.errors import InputError
 from uninas.spaces.cells import SPACES, CellSpace
 from uninas.spaces.cells.network import concatenated
-from uninas.spaces.choices import check_legal
+from uninas.spaces.choices import ChoiceSpace, check_legal
+from uninas.spaces.trained.nds_residual import SPACES as RESIDUAL
+from uninas.spaces.trained.nds_residual import text_of_net
 
 _MOST_BYTES = 2 << 30
 _IMAGENET = "imagenet"
@@ -45,10 +48,12 @@ class Sweep:
     Attributes:
         point: `net` and dataset -> SPACE:TEXT; raises InputError of a `net` that is none, NotOfTheSpace of one that is left out.
         more: `net` and dataset -> parameters of the trained network that ours does not have.
+        macs: whether the file's `flops` are taken for MACs, and compared with ours.
     """
 
     point: Callable[[Mapping[str, Any], str], str]
     more: Callable[[Mapping[str, Any], str], int]
+    macs: bool = True
 
 
 def cell_point(space: CellSpace, net: Mapping[str, Any], dataset: str) -> str:
@@ -83,12 +88,34 @@ def _cells(name: str) -> Sweep:
     return Sweep(partial(cell_point, SPACES[name]), cell_more)
 
 
+def residual_point(space: ChoiceSpace, net: Mapping[str, Any], dataset: str) -> str:
+    """Name the network of residual blocks. Raises InputError, or NotOfTheSpace where the space has no such depth or width."""
+    text = text_of_net(net)
+    try:
+        return f"{space.name}:{space.text(space.parse(text))}"
+    except InputError as error:
+        raise NotOfTheSpace(str(error)) from None
+
+
+def no_more(net: Mapping[str, Any], dataset: str) -> int:
+    """Count nothing: residual networks are trained as they are here."""
+    return 0
+
+
+def _residual(name: str) -> Sweep:
+    """Make a sweep whose `flops` count BatchNorm and biases, too: see `uninas.spaces.trained.nds_residual`."""
+    return Sweep(partial(residual_point, RESIDUAL[name]), no_more, macs=False)
+
+
 SWEEPS: dict[str, Sweep] = {
     "DARTS": _cells("nds_darts"),
     "NASNet": _cells("nds_nasnet"),
     "Amoeba": _cells("nds_amoeba"),
     "PNAS": _cells("nds_pnas"),
     "ENAS": _cells("nds_enas"),
+    "ResNet": _residual("nds_resnet"),
+    "ResNeXt-A": _residual("nds_resnext_a"),
+    "ResNeXt-B": _residual("nds_resnext_b"),
 }
 """What a file's name begins with, up to the first underscore -> its design space."""
 
@@ -139,7 +166,7 @@ def _record(entry: Any, where: str, sweep: Sweep, dataset: str) -> Record:
     if not errors or not isinstance(errors[-1], int | float):
         raise InputError("test_ep_top1: expected the error after each epoch, got no number for the last")
     point = sweep.point(net, dataset)
-    counts = {"params": count_of(entry, "params"), "macs": count_of(entry, "flops")}
+    counts = {"params": count_of(entry, "params"), "macs": count_of(entry, "flops") if sweep.macs else None}
     if counts["params"] is not None:
         counts["params"] -= sweep.more(net, dataset)
     known = {name: count for name, count in counts.items() if count is not None}

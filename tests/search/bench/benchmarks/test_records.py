@@ -73,6 +73,46 @@ def test_a_file_of_nds_names_its_space_and_gives_accuracies(file: str, space: st
     assert list(found.table["accuracy"]) == [92.5, 93.75]
 
 
+RESNET = {
+    "block_type": "res_basic_block",
+    "bot_muls": [],
+    "num_gs": [],
+    "ds": [1, 2, 1, 3],
+    "ss": [1, 1, 2, 2],
+    "ws": [16, 24, 24, 40],
+}
+RESNEXT = RESNET | {
+    "block_type": "res_bottleneck_block",
+    "bot_muls": [0.0, 1.0, 0.5, 0.25],
+    "num_gs": [1, 16, 1, 8],
+    "ws": [16, 64, 128, 64],
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "net", "network"),
+    [
+        ("ResNet.json", RESNET, "nds_resnet:2-1-3:24-24-40"),
+        ("ResNet_rng1.json", RESNET, "nds_resnet:2-1-3:24-24-40"),
+        ("ResNeXt-A.json", RESNEXT | {"num_gs": [1, 4, 1, 2]}, "nds_resnext_a:2-1-4:64-128-64:1-0.5-0.25:4-1-2"),
+        ("ResNeXt-B.json", RESNEXT, "nds_resnext_b:2-1-4:64-128-64:1-0.5-0.25:16-1-8"),
+    ],
+)
+def test_residual_networks_are_read_and_those_that_the_space_lacks_are_counted(
+    file: str, net: Any, network: str, tmp_path: Path
+) -> None:
+    net = net if "ResNet" in file else net | {"ds": [1, 2, 1, 4]}
+    made = {"net": net, "test_ep_top1": [50.0, 8.5], "params": cost(load(network)).params, "flops": 1}
+    other = made | {"net": net | {"ws": [16, 24, 24, 41]}}
+    path = written(tmp_path / file, [made, other])
+    found = read(nds.BENCHMARK, path)
+    assert [tuple(row) for row in found.table[["network", "accuracy"]].itertuples(index=False)] == [(network, 91.5)]
+    (said,) = found.warnings
+    assert said.startswith(f"{path}: 1 of 2 networks are left out, the first: entry 2: nds_resn")
+    more = read(nds.BENCHMARK, written(path, [made | {"params": 7}]))
+    assert "params of 1 of 1 compared networks differ from ours, the first: entry 1 has 7 beside our" in more.warnings[0]
+
+
 def test_the_best_and_the_middling_networks_are_read_together(tmp_path: Path) -> None:
     path = written(
         tmp_path / "DARTS_lr-wd_in.json", {"top": [entry("nds_darts", 40.0)], "mid": [entry("nds_darts", 50.0, width=32)]}
