@@ -4,9 +4,9 @@
     of_objective(find("vkdnw_agg"), [first, again])               of a rank within the population, a table of scores for each seed
     is_noise(found)                                               whether its seeds say more than its networks do
 
-A score of one seed is what the network is worth to it plus the luck of the draw. The correlation of two seeds is then the share of
-its variance that belongs to the networks (the reliability of two parallel measurements, Lord and Novick 1968, section 3.3); here
-both are of ranks. It is a figure of a population: where networks are alike, as late in a search, less is left to tell apart.
+A score of one seed is what the network is worth to it plus the luck of the draw. The correlation of two seeds is then the share
+of its variance that belongs to the networks (the reliability of two parallel measurements, Lord and Novick 1968, section 3.3);
+here both are of ranks. It is a figure of a population: where networks are alike, as late in a search, less is left to tell apart.
 """
 
 from __future__ import annotations
