@@ -14,13 +14,13 @@ import pandas
 
 from search.bench.benchmarks.accuracy_table import Population
 from search.bench.benchmarks.request import BenchRequest
-from search.bench.scoring import pictures
 from search.bench.scoring import settings as settings_files
 from search.bench.scoring.plan import ScoringPlan, chosen_proxies
 from search.bench.scoring.run import Scores, begin, check_new, make_pool, resume, stored
 from search.bench.scoring.settings import Settings
 from search.engine.session import PoolMaker
 from search.monitor.progress import View
+from search.workers import pictures
 from uninas.errors import InputError
 from uninas.files.writing import write_text
 

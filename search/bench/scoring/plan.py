@@ -20,9 +20,7 @@ DECISIVE = (
     *SEARCH,
     "search/bench/scoring/evaluate.py",
     "search/bench/scoring/job.py",
-    "search/bench/scoring/pictures.py",
     "search/bench/scoring/timm_networks.py",
-    "uninas/files/pictures.py",
     "uninas/networks/pieces.py",
     "uninas/spaces/nasbench201.py",
 )

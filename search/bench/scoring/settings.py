@@ -33,7 +33,7 @@ class Settings:
         repeats: initialisations a score is averaged over.
         probes: option of vkdnw; None for the exact Fisher matrix.
         size: (H, W) that replaces the networks' own; None for their own.
-        pictures: the real batch (`search.bench.scoring.pictures.PictureBatch`), None for random input.
+        pictures: the real batch (`search.workers.pictures.PictureBatch`), None for random input.
         top: P of nDCG; None for the default of the sample's size. Judges only: any resume may change it.
         resamples: of the bootstrap. Judges only.
         extra: what one kind of benchmark has beside these.
