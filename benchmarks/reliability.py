@@ -111,7 +111,7 @@ AGGREGATES = tuple(
     Aggregate(name, batch, spectrum)
     for name, batch, spectrum in (
         ("vkdnw_agg", 8, "vkdnw"),
-        ("vkdnw_agg", 8, "vkdnw, 4 weights"),
+        ("vkdnw_agg", 8, "vkdnw, 8 weights"),
         ("vkdnw_agg", 16, "vkdnw"),
         ("vkdnw_agg", 16, "vkdnw, 16 weights"),
         ("uninas_agg", 8, None),
@@ -124,7 +124,7 @@ def variants(batch: int) -> tuple[Variant, ...]:
     if batch in BY_BATCH:
         return BY_BATCH[batch]
     names = [name for name in chosen_proxies(None, thin=False) if name not in (VKDNW.name, *LEFT_OUT)]
-    return (VKDNW, weights(4), *(Variant(name, name, {}) for name in names))
+    return (VKDNW, weights(4), weights(8), *(Variant(name, name, {}) for name in names))
 
 
 # --- the networks -----------------------------------------------------------------------------------------------------------
@@ -174,20 +174,19 @@ def score(folder: Path, found: Sequence[Network], pool: PoolConfig) -> run.Score
 def costs(folder: Path, found: Sequence[Network]) -> dict[str, float]:
     """CPU-seconds of a network, each score and each aggregate by itself; kept, since measuring takes longer than reading."""
     path = folder / COSTS
-    if path.exists():
-        known: dict[str, float] = read_json(path)
-        return known
-    evaluate.prepare()
-    plan, spent, chosen = plan_of(found, SEEDS[:1]), dict[str, float](), found[:COST_NETWORKS]
+    spent: dict[str, float] = read_json(path) if path.exists() else {}
+    plan, chosen = plan_of(found, SEEDS[:1]), found[:COST_NETWORKS]
     wanted = {one.key: list(one.labels(SEEDS[0]).values()) for one in AGGREGATES}
     wanted |= {f"{one.name} b{batch}": [one.label(batch, SEEDS[0])] for batch in BATCHES for one in variants(batch)}
     for key, labels in wanted.items():
-        evaluate.evaluate(plan.job(chosen[0], labels))  # loads and warms
-        clock = time.process_time()
-        for network in chosen:
-            evaluate.evaluate(plan.job(network, labels))
-        spent[key] = (time.process_time() - clock) / len(chosen)
-    write_json(path, spent)
+        if key not in spent:
+            evaluate.prepare()
+            evaluate.evaluate(plan.job(chosen[0], labels))  # loads and warms
+            clock = time.process_time()
+            for network in chosen:
+                evaluate.evaluate(plan.job(network, labels))
+            spent[key] = (time.process_time() - clock) / len(chosen)
+            write_json(path, spent)
     return spent
 
 
@@ -248,7 +247,7 @@ def trusted(found: Estimate, seconds: float, repeats: int) -> str:
 
 def rows(name: str, batch: int, repeats: int, seconds: float, both: Sequence[Estimate]) -> list[str]:
     spent, there = repeats * seconds, both[1]
-    per = f"{there.value / spent:.2f}" if math.isfinite(there.value) else "–"
+    per = f"{there.value / spent:.2f}".replace("-", "−") if math.isfinite(there.value) else "–"
     return [name, str(batch), str(repeats), f"{spent:.2f}", *map(shown, both), per, trusted(there, seconds, repeats)]
 
 
