@@ -9,7 +9,7 @@ from dataclasses import replace
 from benchmarks.results.charts import heat, intervals
 from benchmarks.results.markdown import Page, head, paper_cell, provenance, remarks, table, times
 from benchmarks.results.notes import WHOLE
-from search.bench.judging.judge import AT_BUDGET
+from search.bench.judging.judge import AT_BUDGET, RELIABILITY
 from search.bench.judging.papers import DATASETS, METRICS, SETTINGS
 from search.bench.page import charts, words
 from search.bench.page.data import KINDS, Bench, Row
@@ -126,9 +126,10 @@ def _population(population: str, benches: Sequence[Bench], notes: Mapping[str, s
                 {title: bench.rows for title, bench in zip(titles, benches, strict=True)}, METRICS, _without_whole(notes)
             )
             lines += ["### Where they differ, and why", "", *(why or ["No figure of the papers lies above our intervals.", ""])]
-    if any(bench.measures != METRICS for bench in benches):
-        lines += [f"### {words.METRIC_NAMES[AT_BUDGET]}", "", words.BUDGET_NOTE, ""]
-        lines += _table(benches, titles, names, AT_BUDGET)
+    for metric, note in ((AT_BUDGET, words.BUDGET_NOTE), (RELIABILITY, words.RELIABILITY_NOTE)):
+        if any(bench.has(metric) for bench in benches):
+            lines += [f"### {words.METRIC_NAMES[metric]}", "", note, ""]
+            lines += _table(benches, titles, names, metric)
     lines += _scatter(population, benches, titles, pictures)
     lines += _partial(population, benches, titles, pictures)
     lines += ["### What a combination keeps of its parts", "", *_combinations(benches, titles)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from benchmarks.results.charts import heat_map
 from benchmarks.results.markdown import Page, head, paper_cell, provenance, remarks, table, times
 from benchmarks.results.notes import WHOLE
-from search.bench.judging.judge import AT_BUDGET
+from search.bench.judging.judge import AT_BUDGET, RELIABILITY
 from search.bench.judging.papers import ELSEWHERE, METRICS
 from search.bench.page import words
 from search.bench.page.data import KINDS, Bench, Row
@@ -71,8 +71,10 @@ def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], comma
         "",
         *_figures(referees, names, "kendall"),
     ]
-    if any(bench.measures != METRICS for bench in benches):
+    if any(bench.has(AT_BUDGET) for bench in benches):
         lines += [f"## {words.METRIC_NAMES[AT_BUDGET]}", "", words.BUDGET_NOTE, "", *_figures(referees, names, AT_BUDGET)]
+    if any(bench.has(RELIABILITY) for bench in benches):
+        lines += ["## Reliability", "", words.RELIABILITY_NOTE, "", *_figures(referees, names, RELIABILITY)]
     for referee in referees:
         if referee.runs[0].benchmark in HERE:
             lines += _whole(referee, remarked)
@@ -127,7 +129,7 @@ def _figures(referees: Sequence[Referee], names: Sequence[str], metric: str) -> 
 
 def _figure(row: Row, bench: Bench, metric: str, largest: Bench) -> str:
     of = f" of {words.count(bench.sample)}" if bench.sample != largest.sample else ""
-    return f"{words.estimate(row.metrics.get(metric))}{of}"
+    return f"{words.figure(metric, row.metrics.get(metric))}{of}"
 
 
 def _whole(referee: Referee, notes: Mapping[str, str]) -> list[str]:
@@ -150,7 +152,7 @@ def _whole(referee: Referee, notes: Mapping[str, str]) -> list[str]:
         [
             [
                 f"`{row.name}`",
-                *(words.estimate(row.metrics.get(metric)) for metric in measures),
+                *(words.figure(metric, row.metrics.get(metric)) for metric in measures),
                 *([paper_cell(row, "kendall")] if compared else []),
             ]
             for row in found

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.results.markdown import Page, head, provenance, table, times
 from benchmarks.results.notes import WHOLE
-from search.bench.judging.papers import METRICS
+from search.bench.judging.judge import AT_BUDGET, RELIABILITY
 from search.bench.page import charts, words
 from search.bench.page.data import Bench
 
@@ -39,11 +39,12 @@ def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], comma
 def _run(bench: Bench, place: int, notes: Mapping[str, str], pictures: dict[str, str]) -> list[str]:
     seed = "" if bench.seed is None else f", seed {bench.seed}"
     lines = [f"## {words.count(bench.sample)} networks in {len(bench.families)} families{seed}", ""]
-    budget = f" {words.BUDGET_NOTE}" if bench.measures != METRICS else ""
-    lines += ["### Means over the families", "", f"Value [95 % bootstrap interval].{budget}", ""]
+    notes_of = {AT_BUDGET: words.BUDGET_NOTE, RELIABILITY: words.RELIABILITY_NOTE}
+    said = ["Value [95 % bootstrap interval].", *(note for metric, note in notes_of.items() if bench.has(metric))]
+    lines += ["### Means over the families", "", " ".join(said), ""]
     lines += table(
         ["proxy", *(words.METRIC_NAMES[metric] for metric in bench.measures)],
-        [[f"`{row.name}`", *(words.estimate(row.metrics.get(metric)) for metric in bench.measures)] for row in bench.rows],
+        [[f"`{row.name}`", *(words.figure(metric, row.metrics.get(metric)) for metric in bench.measures)] for row in bench.rows],
     )
     lines += [f"- `{name}`: {text}" for name, text in notes.items() if name != WHOLE]
     lines += ["", "### Kendall’s τ within each family", ""]

@@ -81,6 +81,12 @@ sample_option: Decorator = click.option(
 images_option: Decorator = click.option(
     "--images", type=_FOLDER, help="Folder of images, one folder per class: a real batch for proxies that have a loss."
 )
+reliability_option: Decorator = click.option(
+    "--reliability",
+    type=click.IntRange(3),  # fewer have no correlation
+    metavar="N",
+    help="Score the first N networks of the sample under a second seed too, and say how far each score can be trusted.",
+)
 _SHARED = {"sample": sample_option, "images": images_option}
 _KINDS: dict[str, Any] = {"text": click.STRING, "count": click.IntRange(1), "number": Number(0, min_open=True)}
 
@@ -122,6 +128,7 @@ def benchmark_command(name: str, entry: Entry) -> click.Command:
         batch_option(entry.batch, "Samples that a score is computed on."),
         click.option("--repeats", type=click.IntRange(1), default=1, show_default=True, help="Initialisations to average over."),
         probes_option,
+        reliability_option,
         click.option("--out", type=_FOLDER, help=f"Run folder to create. Default: {folder}."),
         resume_options,
         pool_options,

@@ -105,6 +105,7 @@ _YOUNGER = (
     ("algorithm_file",),
     ("proxies", "file"),
     ("proxies", "options"),
+    ("images",),
 )
 """Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
 
@@ -134,9 +135,11 @@ def digest(config: SearchConfig) -> str:
 
     Left out are `evaluations`, which a resumed run may extend, and `pool`, which says who scores but not what. So is a key of
     `_YOUNGER` at its default: a run that began before there was such a key found what it would find now; and so is one of
-    `_OF_BEFORE` where it says what was done before there was such a key.
+    `_OF_BEFORE` where it says what was done before there was such a key. Of `images` only whether there are any decides here:
+    the folder may lie elsewhere on a resume, and the journal knows what was in it.
     """
     decisive = {name: value for name, value in dataclasses.asdict(config).items() if name not in ("evaluations", "pool")}
+    decisive["images"] = None if config.images is None else "real"
     defaults = dataclasses.asdict(SearchConfig())
     for *path, last in _YOUNGER:
         section, default = decisive, defaults

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, final
 
 from search.algorithms import ALGORITHMS, described
@@ -17,6 +18,7 @@ from search.config.score_options import options_of
 from search.config.warnings import warnings
 from search.ranking.objective import LATENCY, SCORE, Objective, find
 from search.workers.job import Job, Timing
+from search.workers.real_batches import RealBatches
 
 
 @final
@@ -44,6 +46,7 @@ class SearchPlan:
         ties: "cheaper" or "older".
         finalists: how many candidates are scored again.
         repeats: on how many held-out seeds.
+        images: the real batches, to be drawn before anything is scored; None for noise.
         pool: who scores.
     """
 
@@ -66,6 +69,7 @@ class SearchPlan:
     ties: str
     finalists: int
     repeats: int
+    images: RealBatches | None
     pool: PoolConfig
     _job: Job
 
@@ -104,6 +108,7 @@ class SearchPlan:
             ties=config.ties,
             finalists=config.finalists.count,
             repeats=config.finalists.seeds,
+            images=_images(config),
             pool=config.pool,
             _job=Job(
                 digest="",
@@ -120,8 +125,20 @@ class SearchPlan:
 
     def search_job(self, digest: str, architecture: str) -> Job:
         """Make the job of a candidate: the run's seed, timed where latency counts."""
-        return dataclasses.replace(self._job, digest=digest, architecture=architecture, timing=self.timing)
+        return self._of_seed(self._job.seed, digest=digest, architecture=architecture, timing=self.timing)
 
     def rescore_job(self, digest: str, architecture: str, seed: int) -> Job:
         """Make the job of a finalist on a held-out seed; its latency is known and not measured again."""
-        return dataclasses.replace(self._job, digest=digest, architecture=architecture, seed=seed)
+        return self._of_seed(seed, digest=digest, architecture=architecture)
+
+    def _of_seed(self, seed: int, **of_candidate: Any) -> Job:
+        images = None if self.images is None else self.images.of(seed)
+        return dataclasses.replace(self._job, seed=seed, images=images, **of_candidate)
+
+
+def _images(config: SearchConfig) -> RealBatches | None:
+    """Describe the real batches: twice the images that a score is computed on, as ZiCo takes two batches."""
+    if config.images is None:
+        return None
+    height, width = config.size
+    return RealBatches(Path(config.images), count=2 * config.batch, classes=config.classes, size=(height, width))

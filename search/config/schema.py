@@ -101,6 +101,7 @@ class SearchConfig:
     classes: int = 1000
     batch: int = 64  # images a score is computed on
     repeats: int = 1  # initialisations a raw score is averaged over
+    images: str | None = None  # folder of images, one folder per class, for the proxies that take real ones; null: noise for all
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     proxies: ProxyConfig = field(default_factory=ProxyConfig)

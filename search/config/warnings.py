@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from proxies.registry import spec
 from search.algorithms import described
 from search.config.schema import PoolConfig, ProxyConfig, SearchConfig, SpaceConfig
 from search.config.score_options import SPECTRAL, options_of
@@ -56,6 +57,8 @@ def _without_effect(config: SearchConfig) -> list[str]:
         given = [f"proxies.{name}" for name in SPECTRAL if getattr(config.proxies, name) != getattr(ProxyConfig(), name)]
         if given:
             found.append(f"no effect of {' and '.join(given)}: {config.objective} has no score of a Fisher spectrum")
+    if config.images is not None and not any(spec(name).real_input for name in find(config.objective).proxies):
+        found.append(f"no effect of images: {config.objective} has no score that takes real ones")
     return found
 
 

@@ -26,7 +26,7 @@ from typing import Any, final
 from search.config.schema import PoolConfig
 from search.distributed.ray_cluster import RayCluster, first_line
 from search.distributed.scorer import Scorer
-from search.workers import own_proxies
+from search.workers import own_proxies, real_batches
 from search.workers.job import Cause, Outcome, Work
 from search.workers.pool import DEATHS_ALONE, EVALUATOR, Done, deadline_outcome
 from search.workers.stopwatch import Stopwatch
@@ -90,6 +90,7 @@ class RayPool:
         self._workers: set[_Worker] = set()
         self._under_way: dict[Any, _Worker] = {}  # Ray's reference of what a worker does -> the worker
         self._idle: deque[_Worker] = deque()
+        self._batches: Any = None  # Ray's reference of the real batches that workers hold
         self._ready = 0
         self._refreshing = False  # a worker was replaced so that a suspect finds a fresh one
         self._work: dict[int, _Work] = {}
@@ -119,7 +120,10 @@ class RayPool:
         return {**self._environment, "ray": version}
 
     def _connect(self) -> str:
+        import ray
+
         version = self._cluster.connect()
+        self._batches = ray.put(real_batches.held())  # once, and fetched by each node, not by each worker
         for _ in range(self._config.workers):
             self._spawn()
         return version
@@ -148,7 +152,8 @@ class RayPool:
         name = f"scorer-{next(self._numbers)}"
         options = {"num_cpus": 1, "num_gpus": self._config.gpus_per_worker, "max_restarts": 0, "max_task_retries": 0}
         actor: Any = ray.remote(Scorer)
-        worker = _Worker(name, actor.options(name=name, **options).remote(name, self._evaluator, own_proxies.loaded()))
+        given = (name, self._evaluator, own_proxies.loaded(), self._batches)
+        worker = _Worker(name, actor.options(name=name, **options).remote(*given))
         self._workers.add(worker)
         self._under_way[worker.handle.prepare.remote()] = worker
 

@@ -7,9 +7,10 @@ import os
 from typing import Any
 
 from search.distributed.ray_cluster import first_line
-from search.workers import own_proxies
+from search.workers import own_proxies, real_batches
 from search.workers.job import Cause, Outcome
 from search.workers.own_proxies import OwnFile
+from search.workers.real_batches import HeldBatch
 
 __all__ = ["Scorer"]
 
@@ -17,10 +18,11 @@ __all__ = ["Scorer"]
 class Scorer:
     """The actor. Holds the evaluator's module and the device; one batch of jobs at a time."""
 
-    def __init__(self, name: str, evaluator: str, own: tuple[OwnFile, ...]) -> None:
+    def __init__(self, name: str, evaluator: str, own: tuple[OwnFile, ...], batches: tuple[HeldBatch, ...]) -> None:
         self._name = name
         self._evaluator = evaluator
         self._own = own
+        self._batches = batches
         self._module: Any = None
         self._device = "cpu"
 
@@ -34,6 +36,7 @@ class Scorer:
         # imported here: what fails here comes back as it is, from the constructor it would be the actor's death
         self._module = importlib.import_module(self._evaluator)
         own_proxies.load_all(self._own)
+        real_batches.hold(self._batches)
         self._device = _device()
         return ray.get_runtime_context().get_node_id(), self._module.prepare(self._device)
 

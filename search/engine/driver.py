@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, final
 
-from search.algorithms import make
 from search.algorithms.candidate import Space
 from search.algorithms.guarded import AlgorithmError
 from search.config import loading as configuration
@@ -31,7 +30,8 @@ from search.engine.finalists import held_out_seeds, rebuild, settle
 from search.engine.gc_freeze import looked_at_once
 from search.engine.own_files import START
 from search.engine.pareto_front import front, leaders, spread_over
-from search.engine.phase import Entry, Phase
+from search.engine.phase import Entry, Phase, phase_of
+from search.engine.run_images import RunImages
 from search.engine.scored_by import ScoredBy
 from search.engine.session import JOURNAL, STATUS, PoolMaker, Session, make_pool
 from search.journal.journal import Journal
@@ -40,6 +40,7 @@ from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
 from search.spaces.from_config import from_config
 from search.workers.pool import Pool, scored
+from search.workers.real_batches import Drawn
 from search.workers.scoring_code import ScoringCode, scoring_code
 from uninas.errors import InputError
 from uninas.files.writing import write_text
@@ -48,7 +49,7 @@ from uninas.spaces import SpaceError
 FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 CONFIG = "config.yaml"
 
-SearchRecord = Header | Ask | Candidate | Rescore | ScoringCode
+SearchRecord = Header | Ask | Candidate | Rescore | ScoringCode | Drawn
 
 
 def begin(
@@ -88,6 +89,7 @@ def begin(
         files[START] = space.text(space.starts()[0])
     files[CONFIG] = plan.text  # the last one: with it a resume has all that it needs
     task = _Search.of(plan, folder, space, files, view, name, address)
+    task.images.draw()
     with _collector(plan.pool.kind):
         return session.begin(folder, task, pool=partial(pool_maker, plan.pool, view), view=view)
 
@@ -150,40 +152,6 @@ def _observer(plan: SearchPlan, run: str, view: View) -> Observer:
     return observe(run, view.note)
 
 
-def _phase(
-    plan: SearchPlan,
-    space: Space,
-    state: State,
-    name: str,
-    algorithm: str,
-    window: int,
-    options: Mapping[str, Any],
-    objectives: Sequence[str],
-) -> Phase:
-    engine = make(
-        algorithm,
-        space,
-        plan.objective,
-        seed=plan.seed,
-        phase=name,
-        window=window,
-        order=plan.order,
-        options=options,
-        objectives=objectives,
-    )
-    return Phase(
-        name,
-        engine,
-        total=plan.evaluations,
-        order=plan.order,
-        objective=plan.objective,
-        job=lambda proposal: plan.search_job(proposal.candidate.digest, space.text(proposal.candidate)),
-        state=state,
-        costs=plan.costs,
-        ties=plan.ties,
-    )
-
-
 @final
 class _Search:
     """The task of a session: the state of one search in this process."""
@@ -204,6 +172,7 @@ class _Search:
         search: Phase,
         random: Phase,
         scored_by: ScoredBy,
+        images: RunImages,
     ) -> None:
         self._plan = plan
         self._folder = folder
@@ -216,6 +185,7 @@ class _Search:
         self._search = search
         self._random = random
         self._scored_by = scored_by
+        self.images = images
         self._events: dict[str, list[Ask | Entry]] = {"search": [], "random": []}
         self._rescores: dict[tuple[str, int], Rescore] = {}
         self._observer: Observer = NOBODY
@@ -246,10 +216,11 @@ class _Search:
             accept_changes: whether other code may go on.
         """
         state = State()
-        search = _phase(plan, space, state, "search", plan.algorithm, plan.window, plan.options, plan.objectives)
-        random = _phase(plan, space, state, "random", "random", plan.random_window, {}, ())
+        search = phase_of(plan, space, state, "search", plan.algorithm, plan.window, plan.options, plan.objectives)
+        random = phase_of(plan, space, state, "random", "random", plan.random_window, {}, ())
         scored_by = ScoredBy(scoring_code(plan.objective.proxies), accepted=accept_changes)
-        return _Search(plan, folder, space, files, view, name, address or str(folder), state, search, random, scored_by)
+        images, shown = RunImages(plan, space, view.note), address or str(folder)
+        return _Search(plan, folder, space, files, view, name, shown, state, search, random, scored_by, images)
 
     @property
     def header(self) -> Header:
@@ -267,6 +238,8 @@ class _Search:
             self._events[record.phase].append(record)
         elif isinstance(record, Rescore):
             self._rescores[record.digest, record.repeat] = record
+        elif isinstance(record, Drawn):
+            self.images.read(record)
         else:
             self._scored_by.read(record)
 
@@ -279,6 +252,7 @@ class _Search:
             phase.replay(events, check)
         if self._scores_more():
             self._scored_by.settle(journal, where=self._address, scored=bool(self._search.entries), note=self._view.note)
+            self.images.settle(journal, where=self._address)
 
     def _phases(self) -> list[Phase]:
         return [self._search, self._random] if self._plan.baseline else [self._search]

@@ -38,8 +38,8 @@ def load(config: SearchConfig) -> tuple[SearchConfig, dict[str, str]]:
     """Run the files that a configuration names, its space excepted, and check what depends on them.
 
     Returns:
-        the configuration with what the algorithm's file decides filled in (its name, window and objectives), and the text of each
-        file by the name that it is to have in the run folder.
+        the configuration with what the algorithm's file decides filled in (its name, window and objectives) and the folder of its
+        images as an absolute path, for a resume from elsewhere; and the text of each file by its name in the run folder.
 
     Raises:
         InputError: a file fails, or does not register what the configuration needs.
@@ -53,6 +53,8 @@ def load(config: SearchConfig) -> tuple[SearchConfig, dict[str, str]]:
         _check_proxies(config, ())
     if config.algorithm_file is not None:
         texts[ALGORITHM], config = _algorithm(config, Path(config.algorithm_file))
+    if config.images is not None:
+        config = dataclasses.replace(config, images=str(Path(config.images).absolute()))
     return config, texts
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
-from search.algorithms import AskTell, Proposal
+from search.algorithms import AskTell, Proposal, make
+from search.algorithms.candidate import Space
+from search.config.plan import SearchPlan
 from search.journal.journal import Journal, JournalError
 from search.journal.records import Ask, Candidate
 from search.monitor.first import First
@@ -247,3 +249,46 @@ class Phase:
         state.best, state.best_scores = self._best.text(), self._best.scores
         view.update(state)
         self._observer.updated(state)
+
+
+def phase_of(
+    plan: SearchPlan,
+    space: Space,
+    state: State,
+    name: str,
+    algorithm: str,
+    window: int,
+    options: Mapping[str, Any],
+    objectives: Sequence[str],
+) -> Phase:
+    """Make a phase at its beginning, with its algorithm.
+
+    Args:
+        plan: of the run.
+        space: to search.
+        state: figures for the progress display.
+        name: "search" or "random".
+        algorithm, window, options, objectives: of its algorithm.
+    """
+    engine = make(
+        algorithm,
+        space,
+        plan.objective,
+        seed=plan.seed,
+        phase=name,
+        window=window,
+        order=plan.order,
+        options=options,
+        objectives=objectives,
+    )
+    return Phase(
+        name,
+        engine,
+        total=plan.evaluations,
+        order=plan.order,
+        objective=plan.objective,
+        job=lambda proposal: plan.search_job(proposal.candidate.digest, space.text(proposal.candidate)),
+        state=state,
+        costs=plan.costs,
+        ties=plan.ties,
+    )

@@ -12,6 +12,7 @@
                      "cause" where it failed, "latency_ms", "device" where a latency was measured, "peak_bytes" where a GPU scored
     {"kind": "rescore", "digest", "repeat", "seed", "status", "reason", "scores", "seconds", "worker", "attempts"}
     {"kind": "code", "version", "digest", "others", "revisions"}                     what scores from here on, if not the header's
+    {"kind": "images", "digest"}                                                     what they are scored on, if not noise
 
 Journals that were written before there was a key are read like any other: `cause` is then found from the reason's words.
 """
@@ -27,6 +28,7 @@ from search.algorithms import Proposal
 from search.ranking.objective import LATENCY
 from search.workers.job import Cause, Outcome, numbers
 from search.workers.pool import Done
+from search.workers.real_batches import Drawn
 from search.workers.scoring_code import ScoringCode
 
 VERSION = 1
@@ -312,16 +314,17 @@ class Unknown:
     kind: str
 
 
-Record = Header | Ask | Candidate | Rescore | ScoringCode | Unknown
+Record = Header | Ask | Candidate | Rescore | ScoringCode | Drawn | Unknown
 Kinds = Mapping[str, Callable[[Mapping[str, Any]], R]]
 """How to read each kind of record. Any of the functions may raise KeyError, TypeError, ValueError or AttributeError."""
 
-KINDS: Kinds[Header | Ask | Candidate | Rescore | ScoringCode] = {
+KINDS: Kinds[Header | Ask | Candidate | Rescore | ScoringCode | Drawn] = {
     "header": Header.parse,
     "ask": Ask.parse,
     "candidate": Candidate.parse,
     "rescore": Rescore.parse,
     "code": ScoringCode.parse,
+    "images": Drawn.parse,
 }
 """The kinds of a search; those of a bench are in `search.bench.scoring.records`."""
 

@@ -18,6 +18,7 @@ import torch
 import proxies
 import uninas
 import uninas.compile
+from search.workers import real_batches
 from search.workers.counted import counted, only_counts
 from search.workers.job import Cause, Job, Outcome, outcome_of, too_slow
 from search.workers.scoring_code import digest
@@ -113,10 +114,18 @@ def _score(job: Job, device: str, seconds: dict[str, float]) -> Outcome:
         repeats=job.repeats,
         device=device,
         options=job.options,
+        images=None if job.images is None else _images(job.images),
     )
     seconds["score"] = time.perf_counter() - clock
     outcome = outcome_of({name: _plain(value) for name, value in values.items()}, seconds, whole=True)
     return outcome if latency_ms is None else replace(outcome, latency_ms=latency_ms, device=model_of(device))
+
+
+@functools.lru_cache(maxsize=1)
+def _images(digest: str) -> proxies.Images:
+    """Give the real batch of that digest."""
+    inputs, targets = real_batches.images(digest)
+    return proxies.Images(torch.tensor(inputs), torch.tensor(targets))
 
 
 def _latency(module: torch.nn.Module, shape: tuple[int, int, int], job: Job, device: str, seconds: dict[str, float]) -> float:

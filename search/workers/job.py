@@ -74,6 +74,8 @@ class Job:
         proxies: names of the raw scores wanted.
         options: options of the proxies.
         timing: how to measure the latency; None where it is not wanted.
+        images: digest of the real batch for the proxies that take one, which the worker holds, see
+            `search.workers.real_batches`; None for noise.
     """
 
     digest: str
@@ -86,6 +88,7 @@ class Job:
     proxies: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     timing: Timing | None = None
+    images: str | None = None
 
     @property
     def label(self) -> str:

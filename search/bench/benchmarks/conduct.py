@@ -7,20 +7,24 @@ run, results = conduct(nasbench201.BENCHMARK, request, view=view)
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy
 import pandas
 
 from search.bench.benchmarks.accuracy_table import Population
 from search.bench.benchmarks.request import BenchRequest
-from search.bench.scoring import pictures
+from search.bench.judging import finish
 from search.bench.scoring import settings as settings_files
 from search.bench.scoring.plan import ScoringPlan, chosen_proxies
 from search.bench.scoring.run import Scores, begin, check_new, make_pool, resume, stored
+from search.bench.scoring.second_seed import with_second_seed
 from search.bench.scoring.settings import Settings
 from search.engine.session import PoolMaker
 from search.monitor.progress import View
+from search.workers import pictures
 from uninas.errors import InputError
 from uninas.files.writing import write_text
 
@@ -82,7 +86,7 @@ def conduct(
         run = request.out or Path("runs") / benchmark.folder(request)
         check_new(run)  # before the table is read, which may take minutes
         population = benchmark.population(request, None, view.note)
-        settings = benchmark.settings(request, population, view.note)
+        settings = replace(benchmark.settings(request, population, view.note), reliability=request.reliability)
     else:
         run, settings = request.resume, _continued(benchmark, request, request.resume)
         population = benchmark.population(request, settings, view.note)
@@ -92,6 +96,8 @@ def conduct(
         view.note(f"warning: {warning}")
     networks = population.draw(settings.sample, settings.seed)
     plan = benchmark.plan(settings, networks)
+    if settings.reliability is not None:
+        plan = with_second_seed(plan, _twice(settings.reliability, networks, settings.seed, drawn=population.drawn))
     if request.resume is None:
 
         def keep() -> None:
@@ -116,7 +122,18 @@ def conduct(
             again=again,
             accept_changes=request.accept_changes,
         )
-    return run, benchmark.conclude(run, settings, population, networks, scores, view.note)
+    results = benchmark.conclude(run, settings, population, networks, scores, view.note)
+    if settings.reliability is not None:
+        finish.write_second(run, networks, scores, settings.proxies)
+    return run, results
+
+
+def _twice(count: int, networks: pandas.DataFrame, seed: int, *, drawn: bool) -> list[int]:
+    """Choose what is scored under a second seed: the first of a sample; of networks that are in no random order, a sample."""
+    if count > len(networks):
+        raise InputError(f"--reliability: expected at most the {len(networks)} networks that are scored; got {count}")
+    order = range(len(networks)) if drawn else numpy.random.default_rng(seed).permutation(len(networks))
+    return [int(networks["index"].iloc[place]) for place in order[:count]]
 
 
 def _continued(benchmark: Benchmark, request: BenchRequest, run: Path) -> Settings:
@@ -125,7 +142,13 @@ def _continued(benchmark: Benchmark, request: BenchRequest, run: Path) -> Settin
     if before.benchmark != benchmark.name:
         raise InputError(f"{run}: expected a run of {benchmark.name}; got one of {before.benchmark}")
     more = () if request.proxies is None else chosen_proxies(request.proxies)
-    return before.extended(sample=request.sample, proxies=(*_again(request), *more), top=request.top, resamples=request.resamples)
+    return before.extended(
+        sample=request.sample,
+        proxies=(*_again(request), *more),
+        top=request.top,
+        resamples=request.resamples,
+        reliability=request.reliability,
+    )
 
 
 def _again(request: BenchRequest) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from search.bench.benchmarks.conduct import Note
 from search.bench.benchmarks.request import BenchRequest
-from search.bench.scoring import pictures
+from search.workers import pictures
 
 
 def real_batch(request: BenchRequest, *, classes: int, size: tuple[int, int], note: Note) -> dict[str, Any] | None:

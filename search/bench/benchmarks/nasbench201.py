@@ -28,7 +28,6 @@ from search.bench.benchmarks.conduct import Benchmark, Note, conduct
 from search.bench.benchmarks.images import real_batch
 from search.bench.benchmarks.request import BenchRequest, request_for
 from search.bench.judging import finish, judge
-from search.bench.scoring import pictures
 from search.bench.scoring import settings as settings_files
 from search.bench.scoring.job import Request, Setup
 from search.bench.scoring.plan import SAMPLES, STANDARD, Network, ScoringPlan, chosen_proxies
@@ -38,6 +37,7 @@ from search.engine.session import PoolMaker
 from search.monitor.progress import View
 from search.ranking import correlation
 from search.ranking.objective import SPECTRA
+from search.workers import pictures
 from uninas.analysis.features import graph_features
 from uninas.errors import InputError
 from uninas.spaces import nasbench201 as space

@@ -30,12 +30,12 @@ from search.bench.benchmarks.conduct import Note
 from search.bench.benchmarks.images import real_batch
 from search.bench.benchmarks.request import BenchRequest
 from search.bench.judging import finish, judge
-from search.bench.scoring import pictures
 from search.bench.scoring.job import Request, Setup
 from search.bench.scoring.plan import SAMPLES, STANDARD, Network, ScoringPlan, chosen_proxies
 from search.bench.scoring.run import Scores
 from search.bench.scoring.settings import Settings
 from search.ranking.objective import SPECTRA
+from search.workers import pictures
 from uninas.errors import InputError
 from uninas.spaces import ChoiceSpace
 

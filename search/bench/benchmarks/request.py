@@ -29,8 +29,10 @@ class BenchRequest:
         top: P of nDCG; None for the default of the sample's size.
         resamples: of the bootstrap; None for 300, and on a resume for the run's.
         out: run folder to create; None for the benchmark's default.
+        reliability: how many networks to score under a second seed too; None for none, or on a resume the run's.
         own: options that this benchmark alone has, by name.
-        resume: run folder to resume; of the above only `data`, `pool`, `proxies`, `sample`, `top` and `resamples` then count.
+        resume: run folder to resume; of the above only `data`, `pool`, `proxies`, `sample`, `top`, `resamples` and `reliability`
+            then count.
         retry: with `resume`: score again what failed.
         again: with `resume`: names of raw scores to compute anew, separated by commas, after their definition changed.
         accept_changes: with `resume`: score the rest although the scoring code has changed since.
@@ -50,6 +52,7 @@ class BenchRequest:
     top: int | None = None
     resamples: int | None = None
     out: Path | None = None
+    reliability: int | None = None
     own: Mapping[str, Any] = field(default_factory=dict)
     resume: Path | None = None
     retry: bool = False

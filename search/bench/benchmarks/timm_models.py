@@ -5,6 +5,7 @@ RUN/networks.csv    which networks, their families and accuracies: chosen once, 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,9 @@ from search.monitor.progress import View
 from search.ranking import correlation
 from search.ranking.budget import Held
 from search.ranking.correlation import Floats
-from search.ranking.objective import SPECTRA
+from search.ranking.objective import SPECTRA, Objective
+from search.ranking.ranks import ranks
+from search.ranking.reliability import reliability
 from uninas.errors import InputError
 
 NETWORKS = "networks.csv"
@@ -106,6 +109,8 @@ def conclude(
     how = {"resamples": settings.resamples, "seed": settings.seed}
     held = [judge.held_of(one, resamples=settings.resamples, seed=settings.seed + place) for place, one in enumerate(tables)]
     over = [over_families(tables, found, name, kind, **how) | at_budget(tables, held, name) for name, kind in names]
+    for row in over:
+        row |= within_families(tables, scores, judge.objective_of(row["proxy"], labels), **how)
     data = finish.results(settings, table, judge.by_kendall(over), scores, more={"families": found})
     finish.write(run, data, table)
     return data
@@ -159,6 +164,23 @@ def at_budget(tables: Sequence[pandas.DataFrame], held: Sequence[Held | None], n
     if not made:
         return {}
     return {judge.AT_BUDGET: mean_of([float(values[0]) for values in there], [values[1:] for values in there])}
+
+
+def within_families(
+    tables: Sequence[pandas.DataFrame], scores: Scores, objective: Objective, *, resamples: int, seed: int
+) -> dict[str, dict[str, float | None]]:
+    """Estimate how far a ranking can be trusted: by the ranks within each family, from 0 to 1, of all families together."""
+    parts, networks = list[list[Floats]](), 0
+    for table in tables:
+        both = judge.under_two_seeds(objective, scores, table["index"])
+        networks += len(both[0])
+        whole = [all(objective.complete(values) for values in seeds) for seeds in zip(*both, strict=True)]
+        kept = [list(itertools.compress(one, whole)) for one in both]
+        parts.append([ranks(objective.rank(one)) / (len(one) + 1) for one in kept])
+    if not networks:
+        return {}
+    columns = [numpy.concatenate(seeds) for seeds in zip(*parts, strict=True)]
+    return {judge.RELIABILITY: {**reliability(columns, seed=seed, resamples=resamples).as_dict(), "networks": networks}}
 
 
 def mean_of(values: Sequence[float], draws: Sequence[Floats]) -> dict[str, float | None]:

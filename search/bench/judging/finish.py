@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas
 
-from search.bench.judging.judge import AT_BUDGET
+from search.bench.judging.judge import AT_BUDGET, RELIABILITY
 from search.bench.judging.papers import paper_figure
 from search.bench.scoring.run import Scores
+from search.bench.scoring.second_seed import second
 from search.bench.scoring.settings import Settings
+from search.ranking.reliability import NOISE
 from uninas.files.writing import write_json, write_text
 
 RESULTS = "results.json"
 SCORES = "scores.csv"
+SECOND = "second_seed.csv"
 
 _LIBRARIES = ("numpy", "scipy", "scikit-learn", "uninas-ray")
 
@@ -85,6 +88,18 @@ def write(folder: Path, data: Mapping[str, Any], table: pandas.DataFrame) -> Non
     write_json(folder / RESULTS, data)
 
 
+def write_second(folder: Path, networks: pandas.DataFrame, scores: Scores, labels: Sequence[str]) -> None:
+    """Write second_seed.csv: what the networks that were scored twice have under the second seed; an empty cell is a failure."""
+    rows = [
+        {"network": row["network"], "index": row["index"], **{name: values.get(second(name)) for name in labels}}
+        for row in networks.to_dict("records")
+        if any(second(name) in (values := scores.values.get(int(row["index"]), {})) for name in labels)
+    ]
+    table = pandas.DataFrame(rows, columns=["network", "index", *labels])
+    numbers = table[[*labels]].apply(pandas.to_numeric, errors="coerce")
+    write_text(folder / SECOND, table[["network", "index"]].join(numbers).sort_values("index").to_csv(index=False))
+
+
 def show(data: Mapping[str, Any], write_line: Callable[[Any], None]) -> None:
     """Show results as a table, best Kendall first, with the papers' Kendall where they have one."""
     from rich.table import Table
@@ -96,6 +111,8 @@ def show(data: Mapping[str, Any], write_line: Callable[[Any], None]) -> None:
     figures = ["kendall", "spearman", "ndcg"]
     if any(row.get(AT_BUDGET) for row in data["rows"]):
         figures.append(AT_BUDGET)
+    if any(row.get(RELIABILITY) for row in data["rows"]):
+        figures.append(RELIABILITY)
     for name in figures:
         shown.add_column(name.replace("_", " "), justify="right", no_wrap=True)
     for name in ("paper", "failed", "CPU-s"):
@@ -104,7 +121,7 @@ def show(data: Mapping[str, Any], write_line: Callable[[Any], None]) -> None:
         printed = _printed(row, data)
         shown.add_row(
             Text(row["proxy"], style="bold" if row["kind"] != "single" else ""),
-            *(written(row[name]) if row.get(name) else "" for name in figures),
+            *(_cell(name, row[name]) if row.get(name) else "" for name in figures),
             "" if printed is None else _plain(printed),
             "" if not row["failed"] else str(sum(row["failed"].values())),
             "" if row["seconds"] is None else f"{row['seconds']:.2g}",
@@ -113,10 +130,19 @@ def show(data: Mapping[str, Any], write_line: Callable[[Any], None]) -> None:
     write_line(Text("value [low, high]: 95% bootstrap interval; paper: its Kendall; CPU-s: mean of a network", style="dim"))
     if AT_BUDGET in figures:
         write_line(Text("at budget: rank correlation (Spearman) with parameters and MACs taken out", style="dim"))
+    if RELIABILITY in figures:
+        write_line(Text(f"reliability: Spearman of two seeds on the same networks; NOISE: surely below {NOISE:g}:", style="dim"))
+        write_line(Text("the luck of the seed decides more than the network does, and a search cannot go by it", style="dim"))
     for row in data["rows"]:
         if row["failed"]:
             reasons = ", ".join(f"{count} x {reason}" for reason, count in row["failed"].items())
             write_line(Text(f"{row['proxy']}: failed on {reasons}"))
+
+
+def _cell(name: str, figure: Mapping[str, float | None]) -> str:
+    """Write a figure of a row; a score that is noise is said to be so."""
+    noise = name == RELIABILITY and figure["high"] is not None and figure["high"] < NOISE
+    return f"{written(figure)} NOISE" if noise else written(figure)
 
 
 def _printed(row: Mapping[str, Any], data: Mapping[str, Any]) -> float | None:

@@ -15,9 +15,11 @@ import numpy
 import pandas
 
 from search.bench.scoring.run import Scores
+from search.bench.scoring.second_seed import second
 from search.ranking import correlation
 from search.ranking.budget import Held
 from search.ranking.objective import OBJECTIVES, Objective
+from search.ranking.reliability import of_objective
 
 Note = Callable[[str], None]
 
@@ -26,6 +28,9 @@ MODEL_NETWORKS = 200
 
 AT_BUDGET = "at_budget"
 """A row's key of the correlation at equal budget, see `search.ranking.budget`; a row without it was not measured so."""
+
+RELIABILITY = "reliability"
+"""A row's key of the agreement of two seeds, see `search.ranking.reliability`; a row without it was scored under one."""
 
 BUDGET = ("params", "flops")
 """Scores that it takes out; a run that lacks one of them has no such figure."""
@@ -92,8 +97,8 @@ def judge(
     held = held_of(table, resamples=resamples, seed=seed)
     rows = []
     for name in [*labels, *(objective.name for objective in ranks)]:
-        made_of = next((objective.proxies for objective in ranks if objective.name == name), (name,))
-        many = any(len(objective.columns) > 1 for objective in ranks if objective.name == name)
+        objective = objective_of(name, labels)
+        made_of, many = objective.proxies, len(objective.columns) > 1
         figures = judged(table[name], table["accuracy"], top=top, resamples=resamples, seed=seed)
         rows.append(
             {
@@ -101,6 +106,7 @@ def judge(
                 "kind": "aggregate" if many else "single",
                 **figures,
                 **({} if held is None else {AT_BUDGET: held.estimate(table[name].to_numpy(dtype=numpy.float64)).as_dict()}),
+                **reliability_of(objective, scores, table["index"], resamples=resamples, seed=seed),
                 "networks": len(table),
                 "failed": failures(scores, table["index"], made_of),
                 # Work that several proxies share is the first one's: a sum over some of them would say nothing.
@@ -116,6 +122,36 @@ def held_of(table: pandas.DataFrame, *, resamples: int, seed: int) -> Held | Non
         return None
     controls = [table[name].to_numpy(dtype=numpy.float64) for name in BUDGET]
     return Held(controls, table["accuracy"].to_numpy(dtype=numpy.float64), resamples=resamples, seed=seed)
+
+
+def objective_of(name: str, labels: Sequence[str]) -> Objective:
+    """Give the order of a raw score, one of `labels`, or else the population rank of that name."""
+    return Objective(name, ((name,),)) if name in labels else OBJECTIVES[name]
+
+
+def under_two_seeds(objective: Objective, scores: Scores, networks: Iterable[int]) -> list[list[dict[str, float | None]]]:
+    """Give the raw scores of an objective under the first seed and the second, of the networks that were scored under both."""
+    both = [
+        values
+        for index in networks
+        if (values := scores.values.get(index, {})) and all(second(name) in values for name in objective.proxies)
+    ]
+    return [[{name: _there(values.get(label(name))) for name in objective.proxies} for values in both] for label in (str, second)]
+
+
+def _there(value: Any) -> float | None:
+    return None if value is None or isinstance(value, Mapping) else float(value)
+
+
+def reliability_of(
+    objective: Objective, scores: Scores, networks: Iterable[int], *, resamples: int, seed: int
+) -> dict[str, dict[str, float | None]]:
+    """Estimate how far a score can be trusted, for a row: figures and networks; nothing where there is one seed."""
+    tables = under_two_seeds(objective, scores, networks)
+    if not tables[0]:
+        return {}
+    found = of_objective(objective, tables, seed=seed, resamples=resamples)
+    return {RELIABILITY: {**found.as_dict(), "networks": len(tables[0])}}
 
 
 def judge_models(

@@ -14,7 +14,7 @@ from typing import Any
 import pandas
 
 from search.bench.benchmarks.accuracy_table import parsed
-from search.bench.judging.judge import AT_BUDGET
+from search.bench.judging.judge import AT_BUDGET, RELIABILITY
 from search.bench.judging.papers import ABLATIONS, METRICS, Figure, paper_figures
 from search.bench.scoring.costs import slowest
 from search.ranking.correlation import Estimate
@@ -30,6 +30,9 @@ KINDS: dict[str, str] = {
 }
 """The kinds of rows and their headings, in the order of the tables."""
 
+_MORE = (AT_BUDGET, RELIABILITY)
+"""What not every run has measured."""
+
 _NO_SCORE = ("index", "accuracy", "family", "tag", "size")
 
 
@@ -40,7 +43,7 @@ class Row:
     Attributes:
         name: of the proxy, or the label of an ablation's row.
         kind: single, aggregate or model.
-        metrics: metric -> estimate, for the metrics that were measured; `AT_BUDGET` is one.
+        metrics: metric -> estimate, for the metrics that were measured; `AT_BUDGET` and `RELIABILITY` are two.
         top: P of nDCG; None where not stated.
         p_value: against random rankings.
         networks: how many were scored.
@@ -139,9 +142,13 @@ class Bench:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """The metrics that its tables show: at equal budget too, where a row has that."""
+        """The metrics that its tables show: at equal budget too, and the reliability, where a row has them."""
+        return (*METRICS, *(metric for metric in _MORE if self.has(metric)))
+
+    def has(self, metric: str) -> bool:
+        """Whether a row has that metric."""
         rows = (*self.rows, *(row for family in self.families for row in family.rows))
-        return (*METRICS, AT_BUDGET) if any(AT_BUDGET in row.metrics for row in rows) else METRICS
+        return any(metric in row.metrics for row in rows)
 
     @property
     def score_columns(self) -> tuple[str, ...]:
@@ -238,7 +245,7 @@ def _row(data: Mapping[str, Any], dataset: str, population: str, ablation: str, 
     return Row(
         name=name,
         kind=str(data.get("kind") or "single"),
-        metrics={metric: _estimate(data[metric]) for metric in (*METRICS, AT_BUDGET) if data.get(metric) is not None},
+        metrics={metric: _estimate(data[metric]) for metric in (*METRICS, *_MORE) if data.get(metric) is not None},
         top=data.get("top"),
         p_value=data.get("p_value"),
         networks=data.get("networks"),

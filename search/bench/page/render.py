@@ -8,11 +8,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from search.bench.judging.judge import AT_BUDGET
+from search.bench.judging.judge import AT_BUDGET, RELIABILITY
 from search.bench.judging.papers import ABLATIONS, ELSEWHERE, METRICS, SETTINGS
 from search.bench.page import charts, words
 from search.bench.page.data import KINDS, Bench, Row
 from search.bench.page.derived import TOY_PERMUTATIONS, ToyRanking, combinations, defined, order_by_likeness, toy
+from search.ranking.reliability import is_noise
 from search.report.html import render_html
 
 _CELL_WIDTH = 250.0  # of the small drawings, in their own units
@@ -152,7 +153,8 @@ def _cells(bench: Bench, row: Row, low: float) -> dict[str, Any]:
         cells.append(
             {
                 "value": value,
-                "missing": "undefined" if metric == AT_BUDGET and ours is not None else "not measured",
+                "missing": "undefined" if metric not in METRICS and ours is not None else "not measured",
+                "noise": metric == RELIABILITY and ours is not None and is_noise(ours),
                 "interval": interval,
                 "paper": "" if paper is None else words.number(paper.value, paper.digits),
                 "source": ", ".join(f"{one.source}: {words.number(one.value, one.digits)}" for one in figures),
@@ -193,8 +195,10 @@ def _table_notes(bench: Bench) -> list[str]:
     tops = sorted({row.top for row in bench.rows if row.top is not None})
     if tops:
         notes.append(f"nDCG at P = {', '.join(f'{top:,}' for top in tops)}.")
-    if bench.measures != METRICS:
+    if bench.has(AT_BUDGET):
         notes.append(words.BUDGET_NOTE)
+    if bench.has(RELIABILITY):
+        notes.append(words.RELIABILITY_NOTE)
     if any(row.kind == "model" for row in bench.rows):
         notes.append("The models know the accuracies of the networks they are fitted on, and are judged on the others.")
     several = [row.name for row in bench.rows if any(len({one.paper for one in found}) > 1 for found in row.papers.values())]

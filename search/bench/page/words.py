@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from search.bench.judging.judge import AT_BUDGET
+from search.bench.judging.judge import AT_BUDGET, RELIABILITY
 from search.bench.page.data import Bench, Row
 from search.ranking.correlation import Estimate
+from search.ranking.reliability import NOISE, is_noise
 
 DATASET_NAMES: dict[str, str] = {
     "cifar10": "CIFAR-10",
@@ -35,10 +36,16 @@ METRIC_NAMES: dict[str, str] = {
     "spearman": "Spearman’s ρ",
     "ndcg": "nDCG",
     AT_BUDGET: "ρ at equal budget",
+    RELIABILITY: "reliability",
 }
 BUDGET_NOTE = (
     "ρ at equal budget: the rank correlation with parameters and MACs taken out, for a search compares networks of one budget;"
     " of a score that orders by size and noise nothing is left. Undefined: for what is taken out."
+)
+RELIABILITY_NOTE = (
+    "Reliability: Spearman’s ρ between the scores of two seeds on the same networks, a part of the sample; weights, noise and"
+    f" draws differ, real images do not. Noise: its whole interval lies below {NOISE:g}. The luck of the seed then decides more"
+    " than the networks do, whatever the correlation with accuracy, and a search cannot go by the score of one seed."
 )
 POPULATION_NAMES: dict[str, str] = {
     "reachable": "the 9,445 cells in which every edge reaches the output",
@@ -95,6 +102,12 @@ def estimate(one: Estimate | None) -> str:
     if not (math.isfinite(one.low) and math.isfinite(one.high)):
         return number(one.value)
     return f"{number(one.value)} [{number(one.low)}, {number(one.high)}]"
+
+
+def figure(metric: str, one: Estimate | None) -> str:
+    """Value and interval of a metric; a score that is noise is said to be so."""
+    noise = metric == RELIABILITY and one is not None and is_noise(one)
+    return f"{estimate(one)} **noise**" if noise else estimate(one)
 
 
 def count(value: int | None) -> str:

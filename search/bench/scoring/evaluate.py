@@ -15,8 +15,8 @@ from torch import nn
 import proxies
 import uninas
 import uninas.compile
-from search.bench.scoring import pictures
 from search.bench.scoring.job import Job, Setup
+from search.workers import pictures
 from search.workers.counted import COUNTS, counted, only_counts
 from search.workers.evaluate import guarded, prepare
 from search.workers.job import Outcome, outcome_of

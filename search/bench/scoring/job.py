@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from search.bench.scoring.pictures import PictureBatch
+from search.workers.pictures import PictureBatch
 
 
 @dataclass(frozen=True)

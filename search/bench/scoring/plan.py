@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import importlib.metadata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import proxies
 from proxies.registry import registered
@@ -20,9 +20,7 @@ DECISIVE = (
     *SEARCH,
     "search/bench/scoring/evaluate.py",
     "search/bench/scoring/job.py",
-    "search/bench/scoring/pictures.py",
     "search/bench/scoring/timm_networks.py",
-    "uninas/files/pictures.py",
     "uninas/networks/pieces.py",
     "uninas/spaces/nasbench201.py",
 )
@@ -64,6 +62,7 @@ class ScoringPlan:
         networks: in the order in which they are scored.
         setups: by name.
         requests: by label.
+        limited: label -> indices of the networks that are scored by it, where it is not all.
     """
 
     source: str
@@ -71,6 +70,12 @@ class ScoringPlan:
     networks: Sequence[Network]
     setups: Mapping[str, Setup]
     requests: Mapping[str, Request]
+    limited: Mapping[str, frozenset[int]] = field(default_factory=dict)
+
+    def labels(self, network: Network) -> tuple[str, ...]:
+        """Give the labels of the scores of one network."""
+        limited = self.limited
+        return tuple(label for label in self.requests if label not in limited or network.index in limited[label])
 
     def job(self, network: Network, labels: Iterable[str]) -> Job:
         """Make the job that scores one network by some of the labels."""

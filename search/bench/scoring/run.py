@@ -22,6 +22,7 @@ from search.bench.scoring import settings as settings_files
 from search.bench.scoring.job import Job
 from search.bench.scoring.plan import Network, ScoringPlan
 from search.bench.scoring.records import KINDS, Again, NetworkScore, Revisions
+from search.bench.scoring.second_seed import first, second
 from search.bench.scoring.settings import Settings
 from search.config.schema import PoolConfig
 from search.config.spectra import ranks
@@ -199,14 +200,17 @@ def check_new(folder: Path) -> None:
 
 def _check_rank(plan: ScoringPlan, view: View) -> None:
     """Reject scores that no network can have with this batch and these classes; tell those that large networks cannot have."""
+    said = dict[str, None]()
     for label, request in plan.requests.items():
         batch = plan.setups[request.setup].batch if request.samples is None else request.samples
         for rank in ranks([request.proxy], {request.proxy: request.options}, batch=batch, classes=plan.classes):
             if rank.impossible is not None:
                 where, expected, got = rank.impossible
                 raise InputError(f"{label}: {where}: expected {expected}; got {got}")
-            if said := rank.limit():
-                view.note(f"warning: {said}")
+            if limit := rank.limit():
+                said[limit] = None
+    for limit in said:
+        view.note(f"warning: {limit}")
 
 
 @final
@@ -233,7 +237,7 @@ class _Bench:
         self._plan = plan
         self._view = view
         self._retry = retry
-        self._again = again
+        self._again = [label for name in again for label in (name, second(name))]
         self._also = also
         self._scored_by = ScoredBy(plan.code(), accepted=accept_changes)
         self.scores = Scores()
@@ -256,7 +260,7 @@ class _Bench:
         """Drop what is to be scored anew, and say in the journal which definitions the following scores have."""
         self.scores.forget(self._again)
         revisions, before = self._plan.revisions(), self.scores.revisions
-        stale = sorted(label for label in self.scores.scored() if revisions.get(label, 0) != before.get(label, 0))
+        stale = sorted({first(label) for label in self.scores.scored() if revisions.get(label, 0) != before.get(label, 0)})
         if stale:
             raise InputError(
                 f"{self._folder}: expected scores of the proxies as they are defined now; {', '.join(stale)} changed since: "
@@ -264,7 +268,7 @@ class _Bench:
             )
         changed = {label: revision for label, revision in revisions.items() if revision != before.get(label, 0)}
         if self._missing():
-            known = sorted(self.scores.scored())
+            known = sorted({first(label) for label in self.scores.scored()})
             cure = f"--again {','.join(known)} scores them anew"
             self._scored_by.settle(journal, where=self._folder, scored=bool(known), note=self._view.note, cure=cure)
         if self._again:  # by now nothing else is in the way: what is dropped here is scored anew
@@ -275,8 +279,8 @@ class _Bench:
 
     def _missing(self) -> list[tuple[Network, list[str]]]:
         """Give what is to be scored: networks, and the labels of each."""
-        labels = tuple(self._plan.requests)
-        wanted = ((network, self.scores.missing(network, labels, failed=self._retry)) for network in self._plan.networks)
+        plan = self._plan
+        wanted = ((network, self.scores.missing(network, plan.labels(network), failed=self._retry)) for network in plan.networks)
         return [(network, missing) for network, missing in wanted if missing]
 
     def write_files(self) -> None:

@@ -14,7 +14,8 @@ from uninas.files.run_files import read_run_json
 from uninas.files.writing import write_json
 
 FILE = "settings.json"
-_EXTENSIBLE = ("sample", "proxies", "top", "resamples")
+_EXTENSIBLE = ("sample", "proxies", "top", "resamples", "reliability")
+_YOUNGER = {"reliability"}  # keys that runs of before have not
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,11 @@ class Settings:
         repeats: initialisations a score is averaged over.
         probes: option of vkdnw; None for the exact Fisher matrix.
         size: (H, W) that replaces the networks' own; None for their own.
-        pictures: the real batch (`search.bench.scoring.pictures.PictureBatch`), None for random input.
+        pictures: the real batch (`search.workers.pictures.PictureBatch`), None for random input.
         top: P of nDCG; None for the default of the sample's size. Judges only: any resume may change it.
         resamples: of the bootstrap. Judges only.
         extra: what one kind of benchmark has beside these.
+        reliability: how many networks are scored under a second seed too; None for none. A resume may raise it.
     """
 
     benchmark: str
@@ -54,6 +56,7 @@ class Settings:
     top: int | None = None
     resamples: int = 1000
     extra: Mapping[str, Any] | None = None
+    reliability: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give the data that JSON gives back."""
@@ -66,12 +69,22 @@ class Settings:
         decisive["pictures"] = None if self.pictures is None else self.pictures["digest"]  # wherever the folder lies
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
-    def extended(self, *, sample: int | None, proxies: tuple[str, ...], top: int | None, resamples: int | None) -> Settings:
-        """Give the settings of a resumed run: a larger sample, more proxies, another judgement.
+    def extended(
+        self,
+        *,
+        sample: int | None,
+        proxies: tuple[str, ...],
+        top: int | None,
+        resamples: int | None,
+        reliability: int | None = None,
+    ) -> Settings:
+        """Give the settings of a resumed run: a larger sample, more proxies, more networks twice, another judgement.
 
         Raises:
-            InputError: a smaller sample than the run has.
+            InputError: a smaller sample than the run has, or fewer networks under a second seed.
         """
+        if reliability is not None and reliability < (self.reliability or 0):
+            raise InputError(f"--reliability: expected at least what the run has, {self.reliability} networks; got {reliability}")
         if sample is not None and (self.sample is None or sample < self.sample):
             has = "the whole population" if self.sample is None else f"{self.sample} networks"
             raise InputError(f"--sample: expected at least what the run has, {has}; got {sample}")
@@ -81,6 +94,7 @@ class Settings:
             proxies=tuple(dict.fromkeys((*self.proxies, *proxies))),
             top=self.top if top is None else top,
             resamples=resamples or self.resamples,
+            reliability=reliability or self.reliability,
         )
 
     def write(self, folder: Path) -> None:
@@ -100,7 +114,7 @@ def read_settings(folder: Path) -> Settings:
     if not isinstance(data, dict) or data.get("format") != "uninas-bench" or data.get("version") != 1:
         raise InputError(f"{path}: expected the settings of a bench run, version 1; got something else")
     known = {name: value for name, value in data.items() if name in names}
-    if set(known) != names:
+    if not names - _YOUNGER <= set(known):
         raise InputError(
             f"{path}: expected the keys {', '.join(sorted(names))}; missing: {', '.join(sorted(names - set(known)))}"
         )

@@ -16,8 +16,8 @@ from search.journal.lines import sealed
 from search.workers import scoring_code
 from tests.search.bench.fakes import fake_pool, write_table
 from tests.search.bench.page_runs import make_ablation
-from tests.search.bench.scoring.test_pictures import paint
 from tests.search.conftest import Notes
+from tests.search.workers.test_pictures import paint
 from uninas import InputError, cli
 
 

@@ -89,7 +89,7 @@ def test_the_digest_leaves_out_what_a_resume_may_change() -> None:
 
 
 def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() -> None:
-    """A run that began before there were latency, objectives, budget.latency_ms, prior and the like still resumes.
+    """A run that began before there were latency, objectives, budget.latency_ms, prior, images and the like still resumes.
 
     So does one from before ties and space.regularisers, which say what was done then.
     """
@@ -97,7 +97,7 @@ def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() ->
     assert settings == loading.parse("space: vit", ["ties=older", "space.regularisers=true"])
     old = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("evaluations", "pool")}
     del old["latency"], old["objectives"], old["budget"]["latency_ms"], old["algorithm_file"]
-    del old["proxies"]["file"], old["proxies"]["options"], old["ties"]
+    del old["proxies"]["file"], old["proxies"]["options"], old["ties"], old["images"]
     for name in ("name", "file", "start", "sampler", "vocabulary", "prior", "regularisers"):
         del old["space"][name]
     digest = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()

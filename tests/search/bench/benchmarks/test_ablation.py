@@ -16,8 +16,8 @@ from search.journal import journal
 from search.ranking import correlation
 from search.ranking.ranks import lexicographic_ranks, rank_product
 from tests.search.bench.fakes import fake_pool, write_table
-from tests.search.bench.scoring.test_pictures import paint
 from tests.search.conftest import Notes
+from tests.search.workers.test_pictures import paint
 from uninas.errors import InputError
 
 OPTIONS: dict[str, Any] = {"pool": PoolConfig(kind="serial"), "pool_maker": fake_pool}

@@ -12,13 +12,14 @@ import pytest
 import proxies
 import uninas.compile
 from search.bench.benchmarks import nasbench201
-from search.bench.scoring import evaluate, pictures
+from search.bench.scoring import evaluate
 from search.bench.scoring.job import Job, Request, Setup
 from search.bench.scoring.plan import chosen_proxies
 from search.bench.scoring.settings import Settings
+from search.workers import pictures
 from search.workers.job import Outcome
 from tests.search.bench.fakes import cells
-from tests.search.bench.scoring.test_pictures import paint
+from tests.search.workers.test_pictures import paint
 from uninas.errors import InputError
 from uninas.spaces import nasbench201 as space
 

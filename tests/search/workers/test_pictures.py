@@ -9,8 +9,8 @@ import numpy
 import pytest
 from PIL import Image
 
-from search.bench.scoring import pictures
-from search.bench.scoring.pictures import PictureBatch, draw_batch, read_batch
+from search.workers import pictures
+from search.workers.pictures import PictureBatch, draw_batch, read_batch
 from uninas.errors import InputError
 
 PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))

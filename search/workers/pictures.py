@@ -3,8 +3,8 @@
     batch, warnings = draw_batch(folder, count=64, classes=10, size=(32, 32), seed=0, statistics=STATISTICS["cifar10"])
     images, labels = read_batch(batch)
 
-`draw_batch` chooses the images and says what is wrong with the folder. The batch is plain data that names them, so that every
-worker reads the same batch by itself, and notices where the folder has changed since.
+`draw_batch` chooses the images and says what is wrong with the folder. The batch is plain data that names them, so that whoever
+has the folder reads the same batch, and notices where it has changed since. For who has not, see `search.workers.real_batches`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ from PIL import Image
 from uninas.errors import InputError
 from uninas.files.pictures import SUFFIXES, listing, of_other_kinds, read
 
-STATISTICS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
+Pixels = NDArray[np.uint8]
+"""Images as they were read and resized: (n, H, W, 3), or (H, W, 3) of one."""
+
+STATISTICS: dict[str, Statistics] = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
     "imagenet16_120": ((0.4811, 0.4575, 0.4078), (0.2605, 0.2533, 0.2683)),
@@ -69,13 +73,27 @@ def draw_batch(
     classes: int,
     size: tuple[int, int],
     seed: int,
-    statistics: tuple[tuple[float, float, float], tuple[float, float, float]],
+    statistics: Statistics,
 ) -> tuple[PictureBatch, list[str]]:
+    """Choose `count` images: the classes take turns, each giving its own in a seeded order; see `draw_pixels`."""
+    batch, _, warnings = draw_pixels(folder, count=count, classes=classes, size=size, seed=seed, statistics=statistics)
+    return batch, warnings
+
+
+def draw_pixels(
+    folder: Path,
+    *,
+    count: int,
+    classes: int,
+    size: tuple[int, int],
+    seed: int,
+    statistics: Statistics,
+) -> tuple[PictureBatch, Pixels, list[str]]:
     """Choose `count` images: the classes take turns, each giving its own in a seeded order.
 
     Returns:
-        The batch, and a warning for each thing that a person should know: files of other kinds, unreadable images that were
-        skipped, classes without a folder, an unbalanced batch.
+        The batch, its pixels, and a warning for each thing that a person should know: files of other kinds, unreadable images
+        that were skipped, classes without a folder, an unbalanced batch.
 
     Raises:
         InputError: no such folder, no class folders, more of them than classes, or too few images that can be read.
@@ -86,14 +104,13 @@ def draw_batch(
     rng = random.Random(seed)
     found = [(name, *listing(folder / name)) for name in names]
     queues = [_shuffled(name, files, rng) for name, files, _ in found]
-    files, labels, arrays, corrupt = list[str](), list[int](), list[NDArray[np.float32]](), list[str]()
-    mean, std = statistics
+    files, labels, arrays, corrupt = list[str](), list[int](), list[Pixels](), list[str]()
     while len(files) < count and any(queues):
         for label, queue in enumerate(queues):
             array = None
             while queue and array is None and len(files) < count:
                 name = queue.pop()
-                array = _read_image(folder / name, size, mean, std)
+                array = _read_image(folder / name, size)
                 if array is None:
                     corrupt.append(name)
             if array is not None:
@@ -116,8 +133,10 @@ def draw_batch(
     shares = [labels.count(label) for label in range(len(names))]
     if max(shares) - min(shares) > 1:
         warnings.append(f"{folder}: an unbalanced batch, some classes have too few images: {min(shares)} to {max(shares)}")
-    digest = _digest(np.stack(arrays), labels)
-    return PictureBatch(str(folder.resolve()), tuple(files), tuple(labels), size, mean, std, digest), warnings
+    pixels = np.stack(arrays)
+    digest = _digest(normalised(pixels, statistics), labels)
+    batch = PictureBatch(str(folder.resolve()), tuple(files), tuple(labels), size, *statistics, digest)
+    return batch, pixels, warnings
 
 
 @functools.lru_cache(maxsize=4)
@@ -129,11 +148,11 @@ def read_batch(batch: PictureBatch) -> tuple[NDArray[np.float32], NDArray[np.int
     """
     arrays = []
     for name in batch.files:
-        array = _read_image(Path(batch.folder) / name, batch.size, batch.mean, batch.std)
+        array = _read_image(Path(batch.folder) / name, batch.size)
         if array is None:
             raise InputError(f"{batch.folder}: expected the image {name}, which was drawn before; it cannot be read now")
         arrays.append(array)
-    images = np.stack(arrays)
+    images = normalised(np.stack(arrays), (batch.mean, batch.std))
     if _digest(images, batch.labels) != batch.digest:
         raise InputError(f"{batch.folder}: expected the images that the run began with; they have changed since")
     labels = np.array(batch.labels, dtype=np.int64)
@@ -158,16 +177,19 @@ def _shuffled(name: str, files: list[str], rng: random.Random) -> list[str]:
     return [f"{name}/{file}" for file in order]
 
 
-def _read_image(
-    path: Path, size: tuple[int, int], mean: tuple[float, float, float], std: tuple[float, float, float]
-) -> NDArray[np.float32] | None:
-    """Read one image as (3, H, W), normalised; None where it cannot be."""
+def normalised(pixels: Pixels, statistics: Statistics) -> NDArray[np.float32]:
+    """Make what a network is fed: (n, 3, H, W), each channel less its mean and divided by its deviation."""
+    mean, std = (np.array(values, dtype=np.float32) for values in statistics)
+    scaled = (pixels.astype(np.float32) / np.float32(255) - mean) / std
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), dtype=np.float32)
+
+
+def _read_image(path: Path, size: tuple[int, int]) -> Pixels | None:
+    """Read one image as (H, W, 3); None where it cannot be."""
     try:
-        pixels = np.asarray(read(path).resize((size[1], size[0]), Image.Resampling.BILINEAR), dtype=np.float32)
+        return np.asarray(read(path).resize((size[1], size[0]), Image.Resampling.BILINEAR), dtype=np.uint8)
     except ValueError:
         return None
-    normalised = (pixels / np.float32(255) - np.array(mean, dtype=np.float32)) / np.array(std, dtype=np.float32)
-    return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)
 
 
 def _digest(images: NDArray[np.float32], labels: list[int] | tuple[int, ...]) -> str:
