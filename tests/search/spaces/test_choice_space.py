@@ -335,7 +335,10 @@ def test_the_short_form_names_a_space_as_well() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("space: {name: mobilenet}", "space.name: expected one of autoformer, mobi.*; got 'mobilenet', nearest is 'mobilenetv2'"),
+        (
+            "space: {name: mobilenet}",
+            "space.name: expected one of autoformer, darts, .*; got 'mobilenet', nearest is 'mobilenetv2'",
+        ),
         ("space: {name: zennas, preset: vit}", "space: expected one of preset, architecture, name and file; got preset and name"),
         ("space: {file: a.py, name: zennas}", "got name and file"),
         ("space: {}", "one of preset, architecture, name and file; got none"),
