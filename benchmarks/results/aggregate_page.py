@@ -130,11 +130,12 @@ def _method(one: Choice) -> list[str]:
         f" scores, their ranks within the half multiplied (VKDNW paper, eq. 15), missing scores lowest.{limit}",
         f"3. On the first halves a candidate has a gain over `{settings['reference']}` by each of {metrics}:"
         " the mean over the data sets of a set of networks, then over these sets, weighted by 1 / (error² + spread²). The error"
-        " is the bootstrap’s of a typical score, the spread is by how much gains differ between sets of networks. Its value is"
-        " the smallest of these means, in standard errors of the mean.",
+        " is the bootstrap’s of a typical candidate, the spread is by how much a candidate’s gain differs between sets, beyond"
+        " what they have in common there. Its value is the average of these over the metrics, each in errors of the mean.",
         f"4. A quick look without Kendall’s τ leaves {settings['shortlist']:,} sets, which are judged exactly. Of those that the"
         " best does not surpass by more than one standard error of the difference (the same resamples for both,"
-        f" {settings['shortlist_resamples']} of them), the smallest is taken; if the best gains, so must this one.",
+        f" {settings['shortlist_resamples']} of them), neither over all sets of networks nor on one, the smallest is taken; if"
+        " the best gains, so must this one.",
         f"5. The second halves give the figures above: {settings['resamples']:,} resamples, paired likewise.",
     ]
     if len(settings["sets"]) > 1:

@@ -6,8 +6,8 @@
    (`search.bench.judging.aggregates`), that cost no more than a limit where there is one (`search.bench.choosing.costs`).
 3. A candidate's value is its mean gain over the reference on the first halves (`search.bench.choosing.criterion`). A quick
    look at every set (`search.bench.choosing.screening`) leaves `SHORTLIST` and the best of each size and cost for exact
-   judging. Of the sets that the best does not surpass by more than one standard error of the difference, and that gain if
-   the best does, the smallest are taken, and of these the best.
+   judging. Of the sets that the best does not surpass by more than one standard error of the difference, over all sets of
+   networks and on each, and that gain if the best does, the smallest are taken, and of these the best.
 4. Reported on the second halves, which nothing above has seen: the figures of the chosen set, of the best single score, of
    the best of each size and for their cost, and of the runners-up.
 5. The same for further splits, which show how much the choice depends on the split, and decide nothing.
@@ -35,11 +35,20 @@ from search.bench.choosing.referees import NetworkSet, check_revisions, read_fam
 from search.bench.choosing.screening import screen
 from search.bench.choosing.shown import show
 from search.bench.judging import finish
-from search.bench.judging.aggregates import PAIRS, Comparison, Judge, comparison, count_sets, judge_of, objective, usable
+from search.bench.judging.aggregates import (
+    PAIRS,
+    Comparison,
+    Judge,
+    Measured,
+    comparison,
+    count_sets,
+    judge_of,
+    objective,
+    usable,
+)
 from search.bench.scoring.plan import chosen_proxies, known_proxies
 from search.ranking import correlation
 from search.ranking.objective import Objective, check_names, find
-from search.ranking.ranks import Floats
 from uninas.errors import InputError
 from uninas.runtime.progress import View
 
@@ -79,11 +88,15 @@ class Candidate:
 
     Attributes:
         tried: it.
-        draws: its value on the resamples.
+        values: its value, and that on each set of networks alone, with those on the resamples.
     """
 
     tried: Tried
-    draws: Floats
+    values: tuple[Measured, ...]
+
+    def near(self, best: Candidate) -> bool:
+        """Whether another does not surpass it by more than one standard error of their difference, over all and in each set."""
+        return all(_near(ours, theirs) for ours, theirs in zip(self.values, best.values, strict=True))
 
 
 def choose(
@@ -252,7 +265,7 @@ def _components(
 def _shortlist(task: _Task, seed: int, view: View | None) -> tuple[Panel, Weights, list[Candidate]]:
     """Judge the most promising sets on the first halves, the largest value first."""
     panel = task.panel(0, seed, SHORTLIST_RESAMPLES)
-    weights = weights_of(panel, task.names)
+    weights = weights_of(panel, task.names, task.largest, seed)
     found = screen(panel, weights, task.names, task.largest, keep=SHORTLIST, prices=task.prices, limit=task.limit, view=view)
     if view is not None:
         view.note(f"judging {len(found)} sets of them by all metrics, {SHORTLIST_RESAMPLES} resamples each")
@@ -262,7 +275,7 @@ def _shortlist(task: _Task, seed: int, view: View | None) -> tuple[Panel, Weight
         value, draws = figures.value(weights)
         price = (None, {}) if task.prices is None else (task.prices.total(components), task.prices.each(components))
         tried = Tried(components, value, figures.comparisons(weights), cost=price[0], costs=price[1])
-        candidates.append(Candidate(tried, draws))
+        candidates.append(Candidate(tried, ((value, draws), *figures.values(weights))))
     return panel, weights, sorted(candidates, key=lambda one: (-one.tried.value, _size(one), one.tried.components))
 
 
@@ -271,23 +284,25 @@ def _size(one: Candidate) -> int:
 
 
 def select(ordered: Sequence[Candidate]) -> Candidate:
-    """Take the smallest of the sets that the best does not surpass by more than one standard error, of these the best.
+    """Take the smallest of the sets that the best hardly surpasses, anywhere (`Candidate.near`), of these the best.
 
-    The error is that of the difference of the two, on the same resamples. Where the best gains, so does what is taken.
+    Where the best gains, so does what is taken.
 
     Args:
         ordered: the largest value first.
     """
     best = ordered[0]
-    near = [best]
-    for one in ordered[1:]:
-        behind = best.draws - one.draws
-        behind = behind[np.isfinite(behind)]
-        error = float(behind.std(ddof=1)) if len(behind) > 1 else 0.0
-        gains = one.tried.value > 0 or best.tried.value <= 0
-        if gains and np.isfinite(one.tried.value) and best.tried.value - one.tried.value <= error:
-            near.append(one)
-    return min(near, key=lambda one: (_size(one), -one.tried.value))
+    near = [one for one in ordered if one.near(best) and (one.tried.value > 0 or best.tried.value <= 0)]
+    return min([best, *near], key=lambda one: (_size(one), -one.tried.value))
+
+
+def _near(ours: Measured, best: Measured) -> bool:
+    if not np.isfinite(ours[0]):
+        return False
+    behind = best[1] - ours[1]
+    behind = behind[np.isfinite(behind)]
+    error = float(behind.std(ddof=1)) if len(behind) > 1 else 0.0
+    return best[0] - ours[0] <= error
 
 
 def _frontier(ordered: Sequence[Candidate]) -> list[Candidate]:

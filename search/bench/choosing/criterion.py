@@ -3,21 +3,23 @@
 A set of networks has one gain by each metric, the mean over its data sets, so that a benchmark of three data sets counts once.
 The gains of several sets of networks are averaged as in a meta-analysis with random effects (DerSimonian and Laird, 1986): the
 weight of a set is 1 / (error^2 + spread^2). The error is the bootstrap's, so that fourteen networks count for little. The spread
-is by how much the true gain of a score differs from one set of networks to the next: where they disagree, the largest benchmark
-does not decide alone, for a search meets networks of none of them.
+is by how much the true gain of a candidate differs from one set of networks to the next, beyond what all candidates have in
+common there: where sets disagree, the largest benchmark does not decide alone, for a search meets networks of none of them.
 
-Errors and spread are those of a typical single score, medians over all of them. So all candidates are held to the same scale,
-and a large gain is worth more than a small one that is sure. (Errors of its own favour a candidate that orders almost as the
-reference does.)
+Errors and spread are those of typical candidates, drawn at random. So all candidates are held to the same scale, and a large gain
+is worth more than a small one that is sure. (Errors of its own favour a candidate that orders almost as the reference does.)
 
-The value of a candidate is the smallest over the metrics: all of them must gain.
+The value of a candidate is the mean over the metrics, each in standard errors. (The smallest would leave the choice to the
+noisiest metric, nDCG, in which gains are the fewest errors.)
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas
@@ -32,6 +34,9 @@ from uninas.errors import InputError
 
 ALL = "all"
 """Where the mean over sets of networks is."""
+
+TYPICAL = 60
+"""Candidates whose gains say what errors and spread are usual."""
 
 DECIDING = tuple(correlation.METRICS)
 DECIDING_AT_BUDGET = (AT_BUDGET,)
@@ -131,14 +136,26 @@ class Figures:
 
     def value(self, weights: Weights) -> Measured:
         """Give what it is worth, and that on the resamples; -inf where a figure does not exist."""
-        values, draws = [], []
-        for metric in self.panel.deciding:
-            shares = np.array(weights.shares(metric))
-            mean = _weighted(self.gains(metric), shares)
-            values.append(mean[0] / weights.unit(metric))
-            draws.append(mean[1] / weights.unit(metric))
-        value = float(np.min(values))
-        return value if np.isfinite(value) else -np.inf, np.min(draws, axis=0)
+        means = [_weighted(self.gains(metric), np.array(weights.shares(metric))) for metric in self.panel.deciding]
+        return _in_errors(means, [weights.unit(metric) for metric in self.panel.deciding])
+
+    def values(self, weights: Weights) -> list[Measured]:
+        """Give what it is worth on each set of networks alone, by the metrics that there are."""
+        found = []
+        for place in range(len(self.panel.judges)):
+            deciding = [metric for metric in self.panel.deciding if weights.of(metric)[place] > 0]
+            means = [self.gains(metric)[place] for metric in deciding]
+            found.append(_in_errors(means, [weights.error[metric][place] for metric in deciding]))
+        return found
+
+
+def _in_errors(gains: Sequence[Measured], errors: Sequence[float]) -> Measured:
+    """Average gains by several metrics, each in its errors."""
+    pairs = list(zip(gains, errors, strict=True))
+    if not pairs:
+        return 0.0, np.zeros(1)
+    value = float(np.mean([value / error for (value, _), error in pairs]))
+    return value if np.isfinite(value) else -np.inf, np.mean([draws / error for (_, draws), error in pairs], axis=0)
 
 
 def _weighted(figures: Sequence[Measured], shares: Floats) -> Measured:
@@ -164,23 +181,23 @@ def panel_of(
     return Panel(tuple(made), deciding)
 
 
-def weights_of(panel: Panel, components: Sequence[str]) -> Weights:
-    """Find the errors and the spread of the gains of single scores.
+def weights_of(panel: Panel, components: Sequence[str], size: int, seed: int) -> Weights:
+    """Find the errors and the spread of the gains of typical candidates: `TYPICAL` random sets of `size` components.
 
     Raises:
         InputError: a metric that is to decide exists in no set of networks.
     """
-    found = [panel.measure((name,)) for name in components]
+    found = [panel.measure(drawn) for drawn in _drawn(components, size, seed)]
     error, spread = {}, {}
     for metric in METRICS:
         gains = [figures.gains(metric) for figures in found]
-        values = np.array([[value for value, _ in one] for one in gains])  # scores x sets of networks
+        values = np.array([[value for value, _ in one] for one in gains])  # candidates x sets of networks
         errors = np.array([[_error(draws) for _, draws in one] for one in gains])
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # a set of networks in which no score has the figure
+            warnings.simplefilter("ignore", RuntimeWarning)  # a set of networks in which no candidate has the figure
             usual = np.nanmedian(np.where(errors > 0, errors, np.nan), axis=0)
         error[metric] = tuple(usual.tolist())
-        spread[metric] = float(np.sqrt(np.median([_between(*row) for row in zip(values, errors, strict=True)])))
+        spread[metric] = _spread(values, errors)
     weights = Weights(error, spread)
     missing = [metric for metric in panel.deciding if not weights.of(metric).any()]
     if missing:
@@ -191,17 +208,36 @@ def weights_of(panel: Panel, components: Sequence[str]) -> Weights:
     return weights
 
 
+def _drawn(components: Sequence[str], size: int, seed: int) -> list[tuple[str, ...]]:
+    """Draw different sets of one size; all of them where there are not that many."""
+    if math.comb(len(components), size) <= TYPICAL:
+        return list(combinations(components, size))
+    rng = np.random.default_rng([seed, 5])
+    drawn: dict[tuple[str, ...], None] = {}
+    while len(drawn) < TYPICAL:
+        drawn[tuple(components[place] for place in sorted(rng.choice(len(components), size, replace=False)))] = None
+    return list(drawn)
+
+
 def _error(draws: Floats) -> float:
     there = draws[np.isfinite(draws)]
     return float(there.std(ddof=1)) if len(there) > 1 else np.nan
 
 
-def _between(gains: Floats, errors: Floats) -> float:
-    """Estimate the variance of the true gains behind some gains with errors (DerSimonian and Laird, 1986, eq. 8); at least 0."""
-    known = np.isfinite(gains) & (errors > 0)
-    if known.sum() < 2:
+def _spread(gains: Floats, errors: Floats) -> float:
+    """Estimate the standard deviation of a candidate's true gain between sets of networks: shape (candidates, sets of networks).
+
+    For each candidate with gains g and weights w = 1 / error^2, Q = sum of w (g - their weighted mean)^2 is K - 1 without a
+    spread, and grows by C = sum of w - (sum of w^2) / (sum of w) with its square (DerSimonian and Laird, 1986, eq. 8): the sum of
+    Q - (K - 1) over all candidates is divided by that of C.
+    """
+    known = ((errors > 0) & np.isfinite(gains)).any(axis=0)
+    complete = ((errors > 0) & np.isfinite(gains))[:, known].all(axis=1)
+    if known.sum() < 2 or not complete.any():
         return 0.0
-    gains, weights = gains[known], errors[known] ** -2.0
-    mean = (weights @ gains) / weights.sum()
-    scatter = weights @ (gains - mean) ** 2
-    return float(max(0.0, (scatter - (len(gains) - 1)) / (weights.sum() - (weights @ weights) / weights.sum())))
+    gains, weights = gains[np.ix_(complete, known)], errors[np.ix_(complete, known)] ** -2.0
+    own = gains - np.median(gains, axis=0)  # how hard a set of networks is for the reference is no matter of candidates
+    total = weights.sum(axis=1)
+    scatter = (weights * (own - ((weights * own).sum(axis=1) / total)[:, None]) ** 2).sum(axis=1) - (known.sum() - 1)
+    growth = total - (weights**2).sum(axis=1) / total
+    return float(np.sqrt(max(0.0, scatter.sum() / growth.sum())))

@@ -104,8 +104,8 @@ def screen(
 ) -> list[tuple[str, ...]]:
     """Look at every set of 1 to `largest` components, and give those worth exact judging, the most promising first.
 
-    A set's promise is its value (`search.bench.choosing.criterion`) without Kendall's tau, which Spearman's rho stands for. The
-    best `keep` of all are given, the best `OF_EACH_SIZE` of each size, and the best below each of `PRICE_LEVELS` costs.
+    A set's promise is its value (`search.bench.choosing.criterion`), with Spearman's rho in the place of Kendall's tau. The best
+    `keep` of all are given, the best `OF_EACH_SIZE` of each size, and the best below each of `PRICE_LEVELS` costs.
 
     Args:
         panel, weights: of the half that chooses.
@@ -117,7 +117,7 @@ def screen(
         view: sees how far it is.
     """
     largest = min(largest, len(components))
-    metrics = tuple(metric for metric in panel.deciding if metric != "kendall")
+    metrics = tuple("spearman" if metric == "kendall" else metric for metric in panel.deciding)
     orders = [[_order_of(judge, components, metrics) for judge in judges] for judges in panel.judges]
     progress = Progress()
     progress.begin("sets", 0, count_sets(len(components), largest))
@@ -160,7 +160,7 @@ def _parts(sets: Sets, width: int) -> Iterator[Sets]:
 
 
 def _promise(orders: Sequence[Sequence[_Order]], weights: Weights, metrics: Sequence[str], sets: Sets) -> Floats:
-    means = {metric: np.zeros(len(sets)) for metric in metrics}
+    promise: Floats = np.zeros(len(sets))
     for place, of_set in enumerate(orders):
         shares = {metric: weights.shares(metric)[place] for metric in metrics}
         if not any(shares.values()):
@@ -169,12 +169,12 @@ def _promise(orders: Sequence[Sequence[_Order]], weights: Weights, metrics: Sequ
             values = order.logarithms[sets[:, 0]]
             for column in range(1, sets.shape[1]):
                 values += order.logarithms[sets[:, column]]
-            for metric, figures in order.figures(values).items():
-                if metric in metrics and shares[metric] > 0:
-                    gain = figures - order.judge.reference[metric][0]
-                    means[metric] += shares[metric] * gain / len(of_set) / weights.unit(metric)
-    least: Floats = np.min([means[metric] for metric in metrics], axis=0)
-    return least
+            figures = order.figures(values)
+            for metric in metrics:  # one may be there twice, and counts twice
+                if shares[metric] > 0:
+                    gain = figures[metric] - order.judge.reference[metric][0]
+                    promise += shares[metric] * gain / len(of_set) / weights.unit(metric) / len(metrics)
+    return promise
 
 
 def _best_below(promise: Floats, cost: Floats) -> list[int]:

@@ -58,7 +58,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def candidate(value: float, *components: str, noise: float = 1.0) -> Candidate:
     """A set whose value differs from that of others by about `noise` on the resamples."""
     draws = value + noise * np.random.default_rng(len(components)).standard_normal(400)
-    return Candidate(Tried(components, value, ()), draws)
+    return Candidate(Tried(components, value, ()), ((value, draws),))
+
+
+def test_what_is_far_behind_on_one_set_of_networks_is_no_near_equal() -> None:
+    def on_two(first: Candidate, second: Candidate) -> Candidate:
+        return Candidate(first.tried, (*first.values, *second.values))
+
+    best = on_two(candidate(3.0, "a", "b", "c"), candidate(3.0, "a", "b", "c"))
+    alike = on_two(candidate(2.6, "d", "e"), candidate(2.6, "d", "e"))
+    behind = on_two(candidate(2.9, "f"), candidate(1.0, "f"))
+    assert choose.select([best, behind, alike]).tried.components == ("d", "e")
 
 
 @pytest.mark.parametrize(
