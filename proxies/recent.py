@@ -16,6 +16,7 @@ RECENT = (
         "how much volume its weight matrices span before any training",
         "capacity",
         "arXiv 2609.23087, 2026",
+        shares=frozenset({"matrices"}),
     ),
     ProxySpec(
         "entropy",
@@ -23,6 +24,7 @@ RECENT = (
         "how much information its last feature map may hold",
         "capacity",
         "Shen et al., CVPR 2023",
+        shares=frozenset({"matrices"}),
     ),
     # how evenly a layer uses its channels
     ProxySpec(
@@ -31,6 +33,7 @@ RECENT = (
         "how far the channels of its feature maps are from being copies of each other",
         "collinearity",
         "Jiang et al., NeurIPS 2023",
+        shares=frozenset({"circle"}),
     ),
     ProxySpec(
         "meco_opt",
@@ -38,6 +41,7 @@ RECENT = (
         "how far eight channels of each of its feature maps are from being copies of each other",
         "collinearity",
         "Jiang et al., NeurIPS 2023",
+        shares=frozenset({"circle"}),
     ),
     ProxySpec(
         "dextr",
@@ -45,6 +49,7 @@ RECENT = (
         "how independent its channels are and how much its output bends",
         "collinearity",
         "Asthana et al., TMLR 2025",
+        shares=frozenset({"circle"}),
     ),
     ProxySpec(
         "near",
@@ -89,6 +94,7 @@ RECENT = (
         "patterns",
         "Casarin et al., CVPR 2025",
         parts=_GRADIENTS_AND_PATTERNS,
+        shares=frozenset({"second_batch"}),
         real_input=True,
         least_classes=2,
     ),

@@ -38,6 +38,8 @@ class ProxySpec:
             that every score is better when it is higher.
         parts: what it reads of the shared training pass, see `proxies.measuring.training_pass.part`. Parts of proxies that are
             asked for together are measured together.
+        shares: other work that is done once for all proxies that are asked for together and need it, each by a name of its own:
+            for those who count what several cost together.
         real_input: whether it gets real images, where there are some: true of the proxies of a loss, and of those that compare
             how a network treats the samples of a batch, which their papers measure on data. (On NAS-Bench-201 at 16 pixels Jacov
             and NASWOT rank as published on images only.)
@@ -59,6 +61,7 @@ class ProxySpec:
     source: str = ""
     direction: Literal["higher", "lower"] = "higher"
     parts: frozenset[str] = _NONE
+    shares: frozenset[str] = _NONE
     real_input: bool = False
     options_of: str | None = None
     spectrum: Mapping[str, Any] | None = None

@@ -49,6 +49,7 @@ _SPECS = (
         "how its weights change the flow of the gradient",
         "saliency",
         "Wang et al., ICLR 2020",
+        shares=frozenset({"hessian"}),
         real_input=True,
         samples=16,
         least_classes=2,
@@ -59,6 +60,7 @@ _SPECS = (
         "how much passes through the magnitudes of its weights from input to output",
         "synflow",
         "Tanaka et al., NeurIPS 2020",
+        shares=frozenset({"synflow"}),
     ),
     ProxySpec(
         "synflow_log",
@@ -66,6 +68,7 @@ _SPECS = (
         "how much passes through the magnitudes of its weights from input to output, as a logarithm",
         "synflow",
         "Tanaka et al., NeurIPS 2020",
+        shares=frozenset({"synflow"}),
     ),
     # how samples are told apart
     ProxySpec(
@@ -101,6 +104,7 @@ _SPECS = (
         "zico",
         "Li et al., ICLR 2023",
         parts=GRADIENTS,
+        shares=frozenset({"second_batch"}),
         real_input=True,
         least_classes=2,
     ),
@@ -165,6 +169,7 @@ _SPECS = (
         "how evenly the Fisher information is spread over its weights",
         "vkdnw",
         "Tybl and Neumann, CVPR 2025",
+        shares=frozenset({"spectrum"}),
         options_of="proxies.vkdnw.fisher:fisher_spectrum",
         spectrum={},
         least_classes=2,
@@ -175,6 +180,7 @@ _SPECS = (
         "its number of layers and, among equals, how evenly the Fisher information is spread over its weights",
         "vkdnw",
         "Tybl and Neumann, CVPR 2025",
+        shares=frozenset({"spectrum"}),
         options_of="proxies.vkdnw.fisher:fisher_spectrum",
         spectrum={},
         left_out=frozenset({"bench"}),  # the objective vkdnw_single orders by (aleph, vkdnw) in the same way
@@ -198,6 +204,7 @@ _SPECS = (
         f"{_SNR} synaptic flow is within its layers",
         "compressibility",
         "Xiang et al., AutoML 2023",
+        shares=frozenset({"synflow"}),
     ),
     ProxySpec(
         "ssnr_synflow_log",
@@ -205,6 +212,7 @@ _SPECS = (
         f"{_SNR} synaptic flow is within its layers, {_LOG}",
         "compressibility",
         "Xiang et al., AutoML 2023",
+        shares=frozenset({"synflow"}),
     ),
     ProxySpec(
         "ssnr_snip",
@@ -232,6 +240,7 @@ _SPECS = (
         f"{_SNR} the weights' effect on the gradient is within its layers",
         "compressibility",
         "Xiang et al., AutoML 2023",
+        shares=frozenset({"hessian"}),
         real_input=True,
         samples=16,
         least_classes=2,
@@ -242,6 +251,7 @@ _SPECS = (
         f"{_SNR} the weights' effect on the gradient is within its layers, {_LOG}",
         "compressibility",
         "Xiang et al., AutoML 2023",
+        shares=frozenset({"hessian"}),
         real_input=True,
         samples=16,
         least_classes=2,
@@ -252,6 +262,7 @@ _SPECS = (
         "how differently the units of each layer switch for different inputs",
         "compressibility",
         "Xiang et al., AutoML 2023",
+        shares=frozenset({"determinants"}),
         real_input=True,
     ),
     ProxySpec(
@@ -260,6 +271,7 @@ _SPECS = (
         f"{_LAYERS} large, even synaptic flow and tell inputs apart",
         "compressibility",
         "Xiang et al., AutoML 2023",
+        shares=frozenset({"synflow", "determinants"}),
         real_input=True,
     ),
     ProxySpec(
@@ -268,6 +280,7 @@ _SPECS = (
         f"{_LAYERS} large, even synaptic flow and tell inputs apart, {_LOG}",
         "compressibility",
         "Xiang et al., AutoML 2023",
+        shares=frozenset({"synflow", "determinants"}),
         real_input=True,
     ),
     ProxySpec(
@@ -277,6 +290,7 @@ _SPECS = (
         "compressibility",
         "Xiang et al., AutoML 2023",
         parts=GRADIENTS,
+        shares=frozenset({"determinants"}),
         real_input=True,
         least_classes=2,
     ),
@@ -287,6 +301,7 @@ _SPECS = (
         "compressibility",
         "Xiang et al., AutoML 2023",
         parts=GRADIENTS,
+        shares=frozenset({"determinants"}),
         real_input=True,
         least_classes=2,
     ),

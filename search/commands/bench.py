@@ -267,6 +267,18 @@ def ablation(context: click.Context, /, name: str, run: Path | None, as_json: bo
 )
 @click.option("--components", metavar="A,B", help="Proxies to choose from. Default: all that every run has scored.")
 @click.option("--largest", type=click.IntRange(1, 6), default=5, show_default=True, help="Largest number of components in a set.")
+@click.option(
+    "--cost",
+    type=Number(0, min_open=True),
+    metavar="SECONDS",
+    help="CPU-seconds of a network that a set may take where it is dearest, by the runs' own clocks. Default: any.",
+)
+@click.option(
+    "--at-budget",
+    is_flag=True,
+    help="Choose by the correlation at equal parameters and MACs, instead of Kendall, Spearman and nDCG.",
+)
+@click.option("--reference", default="vkdnw_agg", show_default=True, help="Objective, or score, that gains are over.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides the halves and all random draws.")
 @click.option(
     "--resamples", type=click.IntRange(10), default=1000, show_default=True, help="Bootstrap resamples of every interval."
@@ -277,13 +289,15 @@ def ablation(context: click.Context, /, name: str, run: Path | None, as_json: bo
 @click.option("--out", type=_FOLDER, help="Folder to create. Default: runs/aggregate-<seed>.")
 @click.option("--json", "as_json", is_flag=True, help="Print only the results, as one JSON object.")
 def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **options: Any) -> None:
-    """Choose the product of ranks with the most certain gain over VKDNW_agg on half of the networks, and report it on the others.
+    """Choose the product of ranks with the largest gain over VKDNW_agg on half of the networks, and report it on the others.
 
-    RUNS are judged runs of nasbench201, one per dataset, of the same networks. Their scores are read; nothing is scored. Every
-    set of components is tried.
+    RUNS are judged runs of any benchmark but timm. Runs of the same networks, such as NAS-Bench-201's three data sets, are one
+    set: the same half of its networks chooses on all of them, and it counts once. Sets count by how much they tell. The scores
+    are read; nothing is scored. Every set of components is tried.
 
     \b
-    uninas bench choose runs/c10 runs/c100 runs/in16 --timm runs/timm --out runs/aggregate
+    uninas bench choose runs/c10 runs/c100 runs/in16 runs/macro runs/pit --timm runs/timm --out runs/aggregate
+    uninas bench choose runs/c10 runs/macro --cost 0.2 --at-budget          cheap, and for a search at one budget
     uninas bench choose runs/in16 --components jacov,synflow,flops --largest 2 --splits 0
     uninas search demo 'objective={file: runs/aggregate/choose.json}'       searches by what was chosen
     """
@@ -293,7 +307,11 @@ def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **optio
 
     for run in runs:  # proxies of one's own are components too, once their names are known
         own_files.prepare(None, run)
-    folder, found = choosing.choose(runs, timm=timm_run, note=view().note, **options)
+    progress = view()
+    try:
+        folder, found = choosing.choose(runs, timm=timm_run, view=progress, **options)
+    finally:
+        progress.close()
     if as_json:
         say(json.dumps(found.as_dict(), allow_nan=False))
     else:

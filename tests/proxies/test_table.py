@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 import proxies
 from proxies import registry
+from proxies.measuring import shared as shared_work
+from proxies.measuring.shared import sharing
 from proxies.measuring.training_pass import PARTS
 from proxies.table import TABLE
 from tests.proxies.networks import KINDS, SIZE
@@ -42,6 +45,33 @@ def test_an_entry_says_all_that_is_true_of_its_function() -> None:
         assert set(spec.spectrum or ()) <= set(spec.options or ()), name
         assert spec.proxy.__module__.split(".")[-1] == spec.family, name
         assert spec.left_out <= {"bench", "timm", "choose"}, name
+
+
+PASSES = {
+    "circle_pass": "circle",
+    "fisher_spectrum": "spectrum",
+    "layer_log_determinants": "determinants",
+    "synflow_saliency": "synflow",
+    "weight_matrices": "matrices",
+    "_second_batch": "second_batch",
+    "_measure_hessian": "hessian",
+}
+"""What remembers its results, and the name of that work; what else does is of a part, or of next to no time."""
+
+
+def test_what_a_proxy_shares_is_what_it_remembers() -> None:
+    module = network()
+    inputs = torch.randn(4, *SHAPE)
+    seen: dict[str, set[str]] = {}
+    for name, spec in TABLE.items():
+        with sharing():
+            with contextlib.suppress(proxies.ProxyFailure):
+                spec.proxy(module, inputs, seed=3)
+            memory = shared_work._memory.get()
+            assert memory is not None
+            seen[name] = {PASSES[key[0].__name__] for key in memory.results if key[0].__name__ in PASSES}  # type: ignore[index]
+    options = {"vkdnw_norms": {"spectrum"}}  # with other options than the others of the family: it shares with nobody
+    assert seen == {name: set(spec.shares) | options.get(name, set()) for name, spec in TABLE.items()}
 
 
 def test_the_public_tables_follow_from_it() -> None:

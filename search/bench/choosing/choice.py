@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search.bench.judging.aggregates import Comparison, objective, worst
+from search.bench.judging.aggregates import Comparison, objective
 from search.ranking.correlation import Estimate
 from search.ranking.expression import CHOICE
 from uninas.errors import InputError
@@ -17,7 +17,8 @@ from uninas.files.reading import read_json
 from uninas.files.writing import write_json
 
 FILE = "choose.json"
-_FORMAT = {"format": CHOICE, "version": 1}
+VERSION = 2
+"""1 was of one set of networks, before costs."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,19 @@ class Tried:
 
     Attributes:
         components: see `search.bench.judging.aggregates.objective`.
-        first: its figures on the half that chooses, dataset by dataset.
-        second: its figures on the half that reports; empty where it was not reported.
+        value: on the half that chooses, see `search.bench.choosing.criterion`; -inf where a figure does not exist.
+        cost: CPU-seconds of a network where it is dearest, see `search.bench.choosing.costs`; None where nobody measured it.
+        costs: referee -> CPU-seconds of a network there.
+        first: its figures on the half that chooses, referee by referee, and their means over sets of networks.
+        second: those on the half that reports; empty where it was not reported.
     """
 
     components: tuple[str, ...]
+    value: float
     first: tuple[Comparison, ...]
     second: tuple[Comparison, ...] = ()
-
-    @property
-    def worst(self) -> float:
-        """Its smallest gain over the reference on the first half, in standard errors."""
-        return worst(self.first)
+    cost: float | None = None
+    costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def above(self) -> int:
@@ -66,7 +68,10 @@ class Choice:
         settings: what it was chosen from, on which networks, and how.
         explanation: the aggregate in two sentences.
         chosen: the set, with its figures on both halves.
-        runners_up: the next best sets on the first half, with theirs.
+        single: the best single score.
+        frontier: value against cost, the cheapest first: each is worth more than all cheaper ones; empty without costs.
+        sizes: the best set of each size.
+        runners_up: the next best sets on the first half.
         splits: of other seeds; they decide nothing.
         families: family of the timm run -> how many networks; empty without one.
         within: the figures of the chosen set in each family.
@@ -77,6 +82,9 @@ class Choice:
     settings: Mapping[str, Any]
     explanation: str
     chosen: Tried
+    single: Tried
+    frontier: tuple[Tried, ...] = ()
+    sizes: tuple[Tried, ...] = ()
     runners_up: tuple[Tried, ...] = ()
     splits: tuple[Split, ...] = ()
     families: Mapping[str, int] = field(default_factory=dict)
@@ -87,11 +95,15 @@ class Choice:
     def as_dict(self) -> dict[str, Any]:
         """Give the data for JSON; a number that does not exist is null."""
         return {
-            **_FORMAT,
+            "format": CHOICE,
+            "version": VERSION,
             "settings": dict(self.settings),
             "explanation": self.explanation,
             "objective": objective(self.chosen.components).mapping,
             "chosen": _tried(self.chosen),
+            "single": _tried(self.single),
+            "frontier": [_tried(one) for one in self.frontier],
+            "sizes": [_tried(one) for one in self.sizes],
             "runners_up": [_tried(one) for one in self.runners_up],
             "splits": [{"seed": one.seed, **_tried(one.chosen)} for one in self.splits],
             "families": dict(self.families),
@@ -120,12 +132,19 @@ def read(folder: Path) -> Choice:
     path = folder / FILE
     try:
         data = read_json(path)
-        if {name: data[name] for name in _FORMAT} != _FORMAT:
-            raise ValueError("it says to be another format or version")
+        if data["format"] != CHOICE:
+            raise ValueError("it says to be another format")
+        if data["version"] != VERSION:
+            raise ValueError(
+                f"got version {data['version']}: choose again, or read it with the version of this package that wrote it"
+            )
         return Choice(
             settings=data["settings"],
             explanation=data["explanation"],
             chosen=_read_tried(data["chosen"]),
+            single=_read_tried(data["single"]),
+            frontier=tuple(map(_read_tried, data["frontier"])),
+            sizes=tuple(map(_read_tried, data["sizes"])),
             runners_up=tuple(map(_read_tried, data["runners_up"])),
             splits=tuple(Split(one["seed"], _read_tried(one)) for one in data["splits"]),
             families=data["families"],
@@ -137,13 +156,15 @@ def read(folder: Path) -> Choice:
         raise InputError(f"{folder}: expected what `uninas bench choose` writes, with a {FILE}; there is none") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{path}: expected what `uninas bench choose` writes (JSON), version 1; {what}") from None
+        raise InputError(f"{path}: expected what `uninas bench choose` writes (JSON), version {VERSION}; {what}") from None
 
 
 def _tried(one: Tried) -> dict[str, Any]:
     return {
         "components": list(one.components),
-        "worst": one.worst if math.isfinite(one.worst) else None,
+        "value": one.value if math.isfinite(one.value) else None,
+        "cost": one.cost,
+        "costs": dict(one.costs),
         "above": one.above,
         "below": one.below,
         "first": [_comparison(figure) for figure in one.first],
@@ -158,12 +179,18 @@ def _comparison(one: Comparison) -> dict[str, Any]:
         "ours": one.ours.as_dict(),
         "reference": one.reference.as_dict(),
         "difference": one.difference.as_dict(),
-        "error": one.error if math.isfinite(one.error) else None,
     }
 
 
 def _read_tried(data: Mapping[str, Any]) -> Tried:
-    return Tried(tuple(data["components"]), _read_comparisons(data["first"]), _read_comparisons(data["second"]))
+    return Tried(
+        tuple(data["components"]),
+        -math.inf if data["value"] is None else float(data["value"]),
+        _read_comparisons(data["first"]),
+        _read_comparisons(data["second"]),
+        data["cost"],
+        data["costs"],
+    )
 
 
 def _read_comparisons(data: Sequence[Mapping[str, Any]]) -> tuple[Comparison, ...]:
@@ -174,7 +201,6 @@ def _read_comparisons(data: Sequence[Mapping[str, Any]]) -> tuple[Comparison, ..
             _read_estimate(one["ours"]),
             _read_estimate(one["reference"]),
             _read_estimate(one["difference"]),
-            _number(one["error"]),
         )
         for one in data
     )

@@ -1,23 +1,25 @@
 """Choose an aggregate of proxies on one half of the networks, and report it on the other: `uninas bench choose`.
 
-1. The networks that all runs share are split in two halves by the seed, the same split on every dataset.
+1. Runs that scored the same networks are one set (`search.bench.choosing.referees`). The networks of each set are split in two
+   halves by the seed, the same split for all referees of the set.
 2. Candidates are all sets of 1 to `largest` components, their ranks within the half multiplied
-   (`search.bench.judging.aggregates`).
-3. Chosen on the first half: the set whose smallest gain over the reference, over all metrics and datasets, is largest. A gain
-   counts in standard errors of itself, by a bootstrap that draws the same networks for both: Kendall's tau and nDCG have
-   different scales and very different noise, and a gain of three errors is as sure in one as in the other. A quick look
-   (Spearman and nDCG) at every set leaves `SHORTLIST` for this. Of the sets within one standard error of the best, those
-   that gain everywhere if the best does, the smallest are taken, and of these the best.
-4. Reported on the second half, which nothing above has seen: the figures of the chosen set and of the runners-up.
+   (`search.bench.judging.aggregates`), that cost no more than a limit where there is one (`search.bench.choosing.costs`).
+3. A candidate's value is its mean gain over the reference on the first halves (`search.bench.choosing.criterion`). A quick
+   look at every set (`search.bench.choosing.screening`) leaves `SHORTLIST` and the best of each size and cost for exact
+   judging. Of the sets that the best does not surpass by more than one standard error of the difference, over all sets of
+   networks and on each, and that gain if the best does, the smallest are taken, and of these the best.
+4. Reported on the second halves, which nothing above has seen: the figures of the chosen set, of the best single score, of
+   the best of each size and for their cost, and of the runners-up.
 5. The same for further splits, which show how much the choice depends on the split, and decide nothing.
 6. Within the families of a timm run, where one is given: networks and accuracies on which nothing was chosen.
 
-FOLDER/choose.json holds it all; `uninas bench results` makes a page of it.
+FOLDER/choose.json holds it all; `python -m benchmarks.results` makes a page of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +27,32 @@ import numpy as np
 import pandas
 
 from proxies.table import TABLE
-from search.bench.benchmarks import accuracy_table
-from search.bench.choosing.choice import FILE, Choice, Split, Tried, often
+from search.bench.choosing.choice import FILE, Choice, Split, Tried
+from search.bench.choosing.costs import Prices, check_limit, prices_of
+from search.bench.choosing.criterion import DECIDING, DECIDING_AT_BUDGET, Panel, Weights, panel_of, weights_of
 from search.bench.choosing.meanings import explained
+from search.bench.choosing.referees import NetworkSet, check_revisions, read_families, read_sets
+from search.bench.choosing.screening import screen
+from search.bench.choosing.shown import show
 from search.bench.judging import finish
-from search.bench.judging.aggregates import PAIRS, Comparison, Judge, comparison, count_sets, judge_of, objective, screen, usable
-from search.bench.scoring import settings as settings_files
+from search.bench.judging.aggregates import (
+    PAIRS,
+    Comparison,
+    Judge,
+    Measured,
+    comparison,
+    count_sets,
+    judge_of,
+    objective,
+    usable,
+)
 from search.bench.scoring.plan import chosen_proxies, known_proxies
-from search.bench.scoring.run import revisions_of
-from search.bench.scoring.settings import Settings
 from search.ranking import correlation
-from search.ranking.objective import OBJECTIVES
+from search.ranking.objective import Objective, check_names, find
 from uninas.errors import InputError
+from uninas.runtime.progress import View
 
-__all__ = ["FILE", "REFERENCE", "choose", "halves", "read_families", "read_runs", "select", "show"]
+__all__ = ["FILE", "REFERENCE", "choose", "select", "show"]
 
 REFERENCE = "vkdnw_agg"
 LEFT_OUT = tuple(name for name, spec in TABLE.items() if "choose" in spec.left_out)
@@ -49,9 +63,40 @@ SHORTLIST_RESAMPLES = 100
 """Resamples behind the standard errors of the shortlist; known to a fourteenth of themselves."""
 
 RUNNERS_UP = 10
-MIN_NETWORKS = 20
 
-Note = Callable[[str], None]
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """What is asked of every split."""
+
+    sets: tuple[NetworkSet, ...]
+    reference: Objective
+    deciding: tuple[str, ...]
+    names: tuple[str, ...]
+    largest: int
+    prices: Prices | None
+    limit: float | None
+
+    def panel(self, half: int, seed: int, resamples: int) -> Panel:
+        """Give the judges of a half."""
+        return panel_of(self.sets, half, self.reference, resamples=resamples, seed=seed, deciding=self.deciding)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A set that was judged on the first half.
+
+    Attributes:
+        tried: it.
+        values: its value, and that on each set of networks alone, with those on the resamples.
+    """
+
+    tried: Tried
+    values: tuple[Measured, ...]
+
+    def near(self, best: Candidate) -> bool:
+        """Whether another does not surpass it by more than one standard error of their difference, over all and in each set."""
+        return all(_near(ours, theirs) for ours, theirs in zip(self.values, best.values, strict=True))
 
 
 def choose(
@@ -60,88 +105,123 @@ def choose(
     timm: Path | None = None,
     components: str | None = None,
     largest: int = 5,
+    cost: float | None = None,
+    at_budget: bool = False,
+    reference: str = REFERENCE,
     seed: int = 0,
     resamples: int = 1000,
     splits: int = 5,
     out: Path | None = None,
-    note: Note = lambda text: None,
+    view: View | None = None,
 ) -> tuple[Path, Choice]:
     """Choose, report, write.
 
     A search takes the result: `objective: {file: FOLDER/choose.json}`.
 
     Args:
-        runs: folders of runs of nasbench201, one per dataset.
+        runs: folders of judged runs of any benchmark but timm: the referees.
         timm: folder of a run of timm.
         components: names separated by commas; None for all raw proxies that the runs have, but `LEFT_OUT`.
         largest: of a set.
-        seed: decides the split and all draws.
+        cost: CPU-seconds of a network that no set may exceed, see `search.bench.choosing.costs`; None for any.
+        at_budget: whether the correlation at equal budget decides alone, instead of Kendall, Spearman and nDCG.
+        reference: the objective that gains are over.
+        seed: decides the splits and all draws.
         resamples: of the bootstrap behind every reported interval.
         splits: further splits, by the seeds behind `seed`.
         out: folder to create; default runs/aggregate-<seed>.
-        note: called with what takes long.
+        view: sees what takes long.
 
     Returns:
         the folder, and what its choose.json holds.
 
     Raises:
-        InputError: no runs, runs that do not belong together, scores that are missing, too few networks, or the disk.
+        InputError: no runs, runs that do not belong together, scores or costs that are missing, too few networks, or the disk.
     """
+
+    def note(text: str) -> None:
+        if view is not None:
+            view.note(text)
+
     folder = out or Path("runs") / f"aggregate-{seed}"
     if folder.exists():
         raise InputError(f"{folder}: expected a new folder; it exists: give another --out")
-    tables, settings = read_runs(runs)
-    families = read_families(timm) if timm is not None else {}
+    held = find(reference)
+    check_names(held)
+    sets = read_sets(runs, held)
+    families = read_families(timm, held) if timm is not None else {}
     if timm is not None:
-        _check_revisions(timm, runs[0])
-    everywhere = [*tables.values(), *families.values()]
-    names, left_out = _components(everywhere, list(tables.values()), components)
-    size = min(largest, len(names))
-    note(f"{len(next(iter(tables.values())))} networks in all of {', '.join(tables)}; half of them choose")
+        check_revisions(timm, runs[0])
+    tables = [referee.table for one in sets for referee in one.referees]
+    names, left_out = _components([*tables, *families.values()], tables, components, held)
+    prices = prices_of(sets, names)
+    check_limit(prices, cost)
+    deciding = DECIDING_AT_BUDGET if at_budget else DECIDING
+    task = _Task(sets, held, deciding, names, min(largest, len(names)), prices, cost)
+    for one in sets:
+        note(f"{one.name}: {len(one)} networks, {len(one.referees)} referees; half of the networks choose")
 
-    first, ordered, top = _shortlist(tables, names, size, seed, note)
+    panel, weights, ordered = _shortlist(task, seed, view)
     best = select(ordered)
-    runners = _runners_up(ordered, best)
-    note(f"seed {seed}: {', '.join(best.components)}; reporting it and {len(runners)} others on the other half")
-    reported = _report(tables, [best, *runners], seed, resamples)
+    sizes = [
+        next(one for one in ordered if len(one.tried.components) == size) for size in sorted({_size(one) for one in ordered})
+    ]
+    frontier = _frontier(ordered)
+    runners = [one for one in ordered if one is not best][:RUNNERS_UP]
+    listed = list({id(one): one.tried for one in (best, *sizes, *frontier, *runners)}.values())
+    note(f"seed {seed}: {', '.join(best.tried.components)}; reporting it and {len(listed) - 1} others on the other half")
+    reported = {one.components: one for one in _report(task, weights, listed, seed, resamples)}
+
+    def second(candidates: Sequence[Candidate]) -> tuple[Tried, ...]:
+        return tuple(reported[one.tried.components] for one in candidates)
+
     further = []
     for other in range(seed + 1, seed + 1 + splits):
-        _, others, _ = _shortlist(tables, names, size, other, lambda text: None)
-        found = _report(tables, [select(others)], other, resamples)[0]
+        _, others_weights, others = _shortlist(task, other, None)
+        found = _report(task, others_weights, [select(others).tried], other, resamples)[0]
         note(f"seed {other}: {', '.join(found.components)}")
         further.append(Split(other, found))
     members = {  # each has its own draws, so that families of one size are resampled differently
-        family: _judge(family, table, resamples, seed + place) for place, (family, table) in enumerate(families.items())
+        family: judge_of(family, table, held, resamples=resamples, seed=seed + place)
+        for place, (family, table) in enumerate(families.items())
     }
-    within = {family: _compare(judge, best.components) for family, judge in members.items()}
+    chosen = objective(best.tried.components)
     choice = Choice(
         settings={
-            "runs": {dataset: run.resolve().name for dataset, run in zip(tables, runs, strict=True)},
+            "runs": {referee.key: referee.run.resolve().name for one in sets for referee in one.referees},
+            "sets": {one.name: [referee.key for referee in one.referees] for one in sets},
             "timm": None if timm is None else timm.resolve().name,
-            "reference": REFERENCE,
+            "reference": held.name,
             "components": list(names),
             "left_out": left_out,
-            "largest": size,
-            "sets": count_sets(len(names), size),
+            "largest": task.largest,
+            "cost": cost,
+            "deciding": list(deciding),
+            "candidates": count_sets(len(names), task.largest),
             "shortlist": len(ordered),
             "shortlist_resamples": SHORTLIST_RESAMPLES,
             "seed": seed,
             "resamples": resamples,
-            "networks": len(next(iter(tables.values()))),
-            "population": next(iter(settings.values())).population,
-            "chosen_on": first,
-            "reported_on": len(next(iter(tables.values()))) - first,
-            "top": top,
-            "batch": {dataset: one.batch for dataset, one in settings.items()},
-            "probes": {dataset: one.probes for dataset, one in settings.items()},
+            "networks": {one.name: len(one) for one in sets},
+            "chosen_on": {one.name: (len(one) + 1) // 2 for one in sets},
+            "reported_on": {one.name: len(one) // 2 for one in sets},
+            "weights": {metric: _by_set(sets, weights.shares(metric)) for metric in deciding},
+            "spread": {metric: weights.spread[metric] for metric in deciding},
+            "top": {judge.name: judge.top for judge in panel.every},
+            "population": {referee.key: referee.settings.population for one in sets for referee in one.referees},
+            "batch": {referee.key: referee.settings.batch for one in sets for referee in one.referees},
+            "probes": {referee.key: referee.settings.probes for one in sets for referee in one.referees},
         },
-        explanation=explained(best.components),
-        chosen=reported[0],
-        runners_up=tuple(reported[1:]),
+        explanation=explained(best.tried.components),
+        chosen=reported[best.tried.components],
+        single=second(sizes[:1])[0],
+        frontier=second(frontier),
+        sizes=second(sizes),
+        runners_up=second(runners),
         splits=tuple(further),
         families={family: len(table) for family, table in families.items()},
-        within=tuple(one for found in within.values() for one in found),
-        mean=_means(list(members.values()), best.components),
+        within=tuple(one for judge in members.values() for one in judge.compare(chosen.rank_table(judge.table))),
+        mean=_means(list(members.values()), best.tried.components),
         environment=finish.judged_with(),
     )
     try:
@@ -152,85 +232,12 @@ def choose(
     return folder, choice
 
 
-# --- what is read -----------------------------------------------------------------------------------------------------------
-
-
-def read_runs(runs: Sequence[Path]) -> tuple[dict[str, pandas.DataFrame], dict[str, Settings]]:
-    """Read the scores of runs: dataset -> the networks that all of them share, sorted by index; dataset -> the run's settings.
-
-    Batch and probes may differ: a dataset of more classes may be scored more cheaply.
-
-    Raises:
-        InputError: no run, one of another benchmark or that is not judged yet, a dataset twice, runs of different populations,
-            seeds or revisions of a proxy, or fewer than `MIN_NETWORKS` shared networks.
-    """
-    if not runs:
-        raise InputError("choose: expected at least one folder of a run of nasbench201; got none")
-    tables: dict[str, pandas.DataFrame] = {}
-    read: dict[str, Settings] = {}
-    first = settings_files.read_settings(runs[0])
-    for run in runs:
-        settings = settings_files.read_settings(run)
-        if settings.benchmark != "nasbench201":
-            raise InputError(f"{run}: expected a run of nasbench201; got one of {settings.benchmark}")
-        if settings.dataset in tables:
-            raise InputError(f"{run}: expected one run per dataset; got another of {settings.dataset}")
-        for what in ("population", "population_digest", "seed"):
-            if getattr(settings, what) != getattr(first, what):
-                raise InputError(
-                    f"{run}: expected the same {what} as {runs[0]}, {getattr(first, what)}; got {getattr(settings, what)}"
-                )
-        _check_revisions(run, runs[0])
-        read[settings.dataset] = settings
-        tables[settings.dataset] = _scores(run).sort_values("index").set_index("index")
-    shared = sorted(set.intersection(*(set(table.index) for table in tables.values())))
-    if len(shared) < MIN_NETWORKS:
-        raise InputError(
-            f"choose: expected at least {MIN_NETWORKS} networks in all runs; {', '.join(map(str, runs))} share {len(shared)}"
-        )
-    return {dataset: table.loc[shared].reset_index() for dataset, table in tables.items()}, read
-
-
-def read_families(run: Path) -> dict[str, pandas.DataFrame]:
-    """Read the scores of a run of timm: family -> its networks.
-
-    Raises:
-        InputError: another benchmark's run, or one that is not judged yet.
-    """
-    settings = settings_files.read_settings(run)
-    if settings.benchmark != "timm":
-        raise InputError(f"{run}: expected a run of timm; got one of {settings.benchmark}")
-    table = _scores(run, "family")
-    return {str(family): members.reset_index(drop=True) for family, members in table.groupby("family", sort=False)}
-
-
-def _check_revisions(run: Path, first: Path) -> None:
-    """Refuse two runs that scored a label by different definitions of its proxy: no sum of their ranks means anything."""
-    here, there = revisions_of(run), revisions_of(first)
-    differ = sorted(label for label in here.keys() & there.keys() if here[label] != there[label])
-    if differ:
-        raise InputError(
-            f"{run}: expected the scores of {', '.join(differ)} by the definitions that {first} has; they changed in between: "
-            f"score the older run anew with --again {','.join(differ)}"
-        )
-
-
-def _scores(run: Path, *more: str) -> pandas.DataFrame:
-    path = run / finish.SCORES
-    if not path.is_file():
-        raise InputError(
-            f"{run}: expected a judged run, with {finish.SCORES}; there is none: uninas bench ... --resume {run} --as-is"
-        )
-    table = accuracy_table.read_csv(path, ("network", "index", "accuracy", *more), "a table of scores")
-    missing = [name for name in OBJECTIVES[REFERENCE].proxies if name not in table.columns]
-    if missing:
-        raise InputError(f"{run}: expected all raw scores of {REFERENCE}; missing: {', '.join(missing)}")
-    accuracy_table.check_numbers(path, table, ("index", "accuracy", *OBJECTIVES[REFERENCE].proxies))
-    return table
+def _by_set(sets: Sequence[NetworkSet], values: Sequence[float]) -> dict[str, float]:
+    return {one.name: value for one, value in zip(sets, values, strict=True)}
 
 
 def _components(
-    everywhere: Sequence[pandas.DataFrame], tables: Sequence[pandas.DataFrame], asked: str | None
+    everywhere: Sequence[pandas.DataFrame], tables: Sequence[pandas.DataFrame], asked: str | None, reference: Objective
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """Decide the components; the reference's own come first, so that of two that order alike its own stays."""
     if asked is not None:
@@ -243,7 +250,7 @@ def _components(
         if missing:
             raise InputError(f"--components: expected scores that every run has; not in all: {', '.join(dict.fromkeys(missing))}")
         return names, {}
-    own = [{pair: name for name, pair in PAIRS.items()}.get(column, column[0]) for column in OBJECTIVES[REFERENCE].columns]
+    own = [{pair: name for name, pair in PAIRS.items()}.get(column, column[0]) for column in reference.columns]
     names = tuple(dict.fromkeys([*own, *known_proxies()]))
     there = [name for name in names if all(column in one.columns for one in everywhere for column in PAIRS.get(name, (name,)))]
     reasons = {name: "not scored in every run" for name in names if name not in there}
@@ -255,66 +262,63 @@ def _components(
 # --- the choice -------------------------------------------------------------------------------------------------------------
 
 
-def halves(count: int, seed: int) -> tuple[Any, Any]:
-    """Split the places 0 .. count - 1 at random: those that choose, one more where the count is odd, and those that report."""
-    order = np.random.default_rng([seed, 4]).permutation(count)
-    return order[: (count + 1) // 2], order[(count + 1) // 2 :]
+def _shortlist(task: _Task, seed: int, view: View | None) -> tuple[Panel, Weights, list[Candidate]]:
+    """Judge the most promising sets on the first halves, the largest value first."""
+    panel = task.panel(0, seed, SHORTLIST_RESAMPLES)
+    weights = weights_of(panel, task.names, task.largest, seed)
+    found = screen(panel, weights, task.names, task.largest, keep=SHORTLIST, prices=task.prices, limit=task.limit, view=view)
+    if view is not None:
+        view.note(f"judging {len(found)} sets of them by all metrics, {SHORTLIST_RESAMPLES} resamples each")
+    candidates = []
+    for components in found:
+        figures = panel.measure(components)
+        value, draws = figures.value(weights)
+        price = (None, {}) if task.prices is None else (task.prices.total(components), task.prices.each(components))
+        tried = Tried(components, value, figures.comparisons(weights), cost=price[0], costs=price[1])
+        candidates.append(Candidate(tried, ((value, draws), *figures.values(weights))))
+    return panel, weights, sorted(candidates, key=lambda one: (-one.tried.value, _size(one), one.tried.components))
 
 
-def _shortlist(
-    tables: Mapping[str, pandas.DataFrame], names: Sequence[str], size: int, seed: int, note: Note
-) -> tuple[int, list[Tried], int]:
-    """Judge the most promising sets on the first half: its networks, the sets, the largest smallest gain first, and P of nDCG."""
-    judges = _judges(tables, seed, 0, SHORTLIST_RESAMPLES)
-    sets = screen(judges, names, size, keep=SHORTLIST, note=note)
-    note(f"judging {len(sets)} sets of them by all metrics, {SHORTLIST_RESAMPLES} resamples each")
-    tried = []
-    for components in sets:
-        found = tuple(one for judge in judges for one in _compare(judge, components))
-        tried.append(Tried(components, found))
-    return len(judges[0].table), sorted(tried, key=lambda one: (-one.worst, len(one.components), one.components)), judges[0].top
+def _size(one: Candidate) -> int:
+    return len(one.tried.components)
 
 
-def select(ordered: Sequence[Tried]) -> Tried:
-    """Take the smallest of the sets that are within one standard error of the best, `ordered` by the smallest gain, best first.
+def select(ordered: Sequence[Candidate]) -> Candidate:
+    """Take the smallest of the sets that the best hardly surpasses, anywhere (`Candidate.near`), of these the best.
 
-    Where the best gains everywhere, so does what is taken: a smaller set that loses somewhere is no near-equal.
+    Where the best gains, so does what is taken.
+
+    Args:
+        ordered: the largest value first.
     """
-    best = ordered[0].worst
-    near = [one for one in ordered if one.worst >= best - 1.0 and (one.worst > 0 or best <= 0)]
-    return min(near, key=lambda one: (len(one.components), -one.worst))
+    best = ordered[0]
+    near = [one for one in ordered if one.near(best) and (one.tried.value > 0 or best.tried.value <= 0)]
+    return min([best, *near], key=lambda one: (_size(one), -one.tried.value))
 
 
-def _runners_up(ordered: Sequence[Tried], best: Tried) -> list[Tried]:
-    """Give the next `RUNNERS_UP` sets, and the best of each size that is not among them."""
-    others = [one for one in ordered if one is not best]
-    first_of_size = {len(one.components): one for one in reversed(ordered)}
-    return [one for place, one in enumerate(others) if place < RUNNERS_UP or first_of_size[len(one.components)] is one]
+def _near(ours: Measured, best: Measured) -> bool:
+    if not np.isfinite(ours[0]):
+        return False
+    behind = best[1] - ours[1]
+    behind = behind[np.isfinite(behind)]
+    error = float(behind.std(ddof=1)) if len(behind) > 1 else 0.0
+    return best[0] - ours[0] <= error
 
 
-def _report(tables: Mapping[str, pandas.DataFrame], tried: Sequence[Tried], seed: int, resamples: int) -> list[Tried]:
-    """Add the figures on the second half."""
-    judges = _judges(tables, seed, 1, resamples)
-    return [
-        Tried(one.components, one.first, tuple(found for judge in judges for found in _compare(judge, one.components)))
-        for one in tried
-    ]
+def _frontier(ordered: Sequence[Candidate]) -> list[Candidate]:
+    """Give the sets that are worth more than all cheaper ones, the cheapest first; none where nobody measured the cost."""
+    found: list[Candidate] = []
+    by_cost = sorted((one for one in ordered if one.tried.cost is not None), key=lambda one: (one.tried.cost, -one.tried.value))
+    for one in by_cost:
+        if np.isfinite(one.tried.value) and (not found or one.tried.value > found[-1].tried.value):
+            found.append(one)
+    return found
 
 
-def _judges(tables: Mapping[str, pandas.DataFrame], seed: int, half: int, resamples: int) -> list[Judge]:
-    """Make one judge per dataset, of one half of the networks; no rank is taken over both."""
-    return [
-        _judge(dataset, table.iloc[halves(len(table), seed)[half]].reset_index(drop=True), resamples, seed)
-        for dataset, table in tables.items()
-    ]
-
-
-def _judge(name: str, table: pandas.DataFrame, resamples: int, seed: int) -> Judge:
-    return judge_of(name, table, OBJECTIVES[REFERENCE], resamples=resamples, seed=seed)
-
-
-def _compare(judge: Judge, components: Sequence[str]) -> tuple[Comparison, ...]:
-    return judge.compare(objective(components).rank_table(judge.table))
+def _report(task: _Task, weights: Weights, tried: Sequence[Tried], seed: int, resamples: int) -> list[Tried]:
+    """Add the figures on the second halves; the weights of their means are those that chose."""
+    panel = task.panel(1, seed, resamples)
+    return [replace(one, second=panel.measure(one.components).comparisons(weights)) for one in tried]
 
 
 def _means(judges: Sequence[Judge], components: Sequence[str]) -> tuple[Comparison, ...]:
@@ -338,37 +342,3 @@ def _means(judges: Sequence[Judge], components: Sequence[str]) -> tuple[Comparis
 
 def _exists(*measured: tuple[float, Any]) -> bool:
     return all(np.isfinite(value) for value, _ in measured)
-
-
-# --- what a person sees -----------------------------------------------------------------------------------------------------
-
-
-def show(choice: Choice, write_line: Callable[[Any], None]) -> None:
-    """Show the choice: what it is, its figures on the second half, how stable it is, and the objective that a search takes."""
-    from rich.table import Table
-
-    chosen, settings = choice.chosen, choice.settings
-    title = (
-        f"{' + '.join(chosen.components)}: chosen on {settings['chosen_on']} networks of {settings['networks']} "
-        f"from {settings['sets']:,} sets, judged on the others"
-    )
-    shown = Table(title=title, title_justify="left")
-    for name in ("", "metric", "chosen", REFERENCE, "difference"):
-        shown.add_column(name, justify="left" if name in ("", "metric") else "right", no_wrap=True)
-    for one in (*chosen.second, *choice.mean):
-        where = "timm, mean of families" if one.where == "mean" else one.where
-        shown.add_row(
-            where, one.metric, *(finish.written(figure.as_dict()) for figure in (one.ours, one.reference, one.difference))
-        )
-    write_line(shown)
-    write_line(choice.explanation)
-    write_line(f"smallest gain on the first half: {chosen.worst:.2f} standard errors")
-    write_line(f"the other half: {_counted(chosen)}")
-    for split in choice.splits:
-        write_line(f"seed {split.seed}: {' + '.join(split.chosen.components)}: {_counted(split.chosen)}")
-    write_line("chosen how often: " + ", ".join(f"{name} {times}" for name, times in often(choice).items()))
-    write_line(f"objective: {objective(chosen.components).name}")
-
-
-def _counted(one: Tried) -> str:
-    return f"better with 95% confidence on {one.above} of {len(one.second)} figures, worse on {one.below}"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from search.bench.choosing.criterion import ALL
 from search.bench.judging.judge import AT_BUDGET, RELIABILITY
 from search.bench.page.data import Bench, Row
 from search.ranking.correlation import Estimate
@@ -73,6 +74,19 @@ SUBJECTS: dict[str, str] = {
     "table": "Trained networks",
 }
 """What a page calls a benchmark."""
+ALL_SETS = "mean of the sets of networks"
+"""What a page calls the mean of a choice over them."""
+
+
+def referee(key: str) -> str:
+    """Name a referee of a choice, or one of its sets of networks, by its key: see `search.bench.choosing.referees`."""
+    if key == ALL:
+        return ALL_SETS
+    benchmark, _, dataset = key.partition("/")
+    subject = SUBJECTS.get(benchmark, benchmark)
+    return f"{subject}, {DATASET_NAMES.get(dataset, dataset)}" if dataset else subject
+
+
 FAMILIES: dict[str, str] = {
     "timm": "Networks of one family were trained by one recipe, so that accuracy differs by architecture alone.",
     "table": "Families are those that the table names; ranks of a population are ranks within the family.",
