@@ -6,8 +6,7 @@
 
 The networks are random samples of the space, and as many drawn from the best quarter of the search's journal. Each is scored on
 six seeds that the search has not seen, by every proxy, at 64 pixels, with several batches; VKDNW also with more weights of a
-layer. A cut-off study goes on where it was: the raw scores are a bench run. With --as-is it is judged as far as it is. What a
-setting costs is measured for itself, on a few of the networks.
+layer. A cut-off study goes on where it was: the raw scores are a bench run. With --as-is it is judged as far as it is.
 """
 
 from __future__ import annotations
@@ -71,6 +70,9 @@ class Variant:
     def label(self, batch: int, seed: int) -> str:
         return f"{self.name} b{batch} s{seed}"
 
+    def labels(self, batch: int) -> list[str]:
+        return [self.label(batch, seed) for seed in SEEDS]
+
 
 @dataclass(frozen=True)
 class Aggregate:
@@ -85,6 +87,9 @@ class Aggregate:
         batches = {name: BATCHES[0] if name in COUNTS else self.batch for name in find(self.objective).proxies}
         variants = {name: self.spectrum or name if name == "vkdnw" else name for name in batches}
         return {name: f"{variants[name]} b{batch} s{seed}" for name, batch in batches.items()}
+
+    def all_labels(self) -> list[str]:
+        return [label for seed in SEEDS for label in self.labels(seed).values()]
 
     @property
     def key(self) -> str:
@@ -103,20 +108,17 @@ BY_BATCH: Mapping[int, tuple[Variant, ...]] = {
         weights(16),
         *(Variant(name, name, {}) for name in ("jacov", "expressivity", "trainability", "flops")),
     ),
-    32: (VKDNW, weights(4)),
+    32: (VKDNW, weights(4), weights(16)),
 }
 """What is measured with larger batches than the demo's; 16 weights of a layer need more rows than 8 images give."""
 
-AGGREGATES = tuple(
-    Aggregate(name, batch, spectrum)
-    for name, batch, spectrum in (
-        ("vkdnw_agg", 8, "vkdnw"),
-        ("vkdnw_agg", 8, "vkdnw, 8 weights"),
-        ("vkdnw_agg", 16, "vkdnw"),
-        ("vkdnw_agg", 16, "vkdnw, 16 weights"),
-        ("uninas_agg", 8, None),
-        ("az_nas", 8, None),
-    )
+AGGREGATES = (
+    Aggregate("vkdnw_agg", 8, "vkdnw"),
+    Aggregate("vkdnw_agg", 8, "vkdnw, 4 weights"),
+    Aggregate("vkdnw_agg", 16, "vkdnw"),
+    Aggregate("vkdnw_agg", 16, "vkdnw, 16 weights"),
+    Aggregate("uninas_agg", 8, None),
+    Aggregate("az_nas", 8, None),
 )
 
 
@@ -124,7 +126,7 @@ def variants(batch: int) -> tuple[Variant, ...]:
     if batch in BY_BATCH:
         return BY_BATCH[batch]
     names = [name for name in chosen_proxies(None, thin=False) if name not in (VKDNW.name, *LEFT_OUT)]
-    return (VKDNW, weights(4), weights(8), *(Variant(name, name, {}) for name in names))
+    return (VKDNW, weights(4), *(Variant(name, name, {}) for name in names))
 
 
 # --- the networks -----------------------------------------------------------------------------------------------------------
@@ -198,36 +200,45 @@ class Figures:
     """Judged scores.
 
     Attributes:
-        scores: label -> value, by index; only of networks that have all.
+        scores: label -> value, by index; a cut-off study lacks some labels of some networks.
         spent: see `costs`.
     """
 
     scores: Mapping[int, Mapping[str, float | None]]
     spent: Mapping[str, float]
 
-    def of_kind(self, kind: int) -> list[Mapping[str, float | None]]:
-        return [values for index, values in sorted(self.scores.items()) if index % len(KINDS_OF) == kind]
+    def of_kind(self, kind: int, labels: Sequence[str]) -> list[Mapping[str, float | None]]:
+        """The networks of a kind that were scored under all of these labels."""
+        known = (values for index, values in sorted(self.scores.items()) if index % len(KINDS_OF) == kind)
+        return [values for values in known if values.keys() >= set(labels)]
+
+    def counts(self, labels: Sequence[str]) -> list[int]:
+        return [len(self.of_kind(kind, labels)) for kind in range(len(KINDS_OF))]
+
+    def named(self, name: str, labels: Sequence[str]) -> str:
+        """A row's name, and how many networks it is of where it is not all."""
+        of = self.counts(labels)
+        return name if of == self.counts(()) else f"{name} ({of[0]} + {of[1]} networks)"
 
     def single(self, one: Variant, batch: int, repeats: int, kind: int) -> Estimate:
-        columns = [[values[one.label(batch, seed)] for values in self.of_kind(kind)] for seed in SEEDS]
-        return reliability(columns, repeats=repeats, resamples=RESAMPLES)
+        labels = one.labels(batch)
+        networks = self.of_kind(kind, labels)
+        return reliability([[values[label] for values in networks] for label in labels], repeats=repeats, resamples=RESAMPLES)
 
     def aggregate(self, one: Aggregate, repeats: int, kind: int) -> Estimate:
-        networks = self.of_kind(kind)
+        networks = self.of_kind(kind, one.all_labels())
         labels = [one.labels(seed) for seed in SEEDS]
         tables = [[{name: values[label] for name, label in of_seed.items()} for values in networks] for of_seed in labels]
         return of_objective(find(one.objective), tables, repeats=repeats, resamples=RESAMPLES)
 
 
-def figures(scores: run.Scores, plan: ScoringPlan, spent: Mapping[str, float]) -> Figures:
-    whole = {index: known for index, known in scores.values.items() if plan.requests.keys() <= known.keys()}
-    return Figures(
-        {
-            index: {label: None if isinstance(value, Mapping) else float(value) for label, value in known.items()}
-            for index, known in whole.items()
-        },
-        spent,
-    )
+def figures(scores: run.Scores, spent: Mapping[str, float]) -> Figures:
+    values = {index: {label: _number(value) for label, value in known.items()} for index, known in scores.values.items()}
+    return Figures(values, spent)
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def shown(found: Estimate) -> str:
@@ -255,21 +266,73 @@ INTRODUCTION = """\
 # How far a score can be trusted
 
 Spearman's rho of two seeds on the same networks: {random} random samples of the demo's space, and {found} drawn from the best
-quarter of a search with `configs/search/demo.yaml` (seed 0, 200 candidates), where a search has to tell networks apart. 64
-pixels, {seeds} seeds, none of which the search had seen; the mean over all pairs of seeds, with the 95% bootstrap interval of
-another draw of networks. With 3 repeats a score is the mean of three seeds, and is compared with the mean of the other three.
+quarter of a search with `configs/search/demo.yaml` (seed 0, 200 candidates), where a search has to tell networks apart; the
+whole study has {all} of each, and a cut-off one fewer. 64 pixels, {seeds} seeds, none of which the search had seen; the mean over
+all pairs of seeds, with the 95% bootstrap interval of another draw of networks. With 3 repeats a score is the mean of three
+seeds, and is compared with the mean of the other three.
 
 Noise: the whole interval lies below {noise:g}. Then more of what tells two networks apart is the luck of the seed than the
-networks, and a search by the score of one seed goes by luck. Per CPU-second: reliability in the best quarter, by the time that
-a network takes. CPU-s for {trusted:g}: how long repeats take until their mean is that reliable there (Spearman and Brown).
+networks, and a search by the score of one seed goes by luck. CPU-s: of a whole job, building included, beside other work. Per
+CPU-s: reliability in the best quarter, by that time. CPU-s for {trusted:g}: how long repeats take until their mean is that
+reliable there (Spearman and Brown).
+"""
 
+VKDNW_SETTINGS = """\
 ## VKDNW: more images, more weights of a layer, more repeats
 
 The paper's setting is one weight of a layer, that of flat index 0. More weights are drawn, by
-`proxies: {{options: {{vkdnw: {{per_layer: 4, index: random}}}}}}`.
+`proxies: {options: {vkdnw: {per_layer: 4, index: random}}}`.
+"""
+
+CONCLUSION = """\
+## What follows
+
+- In the best quarter a score of VKDNW {verdict}: the highest there is {highest}. The mean of three
+  is {thrice} at best. The dearest setting takes {dearest} times as long as the demo's. Among random networks more
+  weights do help: {random_rich} with 16 weights of a layer and 16 images, {random} with the demo's setting, for {dearer}
+  times the time. A search works in the best quarter, so no setting is worth its cost, and the configurations keep the paper's.
+- `vkdnw_agg` is {agg[0]} among random networks and {agg[1]} in the best quarter; with 16 weights and 16 images {richer}
+  there, for {richer_cost} times the time. What is left to tell apart where it has searched is mostly luck.
+- `uninas_agg` is {ours[0]} and {ours[1]}, at {ours_cost} of the time of `vkdnw_agg`; with `repeats: 3` it is {ours_thrice}
+  in the best quarter, where the candidates are those of `vkdnw_agg`: its own search would have others.
+- A score that two seeds agree on says nothing yet about accuracy: [referees](referees.md) do.
 """
 
 HEAD = ["score", "images", "repeats", "CPU-s", "random networks", "best quarter", "per CPU-s", f"CPU-s for {TRUSTED:g}"]
+
+
+def bare(found: Estimate) -> str:
+    return f"{found.value:.2f}".replace("-", "−")
+
+
+def conclusion(found: Figures) -> str:
+    """What the figures say of VKDNW and of the objectives, in words that the figures fill in."""
+    settings = [(one, batch) for batch in BATCHES for one in variants(batch) if one.proxy == "vkdnw"]
+    there = [[found.single(one, batch, repeats, 1) for one, batch in settings] for repeats in (1, 3)]
+    best = [one.index(max(one, key=lambda estimate: estimate.value)) for one in there]
+    said = [
+        f"{shown(one[place])} ({settings[place][0].name}, {settings[place][1]} images)"
+        for one, place in zip(there, best, strict=True)
+    ]
+    paper, rich = (VKDNW, BATCHES[0]), (weights(16), 16)
+    seconds = [found.spent[f"{one.name} b{batch}"] for one, batch in (paper, rich, settings[-1])]
+    agg, richer, ours = AGGREGATES[0], AGGREGATES[3], AGGREGATES[4]
+    steady = all(map(is_noise, there[0]))
+    return CONCLUSION.format(
+        verdict="is noise with every setting" if steady else "is not shown to be reliable with any setting",
+        highest=said[0],
+        thrice=said[1],
+        dearest=f"{seconds[2] / seconds[0]:.1f}",
+        random=bare(found.single(*paper, 1, 0)),
+        random_rich=bare(found.single(*rich, 1, 0)),
+        dearer=f"{seconds[1] / seconds[0]:.1f}",
+        agg=[bare(found.aggregate(agg, 1, kind)) for kind in range(2)],
+        richer=bare(found.aggregate(richer, 1, 1)),
+        richer_cost=f"{found.spent[richer.key] / found.spent[agg.key]:.1f}",
+        ours=[bare(found.aggregate(ours, 1, kind)) for kind in range(2)],
+        ours_thrice=bare(found.aggregate(ours, 3, 1)),
+        ours_cost=f"{found.spent[ours.key] / found.spent[agg.key]:.2f}",
+    )
 
 
 def page(found: Figures) -> str:
@@ -278,20 +341,26 @@ def page(found: Figures) -> str:
         for one in (one for one in variants(batch) if one.proxy == "vkdnw"):
             for repeats in (1, 3):
                 both = [found.single(one, batch, repeats, kind) for kind in range(2)]
-                of_vkdnw.append(rows(one.name, batch, repeats, found.spent[f"{one.name} b{batch}"], both))
+                of_vkdnw.append(
+                    rows(found.named(one.name, one.labels(batch)), batch, repeats, found.spent[f"{one.name} b{batch}"], both)
+                )
     for aggregate in AGGREGATES:
         name = aggregate.objective + (f" with {aggregate.spectrum}" if aggregate.spectrum not in (None, "vkdnw") else "")
         for repeats in (1, 3):
             both = [found.aggregate(aggregate, repeats, kind) for kind in range(2)]
-            of_ranks.append(rows(name, aggregate.batch, repeats, found.spent[aggregate.key], both))
+            of_ranks.append(
+                rows(found.named(name, aggregate.all_labels()), aggregate.batch, repeats, found.spent[aggregate.key], both)
+            )
     for one in variants(BATCHES[0]):
         both = [found.single(one, BATCHES[0], 1, kind) for kind in range(2)]
         order = both[1].value if math.isfinite(both[1].value) else -1.0
         of_all.append((-order, [one.name, f"{found.spent[f'{one.name} b{BATCHES[0]}']:.2f}", *map(shown, both)]))
-    counts = [len(found.of_kind(kind)) for kind in range(2)]
+    counts = found.counts(())
     return "\n".join(
         [
-            INTRODUCTION.format(random=counts[0], found=counts[1], seeds=len(SEEDS), noise=NOISE, trusted=TRUSTED),
+            INTRODUCTION.format(all=NETWORKS, random=counts[0], found=counts[1], seeds=len(SEEDS), noise=NOISE, trusted=TRUSTED),
+            conclusion(found),
+            VKDNW_SETTINGS,
             table(HEAD, of_vkdnw),
             "",
             "## Objectives: ranks within the population",
@@ -322,7 +391,7 @@ def main() -> None:
     torch.set_num_threads(1)
     found = networks(options.search)
     scores = run.stored(options.out) if options.as_is else score(options.out, found, PoolConfig(kind="serial"))
-    judged = figures(scores, plan_of(found), costs(options.out, found))
+    judged = figures(scores, costs(options.out, found))
     publish(page(judged), "reliability", write=options.write, folder=RESULTS)
 
 
