@@ -128,7 +128,7 @@ def page(config: settings.TruthConfig, summary: Mapping[str, Any], rows: pandas.
         verdict = "holds both" if noise["ranks"] else "DOES NOT hold both: the recipe is too short to rank these networks"
         lines += [
             prose(
-                f"{noise['networks']} networks were trained with two seeds. Kendall's tau between the seeds is",
+                f"{noise['networks']} drawn networks were trained with two seeds. Kendall's tau between the seeds is",
                 f"{kendall['value']:.2f} [{kendall['low']:.2f}, {kendall['high']:.2f}]; networks deviate by",
                 f"{noise['between_networks']:.2f} points, seeds of one network by {noise['between_seeds']:.2f}:",
                 f"{noise['ratio']:.1f} times. Asked for were a tau of {results.LEAST_KENDALL} and {results.LEAST_RATIO:g} times:",
@@ -186,7 +186,7 @@ def page(config: settings.TruthConfig, summary: Mapping[str, Any], rows: pandas.
         "",
         "    uninas bench table docs/results/truth/accuracy.csv --family family       # which score ranks them",
         "    uninas truth cifar10 --data cifar10 networks=16 --out runs/truth         # the pilot",
-        f"    uninas truth --resume runs/truth networks={config.networks} repeated={config.repeated}         # and on",
+        "    uninas truth --resume runs/truth networks=128                            # and on",
         f"    {command()}",
         "",
         f"Trained with {'; '.join(environments)}.",

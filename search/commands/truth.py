@@ -94,11 +94,12 @@ def _show(folder: Path, found: dict[str, Any]) -> None:
     noise = found["noise"]
     if noise is not None:
         kendall = noise["kendall"]
+        interval = "" if kendall["low"] is None else f" [{kendall['low']:.2f}, {kendall['high']:.2f}]"
+        tau = "undefined" if kendall["value"] is None else f"{kendall['value']:.2f}{interval}"
         ratio = "-" if noise["ratio"] is None else f"{noise['ratio']:.1f}"
         say(
-            f"two seeds of {noise['networks']} networks: Kendall's tau {kendall['value']:.2f} "
-            f"[{kendall['low']:.2f}, {kendall['high']:.2f}], deviation between networks {noise['between_networks']:.2f}, "
-            f"between seeds {noise['between_seeds']:.2f} points: {ratio} times"
+            f"two seeds of {noise['networks']} networks: Kendall's tau {tau}, deviation between networks "
+            f"{noise['between_networks']:.2f}, between seeds {noise['between_seeds']:.2f} points: {ratio} times"
         )
         if not noise["ranks"]:
             say(

@@ -62,12 +62,16 @@ def rows(networks: Sequence[Network], trainings: Trainings) -> list[dict[str, An
 def noise(networks: Sequence[Network], trainings: Trainings) -> dict[str, Any] | None:
     """Say how far the first two seeds of the repeated networks agree; None for fewer than three of them.
 
+    Presets do not count: they differ more than what is drawn, and would flatter the recipe.
+
     Returns:
         networks, Kendall's tau of the seeds with its interval, the deviations between networks (of their means) and between the
         seeds of one, in points; their ratio; whether the recipe ranks.
     """
     pairs = []
     for network in networks:
+        if not network.drawn:
+            continue
         ends = [trainings[network.name, seed].top1 for seed in (0, 1) if (network.name, seed) in trainings]
         both = [top1 for top1 in ends if top1 is not None]
         if len(both) == 2:
