@@ -301,7 +301,6 @@ def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **optio
     uninas bench choose runs/in16 --components jacov,synflow,flops --largest 2 --splits 0
     uninas search demo 'objective={file: runs/aggregate/choose.json}'       searches by what was chosen
     """
-
     from search.bench.choosing import choose as choosing
     from search.bench.scoring import own_files
 
@@ -386,7 +385,6 @@ def pool_of(options: dict[str, Any]) -> Any:
 
 def view() -> Any:
     """Make the progress display, on stderr."""
-
     from search.monitor.progress import view_for
 
     return view_for(make_console(stderr=True))
@@ -394,12 +392,11 @@ def view() -> Any:
 
 def finish(folder: Path, results: dict[str, Any], as_json: bool) -> None:
     """Print results as one JSON object, or as a table for people; then make the page: one that fails hides no result."""
-
     from search.bench.judging.finish import show
     from search.bench.page import write_page
 
     if as_json:
         say(json.dumps(results, allow_nan=False))
     else:
-        show(results, make_console(width=None if sys.stdout.isatty() else 130).print)
+        show(results, make_console(width=None if sys.stdout.isatty() else 160).print)
     say(f"{write_page(folder)}", err=as_json)

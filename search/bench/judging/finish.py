@@ -116,7 +116,7 @@ def show(data: Mapping[str, Any], write_line: Callable[[Any], None]) -> None:
     for name in figures:
         shown.add_column(name.replace("_", " "), justify="right", no_wrap=True)
     for name in ("paper", "failed", "CPU-s"):
-        shown.add_column(name, justify="right")
+        shown.add_column(name, justify="right", min_width=len(name))  # else a narrow terminal takes them away whole
     for row in data["rows"]:
         printed = _printed(row, data)
         shown.add_row(
