@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from search.bench.benchmarks.table import BENCHMARKS, FIXED, Entry, Option
+from search.commands.asked import pool_of, reject_given
 from uninas.commands.options import Number
 from uninas.errors import InputError
 from uninas.runtime.terminal import console as make_console
@@ -320,26 +321,29 @@ def choose(runs: tuple[Path, ...], timm_run: Path | None, as_json: bool, **optio
 
 @command.command("costs")
 @click.argument("run", type=_FOLDER)
-def costs(run: Path) -> None:
-    """Measure the time and peak memory of each proxy of RUN by itself, on the heaviest cell of NAS-Bench-201.
+@click.option("--data", type=_FOLDER, help="The table of the run, where its networks are files or models of timm.")
+def costs(run: Path, data: Path | None) -> None:
+    """Measure the time and peak memory of each proxy of RUN by itself, on its heaviest network.
 
     Each proxy is scored in a process of its own, then all together. The figures are kept in RUN/costs.json, for its pages.
 
     \b
     uninas bench costs runs/nasbench201-cifar10-0
+    uninas bench costs runs/table-trained-0 --data trained.csv
     """
-    from search.bench.benchmarks import nasbench201 as bench
+    from search.bench.benchmarks.heaviest import heaviest
     from search.bench.scoring import costs as costs_of
     from search.bench.scoring import own_files
 
     own_files.prepare(None, run)
-    data = costs_of.measure(run, *bench.heaviest(run), note=view().note)
-    names, ratio = costs_of.slowest(data)
-    for row in sorted(data["rows"], key=lambda row: -(row["seconds"] or 0)):
+    progress = view()
+    found = costs_of.measure(run, *heaviest(run, data, progress.note), note=progress.note)
+    names, ratio = costs_of.slowest(found)
+    for row in sorted(found["rows"], key=lambda row: -(row["seconds"] or 0)):
         memory = "" if row["memory"] is None else f"{row['memory'] / 1e6:8.0f} MB"
         say(f"{row['proxy']:20s} {'failed' if row['seconds'] is None else format(row['seconds'], '7.2f') + ' s'} {memory}")
     if ratio is not None:
-        say(f"all together {data['together']['seconds']:.2f} s: {ratio:.2f} times {', '.join(names)} alone")
+        say(f"all together {found['together']['seconds']:.2f} s: {ratio:.2f} times {', '.join(names)} alone")
 
 
 @command.command("results")
@@ -361,26 +365,6 @@ def results(context: click.Context, runs: tuple[Path, ...], out: Path) -> None:
     paths = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
     words = [sys.executable, "-m", "benchmarks.results", *map(str, runs), "--out", str(out)]
     context.exit(subprocess.run(words, env={**os.environ, "PYTHONPATH": paths}, check=False).returncode)
-
-
-def reject_given(context: click.Context, names: tuple[str, ...], where: str = "with --resume") -> None:
-    """Reject options that have no effect: a resumed run keeps its settings, or the options decide nothing."""
-    for name in names:
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            flag = f"--{name.replace('_', '-')}"
-            why = ": the run keeps its settings" if where == "with --resume" else ", where it has no effect"
-            raise InputError(f"{flag}: expected not to be given {where}{why}")
-
-
-def pool_of(options: dict[str, Any]) -> Any:
-    """Take the pool's options out of `options` and make its configuration."""
-    from search.config.schema import PoolConfig
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers, kind, deadline = options.pop("workers"), options.pop("pool"), options.pop("deadline")
-    if kind == "serial" and workers not in (None, 1):
-        raise InputError(f"--workers: expected 1 with --pool serial; got {workers}")
-    return PoolConfig(kind=kind, workers=workers or cores, deadline_s=deadline)
 
 
 def view() -> Any:

@@ -14,7 +14,7 @@ def real_batch(request: BenchRequest, *, classes: int, size: tuple[int, int], no
     """Draw two batches of images, as ZiCo takes, for the settings of a new run; None where no folder of images was given.
 
     Args:
-        request: folder, batch, seed, and the dataset whose statistics normalise.
+        request: folder, batch, seed, and the dataset whose statistics normalise; those of ImageNet where it has none of its own.
         classes: of the dataset.
         size: (height, width) in pixels.
         note: receives what is wrong with the folder.
@@ -30,7 +30,7 @@ def real_batch(request: BenchRequest, *, classes: int, size: tuple[int, int], no
         classes=classes,
         size=size,
         seed=request.seed,
-        statistics=pictures.STATISTICS[request.dataset],
+        statistics=pictures.STATISTICS.get(request.dataset, pictures.STATISTICS["imagenet"]),
     )
     for warning in warnings:
         note(f"warning: {warning}")

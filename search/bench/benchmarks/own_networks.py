@@ -11,6 +11,7 @@ import pandas
 
 from search.bench.benchmarks.accuracy_table import Population, population_of
 from search.bench.benchmarks.conduct import Benchmark, Note
+from search.bench.benchmarks.images import real_batch
 from search.bench.benchmarks.own_table import Columns, read_table
 from search.bench.benchmarks.request import BenchRequest
 from search.bench.judging import finish, judge
@@ -19,6 +20,7 @@ from search.bench.scoring.plan import SAMPLES, STANDARD, Network, ScoringPlan, c
 from search.bench.scoring.run import Scores
 from search.bench.scoring.settings import Settings
 from search.ranking.objective import SPECTRA
+from search.workers import pictures
 from uninas.errors import InputError
 
 MIN_MEMBERS = 5
@@ -61,6 +63,7 @@ class _OwnNetworks:
             probes=request.probes,
             top=request.top,
             resamples=request.resamples or 300,
+            pictures=_real_batch(request, population.table, note),
             extra={"asked": dict(request.own), "samples": SAMPLES, "min_members": MIN_MEMBERS},
         )
 
@@ -69,6 +72,7 @@ class _OwnNetworks:
             raise InputError(f"--top: expected at most the {len(networks)} networks that are scored; got {settings.top}")
         samples = (settings.extra or {})["samples"]
         options = {} if settings.probes is None else {"probes": settings.probes}
+        read = None if settings.pictures is None else pictures.PictureBatch.from_dict(settings.pictures)
         return ScoringPlan(
             source="architecture",
             classes=int(networks["classes"].iloc[0]),
@@ -82,7 +86,7 @@ class _OwnNetworks:
                 )
                 for row in networks.to_dict("records")
             ],
-            setups={STANDARD: Setup(settings.batch, settings.seed, settings.repeats)},
+            setups={STANDARD: Setup(settings.batch, settings.seed, settings.repeats, pictures=read)},
             requests={
                 name: Request(name, options if name in SPECTRA else {}, samples=samples.get(name)) for name in settings.proxies
             },
@@ -111,6 +115,20 @@ class _OwnNetworks:
         data = finish.results(settings, table, rows, scores, partial=partial, more={"families": families})
         finish.write(run, data, table)
         return data
+
+
+def _real_batch(request: BenchRequest, networks: pandas.DataFrame, note: Note) -> dict[str, Any] | None:
+    """Draw the images of a run, of the size that all its networks read.
+
+    Raises:
+        InputError: of the images, or networks that read different sizes.
+    """
+    sizes = networks[["height", "width"]].drop_duplicates()
+    if request.images is not None and len(sizes) > 1:
+        found = " and ".join(f"{height}x{width}" for height, width in sizes.head(2).itertuples(index=False))
+        raise InputError(f"--images: expected networks that read one size; got {found}: --size N gives all networks one")
+    height, width = (int(side) for side in sizes.iloc[0])
+    return real_batch(request, classes=int(networks["classes"].iloc[0]), size=(height, width), note=note)
 
 
 BENCHMARK: Benchmark = _OwnNetworks()

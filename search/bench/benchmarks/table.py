@@ -240,7 +240,7 @@ BENCHMARKS: dict[str, Entry] = {
         argument="FILE",
         datasets=("own",),
         batch=16,
-        options=("sample",),
+        options=("sample", "images"),
         own=(
             Option("accuracy", "text", None, "Column of accuracies. Default: accuracy, or the only one like it: top1_val."),
             Option("family", "text", None, "Column of families. Default: family, where there is one."),

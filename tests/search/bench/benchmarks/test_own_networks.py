@@ -16,6 +16,7 @@ from search.bench.scoring.run import make_pool
 from search.config.schema import PoolConfig
 from tests.search.bench.test_commands import run
 from tests.search.conftest import Notes
+from tests.search.training.conftest import make_images
 from uninas import canonicalise, cost, load, preset, to_text
 from uninas.errors import InputError
 
@@ -168,3 +169,23 @@ def test_the_pilot_of_a_ground_truth_is_read_as_it_is(data_folder: Path) -> None
     assert (len(found.networks), found.accuracy, found.classes) == (14, "top1_val_5000", 10)
     assert set(found.networks["height"]) == {64}
     assert found.networks.set_index("network")["accuracy"]["pick2.json"] == pytest.approx(54.2)
+
+
+def test_real_images_for_proxies_that_have_a_loss(folder: Path, tmp_path: Path) -> None:
+    images = make_images(tmp_path / "images") / "train"
+    names = files(folder)[:4]
+    table = write(folder, architecture=names, accuracy=[50, 51, 52, 53])
+    bench(table, tmp_path / "noise", proxies="params,snip", batch=4)
+    bench(table, tmp_path / "real", proxies="params,snip", batch=4, images=images)
+    noise, real = (pandas.read_csv(tmp_path / name / "scores.csv") for name in ("noise", "real"))
+    assert list(noise["params"]) == list(real["params"])
+    assert (noise["snip"] != real["snip"]).all()
+    again, _ = bench(table, resume=tmp_path / "real", proxies="naswot")
+    assert {row["proxy"] for row in again["rows"]} >= {"params", "snip", "naswot"}
+
+
+def test_real_images_need_one_size(folder: Path, tmp_path: Path) -> None:
+    images = make_images(tmp_path / "images") / "train"
+    table = write(folder, architecture=files(folder)[:2], accuracy=[50, 51], size=[32, 64])
+    with pytest.raises(InputError, match="--images: expected networks that read one size; got 32x32 and 64x64: --size N"):
+        bench(table, tmp_path / "run", proxies="snip", images=images)

@@ -1,19 +1,27 @@
 """What a proxy costs alone: measured in fresh processes, shown on the pages."""
 
+import importlib
 import json
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
 from benchmarks.results.pages import results_pages
 from search.bench.benchmarks import nasbench201
+from search.bench.benchmarks.conduct import conduct
+from search.bench.benchmarks.heaviest import heaviest
+from search.bench.benchmarks.request import request_for
+from search.bench.benchmarks.table import BENCHMARKS
 from search.bench.page import write_page
 from search.bench.page.data import read_bench
 from search.bench.scoring import settings
 from search.bench.scoring.costs import slowest
+from search.config.schema import PoolConfig
 from tests.search.bench.page_runs import make_run
 from tests.search.bench.test_commands import run
+from tests.search.conftest import Notes
 from uninas.errors import InputError
 
 
@@ -65,3 +73,30 @@ def test_a_run_of_something_else(tmp_path: Path) -> None:
     settings.Settings("timm", "imagenet", "^regnet", "x", ("flops",)).write(tmp_path)
     with pytest.raises(InputError, match="expected a run of nasbench201; got one of timm"):
         nasbench201.heaviest(tmp_path)
+
+
+def test_the_heaviest_point_of_a_space(tmp_path: Path) -> None:
+    settings.Settings("nasbench_macro", "cifar10", "nasbench_macro", "x", ("flops", "params"), batch=4, top=500).write(tmp_path)
+    (tmp_path / "scores.csv").write_text(
+        "network,index,accuracy,flops,params\n"
+        "nasbench_macro:00000000,0,70,5,1\nnasbench_macro:22222222,4,90,9,1\nnasbench_macro:11111111,7,80,7,30\n"
+    )
+    plan, network = heaviest(tmp_path, None, print)
+    assert (network.index, network.name, network.input_shape) == (4, "nasbench_macro:22222222", (3, 32, 32))
+    assert set(plan.requests) == {"flops", "params"}
+
+
+def test_networks_that_are_files_need_their_table(tmp_path: Path) -> None:
+    table = tmp_path / "trained.csv"
+    cells = ["|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|", "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|"]
+    pandas.DataFrame({"network": [f"nasbench201:{cell}" for cell in cells], "accuracy": [60, 70]}).to_csv(table, index=False)
+    folder = tmp_path / "run"
+    bench = BENCHMARKS["table"].module
+    request = request_for("table", table, pool=PoolConfig(kind="serial"), out=folder, proxies="params", resamples=10)
+    conduct(importlib.import_module(bench).BENCHMARK, request, view=Notes().view)
+    with pytest.raises(InputError, match="expected --data beside it, the table that the run was made of"):
+        heaviest(folder, None, print)
+    assert heaviest(folder, table, print)[1].name == f"nasbench201:{cells[1]}"
+    pandas.DataFrame({"network": ["resnet", "coatnet"], "accuracy": [60, 70]}).to_csv(table, index=False)
+    with pytest.raises(InputError, match="these are other networks"):
+        heaviest(folder, table, print)
