@@ -90,7 +90,7 @@ class RayPool:
         self._workers: set[_Worker] = set()
         self._under_way: dict[Any, _Worker] = {}  # Ray's reference of what a worker does -> the worker
         self._idle: deque[_Worker] = deque()
-        self._batches: Any = None  # Ray's reference of the real batches that workers hold
+        self._batches: Any = None  # Ray's reference of the real batches that workers hold; an empty tuple for none
         self._ready = 0
         self._refreshing = False  # a worker was replaced so that a suspect finds a fresh one
         self._work: dict[int, _Work] = {}
@@ -120,10 +120,8 @@ class RayPool:
         return {**self._environment, "ray": version}
 
     def _connect(self) -> str:
-        import ray
-
-        version = self._cluster.connect()
-        self._batches = ray.put(real_batches.held())  # once, and fetched by each node, not by each worker
+        version = self._cluster.connect()  # before Ray is imported: it reads then where it may listen
+        self._batches = self._shipped()
         for _ in range(self._config.workers):
             self._spawn()
         return version
@@ -145,6 +143,13 @@ class RayPool:
         with self._interruptible():
             self._cluster.close()
             self._connect()
+
+    def _shipped(self) -> Any:
+        """Give what a worker is sent of the real batches: a reference, which each node fetches once, or that there are none."""
+        import ray
+
+        held = real_batches.held()
+        return ray.put(held) if held else held
 
     def _spawn(self) -> None:
         import ray

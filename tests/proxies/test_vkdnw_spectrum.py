@@ -189,7 +189,8 @@ def test_the_rank_that_two_deciles_need(weights: int) -> None:
 
 @pytest.mark.parametrize("probes", [None, 1])
 def test_a_batch_of_too_few_rows_fails_and_says_which_is_enough(probes: int | None) -> None:
-    network, inputs = Chain(40, classes=3), torch.randn(9, 6, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(2)  # forty random layers may as well pass nothing on but roundings
+    network, inputs = Chain(40, classes=3), torch.randn(9, 6)
     options: dict[str, Any] = {"probes": probes, "smoothing": 0.5}
     enough = 4 if probes is None else 8  # 8 rows for 40 weights
     assert fisher_spectrum(network, inputs[:enough], **options).entropy > 1e-6
