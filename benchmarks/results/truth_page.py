@@ -45,7 +45,7 @@ def pairs_of(rows: pandas.DataFrame) -> pandas.DataFrame:
 
 def prose(*parts: str) -> str:
     """Join the parts of a paragraph."""
-    return " ".join(parts)
+    return " ".join(filter(None, parts))
 
 
 def beaten(networks: pandas.DataFrame) -> str:
@@ -114,6 +114,7 @@ def page(config: settings.TruthConfig, summary: Mapping[str, Any], rows: pandas.
             f"{config.fill * budget.macs / 1e6:.1f} to {budget.macs / 1e6:.1f} M MACs at {size} x {size} pixels, trained",
             "alike on CIFAR-10 and judged on its 10,000 test images.",
             f"{len(rows)} trainings, {rows['cpu_seconds'].sum() / 3600:.1f} CPU-hours.",
+            f"So far: {config.networks} are to be drawn." if len(drawn) < config.networks else "",
         ),
         "",
         "![Accuracies by family, and two seeds of each repeated network](truth.svg)",
