@@ -12,27 +12,32 @@ from uninas import PRESETS, Architecture, canonicalise
 from uninas.analysis.matrices import Matrix, weight_matrices
 from uninas.compile import build
 
+Shapes = list[tuple[int, int, int]]
+"""Outputs, inputs and groups of each matrix."""
 
-def check(network: Architecture) -> None:
+
+def of_module(network: Architecture) -> Shapes:
     layers = [layer for layer in build(network).modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
-    expected = [(layer.weight.shape[0], layer.weight[0].numel(), getattr(layer, "groups", 1)) for layer in layers[:-1]]
-    found = weight_matrices(network)
-    assert [(matrix.outputs, matrix.inputs, matrix.groups) for matrix in found] == expected
-    assert weight_matrices(network, network.input_size) == found
+    return [(layer.weight.shape[0], layer.weight[0].numel(), getattr(layer, "groups", 1)) for layer in layers[:-1]]
+
+
+def counted(network: Architecture, size: tuple[int, int] | None = None) -> Shapes:
+    found = weight_matrices(network) if size is None else weight_matrices(network, size)
+    return [(matrix.outputs, matrix.inputs, matrix.groups) for matrix in found]
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_of_presets(name: str) -> None:
-    check(small(name))
+    network = small(name)
+    assert counted(network) == of_module(network) == counted(network, network.input_size)
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_of_random_networks(seed: int) -> None:
     rng = random.Random(seed)
-    network = walked(tiny(), rng, 12)
-    check(network)
-    check(canonicalise(network))
-    check(framed(rng))
+    walk = walked(tiny(), rng, 12)
+    for network in (walk, canonicalise(walk), framed(rng)):
+        assert counted(network) == of_module(network) == counted(network, network.input_size)
 
 
 def test_the_first_of_a_preset_by_hand() -> None:

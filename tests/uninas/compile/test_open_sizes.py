@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import Any
 
@@ -30,37 +31,40 @@ def opened(network: nn.Module, least: int) -> Any:
         return torch.export.export(network, (example,), dynamic_shapes=({0: batch, 2: height, 3: width},)).module()
 
 
-def agree(architecture: Architecture, least: int, tried: list[tuple[int, int]]) -> None:
+def farthest(architecture: Architecture, least: int, tried: list[tuple[int, int]]) -> float:
+    """How far the program's output is at most from the network's, in shares of its largest value."""
     network = scramble(build(architecture)).eval()
-    program = opened(network, least)
+    program, found = opened(network, least), list[float]()
     with torch.no_grad():
         for batch, size in enumerate(tried, start=1):
             image, expected = noise(batch, 3, *size, seed=batch), network(noise(batch, 3, *size, seed=batch))
-            assert (program(image) - expected).abs().max() <= 1e-5 * expected.abs().max()
+            found.append(float((program(image) - expected).abs().max() / expected.abs().max()))
+    assert all(map(math.isfinite, found))  # the largest of some numbers and a NaN may be any of them
+    return max(found)
 
 
 def test_a_class_token_and_positions_leave_the_size_open() -> None:
     """At the size of the positions, at others, and where patches are filled up."""
-    agree(deit(width=64, depth=1, classes=3, input_size=(48, 64)), 33, [(48, 64), (64, 48), (33, 75)])
+    assert farthest(deit(width=64, depth=1, classes=3, input_size=(48, 64)), 33, [(48, 64), (64, 48), (33, 75)]) <= 1e-5
 
 
 @pytest.mark.slow
 def test_convolutions_and_attention_leave_the_size_open() -> None:
-    agree(HYBRID, 32, [(32, 32), (48, 32), (33, 75), (96, 160)])
+    assert farthest(HYBRID, 32, [(32, 32), (48, 32), (33, 75), (96, 160)]) <= 1e-5
 
 
 @pytest.mark.slow
 def test_windows_leave_the_size_open() -> None:
     """Filled or not, shifted or not, with patches merged; wherever maps are larger than a window."""
     network = swin(widths=(96, 192), depths=(2, 2), classes=3, input_size=(56, 56))
-    agree(network, 64, [(64, 64), (112, 112), (72, 80), (65, 75)])
+    assert farthest(network, 64, [(64, 64), (112, 112), (72, 80), (65, 75)]) <= 1e-5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["coatnet", "deit_small_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_whole_networks_leave_the_size_open(name: str) -> None:
     least = 225 if name.startswith("swin") else 64
-    agree(preset(name, classes=3), least, [(least, least + 1), (least + 31, least + 64)])
+    assert farthest(preset(name, classes=3), least, [(least, least + 1), (least + 31, least + 64)]) <= 1e-5
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from torch import nn
 
 from tests.uninas.running import distance, executed_macs, noise, scramble
 from tests.uninas.spaces.cells_oracle import CellNetwork, layer
-from tests.uninas.spaces.oracles import alike
+from tests.uninas.spaces.oracles import differences
 from uninas import InputError, cost, load
 from uninas.compile.module import build
 from uninas.graph import Flow, GraphBuilder
@@ -56,7 +56,7 @@ def test_networks_compute_what_is_trained(space: CellSpace, seed: int) -> None:
         while strided_pairs(space, genotype):
             genotype["reduce"] = space.sample(rng)["reduce"]
         size = 32 if genotype["stem"] == "cifar" else 64
-        alike(space.build(genotype, 5, (size, size)), oracle(space, genotype, 5), size)
+        assert differences(space.build(genotype, 5, (size, size)), oracle(space, genotype, 5), size) == {}
 
 
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "none"])

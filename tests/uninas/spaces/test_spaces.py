@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from tests.uninas.running import noise
 from tests.uninas.spaces import oracles
-from tests.uninas.spaces.oracles import alike
+from tests.uninas.spaces.oracles import differences
 from uninas import canonicalise, cost, load, parse, to_text
 from uninas.commands.cost import command
 from uninas.compile.module import build
@@ -140,7 +140,7 @@ def test_cells_of_nasbench101_compute_what_the_benchmark_trained(genotype: Any, 
     count = len(names) + 2
     matrix = [[int((source, target) in kept) for target in range(count)] for source in range(count)]
     network = nasbench101.network_of(genotype["ops"], edges, 10, (16, 16), stem=stem)
-    alike(network, oracles.nasbench101(matrix, names, stem=stem), 16)
+    assert differences(network, oracles.nasbench101(matrix, names, stem=stem), 16) == {}
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2", "zennas"])
@@ -158,17 +158,17 @@ def test_super_blocks_compute_what_the_authors_build(name: str) -> None:
         )
     for genotype in slim:
         assert space.fault(genotype) is None
-        alike(space.build(genotype, 10, (32, 32)), oracles.super_blocks(space.text(genotype), 10))
+        assert differences(space.build(genotype, 10, (32, 32)), oracles.super_blocks(space.text(genotype), 10)) == {}
 
 
 @pytest.mark.parametrize("text", ["00000000", "11111111", "22222222", "01201202", "10021020"])
 def test_nasbench_macro_computes_what_the_authors_build(text: str) -> None:
-    alike(architecture_of(SPACES["nasbench_macro"], text), oracles.macro(text), 16)
+    assert differences(architecture_of(SPACES["nasbench_macro"], text), oracles.macro(text), 16) == {}
 
 
 @pytest.mark.parametrize("text", ["8:8:8:8:8", "8:8:16:40:40", "24:16:8:48:56"])
 def test_nats_bench_size_computes_what_the_authors_build(text: str) -> None:
-    alike(architecture_of(SPACES["nats_bench_size"], text), oracles.sizes(list(map(int, text.split(":")))), 16)
+    assert differences(architecture_of(SPACES["nats_bench_size"], text), oracles.sizes(list(map(int, text.split(":")))), 16) == {}
 
 
 # --- published figures ------------------------------------------------------------------------------------------------------

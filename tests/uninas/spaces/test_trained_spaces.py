@@ -13,7 +13,7 @@ from torch import nn
 
 from tests.uninas.running import executed_macs, noise
 from tests.uninas.spaces import trained_oracles as oracles
-from tests.uninas.spaces.oracles import alike
+from tests.uninas.spaces.oracles import differences
 from uninas import cost, load
 from uninas.errors import InputError
 from uninas.spaces import SPACES, architecture_of
@@ -63,7 +63,7 @@ def test_parameters_and_flops_are_those_of_the_files(space: str, net: dict[str, 
 @pytest.mark.parametrize(("space", "net"), [("nds_resnet", RESNET), ("nds_resnext_a", RESNEXT), ("nds_resnext_b", WIDE)])
 def test_networks_of_nds_compute_what_the_authors_build(space: str, net: dict[str, Any]) -> None:
     shallow = net | {"ds": [1, *(min(depth, 2) for depth in net["ds"][1:])]}
-    alike(architecture_of(SPACES[space], text_of_net(shallow)), oracles.nds(plain(shallow)), 16)
+    assert differences(architecture_of(SPACES[space], text_of_net(shallow)), oracles.nds(plain(shallow)), 16) == {}
 
 
 def test_a_net_is_written_without_its_stem() -> None:
@@ -98,7 +98,7 @@ def test_a_net_of_another_kind_is_rejected(net: dict[str, Any], said: str) -> No
 
 @pytest.mark.parametrize("text", ["64-41414-1_02_333", "64-41414-3_33_333", "64-41414-1_11_211", "64-41414-2_10_102"])
 def test_cells_of_transnas_compute_what_the_authors_build(text: str) -> None:
-    alike(architecture_of(SPACES["transnas_micro"], text, classes=5), oracles.transnas(text, 5), 64)
+    assert differences(architecture_of(SPACES["transnas_micro"], text, classes=5), oracles.transnas(text, 5), 64) == {}
 
 
 @pytest.mark.parametrize("text", ["64-41414-1_02_333", "64-41414-1_11_111", "64-41414-0_00_000"])
@@ -112,7 +112,7 @@ def test_costs_of_cells_are_the_authors_at_the_size_at_which_they_count(text: st
 
 @pytest.mark.parametrize("text", ["64-1234-basic", "64-4111-basic", "64-114433-basic"])
 def test_skeletons_of_transnas_compute_what_the_authors_build(text: str) -> None:
-    alike(architecture_of(SPACES["transnas_macro"], text, classes=5), oracles.transnas(text, 5), 64)
+    assert differences(architecture_of(SPACES["transnas_macro"], text, classes=5), oracles.transnas(text, 5), 64) == {}
 
 
 def test_there_are_as_many_skeletons_as_the_benchmark_has() -> None:
@@ -151,7 +151,7 @@ README = [[[0], [1, 1, 1, 1]], [[1], [1, 1, 0, 0]], [[0], [0, 1, 1, 0]]]
     ],
 )
 def test_networks_of_blox_compute_what_the_authors_build(arch_vec: Any) -> None:
-    alike(architecture_of(SPACES["blox"], str(arch_vec)), oracles.blox(arch_vec), 16)
+    assert differences(architecture_of(SPACES["blox"], str(arch_vec)), oracles.blox(arch_vec), 16) == {}
 
 
 def test_the_45_blocks_are_the_ways_to_write_one_up_to_order_and_what_nothing_reads() -> None:
