@@ -11,6 +11,9 @@ of a node read different nodes: 1.08e18 pairs of cells.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from uninas.spaces.cells.space import CellSpace
 
 DARTS_OPERATIONS = (
@@ -52,7 +55,7 @@ _SEPARABLE = ",".join(["sep_conv_3x3~0+sep_conv_3x3~1"] * 5)
 _NDS_WIDTHS, _NDS_DEPTHS = (16, 24, 32), (4, 8, 12, 16, 20)
 
 
-def _nds(name: str, operations: tuple[str, ...], published: dict[str, str], *, nodes: int = 5, loose: bool = True) -> CellSpace:
+def _nds(name: str, operations: tuple[str, ...], published: Mapping[str, str], *, nodes: int = 5, loose: bool = True) -> CellSpace:
     return CellSpace(
         name=name,
         operations=operations,
@@ -65,8 +68,6 @@ def _nds(name: str, operations: tuple[str, ...], published: dict[str, str], *, n
     )
 
 
-_DARTS_CELLS = {"darts_v2": _DARTS_V2, "darts_v1": _DARTS_V1}
-
 DARTS = CellSpace(
     name="darts",
     operations=DARTS_OPERATIONS,
@@ -75,21 +76,17 @@ DARTS = CellSpace(
     distinct=True,
     widths=(36,),
     depths=(20,),
-    published=_DARTS_CELLS,
+    published={"darts_v2": _DARTS_V2, "darts_v1": _DARTS_V1},
     usual=(36, 20),
 )
 """DARTS' own space, at the size in which its cells are trained on CIFAR-10."""
 
-DARTS_IMAGENET = CellSpace(
+DARTS_IMAGENET = replace(
+    DARTS,
     name="darts_imagenet",
-    operations=DARTS_OPERATIONS,
-    nodes=4,
-    loose=False,
-    distinct=True,
     widths=(48,),
     depths=(14,),
     stem="imagenet",
-    published=_DARTS_CELLS,
     usual=(48, 14),
     classes=1000,
     input_size=(224, 224),
@@ -99,7 +96,7 @@ DARTS_IMAGENET = CellSpace(
 _POOLS = ("avg_pool_3x3", "max_pool_3x3")
 _SEPARABLES = ("sep_conv_3x3", "sep_conv_5x5", "sep_conv_7x7")
 
-NDS_DARTS = _nds("nds_darts", ("none", *DARTS_OPERATIONS), _DARTS_CELLS, nodes=4, loose=False)
+NDS_DARTS = _nds("nds_darts", ("none", *DARTS_OPERATIONS), DARTS.published, nodes=4, loose=False)
 
 NDS_NASNET = _nds(
     "nds_nasnet",
