@@ -55,7 +55,9 @@ _SEPARABLE = ",".join(["sep_conv_3x3~0+sep_conv_3x3~1"] * 5)
 _NDS_WIDTHS, _NDS_DEPTHS = (16, 24, 32), (4, 8, 12, 16, 20)
 
 
-def _nds(name: str, operations: tuple[str, ...], published: Mapping[str, str], *, nodes: int = 5, loose: bool = True) -> CellSpace:
+def _nds(
+    name: str, operations: tuple[str, ...], published: Mapping[str, str], *, nodes: int = 5, loose: bool = True
+) -> CellSpace:
     return CellSpace(
         name=name,
         operations=operations,
