@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.page import RESULTS
 from benchmarks.results import ablation_page, aggregate_page, nasbench201_page, referees_page, timm_page
 from benchmarks.results.markdown import Page
 from benchmarks.results.notes import read_notes
 from search.bench.choosing import choice
+from search.bench.page.data import RESULTS as RESULTS_FILE
 from search.bench.page.data import Bench, read_bench
 from uninas.errors import InputError
 from uninas.files.writing import write_text
@@ -21,7 +23,7 @@ _PAGES = {
 """What makes the page of each kind of run."""
 
 
-def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
+def results_pages(runs: Sequence[Path], out: Path, only: Sequence[str] = ()) -> tuple[Path, ...]:
     """Write the results pages: README.md; nasbench201.md, timm.md, ablations.md, aggregate.md of what is given; their pictures.
 
     Where a run is of a referee without a page of its own, referees.md shows it, and every proxy by every referee that is given.
@@ -29,21 +31,24 @@ def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
     The remarks beside the tables are read from `out`/notes.toml, which is never written.
 
     Args:
-        runs: folders of bench runs and of choices, in any order; of two runs of one thing the one with more networks is shown.
+        runs: folders of bench runs and of choices, in any order, or folders that hold such folders; of two runs of one thing
+            the one with more networks is shown.
         out: a folder, made where it is not there; pages of kinds that no run measured stay as they are.
+        only: names of pages, such as "referees", that alone are written; () for all that the runs give.
 
     Returns:
         the pages written, README.md first.
 
     Raises:
-        InputError: no run, a folder that is no bench run, a kind that has no page, notes that cannot be read, or `out`
-            cannot be written.
+        InputError: no run, a folder that is no bench run, a kind that has no page, notes that cannot be read, a page of `only`
+            that these runs do not give, or `out` cannot be written.
     """
     if not runs:
         raise InputError("expected at least one folder of a bench run; got none")
     benches: dict[str, list[Bench]] = {}
-    choices = [choice.read(folder) for folder in runs if _is_choice(folder)]
-    for folder in runs:
+    folders = [folder for given in runs for folder in _runs_in(given)]
+    choices = [choice.read(folder) for folder in folders if _is_choice(folder)]
+    for folder in folders:
         if _is_choice(folder):
             continue
         bench = read_bench(folder)
@@ -51,13 +56,18 @@ def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
             raise InputError(f"{folder}: expected a run of {', '.join((*_PAGES, *referees_page.HERE))}; got {bench.benchmark!r}")
         benches.setdefault(bench.benchmark, []).append(bench)
     notes = read_notes(out)
-    command = f"python -m benchmarks.results {' '.join(folder.resolve().name for folder in runs)} --out {_shown(out)}"
+    asked = [*map(_shown, runs), *(["--only", *only] if only else []), *(["--out", _shown(out)] if out != RESULTS else [])]
+    command = f"python -m benchmarks.results {' '.join(asked)}"
     pages = [_PAGES[kind](benches[kind], notes, command) for kind in _PAGES if kind in benches]
     if any(kind in referees_page.HERE for kind in benches):
         judged = [bench for kind, found in benches.items() if kind != "ablation" for bench in found]
         pages.append(referees_page.make(judged, notes, command))
     if choices:
         pages.append(aggregate_page.make(choices, notes, command))
+    if missing := set(only) - {page.file.removesuffix(".md") for page in pages}:
+        made = ", ".join(page.file.removesuffix(".md") for page in pages)
+        raise InputError(f"--only: expected pages that these runs give, {made}; got {', '.join(sorted(missing))}")
+    pages = [page for page in pages if not only or page.file.removesuffix(".md") in only]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -71,14 +81,21 @@ def results_pages(runs: Sequence[Path], out: Path) -> tuple[Path, ...]:
     return (out / "README.md", *(out / page.file for page in pages))
 
 
+def _runs_in(folder: Path) -> list[Path]:
+    """The folder itself, or where it is none of a run or a choice, those of the runs and choices that it holds."""
+    if _is_choice(folder) or (folder / RESULTS_FILE).is_file() or not folder.is_dir():
+        return [folder]
+    return sorted(path for path in folder.iterdir() if _is_choice(path) or (path / RESULTS_FILE).is_file()) or [folder]
+
+
 def _is_choice(folder: Path) -> bool:
     """Whether it is a folder of `uninas bench choose`, which scores nothing."""
     return (folder / choice.FILE).is_file()
 
 
-def _shown(out: Path) -> str:
+def _shown(folder: Path) -> str:
     """The folder as the command named it; its name alone where that was a whole path."""
-    return out.name if out.is_absolute() else out.as_posix()
+    return folder.name if folder.is_absolute() else folder.as_posix()
 
 
 def _index(pages: Sequence[Page], out: Path) -> str:
