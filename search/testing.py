@@ -151,7 +151,7 @@ def check_algorithm(
         if isinstance(algorithm, str):
             return make(algorithm, space, OBJECTIVE, seed=0, window=window, options=options, tries=tries)
         strategy = algorithm(space, OBJECTIVE, **(options or {}))
-        return AskTell(strategy, OBJECTIVE, seed=0, phase="search", window=window, tries=tries)
+        return AskTell(strategy, OBJECTIVE, seed=0, phase="search", window=window, tries=tries, space=space)
 
     _check_order(name, engine, asks)
     _check_window(name, engine)

@@ -195,6 +195,7 @@ def make(
         window=algorithm.window if window is None else window,
         order=order,
         tries=tries,
+        space=space,
     )
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from search.algorithms.candidate import Candidate, Rejected
+from search.algorithms.candidate import Candidate, Finite, Rejected, Space
 from search.ranking.objective import Objective, Scores
 from search.ranking.ranks import LOWEST, Key
 from uninas.errors import InputError
+
+DUPLICATES = 1_000
+"""An algorithm whose tries gave so many known networks in one ask has seen what it can reach."""
 
 
 class OrderError(ValueError):
@@ -24,7 +27,15 @@ class OrderError(ValueError):
 
 
 class SpaceExhaustedError(InputError):
-    """Very many tries gave no new candidate within the budget."""
+    """Very many tries gave no new candidate within the budget.
+
+    Attributes:
+        whole: whether that is sure: every candidate of a finite space has been asked.
+    """
+
+    def __init__(self, message: str, *, whole: bool = False) -> None:
+        super().__init__(message)
+        self.whole = whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,8 @@ class AskTell:
         phase: name of the run's part, so that two parts with one seed draw differently.
         window: W >= 1, see the module's head.
         order: "ask" or "completion".
-        tries: tries of one ask after which the space counts as exhausted.
+        tries: tries of one ask by the algorithm; then as many samples of the space, then all that a finite space has.
+        space: where the algorithm's candidates come from; without it an ask ends with the algorithm's tries.
     """
 
     def __init__(
@@ -102,6 +114,7 @@ class AskTell:
         window: int,
         order: str = "ask",
         tries: int = 10_000,
+        space: Space | None = None,
     ) -> None:
         if window < 1:
             raise ValueError(f"window: expected at least 1, got {window}")
@@ -114,6 +127,8 @@ class AskTell:
         self._window = window
         self._order = order
         self._tries = tries
+        self._space = space
+        self._rest: Iterator[Candidate | Rejected] | None = None  # of a finite space, what has not been gone through yet
         self._seen: set[bytes] = set()
         self._pending: dict[int, Candidate] = {}
         self._held: dict[int, Reported] = {}
@@ -143,7 +158,7 @@ class AskTell:
 
         Raises:
             OrderError: the window does not allow it yet.
-            SpaceExhaustedError: no new candidate in `tries` tries.
+            SpaceExhaustedError: no new candidate in `tries` tries of the algorithm, and as many samples; or there is none.
         """
         if not self.ready():
             raise OrderError(
@@ -160,11 +175,10 @@ class AskTell:
         rng = generator(self._seed, self._phase, self._asked)
         rejected: dict[str, int] = {}
         duplicates = 0
-        for _ in range(self._tries):
-            candidate = self._strategy.propose(self._asked, rng, self._unscored or ())
+        for candidate in self._tries_of(rng):
             if isinstance(candidate, Rejected):
                 rejected[candidate.reason] = rejected.get(candidate.reason, 0) + 1
-            elif (mark := bytes.fromhex(candidate.alike or candidate.digest)) in self._seen:
+            elif (mark := _mark(candidate)) in self._seen:
                 duplicates += 1
             else:
                 self._seen.add(mark)
@@ -175,11 +189,37 @@ class AskTell:
                     self._unscored.append(candidate)
                 self._asked += 1
                 return Proposal(self._asked - 1, candidate, dict(sorted(rejected.items())), duplicates)
+        if self._rest is not None:
+            said = f"the space has {self._asked} candidates within the budget, and all have been asked"
+            raise SpaceExhaustedError(f"ask {self._asked} ({self._phase}): {said}", whole=True)
         counts = ", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items(), key=lambda pair: -pair[1]))
+        tries = duplicates + sum(rejected.values())
         raise SpaceExhaustedError(
-            f"ask {self._asked} ({self._phase}): expected a new candidate within the budget; {self._tries} tries gave none "
+            f"ask {self._asked} ({self._phase}): expected a new candidate within the budget; {tries} tries gave none "
             f"(rejected: {counts or 'none'}; duplicates: {duplicates}): loosen the budget, or search for fewer evaluations"
         )
+
+    def _tries_of(self, rng: random.Random) -> Iterator[Candidate | Rejected]:
+        """Give the tries of an ask: of the algorithm; then, where all it can reach is known, of the space at large.
+
+        What a finite space has is gone through once in a run: what was found asked already, stays so.
+        """
+        duplicates = 0
+        for _ in range(self._tries):
+            candidate = self._strategy.propose(self._asked, rng, self._unscored or ())
+            yield candidate
+            duplicates += isinstance(candidate, Candidate)  # asked for another try, it was one
+            if duplicates >= DUPLICATES:
+                break
+        if self._space is None:
+            return
+        if self._rest is None:
+            for _ in range(self._tries):
+                yield self._space.sample(rng)
+            self._rest = self._space.every() if isinstance(self._space, Finite) else None
+        if self._rest is not None:
+            for candidate in self._rest:  # not `yield from`, which would end what is left when this ask does
+                yield candidate
 
     def tell(self, index: int, scores: Scores, measured: Mapping[str, float] | None = None) -> None:
         """Report the scores of the candidate of ask `index`; an empty one where it failed or is over a budget.
@@ -207,6 +247,10 @@ class AskTell:
     def pending(self, index: int) -> Candidate:
         """Give the candidate of an ask whose result has not been reported yet."""
         return self._pending[index]
+
+
+def _mark(candidate: Candidate) -> bytes:
+    return bytes.fromhex(candidate.alike or candidate.digest)
 
 
 def generator(seed: int, phase: str, index: int) -> random.Random:

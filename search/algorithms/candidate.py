@@ -7,7 +7,7 @@ the algorithms only compare digests.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -81,6 +81,15 @@ class Crossing(Protocol):
 
         The child's edit carries that part: `replay` makes the child of `parent` alone.
         """
+        ...
+
+
+@runtime_checkable
+class Finite(Protocol):
+    """What a space that may have few candidates offers beside `Space`."""
+
+    def every(self) -> Iterator[Candidate | Rejected] | None:
+        """Give every candidate of the space at least once, always in the same order; None where there are too many."""
         ...
 
 

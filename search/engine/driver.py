@@ -35,7 +35,7 @@ from search.engine.run_images import RunImages
 from search.engine.scored_by import ScoredBy
 from search.engine.session import JOURNAL, STATUS, PoolMaker, Session, make_pool
 from search.journal.journal import Journal
-from search.journal.records import KINDS, Ask, Candidate, Header, Kinds, Rescore
+from search.journal.records import KINDS, Ask, Candidate, Exhausted, Header, Kinds, Rescore
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
 from search.spaces.from_config import from_config
@@ -49,7 +49,7 @@ from uninas.spaces import SpaceError
 FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 CONFIG = "config.yaml"
 
-SearchRecord = Header | Ask | Candidate | Rescore | ScoringCode | Drawn
+SearchRecord = Header | Ask | Candidate | Rescore | Exhausted | ScoringCode | Drawn
 
 
 def begin(
@@ -230,8 +230,11 @@ class _Search:
 
     def read(self, record: SearchRecord) -> None:
         """See `session.Task`."""
-        if isinstance(record, Candidate):
+        if isinstance(record, Candidate | Exhausted):
             phase = self._search if record.phase == "search" else self._random
+        if isinstance(record, Exhausted):
+            phase.end_at(record)
+        elif isinstance(record, Candidate):
             phase.tally.add(record)
             self._events[record.phase].append(Entry.of(record, self._plan.costs, self._plan.ties))
         elif isinstance(record, Ask):
@@ -356,6 +359,7 @@ class _Search:
             "config_digest": plan.digest,
             "proxies": list(plan.objective.proxies),
             "counts": {phase.name: phase.tally.as_dict() for phase in (self._search, self._random)},
+            "seen_whole": [phase.name for phase in (self._search, self._random) if phase.exhausted],
             "rescored": len(self._rescores),
             "sessions": session.rows,
             "best": results.pop("best"),

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
-from search.algorithms import AskTell, Proposal, make
+from search.algorithms import AskTell, Proposal, SpaceExhaustedError, make
 from search.algorithms.candidate import Space
 from search.config.plan import SearchPlan
 from search.journal.journal import Journal, JournalError
-from search.journal.records import Ask, Candidate
+from search.journal.records import Ask, Candidate, Exhausted
 from search.monitor.first import First
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
@@ -98,6 +98,7 @@ class Phase:
         self.tally = Tally()
         self._engine = engine
         self._total = total
+        self._exhausted = False
         self._order = order
         self._job = job
         self._costs, self._ties = costs, ties
@@ -113,6 +114,15 @@ class Phase:
     def complete(self) -> bool:
         """Whether the journal holds all that is wanted."""
         return len(self.entries) >= self._total
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the space was seen whole, so that this is all there is."""
+        return self._exhausted
+
+    def end_at(self, record: Exhausted) -> None:
+        """Want no more candidates than the space has."""
+        self._exhausted, self._total = True, min(self._total, record.candidates)
 
     def replay(self, events: Iterable[Ask | Entry], check: Callable[[], None] = lambda: None) -> None:
         """Ask and tell again what the journal says was asked and told; asks of their own are in it with `order: completion` only.
@@ -185,7 +195,7 @@ class Phase:
             asks = 0
             while asks < ASKS_AT_ONCE and self._may_ask(pool):
                 interrupts.check()
-                self._ask(pool, journal)
+                self._ask(pool, journal, view)
                 asks += 1
             self._write_ready(journal, asks + LINES_AT_ONCE)
             self._state.workers = pool.workers()
@@ -202,12 +212,24 @@ class Phase:
     def _may_ask(self, pool: Pool) -> bool:
         return self._engine.asked < self._total and pool.free() > 0 and self._engine.ready()
 
-    def _ask(self, pool: Pool, journal: Journal) -> None:
-        proposal = self._engine.ask()
+    def _ask(self, pool: Pool, journal: Journal, view: View) -> None:
+        try:
+            proposal = self._engine.ask()
+        except SpaceExhaustedError as error:
+            if not error.whole:
+                raise
+            self._end(Exhausted(self.name, self._engine.asked), journal, view)
+            return
         self._proposals[proposal.index] = proposal
         if self._order == "completion":
             journal.append(Ask(self.name, proposal.index, proposal.candidate.digest, self._engine.told))
         self._submit(proposal, pool, journal)
+
+    def _end(self, record: Exhausted, journal: Journal, view: View) -> None:
+        journal.append(record)
+        self.end_at(record)
+        self._state.total = self._total
+        view.note(f"{self.name}: the space has {record.candidates:,} candidates within the budget, and all have been asked")
 
     def _submit(self, proposal: Proposal, pool: Pool, journal: Journal) -> None:
         known = self._known.get(proposal.candidate.digest)

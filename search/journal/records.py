@@ -12,6 +12,7 @@
                      "cause" where it failed, "latency_ms", "device" where a latency was measured, "peak_bytes" where a GPU scored
     {"kind": "rescore", "digest", "repeat", "seed", "status", "reason", "scores", "seconds", "worker", "attempts"}
     {"kind": "code", "version", "digest", "others", "revisions"}                     what scores from here on, if not the header's
+    {"kind": "exhausted", "phase", "candidates"}                                     the space has no more candidates than those
     {"kind": "images", "digest"}                                                     what they are scored on, if not noise
 
 Journals that were written before there was a key are read like any other: `cause` is then found from the reason's words.
@@ -308,21 +309,40 @@ class Rescore:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Exhausted:
+    """A finite space was seen whole: a phase is complete with so many candidates, however many evaluations it was given."""
+
+    phase: str
+    candidates: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the line as JSON-able data."""
+        return {"kind": "exhausted", "phase": self.phase, "candidates": self.candidates}
+
+    @staticmethod
+    def parse(data: Mapping[str, Any]) -> Exhausted:
+        """Read what `as_dict` gave."""
+        return Exhausted(_phase(data), data["candidates"])
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """A line of a kind that this version does not know."""
 
     kind: str
 
 
-Record = Header | Ask | Candidate | Rescore | ScoringCode | Drawn | Unknown
+Record = Header | Ask | Candidate | Rescore | Exhausted | ScoringCode | Drawn | Unknown
 Kinds = Mapping[str, Callable[[Mapping[str, Any]], R]]
 """How to read each kind of record. Any of the functions may raise KeyError, TypeError, ValueError or AttributeError."""
 
-KINDS: Kinds[Header | Ask | Candidate | Rescore | ScoringCode | Drawn] = {
+KINDS: Kinds[Header | Ask | Candidate | Rescore | Exhausted | ScoringCode | Drawn] = {
     "header": Header.parse,
     "ask": Ask.parse,
     "candidate": Candidate.parse,
     "rescore": Rescore.parse,
+    "exhausted": Exhausted.parse,
     "code": ScoringCode.parse,
     "images": Drawn.parse,
 }

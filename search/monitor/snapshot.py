@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, final
 
 from search.config.schema import SearchConfig
-from search.journal.records import Ask, Candidate, Record, Rescore
+from search.journal.records import Ask, Candidate, Exhausted, Record, Rescore
 from search.monitor.progress import State, line
 from search.monitor.tally import Best, Tally
 from search.ranking.objective import Objective, find
@@ -151,6 +151,7 @@ class Figures:
         self._objective: Objective = find(config.objective)
         self._phases = {name: Tally() for name in PHASES}
         self._asked: Counter[str] = Counter()  # by phase; none unless the order is completion
+        self._most: dict[str, int] = {}  # by phase, how many candidates the space has, where that is known
         self._best = {name: Best(self._objective) for name in PHASES[:2]}
         self._recent: deque[Candidate] = deque(maxlen=RECENT)
         self._workers: dict[str, dict[str, int]] = {}
@@ -162,7 +163,9 @@ class Figures:
 
     def add(self, record: Record) -> None:
         """Take one record in; kinds that say nothing of progress are passed over."""
-        if isinstance(record, Ask):
+        if isinstance(record, Exhausted):
+            self._most[record.phase] = record.candidates
+        elif isinstance(record, Ask):
             self._asked[record.phase] += 1
         elif isinstance(record, Candidate | Rescore):
             self._count(record)
@@ -180,12 +183,15 @@ class Figures:
     def totals(self) -> dict[str, int]:
         """Give how many scorings each phase is to have."""
         config, search = self.config, self._phases["search"]
-        totals = {"search": config.evaluations}
+        totals = {"search": self._wanted("search")}
         if config.baseline or self._phases["random"].done:
-            totals["random"] = config.evaluations
-        chosen = min(config.finalists.count, search.ok) if search.done >= config.evaluations else config.finalists.count
+            totals["random"] = self._wanted("random")
+        chosen = min(config.finalists.count, search.ok) if search.done >= totals["search"] else config.finalists.count
         rescored = self._phases["finalists"].done  # those of before an extension count too
         return {**totals, "finalists": max(chosen * config.finalists.seeds, rescored)}
+
+    def _wanted(self, phase: str) -> int:
+        return min(self.config.evaluations, self._most.get(phase, self.config.evaluations))
 
     def snapshot(self, name: str, info: Mapping[str, Any], rate: float | None, silent_seconds: float) -> Snapshot:
         """Give the run as it stands.

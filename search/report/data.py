@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,7 @@ class Run:
         refined: the short trainings of the finalists; None where there were none.
         codes: what scored the run, in order: the code, None where the journal does not say, and what the journal had before it:
             how many candidates of the search and of the random search, and scores of finalists.
+        most: by phase, how many candidates the space has, where it was seen whole.
     """
 
     name: str
@@ -70,6 +71,11 @@ class Run:
     chosen: bool
     refined: Refined | None = None
     codes: tuple[tuple[ScoringCode | None, tuple[int, int, int]], ...] = ()
+    most: Mapping[str, int] = field(default_factory=dict)
+
+    def wanted(self, phase: str) -> int:
+        """How many candidates a finished phase has: as many evaluations as it was given, or all that the space has."""
+        return min(self.config.evaluations, self.most.get(phase, self.config.evaluations))
 
     @property
     def devices(self) -> list[str]:
@@ -92,11 +98,11 @@ class Run:
     def missing(self) -> list[str]:
         """What a finished run would have and this one does not, in words; empty for a finished run."""
         missing = []
-        wanted = self.config.evaluations
+        wanted, sampled = self.wanted("search"), self.wanted("random")
         if len(self.entries) < wanted:
             missing.append(f"{len(self.entries)} of {wanted} candidates are scored")
-        if self.config.baseline and len(self.baseline) < wanted:
-            missing.append(f"{len(self.baseline)} of {wanted} candidates of the random search are scored")
+        if self.config.baseline and len(self.baseline) < sampled:
+            missing.append(f"{len(self.baseline)} of {sampled} candidates of the random search are scored")
         if not self.chosen:
             missing.append("the final network has not been chosen")
         return missing
@@ -147,6 +153,7 @@ def read_run(folder: Path) -> Run:
     entries: dict[str, list[Entry]] = {"search": [], "random": []}
     tallies = {"search": Tally(), "random": Tally()}
     rescores: list[records.Rescore] = []
+    most: dict[str, int] = {}
     codes: list[tuple[ScoringCode | None, tuple[int, int, int]]] = []
     with journal.consistent(folder / "journal.jsonl"):
         for record in journal.records(folder / "journal.jsonl", records.KINDS):
@@ -155,6 +162,8 @@ def read_run(folder: Path) -> Run:
                 tallies[record.phase].add(record)
             elif isinstance(record, records.Rescore):
                 rescores.append(record)
+            elif isinstance(record, records.Exhausted):
+                most[record.phase] = record.candidates
             elif isinstance(record, records.Header | ScoringCode):
                 before = (len(entries["search"]), len(entries["random"]), len(rescores))
                 codes.append((said_of(record), before))
@@ -164,7 +173,8 @@ def read_run(folder: Path) -> Run:
         counts = Counter(rescore.digest for rescore in rescores)
         rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
         finalists = tuple(settle(population, rescored, rescores, objective))
-    whole = len(search) >= config.evaluations and 0 < len(leading) == len(rescored)
+    wanted = min(config.evaluations, most.get("search", config.evaluations))
+    whole = len(search) >= wanted and 0 < len(leading) == len(rescored)
     chosen = whole and (folder / "best.json").is_file()
     best = None
     if chosen:
@@ -187,6 +197,7 @@ def read_run(folder: Path) -> Run:
         chosen=chosen,
         refined=read_refined(folder / "refine"),
         codes=tuple(codes),
+        most=most,
     )
 
 

@@ -80,11 +80,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         "failed": Counter(_short(entry.reason) for entry in _all(run) if entry.status == "failed").most_common(),
         "config_text": run.config_text,
         "commands": [f"uninas search --resume {run.name}", *_extension(run)],
-        "resume_note": (
-            "The run is finished. More evaluations continue the same journal; existing results are kept."
-            if not run.missing
-            else "A resumed search replays the journal and continues bit for bit. Give the path of the run folder."
-        ),
+        "resume_note": _resume_note(run),
         "provenance": list(_flat(run.info)),
     }
     return render_html("report.html.j2", context)
@@ -259,6 +255,14 @@ def _scored_by(run: Run) -> list[tuple[str, str, str]]:
     return rows
 
 
+def _resume_note(run: Run) -> str:
+    if run.missing:
+        return "A resumed search replays the journal and continues bit for bit. Give the path of the run folder."
+    if "search" in run.most:
+        return f"The run is finished: it has seen all {run.most['search']:,} candidates that the space has within the budget."
+    return "The run is finished. More evaluations continue the same journal; existing results are kept."
+
+
 def _finalists_now(run: Run) -> dict[str, str] | None:
     """Give the names of the files in finalists/ by digest; None where the run is going on, and they are those of before."""
     return {one.entry.digest: f"{number:02}" for number, one in enumerate(run.finalists, start=1)} if run.chosen else None
@@ -270,7 +274,8 @@ def _short(reason: str | None) -> str:
 
 
 def _extension(run: Run) -> list[str]:
-    return [f"uninas search --resume {run.name} evaluations={2 * run.config.evaluations}", f"uninas report {run.name}"]
+    more = [] if "search" in run.most else [f"uninas search --resume {run.name} evaluations={2 * run.config.evaluations}"]
+    return [*more, f"uninas report {run.name}"]
 
 
 def _blocks(best: uninas.Architecture) -> Markup:

@@ -7,7 +7,7 @@ journal has the whole genotype of each candidate: making it again needs no paren
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
 import uninas
@@ -17,7 +17,7 @@ from search.spaces.budget import bounds_of, check_within, within
 from uninas.errors import InputError
 from uninas.rejections import Reason
 from uninas.spaces import ChoiceSpace, Genotype, SpaceError
-from uninas.spaces.choices import Unbuildable, canonical_network
+from uninas.spaces.choices import Listed, Unbuildable, canonical_network
 
 
 class _Body(NamedTuple):
@@ -85,6 +85,11 @@ class GenotypeSpace:
     def sample(self, rng: random.Random) -> Candidate | Rejected:
         """Try one sample of the space."""
         return self._within(self._space.sample(rng), self._start.digest)
+
+    def every(self) -> Iterator[Candidate | Rejected] | None:
+        """Go through the space, where it lists its genotypes."""
+        listed = self._space.every() if isinstance(self._space, Listed) else None
+        return None if listed is None else (self._within(genotype, self._start.digest) for genotype in listed)
 
     def text(self, candidate: Candidate) -> str:
         """Write the candidate's canonical architecture file."""

@@ -11,8 +11,9 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import prod
-from typing import Any, Protocol, final
+from typing import Any, Protocol, final, runtime_checkable
 
 from uninas.canonical import canonicalise
 from uninas.errors import InputError
@@ -22,6 +23,9 @@ Genotype = Any
 """Plain JSON data: mappings, lists, texts, numbers. Each space has its own form of it."""
 
 _TRIES = 10_000  # draws for a legal genotype
+
+MOST_LISTED = 100_000
+"""A space of more combinations is not gone through one by one."""
 
 
 class SpaceError(InputError):
@@ -88,6 +92,15 @@ class ChoiceSpace(Protocol):
 
     def parse(self, text: str) -> Genotype:
         """Read what `text` wrote. Raises InputError that says what was expected, what was given and where."""
+        ...
+
+
+@runtime_checkable
+class Listed(Protocol):
+    """What a space of few genotypes offers beside `ChoiceSpace`."""
+
+    def every(self) -> Iterator[Genotype] | None:
+        """Give every legal genotype once, always in the same order; None where there are too many to go through."""
         ...
 
 
@@ -208,6 +221,13 @@ class Product:
                     neighbour = as_json({**genotype, position: option})
                     if self._legal_fault(neighbour) is None:
                         yield neighbour
+
+    def every(self) -> Iterator[dict[str, Any]] | None:
+        """Return every legal genotype, the last position changing fastest; None for more than `MOST_LISTED` combinations."""
+        if prod(map(len, self.positions.values())) > MOST_LISTED:
+            return None
+        combinations = (dict(zip(self.positions, options, strict=True)) for options in product(*self.positions.values()))
+        return (as_json(genotype) for genotype in combinations if self._legal_fault(genotype) is None)
 
     def fault(self, genotype: Genotype) -> str | None:
         """Find an unknown, missing or impossible position, or what `legal` objects to."""

@@ -7,7 +7,7 @@ search sees the genotype that its journal will give a resume.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, final
 
@@ -15,7 +15,7 @@ from uninas.canonical import canonicalise
 from uninas.errors import InputError
 from uninas.graph import Architecture
 from uninas.runtime.own_code import FAILURES, line_of, named
-from uninas.spaces.choices import ChoiceSpace, Genotype, SpaceError, as_json, shown
+from uninas.spaces.choices import ChoiceSpace, Genotype, Listed, SpaceError, as_json, shown
 
 
 @final
@@ -50,6 +50,20 @@ class Guarded:
     def start(self) -> Genotype:
         """Do as the space does."""
         return self._genotype("start")
+
+    def every(self) -> Iterator[Genotype] | None:
+        """Do as the space does, where it lists its genotypes; None where it does not."""
+        found = self._call("every") if isinstance(self._space, Listed) else None
+        return None if found is None else self._listed(found)
+
+    def _listed(self, found: Any) -> Iterator[Genotype]:
+        try:
+            for genotype in found:
+                yield as_json(genotype)
+        except SpaceError:
+            raise
+        except FAILURES as error:
+            raise self._error("every", "JSON data, one genotype after the other", named(error)) from None
 
     def sample(self, rng: random.Random) -> Genotype:
         """Do as the space does."""

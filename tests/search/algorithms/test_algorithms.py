@@ -108,7 +108,7 @@ def test_misuse_is_named(name: str) -> None:
 def test_an_exhausted_space_says_so(name: str) -> None:
     run = engine(name, window=1, space=ToySpace(budget=1), tries=2000)
     with pytest.raises(  # noqa: PT012 how many can be asked depends on the algorithm
-        SpaceExhaustedError, match=r"2000 tries gave none \(rejected: over budget: params"
+        SpaceExhaustedError, match=r"\d+ tries gave none \(rejected: over budget: params"
     ) as caught:
         for _ in range(8):  # there are seven networks: one of six places holds the one, or none does
             run.tell(run.ask().index, {"vkdnw": 1.0})

@@ -18,8 +18,9 @@ from search.ranking.objective import OBJECTIVES
 from search.workers.interrupts import Interrupts
 from search.workers.pool import Pool, SerialPool
 from tests.search.conftest import Notes, records, resume_toy, run_toy, stable
-from tests.search.drive import FAKES
+from tests.search.drive import FAKES, toy_pool
 from tests.search.fakes import ToySpace, toy_scores
+from tests.search.finite import FiniteToySpace
 from uninas.errors import InputError
 
 SMALL = ("evaluations=60", "baseline=true")
@@ -225,3 +226,44 @@ def test_the_plain_log_shows_every_phase(tmp_path: Path) -> None:
         assert any(note.startswith(f"{phase} {total}/{total}") for note in notes.notes)
     assert any("best vkdnw_agg: aleph" in note for note in notes.notes)
     assert FAKES  # the scorer of these runs
+
+
+# --- a finite space -------------------------------------------------------------------------------------------------------
+
+
+def finite_run(folder: Path, *overrides: str) -> dict[str, Any]:
+    wanted = ("evaluations=50", "baseline=true", "window=3", "algorithm_options.population=4", *overrides)
+    return run_toy(folder, *wanted, space=FiniteToySpace(budget=1))
+
+
+def test_a_space_that_has_been_seen_whole_ends_a_run_as_complete(tmp_path: Path) -> None:
+    run = finite_run(tmp_path / "run")
+    assert run["status"] == "complete"
+    assert run["seen_whole"] == ["search", "random"]
+    assert [run["counts"][phase]["done"] for phase in ("search", "random")] == [7, 7]
+    assert len(run["finalists"]) == 3
+
+
+@pytest.mark.parametrize("order", ["ask", "completion"])
+def test_a_run_that_sees_its_space_whole_is_cut_anywhere_and_continued(tmp_path: Path, order: str) -> None:
+    finite_run(tmp_path / "whole", f"order={order}")
+    finite_run(tmp_path / "cut", f"order={order}")
+    lines = (tmp_path / "whole" / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    assert sum(b'"exhausted"' in line for line in lines) == 2
+    for count in range(len(lines)):
+        (tmp_path / "cut" / "journal.jsonl").write_bytes(b"".join(lines[:count]))
+        driver.resume(tmp_path / "cut", view=Notes().view, space=FiniteToySpace(budget=1), pool_maker=toy_pool)
+        assert stable(tmp_path / "cut") == stable(tmp_path / "whole"), count
+
+
+def test_more_evaluations_of_a_space_seen_whole_score_nothing(tmp_path: Path) -> None:
+    finite_run(tmp_path / "run")
+    before = (tmp_path / "run" / "journal.jsonl").read_bytes()
+
+    def no_pool(config: PoolConfig, view: View, interrupts: Interrupts) -> Pool:
+        raise AssertionError("there is nothing to score")
+
+    space = FiniteToySpace(budget=1)
+    run = driver.resume(tmp_path / "run", {"evaluations": 90}, view=Notes().view, space=space, pool_maker=no_pool)
+    assert run["status"] == "complete"
+    assert (tmp_path / "run" / "journal.jsonl").read_bytes() == before
