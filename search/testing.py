@@ -20,6 +20,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 import uninas
 from search.algorithms import AskTell, SpaceExhaustedError, Strategy, make
 from search.algorithms.candidate import Candidate, Rejected, Space
@@ -77,6 +80,10 @@ class DigitSpace:
     def family(self, candidate: Candidate) -> str:
         """Name one of two kinds."""
         return "odd" if candidate.body[0] % 2 else "even"
+
+    def features(self, candidate: Candidate) -> NDArray[np.float64]:
+        """Give the digits."""
+        return np.array(candidate.body, dtype=np.float64)
 
     def sample(self, rng: random.Random) -> Candidate | Rejected:
         """Try six random digits."""

@@ -28,6 +28,7 @@ from search.algorithms.asktell import AskTell, OrderError, Proposal, Reported, S
 from search.algorithms.candidate import Space
 from search.algorithms.evolution import Evolution
 from search.algorithms.independent import Independent
+from search.algorithms.model import Model
 from search.algorithms.pareto import Pareto
 from search.algorithms.walk import Walk
 from search.ranking.objective import Objective
@@ -85,6 +86,11 @@ _OURS: dict[str, Algorithm] = {
         lambda space, objective, options: AgingEvolution(space, objective, **options),
         128,
         {"population": 100, "tournament": 25, "crossover": 0.0},
+    ),
+    "model": Algorithm(
+        lambda space, objective, options: Model(space, objective, **options),
+        16,
+        {"initial": 20, "looked_at": 64, "parents": 16, "memory": 500},
     ),
     "pareto": Algorithm(
         lambda space, objective, options: Pareto(space, objective, **options),

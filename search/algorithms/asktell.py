@@ -21,6 +21,9 @@ from uninas.errors import InputError
 DUPLICATES = 1_000
 """An algorithm whose tries gave so many known networks in one ask has seen what it can reach."""
 
+LEAST_DUPLICATES = 16
+"""So many are enough, after several asks without anything new from the algorithm: it need not show that again at length."""
+
 
 class OrderError(ValueError):
     """Ask and tell were called in an order that they do not allow: a mistake of the caller, not of the user."""
@@ -128,6 +131,7 @@ class AskTell:
         self._order = order
         self._tries = tries
         self._space = space
+        self._patience = DUPLICATES
         self._rest: Iterator[Candidate | Rejected] | None = None  # of a finite space, what has not been gone through yet
         self._seen: set[bytes] = set()
         self._pending: dict[int, Candidate] = {}
@@ -204,13 +208,15 @@ class AskTell:
 
         What a finite space has is gone through once in a run: what was found asked already, stays so.
         """
-        duplicates = 0
+        duplicates, patience = 0, self._patience
+        self._patience = min(DUPLICATES, 4 * patience)  # stays so where one of these tries is new, which ends the ask
         for _ in range(self._tries):
             candidate = self._strategy.propose(self._asked, rng, self._unscored or ())
             yield candidate
             duplicates += isinstance(candidate, Candidate)  # asked for another try, it was one
-            if duplicates >= DUPLICATES:
+            if duplicates >= patience:
                 break
+        self._patience = max(LEAST_DUPLICATES, patience // 4)
         if self._space is None:
             return
         if self._rest is None:

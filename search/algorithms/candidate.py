@@ -11,6 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from uninas.rejections import Reason
 
 
@@ -90,6 +93,15 @@ class Finite(Protocol):
 
     def every(self) -> Iterator[Candidate | Rejected] | None:
         """Give every candidate of the space at least once, always in the same order; None where there are too many."""
+        ...
+
+
+@runtime_checkable
+class Featured(Protocol):
+    """What a space that describes its candidates by numbers offers beside `Space`; models learn from them."""
+
+    def features(self, candidate: Candidate) -> NDArray[np.float64]:
+        """Describe a candidate by finite numbers, equally many for every one of the space."""
         ...
 
 

@@ -10,10 +10,14 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, final
 
+import numpy as np
+from numpy.typing import NDArray
+
 import uninas
 from search.algorithms.candidate import Candidate, Rejected
 from search.config.schema import BudgetConfig
 from search.spaces.budget import bounds_of, check_within, within
+from search.spaces.description import described
 from uninas.errors import InputError
 from uninas.rejections import Reason
 from uninas.spaces import ChoiceSpace, Genotype, SpaceError
@@ -90,6 +94,10 @@ class GenotypeSpace:
         """Go through the space, where it lists its genotypes."""
         listed = self._space.every() if isinstance(self._space, Listed) else None
         return None if listed is None else (self._within(genotype, self._start.digest) for genotype in listed)
+
+    def features(self, candidate: Candidate) -> NDArray[np.float64]:
+        """Describe the candidate, see `search.spaces.description`."""
+        return described(candidate.body.architecture, self._size)
 
     def text(self, candidate: Candidate) -> str:
         """Write the candidate's canonical architecture file."""

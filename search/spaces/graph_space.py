@@ -12,10 +12,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
+import numpy as np
+from numpy.typing import NDArray
+
 import uninas
 from search.algorithms.candidate import Candidate, Rejected
 from search.config.schema import BudgetConfig
 from search.spaces.budget import bounds_of, check_within, within
+from search.spaces.description import described
 from uninas import edits
 from uninas.analysis.family import family
 from uninas.analysis.unseen import UNSEEN, seen_digest
@@ -165,6 +169,10 @@ class GraphSpace:
             return Rejected(Reason.UNSEEN)
         edit = {"architecture": uninas.to_document(architecture)}
         return within(_candidate(architecture, self._settings, self._starts[0].digest, edit), self._bounds)
+
+    def features(self, candidate: Candidate) -> NDArray[np.float64]:
+        """Describe the candidate, see `search.spaces.description`."""
+        return described(candidate.body, self._settings.size)
 
     def text(self, candidate: Candidate) -> str:
         """Write the candidate's canonical architecture file."""

@@ -7,6 +7,7 @@ The stored form is counted as it was written; trainable parameters are those of 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from uninas.analysis.graph_cost import Counts, frame_cost, graph_cost
@@ -73,17 +74,23 @@ def cost(architecture: Architecture, size: tuple[int, int] | None = None, classe
     return Cost(params, trainable, macs, layers, activations * _FLOAT_BYTES, tokens)
 
 
+def costs_of_parts(architecture: Architecture, size: tuple[int, int] | None = None) -> tuple[Counts, ...]:
+    """Count the stem, each stage with its transition, and the head, in this order; arguments and errors as of `cost`."""
+    return _parts(architecture, size, architecture.classes)
+
+
 def _network(architecture: Architecture, size: tuple[int, int] | None, classes: int) -> Counts:
+    return _total(_parts(architecture, size, classes))
+
+
+def _parts(architecture: Architecture, size: tuple[int, int] | None, classes: int) -> tuple[Counts, ...]:
     flows = architecture.flows(size)
-    parts = [_stem(architecture, size, flows[0])]
-    for stage, before, after in zip(architecture.stages, flows, flows[1:], strict=False):
-        parts.append(_stage(stage, before, after))
-    if classes:
-        parts += _head(architecture, flows[-1], classes)
-    return _total(parts)
+    stages = zip(architecture.stages, flows, flows[1:], strict=False)
+    head = _total(_head(architecture, flows[-1], classes)) if classes else (0, 0, 0, 0, 0)
+    return (_stem(architecture, size, flows[0]), *(_stage(stage, before, after) for stage, before, after in stages), head)
 
 
-def _total(parts: list[Counts]) -> Counts:
+def _total(parts: Iterable[Counts]) -> Counts:
     params = macs = layers = activations = tokens = 0
     for p, m, n, a, t in parts:
         params, macs, layers, activations, tokens = params + p, macs + m, layers + n, activations + a, max(tokens, t)

@@ -12,6 +12,7 @@ lie on paths without lengthening them: a chain of ReLU, convolution and BatchNor
 from __future__ import annotations
 
 import math
+from functools import cache
 from itertools import combinations
 
 from uninas.canonical import canonical_graph
@@ -60,7 +61,7 @@ def graph_features(architecture: Architecture) -> dict[str, float]:
         in channels, its depth in blocks, and how often each kind occurs. Architectures with equally many stages have equal keys,
         in equal order.
     """
-    total = dict.fromkeys(_block_keys(), 0.0)
+    total = dict.fromkeys(block_keys(), 0.0)
     stages: dict[str, float] = {}
     depth = 0
     for number, stage in enumerate(architecture.stages):
@@ -102,22 +103,24 @@ def block_features(graph: Graph, width: int) -> dict[str, float]:
     return found
 
 
-def _block_keys() -> list[str]:
+@cache
+def block_keys() -> tuple[str, ...]:
+    """Name what `block_features` gives, in its order; counts of `KINDS` first."""
     keys = [f"count.{kind}" for kind in KINDS]
     for name in _NAMES:
         keys += [f"{what}.{name}" for what in ("shortest", "longest", "mean", "only", "through", "paths")]
-    return keys + [f"{what}.{kind}" for what in ("leaving", "reaching") for kind in PATH_KINDS]
+    return (*keys, *(f"{what}.{kind}" for what in ("leaving", "reaching") for kind in PATH_KINDS))
 
 
 def _absent() -> dict[str, float]:
-    return dict.fromkeys(_block_keys(), 0.0)
+    return dict.fromkeys(block_keys(), 0.0)
 
 
 def _describe(graph: Graph) -> dict[str, float]:
     kinds = [kind_of(node.op) for node in graph.nodes]
     bits = [_BIT.get(kind or "", 0) for kind in kinds]
     skips = _skips(graph)
-    found = dict.fromkeys(_block_keys(), 0.0)
+    found = dict.fromkeys(block_keys(), 0.0)
     for kind in kinds:
         if kind is not None:
             found[f"count.{kind}"] += 1

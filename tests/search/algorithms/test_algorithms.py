@@ -19,6 +19,7 @@ from uninas.errors import InputError
 
 OBJECTIVE = OBJECTIVES["vkdnw_agg"]
 OPTIONS: dict[str, dict[str, int | float]] = {
+    "model": {"initial": 8, "looked_at": 8, "parents": 4, "memory": 40},
     "evolution": {"population": 8},
     "aging_evolution": {"population": 8, "tournament": 3},
     "pareto": {"population": 8},

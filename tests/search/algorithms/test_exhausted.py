@@ -15,6 +15,7 @@ from tests.search.finite import FiniteToySpace
 from uninas.rejections import Reason
 
 OPTIONS: dict[str, Mapping[str, int]] = {
+    "model": {"initial": 3, "looked_at": 8, "parents": 4, "memory": 40},
     "evolution": {"population": 4},
     "aging_evolution": {"population": 4, "tournament": 2},
     "pareto": {"population": 4},
@@ -109,3 +110,22 @@ def test_what_a_space_rejects_is_passed_over_and_counted() -> None:
     proposal = run.ask()
     assert proposal.rejected == {Reason.NO_CHANGE: 10, Reason.UNBUILDABLE: 1}
     assert proposal.duplicates == 1  # the start
+
+
+def test_an_algorithm_that_has_seen_all_it_can_reach_is_not_asked_at_length_each_time() -> None:
+    """It is asked a thousand times at first, and sixteen times later; the rest are samples."""
+
+    class Island(Road):
+        asked = 0
+
+        def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
+            Island.asked += 1
+            return self.at(10, parent.digest)
+
+    run = make("evolution", Island(), HEIGHT, seed=0, window=1, options={"population": 1})
+    spent = []
+    for index in range(12):
+        before = Island.asked
+        run.tell(index, {"flops": height(run.ask().candidate.body)})
+        spent.append(Island.asked - before)
+    assert spent == [0, 1000, 250, 62, 16, 16, 16, 16, 16, 16, 16, 16]

@@ -1,0 +1,1 @@
+"""What search algorithms are worth, where every network has been trained."""
