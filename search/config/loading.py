@@ -18,6 +18,7 @@ from typing import Any
 
 import yaml
 
+from search.config import trained
 from search.config.schema import SearchConfig
 from search.config.typed import Schema, describe, mapping
 from search.config.validation import check
@@ -106,6 +107,7 @@ _YOUNGER = (
     ("proxies", "file"),
     ("proxies", "options"),
     ("images",),
+    ("training",),
 )
 """Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
 
@@ -135,11 +137,13 @@ def digest(config: SearchConfig) -> str:
 
     Left out are `evaluations`, which a resumed run may extend, and `pool`, which says who scores but not what. So is a key of
     `_YOUNGER` at its default: a run that began before there was such a key found what it would find now; and so is one of
-    `_OF_BEFORE` where it says what was done before there was such a key. Of `images` only whether there are any decides here:
+    `_OF_BEFORE` where it says what was done before there was such a key. Of images only whether there are any decides here:
     the folder may lie elsewhere on a resume, and the journal knows what was in it.
     """
     decisive = {name: value for name, value in dataclasses.asdict(config).items() if name not in ("evaluations", "pool")}
     decisive["images"] = None if config.images is None else "real"
+    if config.training.images is not None:
+        decisive["training"]["images"] = "real"
     defaults = dataclasses.asdict(SearchConfig())
     for *path, last in _YOUNGER:
         section, default = decisive, defaults
@@ -157,7 +161,7 @@ def digest(config: SearchConfig) -> str:
 
 def _spell_out(values: dict[Any, Any], source: str) -> None:
     """Write short and long forms as what they stand for, in place: `space: coatnet`, `space: mobilenetv2`, `vocabulary: uninas`,
-    `algorithm: {file: ..}`, `objective: {product: [..]}`.
+    `algorithm: {file: ..}`, `objective: {product: [..]}`, `objective: {train: ..}`.
     """
     short = values.get("space")
     if isinstance(short, str):
@@ -172,7 +176,15 @@ def _spell_out(values: dict[Any, Any], source: str) -> None:
                 f"{source}: algorithm: expected a name, or the keys file and name; got {', '.join(map(str, algorithm)) or 'none'}"
             )
         values["algorithm"], values["algorithm_file"] = algorithm.get("name", ""), algorithm["file"]
-    if isinstance(values.get("objective"), dict):
+    objective = values.get("objective")
+    if isinstance(objective, dict) and set(objective) == {"train"}:
+        SCHEMA.plain(objective, Any, "objective", source)
+        try:
+            values["training"] = trained.spelled_out(objective["train"])
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from None
+        values["objective"] = trained.TOP1
+    elif isinstance(objective, dict):
         SCHEMA.plain(values["objective"], Any, "objective", source)  # no references
         try:
             values["objective"] = spelled(values["objective"])

@@ -13,12 +13,17 @@ from typing import Any, final
 
 from search.algorithms import ALGORITHMS, described
 from search.config import loading
-from search.config.schema import PoolConfig, SearchConfig
+from search.config.schema import PoolConfig, SearchConfig, TrainingConfig
 from search.config.score_options import options_of
+from search.config.trained import EVALUATOR as TRAINER
+from search.config.trained import TOP1, TrainingImages, job_of, training_code
 from search.config.warnings import warnings
 from search.ranking.objective import LATENCY, SCORE, Objective, find
-from search.workers.job import Job, Timing
+from search.training.recipe import Recipe
+from search.workers.job import Job, Timing, Work
+from search.workers.pool import EVALUATOR
 from search.workers.real_batches import RealBatches
+from search.workers.scoring_code import ScoringCode, scoring_code
 
 
 @final
@@ -46,7 +51,8 @@ class SearchPlan:
         ties: "cheaper" or "older".
         finalists: how many candidates are scored again.
         repeats: on how many held-out seeds.
-        images: the real batches, to be drawn before anything is scored; None for noise.
+        images: the real batches, or the images of trainings, to be read before anything is scored; None for noise.
+        recipe: by which candidates are trained; None for scores at initialisation.
         pool: who scores.
     """
 
@@ -69,7 +75,8 @@ class SearchPlan:
     ties: str
     finalists: int
     repeats: int
-    images: RealBatches | None
+    images: RealBatches | TrainingImages | None
+    recipe: Recipe | None
     pool: PoolConfig
     _job: Job
 
@@ -108,7 +115,8 @@ class SearchPlan:
             ties=config.ties,
             finalists=config.finalists.count,
             repeats=config.finalists.seeds,
-            images=_images(config),
+            images=_images(config.images, config.training, batch=config.batch, classes=config.classes, size=(height, width)),
+            recipe=config.training.recipe if config.objective == TOP1 else None,
             pool=config.pool,
             _job=Job(
                 digest="",
@@ -123,22 +131,37 @@ class SearchPlan:
             ),
         )
 
-    def search_job(self, digest: str, architecture: str) -> Job:
+    @property
+    def evaluator(self) -> str:
+        """The module that does the work in a worker, see `search.workers.pool.EVALUATOR`."""
+        return EVALUATOR if self.recipe is None else TRAINER
+
+    def code(self) -> ScoringCode:
+        """Describe the code that decides what candidates score."""
+        return scoring_code(self.objective.proxies) if self.recipe is None else training_code()
+
+    def search_job(self, digest: str, architecture: str) -> Work:
         """Make the job of a candidate: the run's seed, timed where latency counts."""
-        return self._of_seed(self._job.seed, digest=digest, architecture=architecture, timing=self.timing)
+        return self._of_seed(self._job.seed, digest, architecture, self.timing)
 
-    def rescore_job(self, digest: str, architecture: str, seed: int) -> Job:
+    def rescore_job(self, digest: str, architecture: str, seed: int) -> Work:
         """Make the job of a finalist on a held-out seed; its latency is known and not measured again."""
-        return self._of_seed(seed, digest=digest, architecture=architecture)
+        return self._of_seed(seed, digest, architecture, None)
 
-    def _of_seed(self, seed: int, **of_candidate: Any) -> Job:
-        images = None if self.images is None else self.images.of(seed)
-        return dataclasses.replace(self._job, seed=seed, images=images, **of_candidate)
+    def _of_seed(self, seed: int, digest: str, architecture: str, timing: Timing | None) -> Work:
+        if self.recipe is not None:
+            assert isinstance(self.images, TrainingImages)
+            return job_of(digest, architecture, self._job.size, self.images.found, self.recipe, seed)
+        images = self.images.of(seed) if isinstance(self.images, RealBatches) else None
+        given: dict[str, Any] = {"digest": digest, "architecture": architecture, "timing": timing}
+        return dataclasses.replace(self._job, seed=seed, images=images, **given)
 
 
-def _images(config: SearchConfig) -> RealBatches | None:
-    """Describe the real batches: twice the images that a score is computed on, as ZiCo takes two batches."""
-    if config.images is None:
-        return None
-    height, width = config.size
-    return RealBatches(Path(config.images), count=2 * config.batch, classes=config.classes, size=(height, width))
+def _images(
+    images: str | None, training: TrainingConfig, *, batch: int, classes: int, size: tuple[int, int]
+) -> RealBatches | TrainingImages | None:
+    """Describe the images of trainings, or the real batches: twice what a score is computed on, as ZiCo takes two batches."""
+    if training.images is not None:
+        folder = Path(training.images)
+        return TrainingImages(folder, pixels=training.pixels, per_class=training.per_class, classes=classes)
+    return None if images is None else RealBatches(Path(images), count=2 * batch, classes=classes, size=size)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from search.training.recipe import Recipe
+
 
 @dataclass
 class SpaceConfig:
@@ -65,6 +67,16 @@ class ProxyConfig:
 
 
 @dataclass
+class TrainingConfig:
+    """A candidate's short training, where the objective is {train: ..}: its score is top-1 on the held-out images, in percent."""
+
+    images: str | None = None  # folder with train/ and val/ (or test/), each with one folder of images for each class
+    pixels: int = 32  # side of an image in memory; a batch is resized to `size`
+    per_class: int | None = None  # training images of a class; null: all
+    recipe: Recipe = field(default_factory=lambda: Recipe(epochs=1, batch=64))
+
+
+@dataclass
 class LatencyConfig:
     """How latency is measured where it is an objective or has a budget: the median of `runs` passes, in evaluation mode."""
 
@@ -91,7 +103,7 @@ class SearchConfig:
     algorithm: str = "walk"  # its name; algorithm: {file: my_search.py, name: mine} is one of your own
     algorithm_file: str | None = None  # path of the Python file that registers it; it runs as code
     algorithm_options: dict[str, Any] = field(default_factory=dict)  # see ALGORITHMS: what each one knows
-    objective: str = "vkdnw_agg"  # a name, or {product: [..]}, {mean: [..]}, {weighted: {..}}, or {file: choose.json}
+    objective: str = "vkdnw_agg"  # a name, or {product: [..]}, {mean: [..]}, {weighted: {..}}, {file: choose.json}, {train: ..}
     objectives: list[str] | None = None  # of pareto: "score" (the objective above) and COSTS of search.ranking.objective
     evaluations: int = 1000  # candidates scored by the algorithm
     ties: str = "cheaper"  # of equal candidates the better finalist: cheaper: fewer parameters, then MACs; older: asked before
@@ -105,6 +117,7 @@ class SearchConfig:
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     pool: PoolConfig = field(default_factory=PoolConfig)
     proxies: ProxyConfig = field(default_factory=ProxyConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
     latency: LatencyConfig = field(default_factory=LatencyConfig)
     finalists: FinalistsConfig = field(default_factory=FinalistsConfig)
     baseline: bool = False  # a random search of equal budget, run after the search and shown beside it

@@ -12,6 +12,7 @@ from search.algorithms import ALGORITHMS
 from search.config.schema import LatencyConfig, SearchConfig, SpaceConfig
 from search.config.score_options import options_of
 from search.config.spectra import ranks
+from search.config.trained import TOP1, check_recipe
 from search.ranking import objective
 from search.ranking.objective import COSTS, LATENCY, SCORE
 from uninas import edits
@@ -55,7 +56,7 @@ def check(config: SearchConfig, source: str) -> None:
     known("space.sampler", config.space.sampler, SAMPLERS)
     try:
         wanted = objective.find(config.objective)
-        if config.proxies.file is None:
+        if config.proxies.file is None and config.objective != TOP1:
             objective.check_names(wanted)
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
@@ -102,6 +103,7 @@ def check(config: SearchConfig, source: str) -> None:
     if min(config.size) < smallest:
         reject("size", f"at least {smallest} pixels each way{why}", f"{config.size[0]}x{config.size[1]}")
     _check_space(config.space, chosen, reject, known)
+    _check_training(config, reject)
     if not 0 <= config.proxies.smoothing < 1:
         reject("proxies.smoothing", "a number in [0, 1)", config.proxies.smoothing)
 
@@ -129,6 +131,33 @@ def _check_classes(config: SearchConfig, wanted: objective.Objective, reject: Ca
     for rank in ranks(wanted.proxies, options_of(config.proxies, wanted), batch=config.batch, classes=config.classes):
         if rank.impossible is not None:
             reject(*rank.impossible)
+
+
+def _check_training(config: SearchConfig, reject: Callable[..., NoReturn]) -> None:
+    """A training and the objective that it is for, and nothing that only scores at initialisation have."""
+    training = config.training
+    if config.objective != TOP1:
+        if training.images is not None:
+            reject("training.images", f"none beside the objective {config.objective}", f"'{training.images}'")
+        return
+    if training.images is None:
+        reject("training.images", f"a folder of images beside the objective {TOP1}", "none")
+    for name, value, default in (
+        ("images", config.images, None),
+        ("repeats", config.repeats, 1),
+        ("proxies.file", config.proxies.file, None),
+        ("budget.latency_ms", config.budget.latency_ms, None),
+    ):
+        if value != default:
+            reject(name, f"{'none' if default is None else default} beside an objective that is trained", value)
+    if config.objectives is not None and LATENCY in config.objectives:
+        reject("objectives", f"no {LATENCY} beside an objective that is trained", LATENCY)
+
+    def expect(holds: bool, where: str, expected: str, got: object) -> None:
+        if not holds:
+            reject(f"training.{where}", expected, got)
+
+    check_recipe(training.recipe, training.pixels, training.per_class, expect)
 
 
 def check_algorithm(config: SearchConfig, source: str) -> None:

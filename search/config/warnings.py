@@ -7,13 +7,14 @@ from search.algorithms import described
 from search.config.schema import PoolConfig, ProxyConfig, SearchConfig, SpaceConfig
 from search.config.score_options import SPECTRAL, options_of
 from search.config.spectra import ranks
+from search.config.trained import TOP1
 from search.ranking.objective import SPECTRA, find
 from uninas.edits import CROSSOVERS
 
 STRAGGLER = 10  # a window of fewer a worker lets a candidate of so many times the mean time hold the others up
 MANY_WORKERS = 32  # fewer seldom meet a straggler
 OF_RAY = ("workers", "min_workers", "gpus_per_worker", "batch", "dashboard", "address")  # keys of pool for workers of Ray
-_SAMPLES = ("random", "aging_evolution")  # algorithms that draw samples of the space, all of them or the first
+_SAMPLES = ("random", "aging_evolution", "model")  # algorithms that draw samples of the space, all of them or the first
 
 
 def warnings(config: SearchConfig, *, timed: bool) -> list[str]:
@@ -57,6 +58,10 @@ def _without_effect(config: SearchConfig) -> list[str]:
         given = [f"proxies.{name}" for name in SPECTRAL if getattr(config.proxies, name) != getattr(ProxyConfig(), name)]
         if given:
             found.append(f"no effect of {' and '.join(given)}: {config.objective} has no score of a Fisher spectrum")
+    if config.objective == TOP1:
+        given = [name for name in ("batch",) if getattr(config, name) != getattr(SearchConfig(), name)]
+        if given:
+            found.append(f"no effect of {' and '.join(given)}: candidates are trained by training.recipe, which has its own")
     if config.images is not None and not any(spec(name).real_input for name in find(config.objective).proxies):
         found.append(f"no effect of images: {config.objective} has no score that takes real ones")
     return found

@@ -39,9 +39,10 @@ from search.journal.records import KINDS, Ask, Candidate, Exhausted, Header, Kin
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
 from search.spaces.from_config import from_config
+from search.workers.interrupts import Interrupts
 from search.workers.pool import Pool, scored
 from search.workers.real_batches import Drawn
-from search.workers.scoring_code import ScoringCode, scoring_code
+from search.workers.scoring_code import ScoringCode
 from uninas.errors import InputError
 from uninas.files.writing import write_text
 from uninas.spaces import SpaceError
@@ -58,7 +59,7 @@ def begin(
     *,
     view: View,
     space: Space | None = None,
-    pool_maker: PoolMaker = make_pool,
+    pool_maker: PoolMaker | None = None,
     name: str = "search",
     address: str | None = None,
 ) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def begin(
         folder: to create.
         view: shows the progress.
         space: replaces the configuration's.
-        pool_maker: makes the pool.
+        pool_maker: makes the pool; None for one whose workers do what the configuration asks for.
         name: of the run.
         address: what a person calls the folder, where it is the copy of one at a URL.
 
@@ -91,7 +92,7 @@ def begin(
     task = _Search.of(plan, folder, space, files, view, name, address)
     task.images.draw()
     with _collector(plan.pool.kind):
-        return session.begin(folder, task, pool=partial(pool_maker, plan.pool, view), view=view)
+        return session.begin(folder, task, pool=_pool_of(plan, pool_maker, view), view=view)
 
 
 def resume(
@@ -100,7 +101,7 @@ def resume(
     *,
     view: View,
     space: Space | None = None,
-    pool_maker: PoolMaker = make_pool,
+    pool_maker: PoolMaker | None = None,
     name: str | None = None,
     address: str | None = None,
     accept_changes: bool = False,
@@ -127,8 +128,15 @@ def resume(
     task = _Search.of(plan, folder, space, files, view, name, address, accept_changes=accept_changes)
     with _collector(plan.pool.kind):
         killed_at_once = not (folder / STATUS).exists()
-        pool = partial(pool_maker, plan.pool, view)
+        pool = _pool_of(plan, pool_maker, view)
         return session.resume(folder, task, pool=pool, view=view, without_journal=killed_at_once)
+
+
+def _pool_of(plan: SearchPlan, pool_maker: PoolMaker | None, view: View) -> Callable[[Interrupts], Pool]:
+    """Say how to make the pool: the given way, or the one whose workers do what the plan asks for."""
+    if pool_maker is not None:
+        return partial(pool_maker, plan.pool, view)
+    return partial(make_pool, plan.pool, view, evaluator=plan.evaluator)
 
 
 def stored(space: SpaceConfig, folder: Path) -> Path | None:
@@ -218,7 +226,7 @@ class _Search:
         state = State()
         search = phase_of(plan, space, state, "search", plan.algorithm, plan.window, plan.options, plan.objectives)
         random = phase_of(plan, space, state, "random", "random", plan.random_window, {}, ())
-        scored_by = ScoredBy(scoring_code(plan.objective.proxies), accepted=accept_changes)
+        scored_by = ScoredBy(plan.code(), accepted=accept_changes)
         images, shown = RunImages(plan, space, view.note), address or str(folder)
         return _Search(plan, folder, space, files, view, name, shown, state, search, random, scored_by, images)
 
@@ -281,7 +289,7 @@ class _Search:
                 if not phase.complete:
                     pool, known = self._pool(session), {}
                     if phase is self._random:
-                        known = latency.reusable(self._search.entries, len(self._plan.objective.proxies), self._plan.limit_ms)
+                        known = latency.reusable(self._search.entries, self._plan.objective.proxies, self._plan.limit_ms)
                     phase.run(pool, session.journal, self._view, session.interrupts, known, self._observer)
             for warning in latency.mixed(self._entries()):
                 self._view.note(warning)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from search.engine.phase import Entry
@@ -16,12 +16,12 @@ from search.ranking.objective import LATENCY
 from search.workers.job import Outcome, Timing, too_slow
 
 
-def reusable(entries: Iterable[Entry], scores: int, limit_ms: float | None) -> dict[str, Outcome]:
-    """Give what another phase need not find again, by digest: all `scores` raw scores are there, or it is over the budget."""
+def reusable(entries: Iterable[Entry], scores: Sequence[str], limit_ms: float | None) -> dict[str, Outcome]:
+    """Give what another phase need not find again, by digest: all these raw scores are there, or it is over the budget."""
     known = {}
     for entry in entries:
         latency, device = entry.costs.get(LATENCY), entry.device
-        if len(entry.scores) == scores:
+        if all(name in entry.scores for name in scores):
             known[entry.digest] = Outcome(dict(entry.scores), latency_ms=latency, device=device)
         elif limit_ms is not None and latency is not None and device is not None and latency > limit_ms:
             known[entry.digest] = too_slow(latency, device, limit_ms, {})

@@ -19,6 +19,7 @@ from proxies.table import TABLE
 from search.algorithms import ALGORITHMS
 from search.algorithms.guarded import guarded
 from search.config.schema import SearchConfig
+from search.config.trained import TOP1
 from search.config.validation import check_algorithm
 from search.ranking.objective import check_names, find
 from search.workers import own_proxies
@@ -55,6 +56,9 @@ def load(config: SearchConfig) -> tuple[SearchConfig, dict[str, str]]:
         texts[ALGORITHM], config = _algorithm(config, Path(config.algorithm_file))
     if config.images is not None:
         config = dataclasses.replace(config, images=str(Path(config.images).absolute()))
+    if config.training.images is not None:
+        place = str(Path(config.training.images).absolute())
+        config = dataclasses.replace(config, training=dataclasses.replace(config.training, images=place))
     return config, texts
 
 
@@ -86,6 +90,8 @@ def _proxies(config: SearchConfig, path: Path) -> str:
 
 def _check_proxies(config: SearchConfig, names: tuple[str, ...]) -> None:
     """Check that every worker has each score of the objective, and that it knows its options; `names` are those of the file."""
+    if config.objective == TOP1:  # a training has no proxies
+        return
     objective = find(config.objective)
     check_names(objective)
     local = [name for name in objective.proxies if name in registry.registered() and name not in (*TABLE, *names)]

@@ -22,7 +22,7 @@ from search.monitor.progress import State, View
 from search.monitor.tally import Best, Tally
 from search.ranking.objective import LATENCY, Objective
 from search.workers.interrupts import Interrupts
-from search.workers.job import Job, Outcome, numbers
+from search.workers.job import Outcome, Work, numbers
 from search.workers.pool import POLL_SECONDS, Done, Pool
 from uninas.errors import InputError
 
@@ -88,7 +88,7 @@ class Phase:
         total: int,
         order: str,
         objective: Objective,
-        job: Callable[[Proposal], Job],
+        job: Callable[[Proposal], Work],
         state: State,
         costs: Sequence[str] = (),
         ties: str = "cheaper",

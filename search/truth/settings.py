@@ -12,9 +12,10 @@ from pathlib import Path
 import yaml
 
 from search.config.schema import BudgetConfig, PoolConfig
+from search.config.trained import check_recipe
 from search.config.typed import Schema, mapping
 from search.config.validation import POOLS
-from search.training.recipe import PRECISIONS, Recipe
+from search.training.recipe import Recipe
 from search.truth.families import FAMILIES
 from uninas import edits
 from uninas.errors import InputError
@@ -101,7 +102,12 @@ def _check(config: TruthConfig, source: str) -> None:
         if not holds:
             raise InputError(f"{source}: {where}: expected {expected}; got {got}")
 
-    recipe, images = config.recipe, config.images
+    images = config.images
+
+    def expect_of_training(holds: bool, where: str, expected: str, got: object) -> None:
+        expect(holds, where if where.startswith("recipe.") else f"images.{where}", expected, got)
+
+    check_recipe(config.recipe, images.pixels, images.per_class, expect_of_training)
     for where, value, least in (
         ("networks", config.networks, 0),
         ("repeated", config.repeated, 0),
@@ -109,22 +115,10 @@ def _check(config: TruthConfig, source: str) -> None:
         ("seed", config.seed, 0),
         ("random_edits", config.random_edits, 0),
         ("nodes_per_subblock", config.nodes_per_subblock, 1),
-        ("images.pixels", images.pixels, 8),
-        ("recipe.epochs", recipe.epochs, 1),
-        ("recipe.batch", recipe.batch, 2),
-        ("recipe.shift", recipe.shift, 0),
-        ("recipe.weight_decay", recipe.weight_decay, 0),
         ("pool.workers", config.pool.workers, 1),
     ):
         expect(value >= least, where, f"at least {least}", value)
-    expect(images.per_class is None or images.per_class >= 1, "images.per_class", "at least 1", images.per_class)
-    expect(recipe.shift < images.pixels, "recipe.shift", f"less than images.pixels, {images.pixels}", recipe.shift)
-    for where, value in (("recipe.rate", recipe.rate), ("recipe.clip", recipe.clip)):
-        expect(value > 0, where, "more than 0", value)
-    for where, value in (("recipe.warmup", recipe.warmup), ("recipe.smoothing", recipe.smoothing)):
-        expect(0 <= value < 1, where, "at least 0 and less than 1", value)
     expect(0 < config.fill < 1, "fill", "a share between 0 and 1", config.fill)
-    expect(recipe.precision in PRECISIONS, "recipe.precision", " or ".join(PRECISIONS), f"'{recipe.precision}'")
     expect(config.pool.kind in POOLS, "pool.kind", " or ".join(POOLS), f"'{config.pool.kind}'")
     expect(config.networks + len(config.presets) > 0, "networks", "a network, or presets", 0)
     expect(config.networks == 0 or bool(config.families), "families", f"some of {', '.join(FAMILIES)}", "none")

@@ -45,7 +45,7 @@ def test_what_decides_an_accuracy_decides_the_digest() -> None:
         ("recipe.warmup=1", "recipe.warmup: expected at least 0 and less than 1; got 1"),
         ("recipe.rate=0", "recipe.rate: expected more than 0; got 0"),
         ("recipe.precision=float16", "recipe.precision: expected float32 or bfloat16; got 'float16'"),
-        ("recipe.shift=40", "recipe.shift: expected less than images.pixels, 32; got 40"),
+        ("recipe.shift=40", "recipe.shift: expected less than the 32 pixels of an image; got 40"),
         ("families=[gate, mixers]", "families: expected some of convolution, attention, hybrid, gate, mixer; got 'mixers'"),
         ("families=[gate, gate]", "families: expected each name once; got gate, gate"),
         ("presets=[resnet50]", "presets: expected some of resnet, efficientnet, vit, coatnet; got 'resnet50'"),
