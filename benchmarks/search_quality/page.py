@@ -89,7 +89,7 @@ def page(results: Sequence[Results], window: int, command: str) -> str:
         f"window of {window}. A search is told noisy accuracies: the validation accuracy of one training (NAS-Bench-201), or one",
         "of three trainings (NAS-Bench-Macro). It picks the network that it was told the most of, and is judged by mean test",
         "accuracies. Regret: how much worse than the best of the table that is, in points. The dashed line is the regret of",
-        "whoever was told of all networks: below it is luck.",
+        "whoever was told of all networks: below it is luck. All but random search begin with the space's start.",
         "",
         "For comparison, on another table (NAS-Bench-101, test error after 150 evaluations) the paper of BANANAS prints 6.34 for",
         "random search, 6.11 for regularised evolution, 5.93 for local search and 5.92 for its own search by a model.",

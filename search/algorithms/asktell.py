@@ -25,6 +25,10 @@ LEAST_DUPLICATES = 16
 """So many are enough, after several asks without anything new from the algorithm: it need not show that again at length."""
 
 
+SAMPLES = 100
+"""So many samples are then tried: where none of them is new and within the budget, hardly any is, and each may take a second."""
+
+
 class OrderError(ValueError):
     """Ask and tell were called in an order that they do not allow: a mistake of the caller, not of the user."""
 
@@ -103,7 +107,7 @@ class AskTell:
         phase: name of the run's part, so that two parts with one seed draw differently.
         window: W >= 1, see the module's head.
         order: "ask" or "completion".
-        tries: tries of one ask by the algorithm; then as many samples of the space, then all that a finite space has.
+        tries: tries of one ask by the algorithm; then come samples of the space, then all that a finite space has.
         space: where the algorithm's candidates come from; without it an ask ends with the algorithm's tries.
     """
 
@@ -162,7 +166,7 @@ class AskTell:
 
         Raises:
             OrderError: the window does not allow it yet.
-            SpaceExhaustedError: no new candidate in `tries` tries of the algorithm, and as many samples; or there is none.
+            SpaceExhaustedError: no new candidate in `tries` tries of the algorithm and `SAMPLES` samples; or there is none.
         """
         if not self.ready():
             raise OrderError(
@@ -220,7 +224,7 @@ class AskTell:
         if self._space is None:
             return
         if self._rest is None:
-            for _ in range(self._tries):
+            for _ in range(min(self._tries, SAMPLES)):
                 yield self._space.sample(rng)
             self._rest = self._space.every() if isinstance(self._space, Finite) else None
         if self._rest is not None:

@@ -19,7 +19,7 @@ from typing import Any, final
 from ray.tune.search import Searcher
 from ray.tune.search.variant_generator import parse_spec_vars
 
-from search.algorithms import ALGORITHMS, make
+from search.algorithms import ALGORITHMS, SpaceExhaustedError, make
 from search.algorithms.candidate import Space
 from search.config.schema import SearchConfig
 from search.ranking.objective import LATENCY, Objective
@@ -114,12 +114,17 @@ class ArchitectureSearcher(Searcher):
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """Give the next architecture; None while the window waits for a result, FINISHED at the end."""
+        """Give the next architecture; None while the window waits for a result, FINISHED at the end, also that of the space."""
         if self._evaluations is not None and self._engine.asked >= self._evaluations:
             return str(self.FINISHED)
         if not self._engine.ready():
             return None
-        candidate = self._ask(trial_id)
+        try:
+            candidate = self._ask(trial_id)
+        except SpaceExhaustedError as error:
+            if error.whole:
+                return str(self.FINISHED)
+            raise
         return {"architecture": self._space.text(candidate), "digest": candidate.digest}
 
     def _ask(self, trial: str) -> Any:

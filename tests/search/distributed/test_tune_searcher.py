@@ -15,6 +15,7 @@ from search.config import loading as configuration
 from search.distributed.tune_searcher import ArchitectureSearcher, from_config
 from search.ranking.objective import Objective
 from tests.search.fakes import ToySpace, toy_scores
+from tests.search.finite import FiniteToySpace
 from uninas import InputError
 from uninas.runtime import ray_local
 
@@ -52,6 +53,13 @@ def drive(searcher: ArchitectureSearcher, count: int, slots: int, seed: int = 0,
             searcher.on_trial_complete(done, {"score": score(under_way.pop(done), mode), "other": 1})
         else:
             return digests
+
+
+def test_a_space_that_has_been_seen_whole_ends_the_search() -> None:
+    searcher = ArchitectureSearcher(FiniteToySpace(budget=1), metric="score", mode="max", seed=0, **EVOLUTION)
+    digests = drive(searcher, count=50, slots=3)
+    assert len(set(digests)) == len(digests) == 7
+    assert searcher.suggest("one more") == Searcher.FINISHED
 
 
 @pytest.mark.parametrize("algorithm", [EVOLUTION, {**EVOLUTION, "algorithm": "pareto", "objectives": ["score", "layers"]}])
