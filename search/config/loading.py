@@ -108,6 +108,7 @@ _YOUNGER = (
     ("proxies", "options"),
     ("images",),
     ("training",),
+    ("finalists", "reliability"),
 )
 """Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
 

@@ -51,6 +51,7 @@ class SearchPlan:
         ties: "cheaper" or "older".
         finalists: how many candidates are scored again.
         repeats: on how many held-out seeds.
+        reliability: how many others of the best quarter are scored on the first of them.
         images: the real batches, or the images of trainings, to be read before anything is scored; None for noise.
         recipe: by which candidates are trained; None for scores at initialisation.
         pool: who scores.
@@ -75,6 +76,7 @@ class SearchPlan:
     ties: str
     finalists: int
     repeats: int
+    reliability: int
     images: RealBatches | TrainingImages | None
     recipe: Recipe | None
     pool: PoolConfig
@@ -115,6 +117,7 @@ class SearchPlan:
             ties=config.ties,
             finalists=config.finalists.count,
             repeats=config.finalists.seeds,
+            reliability=config.finalists.reliability,
             images=_images(config.images, config.training, batch=config.batch, classes=config.classes, size=(height, width)),
             recipe=config.training.recipe if config.objective == TOP1 else None,
             pool=config.pool,

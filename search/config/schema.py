@@ -92,6 +92,7 @@ class FinalistsConfig:
 
     count: int = 8
     seeds: int = 4
+    reliability: int = 0  # others of the best quarter that are scored on the first of these seeds: how far do two seeds agree?
 
 
 @dataclass

@@ -15,6 +15,7 @@ from search.config.spectra import ranks
 from search.config.trained import TOP1, check_recipe
 from search.ranking import objective
 from search.ranking.objective import COSTS, LATENCY, SCORE
+from search.ranking.reliability import LEAST
 from uninas import edits
 from uninas.analysis.unseen import UNSEEN
 from uninas.errors import InputError
@@ -85,6 +86,8 @@ def check(config: SearchConfig, source: str) -> None:
         at_least(name, value, 1)
     at_least("space.random_edits", config.space.random_edits, 0 if config.space.sampler == "grammar" else 1)
     at_least("seed", config.seed, 0)
+    if 0 < config.finalists.reliability < LEAST or config.finalists.reliability < 0:
+        reject("finalists.reliability", f"0, or at least {LEAST} networks", config.finalists.reliability)
     at_least("pool.min_workers", config.pool.min_workers, 0)
     at_least("latency.warmup", config.latency.warmup, 0)
     for name, value in asdict(config.budget).items():

@@ -26,6 +26,7 @@ from search.config import loading as configuration
 from search.config.plan import SearchPlan
 from search.config.schema import SearchConfig, SpaceConfig
 from search.engine import artifacts, latency, own_files, session
+from search.engine.agreement import agreement, drawn
 from search.engine.finalists import held_out_seeds, rebuild, settle
 from search.engine.gc_freeze import looked_at_once
 from search.engine.own_files import START
@@ -38,6 +39,7 @@ from search.journal.journal import Journal
 from search.journal.records import KINDS, Ask, Candidate, Exhausted, Header, Kinds, Rescore
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
+from search.ranking.reliability import is_noise
 from search.spaces.from_config import from_config
 from search.workers.interrupts import Interrupts
 from search.workers.pool import Pool, scored
@@ -270,7 +272,7 @@ class _Search:
 
     def _scores_more(self) -> bool:
         """Whether the run lacks a score, of a candidate or of a finalist."""
-        return not all(phase.complete for phase in self._phases()) or bool(self._unscored(self._leaders()))
+        return not all(phase.complete for phase in self._phases()) or self._lacks_rescores()
 
     def _leaders(self) -> list[Entry]:
         return leaders(self._search.entries, self._plan.objective, self._plan.objectives, self._plan.finalists)
@@ -311,25 +313,38 @@ class _Search:
         plan, entries = self._plan, self._search.entries
         chosen = self._leaders()
         members = front(entries, plan.objective, plan.objectives) if plan.objectives else []
-        wanted = [*chosen, *(member.entry for member in spread_over(members, FRONT_FILES))]
-        candidates = rebuild(self._folder / JOURNAL, self._space, [entry.digest for entry in wanted])
-        self._rescore(session, self._unscored(chosen), {one.digest: self._space.text(candidates[one.digest]) for one in chosen})
+        others = self._others(chosen)
+        missing = self._unscored(chosen, others)
+        wanted = [*(entry.digest for entry in chosen), *(digest for digest, _, _ in missing)]
+        wanted += [member.entry.digest for member in spread_over(members, FRONT_FILES)]
+        candidates = rebuild(self._folder / JOURNAL, self._space, dict.fromkeys(wanted))
+        self._rescore(session, missing, {digest: self._space.text(candidates[digest]) for digest, _, _ in missing})
         finalists = settle(entries, chosen, self._rescores.values(), plan.objective)
         artifacts.write_finalists(self._folder, finalists, candidates, self._space, plan.objective)
         rows = artifacts.finalist_rows(finalists, candidates)
         self._results = {"best": rows[0], "finalists": rows}
+        if others:
+            found = agreement(others, self._rescores.values(), plan.objective)
+            self._results["reliability"] = {"networks": len(others), **found.as_dict(), "noise": is_noise(found)}
         if plan.objectives:
             rows = artifacts.write_front(self._folder, members, candidates, self._space, plan.objectives)
             self._results |= {"objectives": list(plan.objectives), "front": rows}
 
-    def _unscored(self, finalists: Sequence[Entry]) -> list[tuple[str, int, int]]:
-        """Give digest, repeat and held-out seed of what the journal lacks of finalists."""
-        return [
-            (finalist.digest, repeat, seed)
-            for finalist in finalists
-            for repeat, seed in enumerate(held_out_seeds(self._plan.seed, self._plan.repeats))
-            if (finalist.digest, repeat) not in self._rescores
-        ]
+    def _others(self, finalists: Sequence[Entry]) -> list[Entry]:
+        """Give those that are scored on the first held-out seed beside the finalists."""
+        plan = self._plan
+        return drawn(self._search.entries, finalists, plan.objective, plan.reliability, plan.seed)
+
+    def _lacks_rescores(self) -> bool:
+        finalists = self._leaders()
+        return bool(self._unscored(finalists, self._others(finalists)))
+
+    def _unscored(self, finalists: Sequence[Entry], others: Sequence[Entry]) -> list[tuple[str, int, int]]:
+        """Give digest, repeat and held-out seed of what the journal lacks: of finalists all seeds, of others the first."""
+        seeds = list(enumerate(held_out_seeds(self._plan.seed, self._plan.repeats)))
+        wanted = [(finalist.digest, repeat, seed) for finalist in finalists for repeat, seed in seeds]
+        wanted += [(other.digest, *seeds[0]) for other in others]
+        return [one for one in dict.fromkeys(wanted) if one[:2] not in self._rescores]
 
     def _rescore(self, session: Session[SearchRecord], missing: list[tuple[str, int, int]], texts: Mapping[str, str]) -> None:
         """Score finalists on held-out seeds; journal them in this order, whoever finishes first."""

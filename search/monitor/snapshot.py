@@ -188,7 +188,8 @@ class Figures:
             totals["random"] = self._wanted("random")
         chosen = min(config.finalists.count, search.ok) if search.done >= totals["search"] else config.finalists.count
         rescored = self._phases["finalists"].done  # those of before an extension count too
-        return {**totals, "finalists": max(chosen * config.finalists.seeds, rescored)}
+        others = min(config.finalists.reliability, max(0, totals["search"] // 4 - chosen))
+        return {**totals, "finalists": max(chosen * config.finalists.seeds + others, rescored)}
 
     def _wanted(self, phase: str) -> int:
         return min(self.config.evaluations, self._most.get(phase, self.config.evaluations))

@@ -14,6 +14,7 @@ import uninas
 from search.config import loading as config_file
 from search.config.plan import SearchPlan
 from search.config.schema import SearchConfig
+from search.engine.agreement import agreement, drawn, in_words, on_one_seed
 from search.engine.finalists import Finalist, rebuild, settle
 from search.engine.pareto_front import Member, front, leaders
 from search.engine.phase import Entry as Scored
@@ -22,6 +23,7 @@ from search.engine.scored_by import said_of
 from search.journal import journal, records
 from search.monitor.tally import Tally
 from search.ranking.objective import Objective
+from search.ranking.reliability import is_noise
 from search.report.refined import Refined, read_refined
 from search.spaces.from_config import from_config
 from search.workers.scoring_code import ScoringCode
@@ -54,6 +56,8 @@ class Run:
         codes: what scored the run, in order: the code, None where the journal does not say, and what the journal had before it:
             how many candidates of the search and of the random search, and scores of finalists.
         most: by phase, how many candidates the space has, where it was seen whole.
+        agreement: of two seeds among others of the best quarter, in words; empty where none of them was scored again.
+        on_one_seed: ranks of finalists and those others under the first held-out seed, by digest.
     """
 
     name: str
@@ -72,6 +76,8 @@ class Run:
     refined: Refined | None = None
     codes: tuple[tuple[ScoringCode | None, tuple[int, int, int]], ...] = ()
     most: Mapping[str, int] = field(default_factory=dict)
+    agreement: tuple[str, ...] = ()
+    on_one_seed: Mapping[str, int] = field(default_factory=dict)
 
     def wanted(self, phase: str) -> int:
         """How many candidates a finished phase has: as many evaluations as it was given, or all that the space has."""
@@ -168,12 +174,13 @@ def read_run(folder: Path) -> Run:
                 before = (len(entries["search"]), len(entries["random"]), len(rescores))
                 codes.append((said_of(record), before))
         search = tuple(entries["search"])
+        wanted = min(config.evaluations, most.get("search", config.evaluations))
         population = [Scored.of(entry, plan.costs, plan.ties) for entry in search]
         leading = leaders(population, objective, objectives, plan.finalists)
         counts = Counter(rescore.digest for rescore in rescores)
         rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
         finalists = tuple(settle(population, rescored, rescores, objective))
-    wanted = min(config.evaluations, most.get("search", config.evaluations))
+        others = drawn(population, leading, objective, plan.reliability, plan.seed) if len(search) >= wanted else []
     whole = len(search) >= wanted and 0 < len(leading) == len(rescored)
     chosen = whole and (folder / "best.json").is_file()
     best = None
@@ -198,7 +205,16 @@ def read_run(folder: Path) -> Run:
         refined=read_refined(folder / "refine"),
         codes=tuple(codes),
         most=most,
+        agreement=tuple(_agreement(others, rescores, objective)),
+        on_one_seed=on_one_seed([*leading, *others], rescores, objective) if others else {},
     )
+
+
+def _agreement(others: Sequence[Scored], rescores: Sequence[records.Rescore], objective: Objective) -> list[str]:
+    if not others:
+        return []
+    found = agreement(others, rescores, objective)
+    return in_words({"networks": len(others), **found.as_dict(), "noise": is_noise(found)}, objective.name)
 
 
 def _rebuild(folder: Path, config: SearchConfig, digest: str) -> uninas.Architecture | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from markupsafe import Markup
 
 import uninas
 from search.config.schema import SpaceConfig
+from search.config.trained import TOP1
 from search.report import figures, refined
 from search.report import front as trade_off
 from search.report.data import Entry, Run
@@ -95,6 +97,10 @@ def _lead(run: Run) -> str:
         f" {config.size[0]} × {config.size[1]} pixels with {config.classes} classes, seed {config.seed}"
     )
     text += f"; a random search of {len(run.baseline)} beside it." if run.baseline else "."
+    if config.objective == TOP1:
+        epochs, folder = config.training.recipe.epochs, Path(config.training.images or "").name
+        passes = "one epoch" if epochs == 1 else f"{epochs} epochs"
+        return f"{text} Each is trained for {passes} on {folder}; its score is top-1 on the held-out images, in percent."
     return f"{text} Candidates are scored by zero-cost (training-free) proxies."
 
 
@@ -113,6 +119,7 @@ def _best(run: Run) -> dict[str, Any]:
         "digest": run.best.digest,
         "cards": cards,
         "sentence": _sentence(run, run.best.digest),
+        "agreement": run.agreement,
         "scores": _scores(run, run.best.digest),
         "overview": Markup(draw_overview(run.best)),
         "blocks": _blocks(run.best),
@@ -143,7 +150,13 @@ def _sentence(run: Run, digest: str) -> str:
     finalist = next((one for one in run.finalists if one.entry.digest == digest), None)
     if finalist is None:
         return f"{text}."
-    return f"{text}. On held-out seeds its rank is {finalist.place} among all candidates of the search."
+    if digest not in run.on_one_seed:
+        return f"{text}. On held-out seeds its rank is {finalist.place} among all candidates of the search."
+    others = len(run.on_one_seed) - len(run.finalists)
+    return (
+        f"{text}. On one held-out seed, on which the {len(run.finalists)} finalists and {others} others of the best quarter stand"
+        f" on equal footing, its rank is {run.on_one_seed[digest]} of {len(run.on_one_seed)}."
+    )
 
 
 def _scores(run: Run, digest: str) -> dict[str, Any]:
