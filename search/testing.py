@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -25,10 +26,11 @@ from numpy.typing import NDArray
 
 import uninas
 from search.algorithms import AskTell, SpaceExhaustedError, Strategy, make
-from search.algorithms.candidate import Candidate, Rejected, Space
+from search.algorithms.candidate import Candidate, Featured, Rejected, Space
 from search.ranking.objective import OBJECTIVES
 from uninas.rejections import Reason
 from uninas.spaces import ChoiceSpace
+from uninas.spaces.choices import Listed
 
 if not __debug__:  # every check would pass
     raise ImportError("search.testing: expected Python without -O and PYTHONOPTIMIZE, which leave out what the checks assert")
@@ -255,7 +257,7 @@ def check_space(space: Space, *, steps: int = 12, seed: int = 0) -> None:
     """Check that a space of architectures keeps the contract of `search.algorithms.candidate.Space`.
 
     Its randomness is `rng` alone; a child is made again from the JSON of its edit, with the same text and cost; its texts are
-    those of its digest.
+    those of its digest. Where it describes candidates by numbers, these are finite, and equally many for each.
 
     Raises:
         AssertionError: one of it does not hold.
@@ -274,7 +276,15 @@ def check_space(space: Space, *, steps: int = 12, seed: int = 0) -> None:
             network = uninas.parse(text)
             assert network.digest == child.digest, f"text: expected the network {child.digest[:12]}, got {network.digest[:12]}"
         assert json.loads(space.document(child, {"place": 1}))["metadata"]["place"] == 1, "document: expected the metadata in it"
+        if isinstance(space, Featured):
+            _check_features(space.features(child), space.features(again), space.features(starts[0]))
         current = child
+
+
+def _check_features(child: NDArray[np.float64], again: NDArray[np.float64], start: NDArray[np.float64]) -> None:
+    assert child.shape == start.shape, f"features: expected as many as of the start, {start.shape}, got {child.shape}"
+    assert np.isfinite(child).all(), "features: expected finite numbers, got others"
+    assert np.array_equal(child, again), "features: expected the same of the same network, got others"
 
 
 def _walk(space: Space, steps: int, seed: int) -> list[str]:
@@ -302,7 +312,8 @@ def check_choice_space(space: ChoiceSpace, *, samples: int = 25, seed: int = 0) 
     """Check that a categorical space keeps the contract of `uninas.spaces.ChoiceSpace`.
 
     Samples and their neighbours are legal JSON data that come back from their text; a neighbour is another genotype, and its
-    parent is left as it was; a network has the classes and the size that were asked for, and comes back from its text.
+    parent is left as it was; a network has the classes and the size that were asked for, and comes back from its text. Where the
+    space lists its genotypes, they are legal, each comes once, and always in the same order.
 
     Raises:
         AssertionError: one of it does not hold.
@@ -318,6 +329,20 @@ def check_choice_space(space: ChoiceSpace, *, samples: int = 25, seed: int = 0) 
         assert genotype == before, f"mutate: expected its argument to be left as it was, got {genotype} for {before}"
         assert child != genotype, f"mutate: expected another genotype, got {child} again"
         _check_genotype(space, child)
+    if isinstance(space, Listed):
+        _check_listed(space, space.fault)
+
+
+def _check_listed(space: Listed, legal: Callable[[Any], str | None], first: int = 200) -> None:
+    found, again = space.every(), space.every()
+    if found is None or again is None:
+        return
+    genotypes = list(itertools.islice(found, first))
+    assert genotypes == list(itertools.islice(again, first)), "every: expected the same order each time, got another"
+    texts = {json.dumps(genotype, sort_keys=True) for genotype in genotypes}
+    assert len(texts) == len(genotypes), f"every: expected each genotype once, got {len(genotypes) - len(texts)} again"
+    for genotype in genotypes:
+        assert legal(genotype) is None, f"every: expected legal genotypes, got {genotype}: {legal(genotype)}"
 
 
 def _check_genotype(space: ChoiceSpace, genotype: Any) -> None:

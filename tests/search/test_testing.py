@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from search.algorithms.asktell import Reported
@@ -100,6 +101,9 @@ class Wrapped:
         ({"mutate": lambda genotype, rng: genotype}, "mutate: expected another genotype"),
         ({"sample": lambda rng: MINE.sample(random.Random())}, "sample: expected the same of the same rng"),
         ({"build": lambda genotype, classes, size: MINE.build(genotype, 3, size)}, "build: expected 7 classes"),
+        ({"every": lambda: iter([MINE.start()] * 2)}, "every: expected each genotype once, got 1 again"),
+        ({"every": lambda: iter([{"width": 5}])}, "every: expected legal genotypes"),
+        ({"every": lambda: iter([MINE.sample(random.Random())])}, "every: expected the same order each time"),
     ],
 )
 def test_a_categorical_space_that_breaks_it_is_named(replaced: dict[str, Any], said: str) -> None:
@@ -125,6 +129,8 @@ def test_a_space_of_architectures_that_breaks_it_is_named() -> None:
         ({"mutate": lambda parent, rng: space.mutate(parent, drawn)}, "expected the same of the same rng"),
         ({"replay": other}, "replay: expected"),
         ({"text": lambda candidate: space.text(space.starts()[0])}, "text: expected the network"),
+        ({"features": lambda candidate: np.full(3, np.nan)}, "features: expected finite numbers"),
+        ({"features": lambda candidate: np.full(3, drawn.random())}, "features: expected the same of the same network"),
     ):
         with pytest.raises(AssertionError, match=said):
             check_space(Wrapped(space, **replaced))  # type: ignore[arg-type]
