@@ -119,7 +119,7 @@ def _best(run: Run) -> dict[str, Any]:
         "digest": run.best.digest,
         "cards": cards,
         "sentence": _sentence(run, run.best.digest),
-        "agreement": run.agreement,
+        "agreement": [text[0].upper() + text[1:] for text in run.agreement],
         "scores": _scores(run, run.best.digest),
         "overview": Markup(draw_overview(run.best)),
         "blocks": _blocks(run.best),

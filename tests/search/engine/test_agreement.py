@@ -137,6 +137,6 @@ def test_the_report_says_it_and_ranks_the_pick_on_equal_footing(tmp_path: Path) 
     assert len(run.on_one_seed) == 3 + 5
     assert sorted(run.on_one_seed.values())[0] == 1
     page = write_report(tmp_path / "run").read_text(encoding="utf-8")
-    assert "two seeds of vkdnw_agg agree by" in page
+    assert "Two seeds of vkdnw_agg agree by" in page
     assert "on which the 3 finalists and 5 others of the best quarter stand on equal footing, its rank is" in page
     assert "among all candidates of the search" not in page
