@@ -187,7 +187,7 @@ class Candidate:
             "seconds": dict(self.seconds),
             "worker": self.worker,
             "attempts": self.attempts,
-            **_memory_key(self.peak_bytes),
+            **({} if self.peak_bytes is None else {"peak_bytes": self.peak_bytes}),
         }
 
     @staticmethod
@@ -286,7 +286,7 @@ class Rescore:
             "seconds": dict(self.seconds),
             "worker": self.worker,
             "attempts": self.attempts,
-            **_memory_key(self.peak_bytes),
+            **({} if self.peak_bytes is None else {"peak_bytes": self.peak_bytes}),
         }
 
     @staticmethod
@@ -378,10 +378,6 @@ def _cause(data: Mapping[str, Any]) -> Cause:
 def _cause_key(status: str, cause: Cause | None) -> dict[str, str]:
     """Give the cause of a failure; a status other than "failed" says it already."""
     return {} if status != "failed" or cause is None else {"cause": cause.value}
-
-
-def _memory_key(peak_bytes: int | None) -> dict[str, int]:
-    return {} if peak_bytes is None else {"peak_bytes": peak_bytes}
 
 
 def rounded(seconds: Mapping[str, float], digits: int) -> dict[str, float]:
