@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,13 @@ from numpy.typing import NDArray
 
 from search.algorithms.candidate import Candidate, Rejected
 from search.spaces.description import described
+from search.workers.scoring_code import digest
 from uninas.spaces import SPACES
 from uninas.spaces.choices import ChoiceSpace, canonical_network
-from uninas.spaces.nasbench201 import EDGES, cell_text, parse_cell
+from uninas.spaces.nasbench201 import EDGES, OPERATIONS, cell_text, parse_cell, used
+
+DESCRIBES = ("search/spaces/description.py", "uninas/analysis", "uninas/canonical.py", "uninas/spaces")
+"""The code that decides a description, see `search.workers.scoring_code`."""
 
 Genotype = tuple[int, ...]
 
@@ -87,6 +92,11 @@ class TableSpace:
             tuple(rng.randrange(count) for count in self.world.options), f"{self.world.row(self.world.start):064x}"
         )
 
+    def every(self) -> Iterator[Candidate | Rejected]:
+        """Go through the table."""
+        parent = f"{self.world.row(self.world.start):064x}"
+        return (self._candidate(genotype, parent) for genotype in product(*map(range, self.world.options)))
+
     def features(self, candidate: Candidate) -> NDArray[np.float64]:
         """Look the description up."""
         found: NDArray[np.float64] = self.world.features[candidate.body[1]]
@@ -103,25 +113,6 @@ class TableSpace:
     def replay(self, parent: Candidate, edit: Mapping[str, Any]) -> Candidate:
         """Make a genotype's candidate again."""
         return self._candidate(tuple(edit["genotype"]), parent.digest)
-
-
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-
-
-def used(operations: Sequence[str]) -> tuple[str, ...]:
-    """Put none on each edge of a cell of NAS-Bench-201 that is on no path from the input to the output."""
-    edges = [edge for edge, name in zip(EDGES, operations, strict=True) if name != "none"]
-    reached, reaching = {0}, {3}
-    for source, target in sorted(edges):
-        if source in reached:
-            reached.add(target)
-    for source, target in sorted(edges, reverse=True):
-        if target in reaching:
-            reaching.add(source)
-    return tuple(
-        name if source in reached and target in reaching else "none"
-        for name, (source, target) in zip(operations, EDGES, strict=True)
-    )
 
 
 def nasbench201(folder: Path, dataset: str) -> World:
@@ -168,8 +159,8 @@ def nasbench_macro(folder: Path) -> World:
 
 
 def _features(space: ChoiceSpace, texts: Sequence[str], size: tuple[int, int]) -> NDArray[np.float64]:
-    """Describe all networks; kept in a file of the user's cache, since it takes a minute."""
-    key = hashlib.sha256("\n".join([space.name, str(size), *texts]).encode()).hexdigest()[:16]
+    """Describe all networks; kept in a file, since it takes a minute, for as long as the code that describes is the same."""
+    key = hashlib.sha256("\n".join([space.name, str(size), digest(DESCRIBES), *texts]).encode()).hexdigest()[:16]
     path = Path(".cache") / "search_quality" / f"{key}.npy"
     if path.is_file():
         return np.load(path)

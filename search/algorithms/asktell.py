@@ -24,7 +24,6 @@ DUPLICATES = 1_000
 LEAST_DUPLICATES = 16
 """So many are enough, after several asks without anything new from the algorithm: it need not show that again at length."""
 
-
 SAMPLES = 100
 """So many samples are then tried: where none of them is new and within the budget, hardly any is, and each may take a second."""
 

@@ -31,8 +31,8 @@ from uninas.runtime.terminal import say
 def command(words: tuple[str, ...], out: str | None, folder: str | None, accept_changes: bool) -> None:
     """Search the space as CONFIG.yaml says, and write the best network with its cost, its scores and a report.
 
-    Networks are ranked by zero-cost (training-free) proxies. KEY=VALUE replaces a key of the configuration; dots lead into
-    sections.
+    Networks are ranked by zero-cost (training-free) proxies, or by short trainings. KEY=VALUE replaces a key of the
+    configuration; dots lead into sections.
 
     \b
     uninas search configs/search/demo.yaml

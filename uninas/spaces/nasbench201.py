@@ -78,7 +78,13 @@ def is_reachable(text: str) -> bool:
 
     The cell of six `none` counts: it stands for every network whose output does not see its input. Raises InputError.
     """
-    edges = [edge for name, edge in zip(parse_cell(text), EDGES, strict=True) if name != "none"]
+    operations = parse_cell(text)
+    return used(operations) == operations
+
+
+def used(operations: Sequence[str]) -> tuple[str, ...]:
+    """Return a cell with `none` on each edge that is on no path from node 0 to node 3; operations in the order of `EDGES`."""
+    edges = [edge for name, edge in zip(operations, EDGES, strict=True) if name != "none"]
     forward, backward = {0}, {_NODES - 1}
     for source, target in edges:  # sorted by target, so one pass finds all
         if source in forward:
@@ -86,7 +92,8 @@ def is_reachable(text: str) -> bool:
     for source, target in sorted(edges, reverse=True):
         if target in backward:
             backward.add(source)
-    return all(source in forward and target in backward for source, target in edges)
+    kept = [source in forward and target in backward for source, target in EDGES]
+    return tuple(name if on_a_path else "none" for name, on_a_path in zip(operations, kept, strict=True))
 
 
 @cache
