@@ -24,6 +24,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
+def prose(*parts: str) -> str:
+    """Join the parts of a paragraph."""
+    return " ".join(filter(None, parts))
+
+
 def command() -> str:
     """The command that makes the page again."""
     module = Path(sys.argv[0]).resolve().relative_to(FOLDER.parents[1]).with_suffix("")

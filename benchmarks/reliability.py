@@ -32,7 +32,7 @@ from search.bench.scoring.plan import Network, ScoringPlan, chosen_proxies
 from search.bench.scoring.settings import Settings
 from search.config import loading
 from search.config.schema import PoolConfig
-from search.engine.finalists import choose, rebuild
+from search.engine.finals.finalists import choose, rebuild
 from search.engine.phase import Entry
 from search.journal import journal
 from search.journal.records import KINDS, Candidate

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from search.config.schema import SearchConfig
     from search.distributed.tune_searcher import ArchitectureSearcher
     from search.engine.driver import begin, resume
-    from search.engine.finalists import rebuild
+    from search.engine.finals.finalists import rebuild
     from search.journal.journal import read
     from search.ranking.correlation import estimate, paired_difference
     from search.ranking.objective import OBJECTIVES, Objective
@@ -78,7 +78,7 @@ _HOMES = {
     "rank_average": "search.ranking.ranks",
     "ranks": "search.ranking.ranks",
     "read": "search.journal.journal",
-    "rebuild": "search.engine.finalists",
+    "rebuild": "search.engine.finals.finalists",
     "ArchitectureSearcher": "search.distributed.tune_searcher",
 }
 

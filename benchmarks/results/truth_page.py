@@ -17,7 +17,7 @@ from typing import Any
 import pandas
 from matplotlib.figure import Figure
 
-from benchmarks.page import RESULTS, command, publish, table
+from benchmarks.page import RESULTS, command, prose, publish, table
 from search.report.svg import render_svg
 from search.report.theme import AMBER, BLUE, RULE, TEAL
 from search.truth import results, run, settings
@@ -41,11 +41,6 @@ def pairs_of(rows: pandas.DataFrame) -> pandas.DataFrame:
     """The accuracies of the first two seeds, a row per network that has both."""
     wide = rows.pivot_table(index="architecture", columns="seed", values="accuracy")
     return wide[[0, 1]].dropna() if {0, 1} <= {*wide.columns} else wide.iloc[:0]
-
-
-def prose(*parts: str) -> str:
-    """Join the parts of a paragraph."""
-    return " ".join(filter(None, parts))
 
 
 def beaten(networks: pandas.DataFrame) -> str:

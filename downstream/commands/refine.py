@@ -23,6 +23,7 @@ _KEPT = (
     "batch",
     "lr",
     "top",
+    "beside",
     "reduction",
     "grace",
     "seed",
@@ -49,6 +50,12 @@ _RATE, _RATE_BATCH = 2e-3, 128
     help="With --resume: go on although the data are not those that were trained on; the folders say from which epoch.",
 )
 @click.option("--top", type=click.IntRange(1), help="Train only the best N finalists; all by default.")
+@click.option(
+    "--with",
+    "beside",
+    metavar="NAMES",
+    help="Train controls of the search beside its finalists: start,random,resnet or any of RUN/controls; all: every one.",
+)
 @click.option("--epochs", type=click.IntRange(1), default=10, show_default=True, help="Epochs of a training that is not stopped.")
 @click.option("--grace", type=click.IntRange(1), help="Epochs that every finalist gets; a fifth of --epochs by default.")
 @click.option(
@@ -103,12 +110,15 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
 
     \b
     uninas refine runs/demo-0 --data cifar --epochs 6 --top 4
+    uninas refine runs/demo-0 --data cifar --epochs 6 --top 1 --with start,random,resnet --grace 6
     uninas refine runs/mine --data imagenet100 --gpus-per-trial 1 --epochs 20 --grace 4
     uninas refine --resume runs/mine
 
     Trials run side by side under Ray Tune, and ASHA stops those that fall behind. RUN/refine holds one folder per finalist, as
     uninas train leaves it, results.json and results.csv; the report then shows proxy rank against trained rank. A refine that is
     killed loses only the epochs in progress: what is done is not trained again, and what was stopped stays stopped.
+
+    Beside controls (--with) the report says how far the best is ahead of each; with --grace as large as --epochs none is stopped.
     """
 
     from downstream.refine import run_folder
@@ -142,7 +152,7 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
     except KeyboardInterrupt:
         note(f"stopped; resume with: uninas refine --resume {run}")
         raise
-    found = run_folder.results(plan, decisions)
+    found = run_folder.results(plan, decisions, _held_out(Path(plan.data)))
     run_folder.write_results(run, found)
     _show(found, run_folder.numbers_now(run))
     say(f"{run / run_folder.FOLDER / 'results.json'}")
@@ -154,10 +164,19 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
     _say_next(run, plan.data, found)
 
 
+def _controls(run: Path, given: str | None) -> list[str]:
+    """Give the names of --with; all: those of all files in RUN/controls."""
+    if given is None:
+        return []
+    if given == "all":
+        return sorted(file.stem for file in (run / "controls").glob("*.json"))
+    return [name.strip() for name in given.split(",")]
+
+
 def _reject_given(context: click.Context) -> None:
     for name in _KEPT:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            flag = f"--{name.replace('_', '-')}"
+            flag = "--with" if name == "beside" else f"--{name.replace('_', '-')}"
             raise InputError(f"{flag}: expected none with --resume, which accepts only --data and --concurrent")
 
 
@@ -182,7 +201,7 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
     from uninas.text import to_document
 
     protocol = PROTOCOLS["classify"]
-    finalists = run_folder.finalists_of(run, options["top"])
+    finalists = run_folder.finalists_of(run, options["top"], _controls(run, options["beside"]))
     device = str(device_of(options["device"]))
     epochs, batch = options["epochs"], options["batch"]
     grace = options["grace"] or max(1, epochs // 5)
@@ -210,7 +229,7 @@ def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str
     }
     trainings = {}
     for finalist in finalists:
-        file = str(run / "finalists" / f"{finalist.name}.json")
+        file = str(run / finalist.file)
         architecture, metadata = load_with_metadata(file)
         if architecture.digest != finalist.digest:
             raise InputError(f"{file}: expected the network {finalist.digest[:12]} of run.json; got {architecture.digest[:12]}")
@@ -271,6 +290,14 @@ def _share(device: str, gpus: float | None, cpus: int) -> tuple[float, int]:
         raise InputError("--gpus-per-trial: expected more than 0 with --device cuda; got 0")
     share = gpus or 1.0
     return share, torch.cuda.device_count() * int(1 / share + 1e-9)
+
+
+def _held_out(data: Path) -> int:
+    """Count the images that accuracies are measured on."""
+    from downstream.data.images import Folder, Images
+
+    folder = Folder.of(data, "val")
+    return len(Images(folder, folder.classes, training=False))
 
 
 def _check_images(data: Path, settings: Any) -> None:
@@ -339,7 +366,8 @@ def _say_next(run: Path, data: str, found: dict[str, Any]) -> None:
     """Say how the finalist that trained best is trained in full."""
     best = min((row for row in found["finalists"] if row["trained_place"]), key=lambda row: row["trained_place"], default=None)
     if best is not None:
-        file = run / "finalists" / f"{best['finalist']}.json"
+        folder = "finalists" if best["finalist"].isdecimal() else "controls"
+        file = run / folder / f"{best['finalist']}.json"
         say_next("uninas", "train", file, "--data", data, note="the one that trained best, by the whole protocol")
 
 

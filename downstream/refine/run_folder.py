@@ -2,6 +2,7 @@
 
 RUN/refine/settings.json       the plan
 RUN/refine/01/, 02/, ...       one training each, as `uninas train` leaves it; numbered as finalists/ was at its begin
+RUN/refine/start/, resnet/, .. those of the controls that were asked for, named as in controls/
 RUN/refine/decisions.json      every epoch in the order in which they ended, and whether the training continued
 RUN/refine/results.json, .csv  proxy rank and trained rank
 
@@ -12,9 +13,10 @@ goes on (evaluations=N) numbers its finalists anew: a training's network is that
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, final
 
@@ -48,16 +50,17 @@ ENDS = ("stop", "done", "failed")
 
 @dataclass(frozen=True)
 class Finalist:
-    """A finalist of the search.
+    """A finalist of the search, or a control that is trained beside them.
 
     Raises:
-        InputError: the name is not a number, and must not become a folder.
+        InputError: the name is neither a number nor that of a control, and must not become a folder.
 
     Attributes:
-        name: of its training's folder, and of its file in finalists/ when the refine began: "01" was the best then.
+        name: of its training's folder, and of its file when the refine began: "01" was the best of finalists/ then, "start" is
+            controls/start.json.
         digest: of its network.
-        proxy_place: rank among the finalists by the search, when the refine began; 1 is the best.
-        place, value: rank in the final population of the search, and the value of the objective, likewise.
+        proxy_place: rank among those that are trained by their scores on held-out seeds, when the refine began; 1 is the best.
+        place, value: rank among all finalists and controls of the search, and the value of the objective, likewise.
     """
 
     name: str
@@ -67,8 +70,13 @@ class Finalist:
     value: float
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and self.name.isdecimal()):
-            raise InputError(f"finalists: expected files named by numbers, such as 01.json; got {self.name!r}")
+        if not (isinstance(self.name, str) and re.fullmatch(r"[0-9]+|[a-z]+", self.name)):
+            raise InputError(f"finalists: expected files named by numbers or controls, such as 01.json; got {self.name!r}")
+
+    @property
+    def file(self) -> str:
+        """Its architecture file in the folder of the search, as it was named when the refine began."""
+        return f"{'finalists' if self.name.isdecimal() else 'controls'}/{self.name}.json"
 
 
 @dataclass(frozen=True)
@@ -100,11 +108,13 @@ class RefinePlan:
     concurrent: int
 
 
-def finalists_of(run: Path, top: int | None = None) -> tuple[Finalist, ...]:
-    """Read the finalists of a finished search, best first; the best `top` of them.
+def finalists_of(run: Path, top: int | None = None, beside: Sequence[str] = ()) -> tuple[Finalist, ...]:
+    """Read the finalists of a finished search, the best `top` of them, and controls, by name; all in one order, best first.
+
+    A control that is the network of a finalist is left out.
 
     Raises:
-        InputError: not the run of a search, or one without finalists yet.
+        InputError: not the run of a search, or one without finalists yet, or without such a control.
     """
     data = read_run_json(run, "run.json", place="the run folder of a search", content="what a search writes")
     rows = data.get("finalists") if isinstance(data, dict) and data.get("format") == "uninas-run" else None
@@ -119,7 +129,29 @@ def finalists_of(run: Path, top: int | None = None) -> tuple[Finalist, ...]:
         raise InputError(f"{run / 'run.json'}: expected file, digest, place and value of each finalist; {error}") from None
     if top is not None and top > len(found):
         raise InputError(f"--top: expected at most the {len(found)} finalists of the run; got {top}")
-    return found[:top]
+    return _in_one_order(found[:top], _controls_of(run, data, beside))
+
+
+def _controls_of(run: Path, data: Mapping[str, Any], names: Sequence[str]) -> list[Finalist]:
+    """Read controls of run.json by name."""
+    try:
+        rows = [(row["name"], row["digest"], row["place"], row["value"]) for row in data.get("controls", ())]
+        there = {name: Finalist(name, digest, 0, place, value) for name, digest, place, value in rows}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{run / 'run.json'}: expected name, digest, place and value of each control; {error}") from None
+    for name in names:
+        if name not in there:
+            have = f"one of the run's controls, {', '.join(there)}" if there else "none, for the search had no finalists.controls"
+            raise InputError(f"--with: expected {have}; got '{name}'")
+    return [there[name] for name in dict.fromkeys(names)]
+
+
+def _in_one_order(finalists: Sequence[Finalist], controls: Sequence[Finalist]) -> tuple[Finalist, ...]:
+    """Number finalists and controls together; of equal place the finalist comes first, and finalists keep their order."""
+    known = {finalist.digest for finalist in finalists}
+    together = [*finalists, *(control for control in controls if control.digest not in known)]
+    order = sorted(together, key=lambda one: (one.place, not one.name.isdecimal())) if controls else together
+    return tuple(replace(one, proxy_place=number) for number, one in enumerate(order, start=1))
 
 
 def begin(run: Path, plan: RefinePlan, trainings: Mapping[str, Settings], on: TrainedOn | None = None) -> None:
@@ -183,10 +215,12 @@ def check_networks(run: Path, plan: RefinePlan) -> None:
 
 
 def numbers_now(run: Path) -> dict[str, str]:
-    """Give the names of the files in finalists/ as they are now, by digest; none while the search is going on."""
+    """Give the names of the files in finalists/ and controls/ as they are now, by digest; none while the search is going on."""
     try:
-        return {finalist.digest: finalist.name for finalist in finalists_of(run)}
-    except InputError:
+        data = read_run_json(run, "run.json", place="the run folder of a search", content="what a search writes")
+        beside = [row["name"] for row in data.get("controls", ())]
+        return {one.digest: one.name for one in finalists_of(run, beside=beside)}
+    except (InputError, AttributeError, KeyError, TypeError):
         return {}
 
 
@@ -242,10 +276,10 @@ class Decisions:
         return next((decision for decision in of if decision in ENDS), None)
 
 
-def results(plan: RefinePlan, decisions: Decisions) -> dict[str, Any]:
+def results(plan: RefinePlan, decisions: Decisions, held_out: int | None = None) -> dict[str, Any]:
     """Rank the finalists by their training, as successive halving does: first by epochs, then by accuracy there.
 
-    Equal ones share a rank; a training that failed has none.
+    Equal ones share a rank; a training that failed has none. `held_out`: how many images the accuracies are of.
     """
     rows = []
     for finalist in plan.finalists:
@@ -279,6 +313,7 @@ def results(plan: RefinePlan, decisions: Decisions) -> dict[str, Any]:
         "epochs": plan.epochs,
         "grace": plan.grace,
         "reduction": plan.reduction,
+        "held_out": held_out,
         "finalists": rows,
     }
 

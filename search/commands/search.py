@@ -110,7 +110,7 @@ def _resume(place: str, words: tuple[str, ...], accept_changes: bool) -> None:
 
 def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
     """Print what was found, then write the report: a report that cannot be written hides no result."""
-    from search.engine.agreement import in_words
+    from search.engine.finals.verdict import in_words
     from search.report import write_report
 
     best = run["best"]
@@ -119,9 +119,8 @@ def _finish(folder: Path, run: dict[str, Any], place: str) -> None:
     done = run["counts"]["search"]["done"]
     say(f"best of {done} (candidate {best['index']}, {best['digest'][:12]}): {cost}")
     say(f"mean over {len(best['rescores'])} held-out seeds: {mean}")
-    if "reliability" in run:
-        for line in in_words(run["reliability"], run["objective"]):
-            say(line)
+    for line in in_words(run):
+        say(line)
     say(f"{place.rstrip('/')}/best.json")
     if run.get("front"):
         say(f"front of {len(run['front'])} networks ({', '.join(run['objectives'])}): {place.rstrip('/')}/front/")

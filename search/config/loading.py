@@ -100,6 +100,7 @@ _YOUNGER = (
     ("space", "name"),
     ("space", "file"),
     ("space", "start"),
+    ("space", "fitted"),
     ("space", "sampler"),
     ("space", "vocabulary"),
     ("space", "prior"),
@@ -113,24 +114,28 @@ _YOUNGER = (
 """Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
 
 
-_OF_BEFORE = {("ties",): "older", ("space", "regularisers"): True}
+_OF_BEFORE: dict[tuple[str, ...], Any] = {
+    ("ties",): "older",
+    ("space", "regularisers"): True,
+    ("finalists", "controls"): [],
+}
 """Keys that changed what a search does when they came, with what it did before."""
 
 
 def _as_begun(values: dict[Any, Any]) -> None:
     """Give a run from before a key of `_OF_BEFORE` what it began with, in place; a categorical space has no edits of graphs."""
-    space = values.get("space")
+    values.setdefault("finalists", {})
     for *path, last in _OF_BEFORE:
-        section = values if not path else space
-        if isinstance(section, dict) and not (path and (section.get("name") or section.get("file"))):
+        section = values.get(path[0]) if path else values
+        if isinstance(section, dict) and not (path == ["space"] and (section.get("name") or section.get("file"))):
             section.setdefault(last, _OF_BEFORE[*path, last])
 
 
 def words_of_before(config: SearchConfig) -> list[str]:
     """Give the overrides by which a configuration of before the keys of `_OF_BEFORE` does what it did then."""
     chosen = config.space.name is not None or config.space.file is not None
-    found = {".".join(path): value for path, value in _OF_BEFORE.items() if not (chosen and len(path) > 1)}
-    return [f"{path}={json.dumps(value) if isinstance(value, bool) else value}" for path, value in found.items()]
+    found = {".".join(path): value for path, value in _OF_BEFORE.items() if not (chosen and path[0] == "space")}
+    return [f"{path}={value if isinstance(value, str) else json.dumps(value)}" for path, value in found.items()]
 
 
 def digest(config: SearchConfig) -> str:
@@ -152,11 +157,11 @@ def digest(config: SearchConfig) -> str:
             section, default = section[name], default[name]
         if section[last] == default[last]:
             del section[last]
-    if decisive["ties"] == _OF_BEFORE[("ties",)]:  # as where there was no such key
-        del decisive["ties"]
     chosen = config.space.name is not None or config.space.file is not None
-    if chosen or decisive["space"]["regularisers"] == _OF_BEFORE["space", "regularisers"]:
-        del decisive["space"]["regularisers"]
+    for *path, last in _OF_BEFORE:
+        section = decisive[path[0]] if path else decisive
+        if section[last] == _OF_BEFORE[*path, last] or (chosen and path == ["space"]):  # as where there was no such key
+            del section[last]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 

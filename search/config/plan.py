@@ -13,7 +13,7 @@ from typing import Any, final
 
 from search.algorithms import ALGORITHMS, described
 from search.config import loading
-from search.config.schema import PoolConfig, SearchConfig, TrainingConfig
+from search.config.schema import BudgetConfig, PoolConfig, SearchConfig, TrainingConfig
 from search.config.score_options import options_of
 from search.config.trained import EVALUATOR as TRAINER
 from search.config.trained import TOP1, TrainingImages, job_of, training_code
@@ -51,6 +51,8 @@ class SearchPlan:
         ties: "cheaper" or "older".
         finalists: how many candidates are scored again.
         repeats: on how many held-out seeds.
+        controls: with whom they are compared there: "start", "random", and presets by name.
+        budget: the bounds of what a network costs.
         reliability: how many others of the best quarter are scored on the first of them.
         images: the real batches, or the images of trainings, to be read before anything is scored; None for noise.
         recipe: by which candidates are trained; None for scores at initialisation.
@@ -76,6 +78,8 @@ class SearchPlan:
     ties: str
     finalists: int
     repeats: int
+    controls: tuple[str, ...]
+    budget: BudgetConfig
     reliability: int
     images: RealBatches | TrainingImages | None
     recipe: Recipe | None
@@ -117,6 +121,8 @@ class SearchPlan:
             ties=config.ties,
             finalists=config.finalists.count,
             repeats=config.finalists.seeds,
+            controls=tuple(config.finalists.controls),
+            budget=config.budget,
             reliability=config.finalists.reliability,
             images=_images(config.images, config.training, batch=config.batch, classes=config.classes, size=(height, width)),
             recipe=config.training.recipe if config.objective == TOP1 else None,
@@ -133,6 +139,16 @@ class SearchPlan:
                 options=options_of(config.proxies, objective),
             ),
         )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input, in pixels."""
+        return self._job.size
+
+    @property
+    def classes(self) -> int:
+        """Outputs of a network."""
+        return self._job.classes
 
     @property
     def evaluator(self) -> str:

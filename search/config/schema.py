@@ -6,13 +6,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search.training.recipe import Recipe
+from uninas.networks.presets import PRESETS
+
+START, RANDOM = "start", "random"
+CONTROLS = (START, RANDOM, *PRESETS)
+"""With what finalists can be compared: where the search started, the best of the random search, presets fitted to the budget."""
 
 
 @dataclass
 class SpaceConfig:
     """Where the search starts and how far a graph may grow."""
 
-    preset: str | None = None  # resnet | efficientnet | vit | coatnet; exactly one of preset, architecture, name and file
+    preset: str | None = None  # resnet | efficientnet | vit | coatnet; one of preset, architecture, name and file, or fitted
+    fitted: list[str] = field(default_factory=list)  # presets to start from too, at widths and depths that fill the budget
     architecture: str | None = None  # path of an architecture file to start from
     name: str | None = None  # a published categorical space, see uninas.spaces: mobilenetv2, nasbench101, ..
     file: str | None = None  # path of a Python file that defines such a space, SPACE; it runs as code
@@ -88,10 +94,11 @@ class LatencyConfig:
 
 @dataclass
 class FinalistsConfig:
-    """The best of the search are scored again on seeds that the search has not seen, then ranked anew."""
+    """The best of the search are scored again on seeds that the search has not seen, beside controls, and ranked anew."""
 
     count: int = 8
     seeds: int = 4
+    controls: list[str] = field(default_factory=lambda: list(CONTROLS))  # start | random | presets fitted to the budget
     reliability: int = 0  # others of the best quarter that are scored on the first of these seeds: how far do two seeds agree?
 
 

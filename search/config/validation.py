@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from proxies.table import TABLE
 from search.algorithms import ALGORITHMS
-from search.config.schema import LatencyConfig, SearchConfig, SpaceConfig
+from search.config.schema import CONTROLS, LatencyConfig, SearchConfig, SpaceConfig
 from search.config.score_options import options_of
 from search.config.spectra import ranks
 from search.config.trained import TOP1, check_recipe
@@ -19,6 +19,7 @@ from search.ranking.reliability import LEAST
 from uninas import edits
 from uninas.analysis.unseen import UNSEEN
 from uninas.errors import InputError
+from uninas.networks.presets import PRESETS
 from uninas.spaces import SPACES
 
 ORDERS = ("ask", "completion")
@@ -28,7 +29,10 @@ POOLS = ("serial", "ray")
 PRECISIONS = ("float32", "bfloat16", "float16")  # those of proxies.measuring.timing, which only a worker imports
 SMALLEST_SIZE = 32  # pixels: the presets halve the resolution five times
 SMALLEST_CHOSEN_SIZE = 8  # pixels, for a categorical space; the smallest images that any is known for have 16
-GRAPH_KEYS = ("widths", "depths", "stem", "nodes_per_subblock", "random_edits", "sampler", "vocabulary", "prior", "regularisers")
+GRAPH_KEYS = (
+    *("fitted", "widths", "depths", "stem"),
+    *("nodes_per_subblock", "random_edits", "sampler", "vocabulary", "prior", "regularisers"),
+)
 """Of space: about the universal graph space only."""
 
 
@@ -88,6 +92,8 @@ def check(config: SearchConfig, source: str) -> None:
     at_least("seed", config.seed, 0)
     if 0 < config.finalists.reliability < LEAST or config.finalists.reliability < 0:
         reject("finalists.reliability", f"0, or at least {LEAST} networks", config.finalists.reliability)
+    for name in config.finalists.controls:
+        known("finalists.controls", name, CONTROLS)
     at_least("pool.min_workers", config.pool.min_workers, 0)
     at_least("latency.warmup", config.latency.warmup, 0)
     for name, value in asdict(config.budget).items():
@@ -106,6 +112,8 @@ def check(config: SearchConfig, source: str) -> None:
     if min(config.size) < smallest:
         reject("size", f"at least {smallest} pixels each way{why}", f"{config.size[0]}x{config.size[1]}")
     _check_space(config.space, chosen, reject, known)
+    if config.space.fitted and (config.budget.params is None or config.budget.macs is None):
+        reject("space.fitted", "budget.params and budget.macs beside it, which the presets are to fill", "no such bound")
     _check_training(config, reject)
     if not 0 <= config.proxies.smoothing < 1:
         reject("proxies.smoothing", "a number in [0, 1)", config.proxies.smoothing)
@@ -175,8 +183,10 @@ def _check_space(
     """One way to name a space, and only keys that mean something beside it; `chosen`: a categorical space."""
     ways = ("preset", "architecture", "name", "file")
     given = [way for way in ways if getattr(space, way) is not None]
-    if len(given) != 1:
-        reject("space", f"one of {', '.join(ways[:-1])} and {ways[-1]}", " and ".join(given) or "none")
+    if len(given) != 1 and not (space.fitted and not given):
+        reject("space", f"one of {', '.join(ways[:-1])} and {ways[-1]}, or fitted", " and ".join(given) or "none")
+    for name in space.fitted:
+        known("space.fitted", name, PRESETS)
     if space.name is not None:
         known("space.name", space.name, SPACES)
     if len(space.stem) != 2:
@@ -184,8 +194,9 @@ def _check_space(
     changed = [key for key in GRAPH_KEYS if getattr(space, key) != getattr(SpaceConfig(), key)]
     if chosen and changed:
         reject("space", f"no {', '.join(changed)} beside {given[0]}, whose space has none", "them")
-    if space.architecture is not None and set(changed) & {"widths", "depths", "stem"}:
-        reject("space", "widths, depths and stem beside a preset only", "them beside space.architecture")
+    if space.preset is None and set(changed) & {"widths", "depths", "stem"}:
+        way = given[0] if given else "fitted"
+        reject("space", "widths, depths and stem beside a preset only", f"them beside space.{way}")
     if space.start is not None and not chosen:
         reject("space.start", "it beside name or file, whose genotypes it is one of", f"it beside {given[0]}")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from search.algorithms.candidate import Candidate, Space
-from search.engine.finalists import Finalist
+from search.engine.finals.finalists import Finalist
 from search.engine.pareto_front import Member
 from search.engine.phase import Entry
 from search.ranking.objective import LATENCY, Objective

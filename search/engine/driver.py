@@ -5,6 +5,7 @@ RUN/journal.jsonl   the truth; everything below follows from it
 RUN/run.json        status, versions, device, counts, times, finalists with all their scores
 RUN/best.json       the best network, an architecture file
 RUN/finalists/      the others, best first: 01.json is best.json
+RUN/controls/       what they are compared with: start.json, random.json, resnet.json, ..
 RUN/front/          the Pareto front, best score first, where the search has several objectives
 RUN/report.html     for people
 RUN/start.json      the architecture the run started from, where it was a file
@@ -14,7 +15,7 @@ RUN/space.py        the user's own space, where there is one: a resume runs it; 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -26,23 +27,22 @@ from search.config import loading as configuration
 from search.config.plan import SearchPlan
 from search.config.schema import SearchConfig, SpaceConfig
 from search.engine import artifacts, latency, own_files, session
-from search.engine.agreement import agreement, drawn
-from search.engine.finalists import held_out_seeds, rebuild, settle
+from search.engine.finals.final_round import FinalRound, Scoring
+from search.engine.finals.finalists import rebuild
 from search.engine.gc_freeze import looked_at_once
 from search.engine.own_files import START
-from search.engine.pareto_front import front, leaders, spread_over
+from search.engine.pareto_front import front, spread_over
 from search.engine.phase import Entry, Phase, phase_of
 from search.engine.run_images import RunImages
 from search.engine.scored_by import ScoredBy
 from search.engine.session import JOURNAL, STATUS, PoolMaker, Session, make_pool
 from search.journal.journal import Journal
-from search.journal.records import KINDS, Ask, Candidate, Exhausted, Header, Kinds, Rescore
+from search.journal.records import KINDS, Ask, Candidate, Controls, Exhausted, Header, Kinds, Rescore
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
-from search.ranking.reliability import is_noise
 from search.spaces.from_config import from_config
 from search.workers.interrupts import Interrupts
-from search.workers.pool import Pool, scored
+from search.workers.pool import Pool
 from search.workers.real_batches import Drawn
 from search.workers.scoring_code import ScoringCode
 from uninas.errors import InputError
@@ -52,7 +52,7 @@ from uninas.spaces import SpaceError
 FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 CONFIG = "config.yaml"
 
-SearchRecord = Header | Ask | Candidate | Rescore | Exhausted | ScoringCode | Drawn
+SearchRecord = Header | Ask | Candidate | Rescore | Controls | Exhausted | ScoringCode | Drawn
 
 
 def begin(
@@ -197,7 +197,7 @@ class _Search:
         self._scored_by = scored_by
         self.images = images
         self._events: dict[str, list[Ask | Entry]] = {"search": [], "random": []}
-        self._rescores: dict[tuple[str, int], Rescore] = {}
+        self._final = FinalRound(plan, space, folder)
         self._observer: Observer = NOBODY
         self._results: dict[str, Any] = {}  # of run.json, once the search is complete
 
@@ -249,8 +249,8 @@ class _Search:
             self._events[record.phase].append(Entry.of(record, self._plan.costs, self._plan.ties))
         elif isinstance(record, Ask):
             self._events[record.phase].append(record)
-        elif isinstance(record, Rescore):
-            self._rescores[record.digest, record.repeat] = record
+        elif isinstance(record, Rescore | Controls):
+            self._final.read(record)
         elif isinstance(record, Drawn):
             self.images.read(record)
         else:
@@ -272,10 +272,7 @@ class _Search:
 
     def _scores_more(self) -> bool:
         """Whether the run lacks a score, of a candidate or of a finalist."""
-        return not all(phase.complete for phase in self._phases()) or self._lacks_rescores()
-
-    def _leaders(self) -> list[Entry]:
-        return leaders(self._search.entries, self._plan.objective, self._plan.objectives, self._plan.finalists)
+        return not all(phase.complete for phase in self._phases()) or self._final.lacks(self._search.entries)
 
     def write_files(self) -> None:
         """See `session.Task`."""
@@ -309,62 +306,20 @@ class _Search:
         return pool
 
     def _finish(self, session: Session[SearchRecord]) -> None:
-        """Choose the finalists, score them on held-out seeds and write them, and the front beside them."""
+        """Let the finalists be scored on held-out seeds; write them, and the front beside them."""
         plan, entries = self._plan, self._search.entries
-        chosen = self._leaders()
-        members = front(entries, plan.objective, plan.objectives) if plan.objectives else []
-        others = self._others(chosen)
-        missing = self._unscored(chosen, others)
-        wanted = [*(entry.digest for entry in chosen), *(digest for digest, _, _ in missing)]
-        wanted += [member.entry.digest for member in spread_over(members, FRONT_FILES)]
-        candidates = rebuild(self._folder / JOURNAL, self._space, dict.fromkeys(wanted))
-        self._rescore(session, missing, {digest: self._space.text(candidates[digest]) for digest, _, _ in missing})
-        finalists = settle(entries, chosen, self._rescores.values(), plan.objective)
-        artifacts.write_finalists(self._folder, finalists, candidates, self._space, plan.objective)
-        rows = artifacts.finalist_rows(finalists, candidates)
-        self._results = {"best": rows[0], "finalists": rows}
-        if others:
-            found = agreement(others, self._rescores.values(), plan.objective)
-            self._results["reliability"] = {"networks": len(others), **found.as_dict(), "noise": is_noise(found)}
+
+        def scoring() -> Scoring:
+            pool = self._pool(session)
+            return Scoring(pool, self._observer, session.journal, session.interrupts, self._view, self._state)
+
+        self._results = self._final.play(entries, self._random.entries, scoring, session.journal)
         if plan.objectives:
+            members = front(entries, plan.objective, plan.objectives)
+            shown = dict.fromkeys(member.entry.digest for member in spread_over(members, FRONT_FILES))
+            candidates = rebuild(self._folder / JOURNAL, self._space, shown)
             rows = artifacts.write_front(self._folder, members, candidates, self._space, plan.objectives)
             self._results |= {"objectives": list(plan.objectives), "front": rows}
-
-    def _others(self, finalists: Sequence[Entry]) -> list[Entry]:
-        """Give those that are scored on the first held-out seed beside the finalists."""
-        plan = self._plan
-        return drawn(self._search.entries, finalists, plan.objective, plan.reliability, plan.seed)
-
-    def _lacks_rescores(self) -> bool:
-        finalists = self._leaders()
-        return bool(self._unscored(finalists, self._others(finalists)))
-
-    def _unscored(self, finalists: Sequence[Entry], others: Sequence[Entry]) -> list[tuple[str, int, int]]:
-        """Give digest, repeat and held-out seed of what the journal lacks: of finalists all seeds, of others the first."""
-        seeds = list(enumerate(held_out_seeds(self._plan.seed, self._plan.repeats)))
-        wanted = [(finalist.digest, repeat, seed) for finalist in finalists for repeat, seed in seeds]
-        wanted += [(other.digest, *seeds[0]) for other in others]
-        return [one for one in dict.fromkeys(wanted) if one[:2] not in self._rescores]
-
-    def _rescore(self, session: Session[SearchRecord], missing: list[tuple[str, int, int]], texts: Mapping[str, str]) -> None:
-        """Score finalists on held-out seeds; journal them in this order, whoever finishes first."""
-        if not missing:
-            return
-        pool, state = self._pool(session), self._state
-        state.begin("finalists", 0, len(missing))
-
-        def show(under_way: int) -> None:
-            state.in_flight = under_way
-            self._view.update(state)
-            self._observer.updated(state)
-
-        jobs = (self._plan.rescore_job(digest, texts[digest], seed) for digest, _, seed in missing)
-        for done in scored(pool, jobs, check=session.interrupts.check, show=show):
-            record = Rescore.of(*missing[done.ticket], done)
-            session.journal.append(record)
-            self._rescores[record.digest, record.repeat] = record
-            self._observer.recorded(record)
-            state.done += 1
 
     def status(self, session: Session[SearchRecord], status: str) -> dict[str, Any]:
         """See `session.Task`."""
@@ -383,7 +338,7 @@ class _Search:
             "proxies": list(plan.objective.proxies),
             "counts": {phase.name: phase.tally.as_dict() for phase in (self._search, self._random)},
             "seen_whole": [phase.name for phase in (self._search, self._random) if phase.exhausted],
-            "rescored": len(self._rescores),
+            "rescored": self._final.scored,
             "sessions": session.rows,
             "best": results.pop("best"),
             "finalists": results.pop("finalists"),

@@ -13,6 +13,7 @@ from uninas.edits import Edit, Limits, Rejection, apply
 from uninas.errors import InputError
 from uninas.files.reading import parse_yaml, read_text
 from uninas.graph import Architecture
+from uninas.rejections import OVER_BUDGET
 from uninas.source import load
 from uninas.spaces import SPACES, ChoiceSpace, Genotype
 from uninas.spaces.choices import canonical_network
@@ -112,7 +113,7 @@ def start_of(run: Path, end: Architecture) -> tuple[Architecture, Lineage]:
     found = lineage(run, end.digest)
     if found is None:
         raise InputError(f"{run}: expected the folder of a search whose journal has its best network; give two networks instead")
-    start = found.sample or _stored_start(run, end)
+    start = found.sample or _stored_start(run, end, found.start)
     reached = start
     for edit in found.edits:
         child = apply(reached, edit, _NO_LIMITS)
@@ -140,12 +141,19 @@ def _configured_space(run: Path) -> Mapping[str, Any]:
     return space if isinstance(space, dict) else {}
 
 
-def _stored_start(run: Path, end: Architecture) -> Architecture:
+def _stored_start(run: Path, end: Architecture, digest: str) -> Architecture:
+    """Make the start of that digest again; where a run began with several, one of them."""
     if (run / "start.json").is_file():
-        return canonicalise(load(run / "start.json"))
+        start = canonicalise(load(run / "start.json"))
+        if start.digest == digest:
+            return start
     from uninas.networks.catalogue import preset
 
     space = _configured_space(run)
+    for name in space.get("fitted", ()):
+        start = _fitted(run, str(name), end)
+        if start.digest == digest:
+            return start
     if space.get("file") is not None:
         raise InputError(f"{run}: its space is a Python file, which is not run to compare networks; give two networks instead")
     chosen = space_of(run)
@@ -153,7 +161,16 @@ def _stored_start(run: Path, end: Architecture) -> Architecture:
         genotype = chosen.start() if space.get("start") is None else chosen.parse(str(space["start"]))
         return canonical_network(chosen, genotype, end.classes, end.input_size)
     if not isinstance(space.get("preset"), str):
-        expected = "a start.json, or a config.yaml with space.preset or a published space.name"
+        expected = "a start.json, or a config.yaml with space.preset, space.fitted or a published space.name"
         raise InputError(f"{run}: expected {expected}; give two networks instead")
     shape = {key: space[key] for key in ("widths", "depths", "stem") if space.get(key)}
     return canonicalise(preset(space["preset"], classes=end.classes, input_size=end.input_size, **shape))
+
+
+def _fitted(run: Path, name: str, end: Architecture) -> Architecture:
+    """Fit a preset to the budget of a run's config.yaml."""
+    from uninas.networks.fitted import fitted
+
+    budget = parse_yaml(read_text(run / "config.yaml"))["budget"]
+    bounds = {key: bound for key, bound in budget.items() if key in OVER_BUDGET and bound is not None}
+    return canonicalise(fitted(name, bounds, classes=end.classes, input_size=end.input_size))

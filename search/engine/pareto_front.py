@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.engine.finalists import choose
+from search.engine.finals.finalists import choose
 from search.engine.phase import Entry
 from search.ranking.dominance import first_front, spread
 from search.ranking.objective import SCORE, Objective

@@ -12,7 +12,7 @@ from typing import final
 import uninas
 from search.algorithms.candidate import Space
 from search.config.plan import SearchPlan
-from search.engine.finalists import held_out_seeds
+from search.engine.finals.finalists import held_out_seeds
 from search.journal.journal import Journal
 from search.workers.real_batches import Drawn, hold
 from uninas.errors import InputError

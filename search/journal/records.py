@@ -12,6 +12,7 @@
                      "cause" where it failed, "latency_ms", "device" where a latency was measured, "peak_bytes" where a GPU scored
     {"kind": "rescore", "digest", "repeat", "seed", "status", "reason", "scores", "seconds", "worker", "attempts"}
     {"kind": "code", "version", "digest", "others", "revisions"}                     what scores from here on, if not the header's
+    {"kind": "controls", "candidates", "digests", "left_out", "scorings"}            whom finalists are compared with
     {"kind": "exhausted", "phase", "candidates"}                                     the space has no more candidates than those
     {"kind": "images", "digest"}                                                     what they are scored on, if not noise
 
@@ -20,14 +21,14 @@ Journals that were written before there was a key are read like any other: `caus
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar, final
 
 from search.algorithms import Proposal
+from search.journal import causes
 from search.ranking.objective import LATENCY
-from search.workers.job import Cause, Outcome, numbers
+from search.workers.job import Cause, numbers
 from search.workers.pool import Done
 from search.workers.real_batches import Drawn
 from search.workers.scoring_code import ScoringCode
@@ -164,7 +165,7 @@ class Candidate:
             latency_ms=outcome.latency_ms,
             device=outcome.device if outcome.latency_ms is not None else None,
             peak_bytes=outcome.peak_bytes,
-            cause=_cause_of_outcome(outcome),
+            cause=causes.of_outcome(outcome),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -179,7 +180,7 @@ class Candidate:
             "cost": dict(self.cost),
             "status": self.status,
             "reason": self.reason,
-            **_cause_key(self.status, self.cause),
+            **causes.key_of(self.status, self.cause),
             "scores": dict(self.results),
             **({} if self.latency_ms is None else {LATENCY: self.latency_ms, "device": self.device}),
             "rejected": dict(self.rejected),
@@ -216,7 +217,7 @@ class Candidate:
             get(LATENCY),
             get("device"),
             get("peak_bytes"),
-            None if reason is None else _cause(data),
+            None if reason is None else causes.read(data),
         )
 
 
@@ -269,7 +270,7 @@ class Rescore:
             worker=done.worker,
             attempts=done.attempts,
             peak_bytes=outcome.peak_bytes,
-            cause=_cause_of_outcome(outcome),
+            cause=causes.of_outcome(outcome),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -281,7 +282,7 @@ class Rescore:
             "seed": self.seed,
             "status": self.status,
             "reason": self.reason,
-            **_cause_key(self.status, self.cause),
+            **causes.key_of(self.status, self.cause),
             "scores": dict(self.results),
             "seconds": dict(self.seconds),
             "worker": self.worker,
@@ -303,7 +304,7 @@ class Rescore:
             worker=data["worker"],
             attempts=data["attempts"],
             peak_bytes=data.get("peak_bytes"),
-            cause=None if data["reason"] is None else _cause(data),
+            cause=None if data["reason"] is None else causes.read(data),
         )
 
 
@@ -327,57 +328,55 @@ class Exhausted:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Controls:
+    """With whom the finalists are compared on held-out seeds, once a search has so many candidates.
+
+    Attributes:
+        candidates: of the search, when this was written; after an extension there is another such line.
+        digests: by name ("start", "random", or a preset's) those of the networks.
+        left_out: by name, why there is none.
+        scorings: on held-out seeds, of all that is compared.
+    """
+
+    candidates: int
+    digests: Mapping[str, str]
+    left_out: Mapping[str, str]
+    scorings: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the line as JSON-able data."""
+        names = {"digests": dict(self.digests), "left_out": dict(self.left_out)}
+        return {"kind": "controls", "candidates": self.candidates, **names, "scorings": self.scorings}
+
+    @staticmethod
+    def parse(data: Mapping[str, Any]) -> Controls:
+        """Read what `as_dict` gave."""
+        return Controls(data["candidates"], mapping(data, "digests"), mapping(data, "left_out"), data["scorings"])
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """A line of a kind that this version does not know."""
 
     kind: str
 
 
-Record = Header | Ask | Candidate | Rescore | Exhausted | ScoringCode | Drawn | Unknown
+Record = Header | Ask | Candidate | Rescore | Controls | Exhausted | ScoringCode | Drawn | Unknown
 Kinds = Mapping[str, Callable[[Mapping[str, Any]], R]]
 """How to read each kind of record. Any of the functions may raise KeyError, TypeError, ValueError or AttributeError."""
 
-KINDS: Kinds[Header | Ask | Candidate | Rescore | Exhausted | ScoringCode | Drawn] = {
+KINDS: Kinds[Header | Ask | Candidate | Rescore | Controls | Exhausted | ScoringCode | Drawn] = {
     "header": Header.parse,
     "ask": Ask.parse,
     "candidate": Candidate.parse,
     "rescore": Rescore.parse,
+    "controls": Controls.parse,
     "exhausted": Exhausted.parse,
     "code": ScoringCode.parse,
     "images": Drawn.parse,
 }
 """The kinds of a search; those of a bench are in `search.bench.scoring.records`."""
-
-
-def cause_of(reason: str) -> Cause:
-    """Find the cause in a reason's words: for journals that were written before there was a typed one.
-
-    What Python raised begins with the name of its type, a capitalised word; what proxies rejected, with the name of a proxy.
-    """
-    if "out of memory" in reason:
-        return Cause.OUT_OF_MEMORY
-    for cause in (Cause.DEADLINE, Cause.QUARANTINED):
-        if reason.startswith(cause):
-            return cause
-    if "non-finite value" in reason:
-        return Cause.NOT_FINITE
-    return Cause.ERROR if re.match(r"[A-Z]\w*(:|$)", reason) else Cause.NO_SCORE
-
-
-def _cause_of_outcome(outcome: Outcome) -> Cause | None:
-    return outcome.cause if outcome.cause or outcome.reason is None else cause_of(outcome.reason)
-
-
-def _cause(data: Mapping[str, Any]) -> Cause:
-    if data["status"] == Cause.OVER_BUDGET:
-        return Cause.OVER_BUDGET
-    written = data.get("cause")
-    return cause_of(data["reason"]) if written is None else Cause(written)
-
-
-def _cause_key(status: str, cause: Cause | None) -> dict[str, str]:
-    """Give the cause of a failure; a status other than "failed" says it already."""
-    return {} if status != "failed" or cause is None else {"cause": cause.value}
 
 
 def rounded(seconds: Mapping[str, float], digits: int) -> dict[str, float]:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, final
 
-from search.config.schema import SearchConfig
-from search.journal.records import Ask, Candidate, Exhausted, Record, Rescore
+from search.config.schema import RANDOM, SearchConfig
+from search.journal.records import Ask, Candidate, Controls, Exhausted, Record, Rescore
 from search.monitor.progress import State, line
 from search.monitor.tally import Best, Tally
 from search.ranking.objective import Objective, find
@@ -155,6 +155,7 @@ class Figures:
         self._best = {name: Best(self._objective) for name in PHASES[:2]}
         self._recent: deque[Candidate] = deque(maxlen=RECENT)
         self._workers: dict[str, dict[str, int]] = {}
+        self._controls: Controls | None = None
 
     @property
     def done(self) -> int:
@@ -165,6 +166,8 @@ class Figures:
         """Take one record in; kinds that say nothing of progress are passed over."""
         if isinstance(record, Exhausted):
             self._most[record.phase] = record.candidates
+        elif isinstance(record, Controls):
+            self._controls = record
         elif isinstance(record, Ask):
             self._asked[record.phase] += 1
         elif isinstance(record, Candidate | Rescore):
@@ -189,7 +192,10 @@ class Figures:
         chosen = min(config.finalists.count, search.ok) if search.done >= totals["search"] else config.finalists.count
         rescored = self._phases["finalists"].done  # those of before an extension count too
         others = min(config.finalists.reliability, max(0, totals["search"] // 4 - chosen))
-        return {**totals, "finalists": max(chosen * config.finalists.seeds + others, rescored)}
+        if self._controls is not None and self._controls.candidates == search.done:
+            return {**totals, "finalists": max(self._controls.scorings, rescored)}
+        beside = [name for name in config.finalists.controls if name != RANDOM or config.baseline]
+        return {**totals, "finalists": max((chosen + len(beside)) * config.finalists.seeds + others, rescored)}
 
     def _wanted(self, phase: str) -> int:
         return min(self.config.evaluations, self._most.get(phase, self.config.evaluations))

@@ -14,8 +14,9 @@ import uninas
 from search.config import loading as config_file
 from search.config.plan import SearchPlan
 from search.config.schema import SearchConfig
-from search.engine.agreement import agreement, drawn, in_words, on_one_seed
-from search.engine.finalists import Finalist, rebuild, settle
+from search.engine.finals import controls, verdict
+from search.engine.finals.agreement import agreement, drawn, on_one_seed
+from search.engine.finals.finalists import Control, Finalist, rebuild, settle
 from search.engine.pareto_front import Member, front, leaders
 from search.engine.phase import Entry as Scored
 from search.engine.phase import tie_of
@@ -48,6 +49,9 @@ class Run:
         baseline: candidates of the random search of equal budget; empty without one.
         tallies: by phase, "search" and "random".
         finalists: the best of the search after their rescoring so far, best first.
+        controls: what they are compared with, scored on the same held-out seeds, best first; empty until all of them are.
+        compared: the networks of `controls` by name, once the run has written them.
+        left_out: by name, why a network is no control.
         front: the Pareto front of the search so far, best score first; empty where there is one objective.
         best: the chosen network, or the leader so far; None where no candidate has a score yet, or only the user's own space
             could make the leader again.
@@ -56,8 +60,9 @@ class Run:
         codes: what scored the run, in order: the code, None where the journal does not say, and what the journal had before it:
             how many candidates of the search and of the random search, and scores of finalists.
         most: by phase, how many candidates the space has, where it was seen whole.
-        agreement: of two seeds among others of the best quarter, in words; empty where none of them was scored again.
-        on_one_seed: ranks of finalists and those others under the first held-out seed, by digest.
+        verdict: what the search was good for and how far its score can be trusted, a sentence each; empty until it is known.
+        on_one_seed: ranks of finalists, controls and others of the best quarter under the first held-out seed, by digest; empty
+            where no others were scored again.
     """
 
     name: str
@@ -76,7 +81,10 @@ class Run:
     refined: Refined | None = None
     codes: tuple[tuple[ScoringCode | None, tuple[int, int, int]], ...] = ()
     most: Mapping[str, int] = field(default_factory=dict)
-    agreement: tuple[str, ...] = ()
+    controls: tuple[Control, ...] = ()
+    compared: Mapping[str, uninas.Architecture] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    verdict: tuple[str, ...] = ()
     on_one_seed: Mapping[str, int] = field(default_factory=dict)
 
     def wanted(self, phase: str) -> int:
@@ -159,6 +167,7 @@ def read_run(folder: Path) -> Run:
     entries: dict[str, list[Entry]] = {"search": [], "random": []}
     tallies = {"search": Tally(), "random": Tally()}
     rescores: list[records.Rescore] = []
+    named: records.Controls | None = None
     most: dict[str, int] = {}
     codes: list[tuple[ScoringCode | None, tuple[int, int, int]]] = []
     with journal.consistent(folder / "journal.jsonl"):
@@ -168,6 +177,8 @@ def read_run(folder: Path) -> Run:
                 tallies[record.phase].add(record)
             elif isinstance(record, records.Rescore):
                 rescores.append(record)
+            elif isinstance(record, records.Controls):
+                named = record
             elif isinstance(record, records.Exhausted):
                 most[record.phase] = record.candidates
             elif isinstance(record, records.Header | ScoringCode):
@@ -179,7 +190,9 @@ def read_run(folder: Path) -> Run:
         leading = leaders(population, objective, objectives, plan.finalists)
         counts = Counter(rescore.digest for rescore in rescores)
         rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
-        finalists = tuple(settle(population, rescored, rescores, objective))
+        beside = controls.still(named, len(search))
+        beside = beside if all(counts[digest] >= config.finalists.seeds for digest in beside.values()) else {}
+        finalists, compared = settle(population, rescored, beside, rescores, objective)
         others = drawn(population, leading, objective, plan.reliability, plan.seed) if len(search) >= wanted else []
     whole = len(search) >= wanted and 0 < len(leading) == len(rescored)
     chosen = whole and (folder / "best.json").is_file()
@@ -188,6 +201,14 @@ def read_run(folder: Path) -> Run:
         best = uninas.load(folder / "best.json")
     elif leading:
         best = _rebuild(folder, config, finalists[0].entry.digest if whole else leading[0].digest)
+    said: dict[str, Any] = {"objective": objective.name}
+    if whole and compared:
+        random = [Scored.of(entry, plan.costs, plan.ties) for entry in entries["random"]]
+        said["verdict"] = verdict.of(population, random, finalists, compared, named.left_out if named else {}, objective)
+    if others:
+        found = agreement(others, rescores, objective)
+        said["reliability"] = {"networks": len(others), **found.as_dict(), "noise": is_noise(found)}
+    field_of_one = [*(entry.digest for entry in (*leading, *others)), *beside.values()]
     return Run(
         name=folder.resolve().name,
         config=config,
@@ -198,23 +219,25 @@ def read_run(folder: Path) -> Run:
         entries=search,
         baseline=tuple(entries["random"]),
         tallies=tallies,
-        finalists=finalists,
+        finalists=tuple(finalists),
+        controls=tuple(compared),
+        compared=_compared(folder, compared) if chosen else {},
+        left_out=named.left_out if named else {},
         front=tuple(front(population, objective, objectives)) if objectives else (),
         best=best,
         chosen=chosen,
         refined=read_refined(folder / "refine"),
         codes=tuple(codes),
         most=most,
-        agreement=tuple(_agreement(others, rescores, objective)),
-        on_one_seed=on_one_seed([*leading, *others], rescores, objective) if others else {},
+        verdict=tuple(verdict.in_words(said)),
+        on_one_seed=on_one_seed(field_of_one, rescores, objective) if others else {},
     )
 
 
-def _agreement(others: Sequence[Scored], rescores: Sequence[records.Rescore], objective: Objective) -> list[str]:
-    if not others:
-        return []
-    found = agreement(others, rescores, objective)
-    return in_words({"networks": len(others), **found.as_dict(), "noise": is_noise(found)}, objective.name)
+def _compared(folder: Path, found: Sequence[Control]) -> dict[str, uninas.Architecture]:
+    """Read the networks of controls, those that the run has files of."""
+    files = {one.name: folder / controls.FOLDER / f"{one.name}.json" for one in found}
+    return {name: uninas.load(file) for name, file in files.items() if file.is_file()}
 
 
 def _rebuild(folder: Path, config: SearchConfig, digest: str) -> uninas.Architecture | None:

@@ -12,7 +12,6 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from search.engine.finalists import Finalist
 from search.report.data import Entry, Run, column_name, raw_value
 from search.report.spectra import BEST, Spectra
 from search.report.svg import RASTER_FROM, quantities, readable_floor, render_svg
@@ -206,38 +205,3 @@ def spectra(found: Spectra) -> str:
         lower.legend(loc="upper left")
 
     return render_svg("spectra", "Fisher spectra of the best network and of the presets", 4.1, plot)
-
-
-def finalists(run: Run) -> str:
-    """Scores of the finalists on held-out seeds: a tick per seed, mean and one standard deviation; a ring: the search's."""
-    columns = run.objective.columns
-    rows = run.finalists
-    names = [f"{one.entry.digest[:8]}   rank {one.place}" for one in rows]
-
-    def plot(figure: Figure) -> None:
-        grid: Any = figure.subplots(1, len(columns), sharey=True, squeeze=False)
-        for axes, column in zip(grid[0], columns, strict=True):
-            for row, finalist in enumerate(rows):
-                _plot_spread(axes, finalist, column, len(rows) - 1 - row)
-            axes.set_title(column_name(column) if len(columns) < 3 else " then ".join(column))
-            axes.locator_params(axis="x", nbins=3 if len(columns) > 2 else 6)
-            quantities(axes.xaxis)
-            axes.grid(axis="y", visible=False)
-        grid[0][0].set_yticks(range(len(rows)), labels=names[::-1])
-        grid[0][0].set_ylim(-0.7, len(rows) - 0.3)
-        for label in grid[0][0].get_yticklabels():
-            label.set_color(INK)
-
-    return render_svg("finalists", "Scores of the finalists on held-out seeds", 0.9 + 0.3 * len(rows), plot)
-
-
-def _plot_spread(axes: Axes, finalist: Finalist, column: Sequence[str], height: float) -> None:
-    wanted = set(column)
-    fresh = [raw_value(column, one.scores) for one in finalist.rescores if wanted <= one.scores.keys()]
-    if wanted <= finalist.entry.scores.keys():
-        ring = raw_value(column, finalist.entry.scores)
-        axes.plot(ring, height, "o", markersize=5, markerfacecolor="none", color=SOFT)
-    if fresh:
-        spread = float(np.std(fresh, ddof=1)) if len(fresh) > 1 else 0.0
-        axes.errorbar(np.mean(fresh), height, xerr=spread, fmt="o", markersize=4, color=BLUE, capsize=3, linewidth=1.3)
-        axes.plot(fresh, [height - 0.22] * len(fresh), "|", markersize=5, color=BLUE, alpha=0.7)

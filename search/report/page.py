@@ -13,7 +13,7 @@ from markupsafe import Markup
 import uninas
 from search.config.schema import SpaceConfig
 from search.config.trained import TOP1
-from search.report import figures, refined
+from search.report import figures, held_out, refined
 from search.report import front as trade_off
 from search.report.data import Entry, Run
 from search.report.html import render_html
@@ -33,8 +33,6 @@ _BUDGET_NAMES = {
 def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
     """The page of a run. `spectra` None: not computed, and `spectra_note` says why."""
     presets, left_out = presets_of(run)
-    space = run.config.space
-    scaled = space.widths or space.depths or space.stem != SpaceConfig().stem
     scored = bool(run.scored)
     several = len(run.objective.columns) > 1
     context: dict[str, Any] = {
@@ -44,11 +42,12 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         "missing": "; ".join(run.missing),
         "chosen": run.chosen,
         "best": _best(run) if run.best is not None else None,
+        "verdict": held_out.verdict(run),
         "size": "{} × {}".format(*run.size()),
         "classes": run.config.classes,
         "images": spectra.images if spectra is not None else run.config.batch,
-        "seed": run.config.seed,
-        "scaled": ", presets scaled as this run’s start" if scaled else "",
+        "controls": len(run.controls),
+        "scaled": _presets_are(run),
         "seeds": run.config.finalists.seeds,
         "front": trade_off.section(run, run.objective.proxies),
         "latency_note": trade_off.latency_note(run),
@@ -56,7 +55,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         "charts": {
             "scores": Markup(figures.scores_over_time(run)) if scored else "",
             "population": Markup(figures.population(run)) if scored else "",
-            "finalists": Markup(figures.finalists(run)) if run.finalists else "",
+            "finalists": Markup(held_out.chart(run)) if run.finalists else "",
             "spectra": Markup(figures.spectra(spectra)) if spectra is not None and spectra.of else "",
         },
         "refined": refined.section(run.refined, _finalists_now(run)) if run.refined is not None else "",
@@ -91,7 +90,8 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
 def _lead(run: Run) -> str:
     config = run.config
     chosen = config.space.name or config.space.file
-    start = config.space.preset or config.space.architecture or f"the space {chosen}"
+    own = config.space.preset or config.space.architecture
+    start = f"the space {chosen}" if chosen else ", ".join([*([own] if own else []), *config.space.fitted])
     text = (
         f"{config.algorithm} {'in' if chosen else 'from'} {start}, objective {config.objective}, {len(run.entries)} candidates at"
         f" {config.size[0]} × {config.size[1]} pixels with {config.classes} classes, seed {config.seed}"
@@ -119,7 +119,6 @@ def _best(run: Run) -> dict[str, Any]:
         "digest": run.best.digest,
         "cards": cards,
         "sentence": _sentence(run, run.best.digest),
-        "agreement": [text[0].upper() + text[1:] for text in run.agreement],
         "scores": _scores(run, run.best.digest),
         "overview": Markup(draw_overview(run.best)),
         "blocks": _blocks(run.best),
@@ -138,52 +137,56 @@ def _latency_card(run: Run, digest: str) -> list[dict[str, Any]]:
 
 
 def _sentence(run: Run, digest: str) -> str:
-    """The scores of the best network in words."""
+    """Where the best network comes from, and how it does among others of the best quarter."""
     entry = next((one for one in run.entries if one.digest == digest), None)
     if entry is None:
         return "The journal does not hold the scores of this network."
-    rank = run.places.get((entry.phase, entry.index))
-    text = f"Candidate {entry.index} of the search, rank {rank} of {len(run.places)} by {run.config.objective}"
-    if run.baseline:
-        theirs = [run.places[one.phase, one.index] for one in run.scored if one.phase == "random"]
-        text += f"; the best of the random search has rank {min(theirs)}" if theirs else ""
+    text = f"Candidate {entry.index} of the search"
     finalist = next((one for one in run.finalists if one.entry.digest == digest), None)
     if finalist is None:
-        return f"{text}."
+        rank = run.places.get((entry.phase, entry.index))
+        return f"{text}, rank {rank} of {len(run.places)} by {run.config.objective} under the seed that selected it."
     if digest not in run.on_one_seed:
-        return f"{text}. On held-out seeds its rank is {finalist.place} among all candidates of the search."
-    others = len(run.on_one_seed) - len(run.finalists)
+        return f"{text}; of {len(run.finalists)} finalists it is the best on held-out seeds."
+    count = len(run.on_one_seed)
+    field = f"finalists, {'controls ' * bool(run.controls)}and others of the best quarter"
     return (
-        f"{text}. On one held-out seed, on which the {len(run.finalists)} finalists and {others} others of the best quarter stand"
-        f" on equal footing, its rank is {run.on_one_seed[digest]} of {len(run.on_one_seed)}."
+        f"{text}; of {len(run.finalists)} finalists it is the best on held-out seeds. Among {count} networks that were all scored"
+        f" under the first of those ({field}), its rank is {run.on_one_seed[digest]}."
     )
 
 
+def _presets_are(run: Run) -> str:
+    """Say at which widths presets stand beside the best network."""
+    space = run.config.space
+    if any(name in uninas.PRESETS for name in run.compared):
+        return ", presets fitted to the budget"
+    scaled = space.widths or space.depths or space.stem != SpaceConfig().stem
+    return ", presets scaled as this run’s start" if scaled else ""
+
+
 def _scores(run: Run, digest: str) -> dict[str, Any]:
-    """The best network's scores, one row per proxy: in the search, on held-out seeds, and those of the random search's best."""
+    """The scores of the best network and of the controls, one row per proxy: in the search, and means of held-out seeds."""
     entry = next((one for one in run.entries if one.digest == digest), None)
     finalist = next((one for one in run.finalists if one.entry.digest == digest), None)
-    theirs = [one for one in run.scored if one.phase == "random"]
-    rival = min(theirs, key=lambda one: run.places[one.phase, one.index], default=None)
     sources: list[tuple[str, Mapping[str, float], int]] = [("in the search", entry.scores if entry else {}, 5)]
     if finalist is not None:
         sources += [("mean, held-out seeds", finalist.mean, 5), ("± std", finalist.spread, 2)]
-    if rival is not None:
-        sources.append(("best of random search", rival.scores, 5))
+    sources += [(f"{one.name}, held-out", one.mean, 5) for one in run.controls]
     rows = []
     for name in run.objective.proxies:
-        rows.append([name, *(_figure(scores[name], digits) if name in scores else "–" for _, scores, digits in sources)])
+        rows.append([name, *(_number(scores[name], digits) if name in scores else "–" for _, scores, digits in sources)])
     return {"columns": [title for title, _, _ in sources], "rows": rows}
 
 
-def _figure(value: float, digits: int) -> str:
+def _number(value: float, digits: int) -> str:
     """A score with so many significant digits, or a count in full."""
     return f"{value:,.0f}" if abs(value) >= 10**digits and value == round(value) else f"{value:.{digits}g}"
 
 
 def _costs(run: Run, presets: Mapping[str, uninas.Architecture], left_out: Mapping[str, str]) -> dict[str, Any]:
     assert run.best is not None
-    networks = {"best" if run.chosen else "best so far": run.best, **presets}
+    networks = {"best" if run.chosen else "best so far": run.best, **(run.compared or presets)}
     costs = [uninas.cost(one, run.size(), run.config.classes).as_dict() for one in networks.values()]
 
     def row(name: str, key: str, show: Any) -> dict[str, Any]:
@@ -277,8 +280,11 @@ def _resume_note(run: Run) -> str:
 
 
 def _finalists_now(run: Run) -> dict[str, str] | None:
-    """Give the names of the files in finalists/ by digest; None where the run is going on, and they are those of before."""
-    return {one.entry.digest: f"{number:02}" for number, one in enumerate(run.finalists, start=1)} if run.chosen else None
+    """Give the names of the files in finalists/ and controls/ by digest; None where the run goes on, and they are of before."""
+    if not run.chosen:
+        return None
+    finalists = {one.entry.digest: f"{number:02}" for number, one in enumerate(run.finalists, start=1)}
+    return {one.digest: one.name for one in run.controls} | finalists
 
 
 def _short(reason: str | None) -> str:

@@ -30,12 +30,12 @@ _STATUS = {"done": "", "stop": "stopped: behind the others", "failed": "failed",
 
 @dataclass(frozen=True)
 class Trained:
-    """One finalist and its training.
+    """One finalist or control and its training.
 
     Attributes:
-        finalist: name of its training, and of its file in finalists/ when the trainings began: "01".
+        finalist: name of its training, and of its file when the trainings began: "01", or "start" of a control.
         digest: of its network, which tells it whatever finalists are called since.
-        proxy_place: among the finalists, by the search, when the trainings began.
+        proxy_place: among those that are trained, by their scores on held-out seeds, when the trainings began.
         trained_place: by epochs reached, then top-1; None where it failed or has not begun.
         status: "done", "stop", "failed" or "open".
         reason: of a failure.
@@ -55,12 +55,21 @@ class Trained:
 
 @dataclass(frozen=True)
 class Refined:
-    """All finalists in the order of the search; `epochs` of a training that is not stopped, `grace` that each one gets."""
+    """All that were trained, in the order of the search.
+
+    Attributes:
+        epochs: of a training that is not stopped.
+        grace: epochs that each one gets.
+        complete: whether all trainings have ended.
+        finalists: and controls.
+        held_out: images that the accuracies are of; None where that was not noted.
+    """
 
     epochs: int
     grace: int
     complete: bool
     finalists: tuple[Trained, ...]
+    held_out: int | None = None
 
 
 def read_refined(folder: Path) -> Refined | None:
@@ -78,7 +87,11 @@ def read_refined(folder: Path) -> Refined | None:
             raise ValueError(f"got {data['format']}, version {data['version']}")
         if not all(isinstance(data[name], int) and data[name] > 0 for name in ("epochs", "grace")):
             raise ValueError("epochs that are no whole numbers")
-        return Refined(data["epochs"], data["grace"], data["complete"], tuple(_trained(row) for row in data["finalists"]))
+        held_out = data.get("held_out")
+        if not (held_out is None or (isinstance(held_out, int) and held_out > 0)):
+            raise ValueError("held-out images that are no whole number")
+        trained = tuple(_trained(row) for row in data["finalists"])
+        return Refined(data["epochs"], data["grace"], data["complete"], trained, held_out)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{path}: expected the results of a refine, version 1; {type(error).__name__}: {error}") from None
 
@@ -121,6 +134,37 @@ def section(refined: Refined, now: Mapping[str, str] | None = None) -> Markup:
         "renumbered": renumbered,
     }
     return render_html("refined.html.j2", context)
+
+
+def winner(refined: Refined) -> str | None:
+    """Say which network trained best, and how far behind the others are; None where none has been trained.
+
+    The intervals are of the held-out images alone: of two accuracies p and q on n images the difference has the variance
+    (p (1 - p) + q (1 - q)) / n at most, when the networks err independently of each other.
+    """
+    placed = sorted((one for one in refined.finalists if one.trained_place and one.curve), key=lambda one: one.trained_place or 0)
+    if not placed:
+        return None
+    best = placed[0]
+    behind = [
+        f"{one.finalist} by {_difference(best, one, refined.held_out)}"
+        if len(one.curve) == len(best.curve)
+        else f"{one.finalist}, stopped after {_epochs(len(one.curve))}"
+        for one in placed[1:]
+    ]
+    named = best.finalist if not best.finalist.isdecimal() else f"finalist {best.finalist}"
+    said = f"trained for {_epochs(len(best.curve))} under one seed, {named} is the best with {best.curve[-1]:.2f}% top-1"
+    return f"{said}; behind it in points {', '.join(behind)}" if behind else said
+
+
+def _difference(best: Trained, other: Trained, held_out: int | None) -> str:
+    """Give how far apart two accuracies are, in points, with the 95% interval where the number of images is known."""
+    apart = best.curve[-1] - other.curve[-1]
+    if held_out is None:
+        return f"{apart:.2f}"
+    shares = (best.curve[-1] / 100, other.curve[-1] / 100)
+    error = 1.96 * 100 * math.sqrt(sum(share * (1 - share) for share in shares) / held_out)
+    return f"{apart:.2f} [{apart - error:.2f}, {apart + error:.2f}]"
 
 
 def agreement(refined: Refined) -> list[str]:

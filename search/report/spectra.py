@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import uninas
+from search.engine.finals.finalists import held_out_seeds
 from search.report.data import Run
 from uninas.errors import InputError
 from uninas.files.reading import read_json
 from uninas.files.writing import write_json
 
 BEST = "best"
-_VERSION = 2
+_VERSION = 3
 CPU_IMAGES = 8
 """The most images of a spectrum that a processor computes."""
 
@@ -42,8 +43,14 @@ class Spectra:
 
 
 def presets_of(run: Run) -> tuple[dict[str, uninas.Architecture], dict[str, str]]:
-    """The presets at the run's size, classes, stem, widths and depths; and by name why one cannot be built so."""
-    built, left_out = {}, {}
+    """The presets that the run was compared with, fitted to its budget; and by name why one cannot be built so.
+
+    Where it was compared with none, those at its size, classes, stem, widths and depths.
+    """
+    built: dict[str, uninas.Architecture] = {}
+    left_out: dict[str, str] = {}
+    if fitted := {name: run.compared[name] for name in uninas.PRESETS if name in run.compared}:
+        return fitted, dict(run.left_out)
     space = run.config.space
     for name in uninas.PRESETS:
         try:
@@ -86,7 +93,9 @@ def _finite(values: Any, count: int | None = None) -> tuple[float, ...]:
 
 
 def compute(run: Run, folder: Path | None = None) -> Spectra:
-    """Compute the spectra at the run's size, classes and seed; store them in the run folder where that is given.
+    """Compute the spectra at the run's size and classes; store them in the run folder where that is given.
+
+    They are those of the first held-out seed: under the search's own seed the best network was selected.
 
     Without a GPU at most `CPU_IMAGES` of the run's batch are used: a spectrum is there to be looked at, and five networks of full
     size with the whole batch would take a processor an hour. A network that cannot be scored so is left out with its reason.
@@ -136,10 +145,11 @@ def _spectrum(run: Run, architecture: uninas.Architecture, device: str, images: 
 
     config = run.config
     options = {name: value for name, value in _options(run).items() if value is not None}
+    seed = _seed(run)
     try:
         module, shape = uninas.compile.build(architecture, classes=config.classes), (architecture.in_channels, *run.size())
-        with proxies.prepared(module, input_shape=shape, batch=images, seed=config.seed, device=device) as inputs:
-            found = proxies.fisher_spectrum(module, inputs, seed=config.seed, **options)
+        with proxies.prepared(module, input_shape=shape, batch=images, seed=seed, device=device) as inputs:
+            found = proxies.fisher_spectrum(module, inputs, seed=seed, **options)
     except (proxies.ProxyFailure, InputError) as error:
         return str(error)
     except (MemoryError, RuntimeError) as error:
@@ -147,6 +157,10 @@ def _spectrum(run: Run, architecture: uninas.Architecture, device: str, images: 
             return "out of memory"
         raise
     return Spectrum(tuple(found.eigenvalues), tuple(found.deciles), found.entropy)
+
+
+def _seed(run: Run) -> int:
+    return held_out_seeds(run.config.seed, 1)[0]
 
 
 def _options(run: Run) -> dict[str, Any]:
@@ -163,7 +177,8 @@ def _key(run: Run) -> dict[str, Any]:
         "size": list(config.size),
         "classes": config.classes,
         "batch": config.batch,
-        "seed": config.seed,
+        "seed": _seed(run),
+        "beside": {name: network.digest for name, network in run.compared.items()},
         "widths": config.space.widths,
         "depths": config.space.depths,
         "stem": config.space.stem,

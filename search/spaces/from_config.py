@@ -8,9 +8,11 @@ from pathlib import Path
 import uninas
 from search.algorithms.candidate import Space
 from search.config.schema import SearchConfig
+from search.spaces.budget import bounds_of
 from search.spaces.choice_space import GenotypeSpace
 from search.spaces.graph_space import GraphSpace, Settings
 from uninas import edits
+from uninas.networks.fitted import fitted
 from uninas.spaces import SPACES, own
 
 
@@ -24,9 +26,9 @@ def from_config(config: SearchConfig, stored: Path | None = None) -> Space:
     space = config.space
     if space.name is not None or space.file is not None:
         return _chosen(config, stored)
+    starts: dict[str, uninas.Architecture] = {}
     if space.preset is not None:
-        name = f"preset {space.preset}"
-        start = uninas.preset(
+        starts[f"preset {space.preset}"] = uninas.preset(
             space.preset,
             widths=space.widths,
             depths=space.depths,
@@ -34,10 +36,12 @@ def from_config(config: SearchConfig, stored: Path | None = None) -> Space:
             classes=config.classes,
             input_size=(height, width),
         )
-    else:
-        assert space.architecture is not None
-        name = str(stored or space.architecture)
-        start = dataclasses.replace(uninas.load(stored or space.architecture), classes=config.classes)
+    elif space.architecture is not None:
+        start = uninas.load(stored or space.architecture)
+        starts[str(stored or space.architecture)] = dataclasses.replace(start, classes=config.classes)
+    for name in space.fitted:
+        made = fitted(name, bounds_of(config.budget), classes=config.classes, input_size=(height, width))
+        starts[f"preset {name}, fitted"] = made
     settings = Settings(
         size=(height, width),
         limits=edits.Limits(nodes_per_subblock=space.nodes_per_subblock),
@@ -47,7 +51,7 @@ def from_config(config: SearchConfig, stored: Path | None = None) -> Space:
         words=edits.vocabulary(space.vocabulary),
         regularisers=space.regularisers,
     )
-    return GraphSpace.of({name: start}, config.budget, settings)
+    return GraphSpace.of(starts, config.budget, settings)
 
 
 def _chosen(config: SearchConfig, stored: Path | None) -> GenotypeSpace:

@@ -33,7 +33,7 @@ objective: vkdnw_agg
 evaluations: 300
 window: 8
 size: 32
-finalists: {count: 3, seeds: 2}
+finalists: {count: 3, seeds: 2, controls: []}
 pool: {kind: serial}
 """
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import permutations
 
 from uninas.analysis.cost import cost
@@ -44,10 +44,16 @@ def fitted(name: str, bounds: Mapping[str, int], *, classes: int, input_size: tu
     """
     if name not in PRESETS:
         raise InputError(f"expected a preset ({', '.join(PRESETS)}); got {name!r}")
-    fits = _Fits(name, tuple(bounds.items()), classes, input_size)
+    return _best(name, tuple(bounds.items()), classes, input_size)
+
+
+@lru_cache(maxsize=32)
+def _best(name: str, bounds: tuple[tuple[str, int], ...], classes: int, input_size: tuple[int, int]) -> Architecture:
+    """Do what `fitted` does, once for each budget: half a second and more."""
+    fits = _Fits(name, bounds, classes, input_size)
     found = [end for depths in _DEPTHS for stem in _STEMS if (end := fits.climb(depths, stem)) is not None]
     if not found:
-        wanted = ", ".join(f"{key} {value:,}" for key, value in bounds.items())
+        wanted = ", ".join(f"{key} {value:,}" for key, value in bounds)
         raise InputError(f"preset {name}: expected a budget that its smallest widths are within; got {wanted}")
     usual = PRESETS[name][0]
     _, depths, stem, widths = max(found, key=lambda end: (min(end[0][0], _WELL), -_distortion(end[3], usual), end[0][1]))

@@ -267,7 +267,7 @@ def test_mistakes(run: Path, data: Path, tmp_path: Path) -> None:
 def test_the_folder_is_there_as_a_whole_or_not_at_all(run: Path, data: Path) -> None:
     from downstream.commands.refine import _plan
 
-    options = dict.fromkeys(("top", "grace", "size", "lr", "device", "gpus_per_trial", "workers", "concurrent"))
+    options = dict.fromkeys(("top", "beside", "grace", "size", "lr", "device", "gpus_per_trial", "workers", "concurrent"))
     options |= {"epochs": 10, "batch": 8, "reduction": 3.0, "augment": "", "precision": "auto", "seed": 3, "cpus_per_trial": 1}
     options["device"] = "cpu"
     plan, trainings = _plan(run, data, options)

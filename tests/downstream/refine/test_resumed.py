@@ -21,7 +21,7 @@ from tests.search.report.report_runs import make_run
 from uninas import InputError
 
 OPTIONS = {"epochs": 4, "batch": 8, "reduction": 2.0, "augment": "", "precision": "auto", "seed": 0, "cpus_per_trial": 1}
-OPTIONS |= {**dict.fromkeys(("top", "grace", "size", "lr", "gpus_per_trial", "workers", "concurrent")), "device": "cpu"}
+OPTIONS |= {**dict.fromkeys(("top", "beside", "grace", "size", "lr", "gpus_per_trial", "workers", "concurrent")), "device": "cpu"}
 
 
 @pytest.fixture(scope="module")

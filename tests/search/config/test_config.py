@@ -94,7 +94,8 @@ def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() ->
     So does one from before ties and space.regularisers, which say what was done then.
     """
     settings = loading.parse("space: vit", stored=True)
-    assert settings == loading.parse("space: vit", ["ties=older", "space.regularisers=true"])
+    of_before = ["ties=older", "space.regularisers=true", "finalists.controls=[]"]
+    assert settings == loading.parse("space: vit", of_before)
     old = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("evaluations", "pool")}
     del old["latency"], old["objectives"], old["budget"]["latency_ms"], old["algorithm_file"]
     del (
@@ -104,13 +105,14 @@ def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() ->
         old["images"],
         old["training"],
         old["finalists"]["reliability"],
+        old["finalists"]["controls"],
     )
-    for name in ("name", "file", "start", "sampler", "vocabulary", "prior", "regularisers"):
+    for name in ("name", "file", "start", "fitted", "sampler", "vocabulary", "prior", "regularisers"):
         del old["space"][name]
     digest = hashlib.sha256(json.dumps(old, sort_keys=True).encode()).hexdigest()
     assert digest == "fe4ba375772aae39cb7b032c1063b81a74f64d9ac023435f8f684980340a6f24", "as the program before those keys had it"
     assert loading.digest(settings) == digest
-    for override in ("ties=older", "space.regularisers=true"):
+    for override in of_before:
         assert loading.digest(loading.parse("space: vit", [override])) != digest
     assert loading.digest(loading.parse("space: vit", ["budget.latency_ms=5"])) != digest
     timed = loading.parse("space: vit", ["budget.latency_ms=5", "latency.runs=20"])

@@ -13,8 +13,8 @@ from scipy import stats
 from search.config import loading
 from search.config.schema import PoolConfig
 from search.engine import driver
-from search.engine.agreement import in_words
-from search.engine.finalists import held_out_seeds
+from search.engine.finals.agreement import in_words
+from search.engine.finals.finalists import held_out_seeds
 from search.monitor.progress import View
 from search.monitor.snapshot import Figures
 from search.ranking.objective import OBJECTIVES
@@ -131,12 +131,11 @@ def test_too_few_are_an_error(given: int) -> None:
 
 
 def test_the_report_says_it_and_ranks_the_pick_on_equal_footing(tmp_path: Path) -> None:
-    make_run(tmp_path / "run", "finalists.reliability=5")
+    make_run(tmp_path / "run", "finalists.reliability=5", "finalists.controls=[start]")
     run = read_run(tmp_path / "run")
     assert run.missing == []
-    assert len(run.on_one_seed) == 3 + 5
+    assert len(run.on_one_seed) == 3 + 1 + 5
     assert sorted(run.on_one_seed.values())[0] == 1
     page = write_report(tmp_path / "run").read_text(encoding="utf-8")
     assert "Two seeds of vkdnw_agg agree by" in page
-    assert "on which the 3 finalists and 5 others of the best quarter stand on equal footing, its rank is" in page
-    assert "among all candidates of the search" not in page
+    assert "Among 9 networks that were all scored under the first of those (finalists, controls and others of the best" in page

@@ -14,7 +14,7 @@ import uninas
 import uninas.compile
 from search.config import loading
 from search.engine import driver
-from search.engine.finalists import held_out_seeds
+from search.engine.finals.finalists import held_out_seeds
 from search.workers import real_batches
 from search.workers.pictures import STATISTICS, draw_batch, read_batch
 from tests.search.conftest import Notes, records, stable
@@ -30,7 +30,7 @@ evaluations: 4
 size: 8
 classes: 10
 batch: 4
-finalists: {count: 1, seeds: 2}
+finalists: {count: 1, seeds: 2, controls: []}
 pool: {kind: serial}
 """
 

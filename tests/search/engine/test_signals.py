@@ -14,6 +14,7 @@ import pytest
 
 from search.config import loading
 from search.engine import artifacts, driver, session
+from search.engine.finals import final_round
 from search.engine.phase import Phase
 from search.journal import journal as journals
 from search.workers.interrupts import as_ctrl_c
@@ -71,7 +72,7 @@ def test_while_the_workers_start_nothing_is_left(number: signal.Signals, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("owner", "name"), [(Path, "mkdir"), (driver, "write_text"), (journals, "create"), (Phase, "run"), (driver, "rebuild")]
+    ("owner", "name"), [(Path, "mkdir"), (driver, "write_text"), (journals, "create"), (Phase, "run"), (final_round, "rebuild")]
 )
 @pytest.mark.parametrize("number", SIGNALS)
 def test_from_the_folder_on_it_can_be_resumed(

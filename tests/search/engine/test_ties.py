@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from search.engine.finalists import choose, settle
+from search.engine.finals.finalists import choose, settle
 from search.engine.pareto_front import front
 from search.engine.phase import Entry
 from search.journal.records import Candidate, Rescore
@@ -41,7 +41,7 @@ def test_everywhere(ties: str, expected: list[str]) -> None:
     rescores = [
         Rescore(entry.digest, 0, 1, "ok", None, {"flops": 2.0, "jacov": 2.0}, {}, "w", 1) for entry in random.sample(chosen, 6)
     ]
-    settled = settle(population, chosen, rescores, OBJECTIVE)
+    settled, _ = settle(population, chosen, {}, rescores, OBJECTIVE)
     assert [finalist.entry.digest for finalist in settled] == expected
     assert {finalist.place for finalist in settled} == {1}
     places = placing(OBJECTIVE, [record(index, *cost) for index, cost in enumerate(COSTS)], ties)

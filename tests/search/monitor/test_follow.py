@@ -147,7 +147,9 @@ def test_the_command_once_as_text_and_as_json(tmp_path: Path) -> None:
 
 
 def test_the_command_on_a_real_search_of_the_serial_pool(tmp_path: Path) -> None:
-    driver.begin(loading.parse(TINY, ["baseline=false", "finalists.seeds=1"]), tmp_path / "run", view=Notes().view)
+    driver.begin(
+        loading.parse(TINY, ["baseline=false", "finalists.seeds=1", "finalists.controls=[]"]), tmp_path / "run", view=Notes().view
+    )
     done = uninas_command("watch", str(tmp_path / "run"), "--once", "--json")
     data = json.loads(done.stdout)
     info = json.loads((tmp_path / "run" / "run.json").read_text())

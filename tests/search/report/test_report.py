@@ -34,7 +34,7 @@ def test_a_complete_run_has_every_section(complete_page):
         "random, best so far",
         "The population in the plane of parameters and MACs",
         "budget 900 k",
-        "Finalists on held-out seeds",
+        "Finalists and controls on held-out seeds",
         "mean and one standard deviation over 3 seeds",
         "out of memory",
         "over budget: params",

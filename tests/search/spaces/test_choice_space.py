@@ -16,7 +16,7 @@ from search.algorithms.candidate import Candidate, Rejected
 from search.commands.report import command as report
 from search.config import loading
 from search.engine import driver
-from search.engine.finalists import rebuild
+from search.engine.finals.finalists import rebuild
 from search.ranking.objective import find
 from search.report.data import read_run
 from search.spaces.choice_space import GenotypeSpace

@@ -1,7 +1,11 @@
-"""The end of a search: the best candidates, scored again on held-out seeds, which the search never saw, and ranked anew.
+"""The best of a search and what they are compared with, scored on held-out seeds, which the search never saw, and ranked there.
 
-The best of a thousand noisy scores is partly luck. So each finalist's raw scores are averaged over the held-out seeds only, the
-average replaces the finalist's scores in the final population, and the ranks of that population decide.
+The best of a thousand noisy scores is partly luck. So finalists and controls are scored on the same held-out seeds, and only what
+they scored there counts. The value of an objective of several scores depends on the population: that of a seed is the search's
+own, in which finalists and controls have what they scored under this seed. A network's value is the mean over the seeds.
+
+With two finalists (a, b), a control (c), two seeds and a population of 200: rank all 201 with a, b and c as scored under the
+first seed, say 190 150 199; then as under the second, say 180 186 100. By the means 185, 168 and 149.5, a is first and c third.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,24 +27,39 @@ from search.ranking.objective import Objective, Scores
 
 
 @dataclass(frozen=True)
-class Finalist:
-    """A finalist after rescoring.
+class Standing:
+    """How a network does on the held-out seeds.
 
     Attributes:
-        entry: the candidate and its raw scores in the search.
-        place: 1 for the best of the final population.
-        value: the objective's value within the final population.
+        place: 1 for the best of finalists and controls; equals share the best of their places.
+        value: the mean of `values`.
+        values: by held-out seed, the objective's value within the population of the search.
         mean: raw scores averaged over the held-out seeds; a proxy that failed on any seed has none.
         spread: sample standard deviation over the held-out seeds, where there are two or more.
         rescores: each seed's scores.
     """
 
-    entry: Entry
     place: int
     value: float
+    values: tuple[float, ...]
     mean: Mapping[str, float]
     spread: Mapping[str, float]
     rescores: Sequence[Rescore]
+
+
+@dataclass(frozen=True)
+class Finalist(Standing):
+    """A finalist after rescoring; `entry` is the candidate and its raw scores in the search."""
+
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Control(Standing):
+    """A control after scoring: "start", "random" or a preset's name, and the digest of its network."""
+
+    name: str
+    digest: str
 
 
 def held_out_seeds(seed: int, count: int) -> list[int]:
@@ -58,24 +78,53 @@ def choose(entries: Sequence[Entry], objective: Objective, count: int) -> list[E
 
 
 def settle(
-    entries: Sequence[Entry], finalists: Sequence[Entry], rescores: Iterable[Rescore], objective: Objective
-) -> list[Finalist]:
-    """Place the averaged finalists in the final population; give them best first, ties by what decides them, see `Entry`."""
-    by_digest: dict[str, list[Rescore]] = {}
+    entries: Sequence[Entry],
+    finalists: Sequence[Entry],
+    controls: Mapping[str, str],
+    rescores: Iterable[Rescore],
+    objective: Objective,
+) -> tuple[list[Finalist], list[Control]]:
+    """Rank finalists and controls on the held-out seeds; give both best first, ties by what decides them, see `Entry`.
+
+    Args:
+        entries: of the search.
+        finalists: some of them.
+        controls: digests by name; a network may be a finalist too.
+        rescores: at least one of each of them, and of all of them under the same seeds.
+        objective: what decides.
+    """
+    field = dict.fromkeys([*(entry.digest for entry in finalists), *controls.values()])
+    by_digest: dict[str, list[Rescore]] = {digest: [] for digest in field}
     for rescore in rescores:
-        by_digest.setdefault(rescore.digest, []).append(rescore)
-    averages = {entry.digest: _average(by_digest.get(entry.digest, []), objective) for entry in finalists}
-    population: list[Scores] = [averages[entry.digest][0] if entry.digest in averages else entry.scores for entry in entries]
-    values = objective.rank(population)
-    value_of = {entry.digest: float(value) for entry, value in zip(entries, values, strict=True)}
-    better = np.sort(-np.round(values, 9))
-    result = []
-    for entry in sorted(finalists, key=lambda entry: _order(value_of[entry.digest], entry)):
-        mean, spread = averages[entry.digest]
-        value = value_of[entry.digest]
-        place = int(np.searchsorted(better, -np.round(value, 9))) + 1
-        result.append(Finalist(entry, place, value, mean, spread, by_digest.get(entry.digest, [])))
-    return result
+        if rescore.digest in by_digest:
+            by_digest[rescore.digest].append(rescore)
+    values = _values(entries, by_digest, objective)
+    means = {digest: round(float(np.mean(of)), 9) for digest, of in values.items()}
+
+    def standing(digest: str) -> dict[str, Any]:
+        mean, spread = _average(by_digest[digest], objective)
+        place = 1 + sum(other > means[digest] for other in means.values())
+        found = {"place": place, "value": means[digest], "values": values[digest]}
+        return {**found, "mean": mean, "spread": spread, "rescores": by_digest[digest]}
+
+    ranked = sorted(finalists, key=lambda entry: _order(means[entry.digest], entry))
+    beside = sorted(controls.items(), key=lambda item: -means[item[1]])
+    return (
+        [Finalist(**standing(entry.digest), entry=entry) for entry in ranked],
+        [Control(**standing(digest), name=name, digest=digest) for name, digest in beside],
+    )
+
+
+def _values(
+    entries: Sequence[Entry], rescores: Mapping[str, Sequence[Rescore]], objective: Objective
+) -> dict[str, tuple[float, ...]]:
+    """Give each network's values by held-out seed, within the search's population in which all of them are scored under it."""
+    others: list[Scores] = [entry.scores for entry in entries if entry.digest not in rescores]
+    by_seed = []
+    for repeat in sorted({one.repeat for of in rescores.values() for one in of}):
+        under = [next((one.scores for one in of if one.repeat == repeat), {}) for of in rescores.values()]
+        by_seed.append(objective.rank([*under, *others])[: len(under)])
+    return {digest: tuple(float(values[place]) for values in by_seed) for place, digest in enumerate(rescores)}
 
 
 def _order(value: float, entry: Entry) -> tuple[float, Tie, int]:

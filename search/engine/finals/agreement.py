@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from search.algorithms import derive
-from search.engine.finalists import choose
+from search.engine.finals.finalists import choose
 from search.engine.phase import Entry
 from search.journal.records import Rescore
 from search.ranking import reliability
@@ -42,10 +42,10 @@ def agreement(networks: Sequence[Entry], rescores: Iterable[Rescore], objective:
     return reliability.of_objective(objective, [[entry.scores for entry in found], [again[entry.digest] for entry in found]])
 
 
-def on_one_seed(networks: Sequence[Entry], rescores: Iterable[Rescore], objective: Objective) -> dict[str, int]:
+def on_one_seed(networks: Iterable[str], rescores: Iterable[Rescore], objective: Objective) -> dict[str, int]:
     """Rank networks by their scores under the first held-out seed, 1 = best, by digest; those that lack a score are left out."""
     again = first_of(rescores)
-    digests = [entry.digest for entry in networks if objective.complete(again.get(entry.digest, {}))]
+    digests = [digest for digest in dict.fromkeys(networks) if objective.complete(again.get(digest, {}))]
     values = np.round(objective.rank([again[digest] for digest in digests]), 9) if digests else np.zeros(0)
     return {digest: 1 + int((values > value).sum()) for digest, value in zip(digests, values, strict=True)}
 
