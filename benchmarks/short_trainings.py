@@ -1,11 +1,11 @@
 """How little training is enough to rank networks: the ground truth's networks, trained on a part of its images.
 
     python -m benchmarks.short_trainings --data cifar10 --per-class 500 --out runs/short_trainings
-    python -m benchmarks.short_trainings --data cifar10 --per-class 100 --out runs/short_trainings --write
+    python -m benchmarks.short_trainings --out runs/short_trainings --write
 
 Each network of docs/results/truth is trained for one epoch by the recipe of the truth, on so many images of a class, and judged
 on 2,000 of the held-out images: what `objective: {train: ..}` scores with. A file per number of images, a row per network as it
-ends; what has its row is not trained again. `--write` keeps the rows and makes the page of all files there.
+ends; what has its row is not trained again. `--write` keeps the rows, to be copied back where it goes on, and makes the page.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ COLUMNS = ("architecture", "top1", "loss", "train_loss", "cpu_seconds")
 def truth() -> pandas.DataFrame:
     """The networks of the truth: architecture, the mean accuracy of its trainings, and whether it was drawn."""
     rows = pandas.read_csv(TRUTH / results.TABLE)
-    return (
-        rows.groupby("architecture", sort=False).agg({"accuracy": "mean", "drawn": "first", "cpu_seconds": "mean"}).reset_index()
-    )
+    return rows.groupby("architecture", sort=False).agg({"accuracy": "mean", "drawn": "first"}).reset_index()
 
 
 def measure(data: Path, per_class: int, out: Path) -> None:
@@ -116,13 +114,14 @@ def page(found: Sequence[tuple[int, pandas.DataFrame]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--data", type=Path, required=True, help="folder with train/ and val/ or test/, a folder of images per class"
+        "--data", type=Path, help="train on this folder with train/ and val/ or test/; nothing is trained without"
     )
-    parser.add_argument("--per-class", type=int, required=True, help="training images of a class")
+    parser.add_argument("--per-class", type=int, default=500, help="training images of a class")
     parser.add_argument("--out", type=Path, required=True, help="folder of the rows")
     parser.add_argument("--write", action="store_true", help="keep rows and page under docs/results")
     options = parser.parse_args()
-    measure(options.data, options.per_class, options.out / f"{options.per_class}.csv")
+    if options.data is not None:
+        measure(options.data, options.per_class, options.out / f"{options.per_class}.csv")
     files = sorted(options.out.glob("[0-9]*.csv"), key=lambda file: int(file.stem))
     publish(page([(int(file.stem), pandas.read_csv(file)) for file in files]), FOLDER.name, write=options.write, folder=RESULTS)
     if options.write:
