@@ -44,16 +44,16 @@ def page(run: Run) -> str:
         rows.append([name, f"{len(scores)}", f"{statistics.mean(scores):.1f}", f"{max(scores):.1f}"])
     best = max(run.entries, key=lambda entry: entry.scores.get(SCORE, 0.0))
     left = config.evaluations - len(run.entries)
-    budget = config.budget
+    budget, looked_at = config.budget, config.algorithm_options["looked_at"]
     return "\n".join(
         [
             "# A search by short trainings",
             "",
             prose(
                 f"A candidate's score is its top-1 after one epoch on {config.training.per_class} images of each of CIFAR-10's",
-                "classes, judged on 500 others of each class's training images; the test images are not touched. The search begins",
-                f"with the presets fitted to the budget ({budget.params:,} parameters, {budget.macs:,} MACs at {config.size[0]}",
-                f"pixels), and looks at {config.algorithm_options['looked_at']} edits by its model for each network that it trains.",
+                "classes, judged on 500 others of each class's training images; the test images are not touched. The search",
+                f"begins with the presets fitted to the budget ({budget.params:,} parameters, {budget.macs:,} MACs at",
+                f"{config.size[0]} pixels), and looks at {looked_at} edits by its model for each that it trains.",
                 f"{len(run.entries)} of {config.evaluations} candidates so far." if left else "",
             ),
             "",

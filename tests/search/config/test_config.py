@@ -205,8 +205,11 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ("space: vit\nclasses: 1\nobjective: gradsign", "classes: expected at least 2 for gradsign, a score of the objective"),
         ("space: vit\nclasses: 2\nbatch: 1", "batch: expected at least 2 for vkdnw; got 1"),
         ("space: vit\nevaluations: 4", "finalists.count: expected at most evaluations (4); got 8"),
-        ("seed: 1", "space: expected one of preset, architecture, name and file; got none"),
-        ("space: {preset: vit, architecture: a.json}", "one of preset, architecture, name and file; got preset and architecture"),
+        ("seed: 1", "space: expected one of preset, architecture, name and file, or fitted; got none"),
+        (
+            "space: {preset: vit, architecture: a.json}",
+            "one of preset, architecture, name and file, or fitted; got preset and architecture",
+        ),
         ("space: {architecture: a.json, depths: [1]}", "widths, depths and stem beside a preset only"),
         ("space: vit\nalgorithm_options: {population: 3}", "algorithm_options.population: walk knows no options"),
         ("space: vit\nobjectives: [score, params]", "objectives: expected none beside algorithm walk (pareto has several)"),
