@@ -89,7 +89,7 @@ def of(
 def in_words(run: Mapping[str, Any]) -> list[str]:
     """Say what run.json's `verdict` and `reliability` mean, a sentence each, without full stops."""
     said = []
-    found, objective = run.get("verdict"), run["objective"]
+    found, objective = run.get("verdict"), run.get("objective", "")
     if found is not None:
         said += _standing(found)
         if found["outranks"] is not None:

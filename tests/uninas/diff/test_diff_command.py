@@ -132,7 +132,7 @@ def test_a_run_in_a_published_space_is_told_by_its_choices(tmp_path):
     [
         ("space: {name: nats_bench_size}", "expected a start of digest"),
         ("space: {file: mine.py}", "its space is a Python file, which is not run to compare networks"),
-        ("space: {name: none}", "space.preset or a published space.name"),
+        ("space: {name: none}", "space.preset, space.fitted or a published space.name"),
     ],
 )
 def test_a_run_in_a_space_that_is_not_the_journals_is_refused(tmp_path, config, message):
