@@ -26,7 +26,7 @@ classes: 10
 batch: 2
 budget: {params: 100000}
 pool: {kind: ray, workers: 2, dashboard: true}
-finalists: {count: 2, seeds: 2}
+finalists: {count: 2, seeds: 2, controls: []}
 """
 
 

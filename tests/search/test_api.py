@@ -28,7 +28,7 @@ evaluations: 2
 size: 32
 classes: 10
 batch: 2
-finalists: {count: 1, seeds: 1}
+finalists: {count: 1, seeds: 1, controls: []}
 """
 
 

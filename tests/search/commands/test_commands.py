@@ -23,7 +23,7 @@ classes: 10
 batch: 2
 budget: {params: 100000}
 pool: {kind: serial}
-finalists: {count: 1, seeds: 2}
+finalists: {count: 1, seeds: 2, controls: []}
 baseline: true
 """
 

@@ -31,7 +31,7 @@ size: 32
 classes: 10
 batch: 4
 pool: {kind: ray, workers: 2, deadline_s: 600}
-finalists: {count: 2, seeds: 1}
+finalists: {count: 2, seeds: 1, controls: []}
 """
 
 

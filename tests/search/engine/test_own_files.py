@@ -51,7 +51,7 @@ pool: {kind: serial}
 size: 8
 classes: 10
 batch: 2
-finalists: {count: 1, seeds: 1}
+finalists: {count: 1, seeds: 1, controls: []}
 """
 
 

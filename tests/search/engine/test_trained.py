@@ -34,7 +34,7 @@ window: 2
 size: 32
 classes: 3
 budget: {{params: 60_000, layers: 40}}
-finalists: {{count: 2, seeds: 2}}
+finalists: {{count: 2, seeds: 2, controls: [start]}}
 pool: {{kind: serial}}
 """
 

@@ -40,7 +40,7 @@ size: 8
 classes: 10
 batch: 2
 pool: {kind: serial}
-finalists: {count: 2, seeds: 1}
+finalists: {count: 2, seeds: 1, controls: []}
 baseline: true
 """
 MINE = (ROOT / "docs" / "examples" / "my_space.py").read_text()
