@@ -81,7 +81,7 @@ def page(run: Run) -> str:
             "",
             table(["candidates", "networks", "mean top-1, %", "best"], rows),
             "",
-            f"The best by the seed of the search is candidate {best.index} with {best.scores[SCORE]:.1f}%: the best of many is partly luck.",
+            f"By the seed of the search candidate {best.index} is the best with {best.scores[SCORE]:.1f}%; luck is part of that.",
             "",
             *held_out(run),
             "    python -m benchmarks.held_out cifar10 cifar10_split",
