@@ -18,7 +18,7 @@ from search.engine.finals.finalists import Standing
 from search.report.data import Entry, Run, read_run
 
 FOLDER = RESULTS / "search_by_training"
-KEPT = ("config.yaml", "journal.jsonl", "run.json")
+KEPT = ("config.yaml", "journal.jsonl", "run.json", "best.json")
 SCORE = "top1"
 
 
