@@ -161,7 +161,7 @@ def command(context: click.Context, /, run: Path | None, data: Path | None, resu
         raise InputError(
             f"expected at least one finalist that can be trained; all failed, the first with: {found['finalists'][0]['reason']}"
         )
-    _say_next(run, plan.data, found)
+    _say_next(run, plan, found)
 
 
 def _controls(run: Path, given: str | None) -> list[str]:
@@ -362,13 +362,12 @@ def _show(found: dict[str, Any], now: Mapping[str, str]) -> None:
         say("the search has gone on since: its finalists are numbered anew, and proxy ranks are those of when the refine began")
 
 
-def _say_next(run: Path, data: str, found: dict[str, Any]) -> None:
+def _say_next(run: Path, plan: Any, found: dict[str, Any]) -> None:
     """Say how the finalist that trained best is trained in full."""
     best = min((row for row in found["finalists"] if row["trained_place"]), key=lambda row: row["trained_place"], default=None)
     if best is not None:
-        folder = "finalists" if best["finalist"].isdecimal() else "controls"
-        file = run / folder / f"{best['finalist']}.json"
-        say_next("uninas", "train", file, "--data", data, note="the one that trained best, by the whole protocol")
+        file = run / next(one.file for one in plan.finalists if one.name == best["finalist"])
+        say_next("uninas", "train", file, "--data", plan.data, note="the one that trained best, by the whole protocol")
 
 
 def _report(run: Path) -> None:

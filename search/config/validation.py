@@ -30,8 +30,16 @@ PRECISIONS = ("float32", "bfloat16", "float16")  # those of proxies.measuring.ti
 SMALLEST_SIZE = 32  # pixels: the presets halve the resolution five times
 SMALLEST_CHOSEN_SIZE = 8  # pixels, for a categorical space; the smallest images that any is known for have 16
 GRAPH_KEYS = (
-    *("fitted", "widths", "depths", "stem"),
-    *("nodes_per_subblock", "random_edits", "sampler", "vocabulary", "prior", "regularisers"),
+    "fitted",
+    "widths",
+    "depths",
+    "stem",
+    "nodes_per_subblock",
+    "random_edits",
+    "sampler",
+    "vocabulary",
+    "prior",
+    "regularisers",
 )
 """Of space: about the universal graph space only."""
 

@@ -16,7 +16,7 @@ from uninas.files.paths import own_folder
 from uninas.files.writing import write_text
 
 
-def finalist_rows(finalists: Sequence[Finalist], candidates: Mapping[str, Candidate]) -> list[dict[str, Any]]:
+def _rows(finalists: Sequence[Finalist], candidates: Mapping[str, Candidate]) -> list[dict[str, Any]]:
     """Describe the finalists, best first, as run.json has them."""
     return [
         {
@@ -44,8 +44,8 @@ def write_finalists(
     candidates: Mapping[str, Candidate],
     space: Space,
     objective: Objective,
-) -> None:
-    """Write the finalists as architecture files, best first, and the best once more as best.json.
+) -> list[dict[str, Any]]:
+    """Write the finalists as architecture files, best first, and the best once more as best.json; give them as run.json has them.
 
     Raises:
         InputError: not one candidate of the run has every score, so there is no best network.
@@ -57,7 +57,8 @@ def write_finalists(
         )
     own_folder(folder, "finalists")
     written = set()
-    for row, finalist in zip(finalist_rows(finalists, candidates), finalists, strict=True):
+    rows = _rows(finalists, candidates)
+    for row, finalist in zip(rows, finalists, strict=True):
         names = ("digest", "index", "place", "cost", LATENCY, "device", "scores", "mean", "spread")
         metadata = {name: row[name] for name in names if name in row}
         text = space.document(candidates[finalist.entry.digest], {"objective": objective.name, **metadata})
@@ -67,6 +68,7 @@ def write_finalists(
             write_text(folder / "best.json", text)
     for stale in set((folder / "finalists").glob("[0-9]*.json")) - written:  # of before an extension
         stale.unlink()
+    return rows
 
 
 def _measured(entry: Entry) -> dict[str, Any]:

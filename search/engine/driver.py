@@ -26,16 +26,14 @@ from search.algorithms.guarded import AlgorithmError
 from search.config import loading as configuration
 from search.config.plan import SearchPlan
 from search.config.schema import SearchConfig, SpaceConfig
-from search.engine import artifacts, latency, own_files, session
+from search.engine import latency, own_files, session
 from search.engine.finals.final_round import FinalRound, Scoring
-from search.engine.finals.finalists import rebuild
 from search.engine.gc_freeze import looked_at_once
 from search.engine.own_files import START
-from search.engine.pareto_front import front, spread_over
 from search.engine.phase import Entry, Phase, phase_of
 from search.engine.run_images import RunImages
 from search.engine.scored_by import ScoredBy
-from search.engine.session import JOURNAL, STATUS, PoolMaker, Session, make_pool
+from search.engine.session import STATUS, PoolMaker, Session, make_pool
 from search.journal.journal import Journal
 from search.journal.records import KINDS, Ask, Candidate, Controls, Exhausted, Header, Kinds, Rescore
 from search.monitor.observer import NOBODY, Observer
@@ -49,7 +47,6 @@ from uninas.errors import InputError
 from uninas.files.writing import write_text
 from uninas.spaces import SpaceError
 
-FRONT_FILES = 100  # members of the front that get an architecture file, spread over it; run.json lists all of them
 CONFIG = "config.yaml"
 
 SearchRecord = Header | Ask | Candidate | Rescore | Controls | Exhausted | ScoringCode | Drawn
@@ -306,20 +303,13 @@ class _Search:
         return pool
 
     def _finish(self, session: Session[SearchRecord]) -> None:
-        """Let the finalists be scored on held-out seeds; write them, and the front beside them."""
-        plan, entries = self._plan, self._search.entries
+        """Let the finalists be scored on held-out seeds, and all results be written."""
 
         def scoring() -> Scoring:
             pool = self._pool(session)
             return Scoring(pool, self._observer, session.journal, session.interrupts, self._view, self._state)
 
-        self._results = self._final.play(entries, self._random.entries, scoring, session.journal)
-        if plan.objectives:
-            members = front(entries, plan.objective, plan.objectives)
-            shown = dict.fromkeys(member.entry.digest for member in spread_over(members, FRONT_FILES))
-            candidates = rebuild(self._folder / JOURNAL, self._space, shown)
-            rows = artifacts.write_front(self._folder, members, candidates, self._space, plan.objectives)
-            self._results |= {"objectives": list(plan.objectives), "front": rows}
+        self._results = self._final.play(self._search.entries, self._random.entries, scoring, session.journal)
 
     def status(self, session: Session[SearchRecord], status: str) -> dict[str, Any]:
         """See `session.Task`."""

@@ -113,7 +113,8 @@ def start_of(run: Path, end: Architecture) -> tuple[Architecture, Lineage]:
     found = lineage(run, end.digest)
     if found is None:
         raise InputError(f"{run}: expected the folder of a search whose journal has its best network; give two networks instead")
-    start = found.sample or _stored_start(run, end, found.start)
+    starts = [found.sample] if found.sample else _stored_starts(run, end)
+    start = next((one for one in starts if one.digest == found.start), starts[0])
     reached = start
     for edit in found.edits:
         child = apply(reached, edit, _NO_LIMITS)
@@ -141,36 +142,37 @@ def _configured_space(run: Path) -> Mapping[str, Any]:
     return space if isinstance(space, dict) else {}
 
 
-def _stored_start(run: Path, end: Architecture, digest: str) -> Architecture:
-    """Make the start of that digest again; where a run began with several, one of them."""
-    if (run / "start.json").is_file():
-        start = canonicalise(load(run / "start.json"))
-        if start.digest == digest:
-            return start
+def _stored_starts(run: Path, end: Architecture) -> list[Architecture]:
+    """Make what a run began with again, in its order: at least one network."""
     from uninas.networks.catalogue import preset
 
     space = _configured_space(run)
-    for name in space.get("fitted", ()):
-        start = _fitted(run, str(name), end)
-        if start.digest == digest:
-            return start
+    found = [canonicalise(load(run / "start.json"))] if (run / "start.json").is_file() else []
+    if isinstance(space.get("preset"), str):
+        shape = {key: space[key] for key in ("widths", "depths", "stem") if space.get(key)}
+        found.append(canonicalise(preset(space["preset"], classes=end.classes, input_size=end.input_size, **shape)))
+    found += _fitted(run, space.get("fitted"), end)
+    if found:
+        return found
     if space.get("file") is not None:
         raise InputError(f"{run}: its space is a Python file, which is not run to compare networks; give two networks instead")
     chosen = space_of(run)
-    if chosen is not None:
-        genotype = chosen.start() if space.get("start") is None else chosen.parse(str(space["start"]))
-        return canonical_network(chosen, genotype, end.classes, end.input_size)
-    if not isinstance(space.get("preset"), str):
+    if chosen is None:
         expected = "a start.json, or a config.yaml with space.preset, space.fitted or a published space.name"
         raise InputError(f"{run}: expected {expected}; give two networks instead")
-    shape = {key: space[key] for key in ("widths", "depths", "stem") if space.get(key)}
-    return canonicalise(preset(space["preset"], classes=end.classes, input_size=end.input_size, **shape))
+    genotype = chosen.start() if space.get("start") is None else chosen.parse(str(space["start"]))
+    return [canonical_network(chosen, genotype, end.classes, end.input_size)]
 
 
-def _fitted(run: Path, name: str, end: Architecture) -> Architecture:
-    """Fit a preset to the budget of a run's config.yaml."""
+def _fitted(run: Path, names: Any, end: Architecture) -> list[Architecture]:
+    """Fit presets to the budget of a run's config.yaml; none where that has no list of them."""
+    if not isinstance(names, list) or not names:
+        return []
     from uninas.networks.fitted import fitted
 
-    budget = parse_yaml(read_text(run / "config.yaml"))["budget"]
-    bounds = {key: bound for key, bound in budget.items() if key in OVER_BUDGET and bound is not None}
-    return canonicalise(fitted(name, bounds, classes=end.classes, input_size=end.input_size))
+    try:
+        budget = parse_yaml(read_text(run / "config.yaml"))["budget"]
+        bounds = {key: int(bound) for key, bound in budget.items() if key in OVER_BUDGET and bound is not None}
+    except (KeyError, AttributeError, TypeError, ValueError):
+        raise InputError(f"{run / 'config.yaml'}: expected a budget of whole numbers beside space.fitted") from None
+    return [canonicalise(fitted(str(name), bounds, classes=end.classes, input_size=end.input_size)) for name in names]

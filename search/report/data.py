@@ -14,8 +14,7 @@ import uninas
 from search.config import loading as config_file
 from search.config.plan import SearchPlan
 from search.config.schema import SearchConfig
-from search.engine.finals import controls, verdict
-from search.engine.finals.agreement import agreement, drawn, on_one_seed
+from search.engine.finals import agreement, controls, verdict
 from search.engine.finals.finalists import Control, Finalist, rebuild, settle
 from search.engine.pareto_front import Member, front, leaders
 from search.engine.phase import Entry as Scored
@@ -24,7 +23,6 @@ from search.engine.scored_by import said_of
 from search.journal import journal, records
 from search.monitor.tally import Tally
 from search.ranking.objective import Objective
-from search.ranking.reliability import is_noise
 from search.report.refined import Refined, read_refined
 from search.spaces.from_config import from_config
 from search.workers.scoring_code import ScoringCode
@@ -193,7 +191,7 @@ def read_run(folder: Path) -> Run:
         beside = controls.still(named, len(search))
         beside = beside if all(counts[digest] >= config.finalists.seeds for digest in beside.values()) else {}
         finalists, compared = settle(population, rescored, beside, rescores, objective)
-        others = drawn(population, leading, objective, plan.reliability, plan.seed) if len(search) >= wanted else []
+        others = agreement.drawn(population, leading, objective, plan.reliability, plan.seed) if len(search) >= wanted else []
     whole = len(search) >= wanted and 0 < len(leading) == len(rescored)
     chosen = whole and (folder / "best.json").is_file()
     best = None
@@ -206,8 +204,7 @@ def read_run(folder: Path) -> Run:
         random = [Scored.of(entry, plan.costs, plan.ties) for entry in entries["random"]]
         said["verdict"] = verdict.of(population, random, finalists, compared, named.left_out if named else {}, objective)
     if others:
-        found = agreement(others, rescores, objective)
-        said["reliability"] = {"networks": len(others), **found.as_dict(), "noise": is_noise(found)}
+        said["reliability"] = agreement.as_row(others, rescores, objective)
     field_of_one = [*(entry.digest for entry in (*leading, *others)), *beside.values()]
     return Run(
         name=folder.resolve().name,
@@ -230,7 +227,7 @@ def read_run(folder: Path) -> Run:
         codes=tuple(codes),
         most=most,
         verdict=tuple(verdict.in_words(said)),
-        on_one_seed=on_one_seed(field_of_one, rescores, objective) if others else {},
+        on_one_seed=agreement.on_one_seed(field_of_one, rescores, objective) if others else {},
     )
 
 

@@ -1,6 +1,7 @@
 """Fixtures of the search tests: one Ray for all that need one, run folders, the records of a journal."""
 
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from search.config.schema import SearchConfig
+from search.config.schema import PoolConfig, SearchConfig
 from search.engine import driver
 from search.journal import journal
-from search.monitor.progress import PlainView
+from search.monitor.progress import PlainView, View
+from search.workers.interrupts import Interrupts
+from search.workers.pool import Pool
 from tests.search.drive import toy_config, toy_pool
 from tests.search.fakes import ToySpace
 from uninas.runtime import ray_local
@@ -90,6 +93,25 @@ def resume_toy(
         pool_maker=toy_pool,
         accept_changes=accept_changes,
     )
+
+
+def cut_and_resumed(whole: Path, folder: Path, lines: int) -> Iterator[list[dict[str, Any]]]:
+    """Cut the journal of a copy of a finished toy run before each of its last lines, and resume it; give what it then holds."""
+    shutil.copytree(whole, folder)
+    kept = (whole / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    for count in range(len(kept) - lines, len(kept)):
+        (folder / "journal.jsonl").write_bytes(b"".join(kept[:count]))
+        resume_toy(folder)
+        yield stable(folder)
+
+
+def resume_without_a_pool(folder: Path) -> None:
+    """Take up a finished toy search, in which nothing may be left to score."""
+
+    def no_pool(config: PoolConfig, view: View, interrupts: Interrupts) -> Pool:
+        raise AssertionError("there is nothing to score")
+
+    driver.resume(folder, view=Notes().view, space=ToySpace(), pool_maker=no_pool)
 
 
 @pytest.fixture

@@ -42,6 +42,12 @@ def agreement(networks: Sequence[Entry], rescores: Iterable[Rescore], objective:
     return reliability.of_objective(objective, [[entry.scores for entry in found], [again[entry.digest] for entry in found]])
 
 
+def as_row(networks: Sequence[Entry], rescores: Iterable[Rescore], objective: Objective) -> dict[str, Any]:
+    """Give what run.json says of the agreement: of how many networks, the estimate, and whether it is noise."""
+    found = agreement(networks, rescores, objective)
+    return {"networks": len(networks), **found.as_dict(), "noise": reliability.is_noise(found)}
+
+
 def on_one_seed(networks: Iterable[str], rescores: Iterable[Rescore], objective: Objective) -> dict[str, int]:
     """Rank networks by their scores under the first held-out seed, 1 = best, by digest; those that lack a score are left out."""
     again = first_of(rescores)

@@ -6,27 +6,28 @@ are is journalled before they are scored, so that a resume, a report and a watch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from search.algorithms.candidate import Candidate, Space
+from search.algorithms.candidate import Space
 from search.config.plan import SearchPlan
 from search.engine import artifacts
-from search.engine.finals import controls, verdict
-from search.engine.finals.agreement import agreement, drawn
+from search.engine.finals import agreement, controls, verdict
 from search.engine.finals.finalists import held_out_seeds, rebuild, settle
-from search.engine.pareto_front import leaders
+from search.engine.pareto_front import front, leaders, spread_over
 from search.engine.phase import Entry
 from search.engine.session import JOURNAL
 from search.journal.journal import Journal
 from search.journal.records import Controls, Rescore
 from search.monitor.observer import Observer
 from search.monitor.progress import State, View
-from search.ranking.reliability import is_noise
 from search.workers.interrupts import Interrupts
 from search.workers.pool import Pool, scored
+
+FRONT_FILES = 100
+"""Members of the front that get an architecture file, spread over it; run.json lists all of them."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class FinalRound:
     def play(
         self, search: Sequence[Entry], random: Sequence[Entry], scoring: Callable[[], Scoring], journal: Journal
     ) -> dict[str, Any]:
-        """Score who is not scored yet, write finalists and controls into the run's folder; give what run.json says of them.
+        """Score who is not scored yet; write finalists, controls and the front into the run's folder; give run.json's part.
 
         Args:
             search: candidates of the search.
@@ -91,23 +92,39 @@ class FinalRound:
             InputError: no candidate has every score.
             KeyboardInterrupt: Ctrl-C; the journal has what was scored.
         """
+        plan = self._plan
         chosen = self._leaders(search)
         others = self._others(search, chosen)
-        wanted = dict.fromkeys(entry.digest for entry in [*chosen, *others])
+        members = front(search, plan.objective, plan.objectives) if plan.objectives else []
+        unscored = [other for other in others if (other.digest, 0) not in self._rescores]
+        shown = [member.entry for member in spread_over(members, FRONT_FILES)]
+        wanted = dict.fromkeys(entry.digest for entry in [*chosen, *unscored, *shown])
         candidates = rebuild(self._folder / JOURNAL, self._space, wanted)
-        made, left_out = self._made(random, candidates[chosen[0].digest]) if chosen else ({}, {})
-        digests = {name: network.digest for name, network in made.items()}
-        if chosen and self._plan.controls:
-            self._name(Controls(len(search), digests, left_out, len(self._wanted(chosen, digests, others))), journal)
-        missing = self._missing(chosen, digests, others)
-        texts = {network.digest: network.text for network in made.values()}
-        texts |= {digest: self._space.text(candidates[digest]) for digest, _, _ in missing if digest in candidates}
+        made: dict[str, controls.Network] = {}
+        if chosen and plan.controls:
+            leader = candidates[chosen[0].digest]
+            made, left_out = controls.networks(plan, self._space, self._folder / JOURNAL, random, leader)
+            digests = {name: network.digest for name, network in made.items()}
+            scorings = len(self._wanted(chosen, digests, others))
+            self._name(Controls(len(search), digests, left_out, scorings), journal)
+        beside = controls.still(self._controls, len(search))
+        missing = self._missing(chosen, beside, others)
         if missing:
+            texts = {network.digest: network.text for network in made.values()}
+            texts |= {digest: self._space.text(candidate) for digest, candidate in candidates.items()}
             self._score(missing, texts, scoring())
-        return self._results(search, random, chosen, others, candidates, made)
-
-    def _made(self, random: Sequence[Entry], leader: Candidate) -> tuple[dict[str, controls.Network], dict[str, str]]:
-        return controls.networks(self._plan, self._space, self._folder / JOURNAL, random, leader)
+        finalists, compared = settle(search, chosen, beside, self._rescores.values(), plan.objective)
+        rows = artifacts.write_finalists(self._folder, finalists, candidates, self._space, plan.objective)
+        results: dict[str, Any] = {"best": rows[0], "finalists": rows}
+        if self._controls is not None:
+            results["controls"] = controls.written(self._folder, compared, made, plan.objective.name)
+            results["verdict"] = verdict.of(search, random, finalists, compared, self._controls.left_out, plan.objective)
+        if others:
+            results["reliability"] = agreement.as_row(others, self._rescores.values(), plan.objective)
+        if plan.objectives:
+            rows = artifacts.write_front(self._folder, members, candidates, self._space, plan.objectives)
+            results |= {"objectives": list(plan.objectives), "front": rows}
+        return results
 
     def _name(self, record: Controls, journal: Journal) -> None:
         """Say in the journal who the controls are, where it does not say so yet."""
@@ -122,7 +139,7 @@ class FinalRound:
     def _others(self, search: Sequence[Entry], finalists: Sequence[Entry]) -> list[Entry]:
         """Give those that are scored on the first held-out seed beside the finalists."""
         plan = self._plan
-        return drawn(search, finalists, plan.objective, plan.reliability, plan.seed)
+        return agreement.drawn(search, finalists, plan.objective, plan.reliability, plan.seed)
 
     def _wanted(
         self, finalists: Sequence[Entry], beside: Mapping[str, str], others: Sequence[Entry]
@@ -154,32 +171,3 @@ class FinalRound:
             self.read(record)
             by.observer.recorded(record)
             by.state.done += 1
-
-    def _results(
-        self,
-        search: Sequence[Entry],
-        random: Sequence[Entry],
-        chosen: Sequence[Entry],
-        others: Sequence[Entry],
-        candidates: Mapping[str, Candidate],
-        made: Mapping[str, controls.Network],
-    ) -> dict[str, Any]:
-        plan, rescores = self._plan, self._rescores.values()
-        digests = {name: network.digest for name, network in made.items()}
-        finalists, beside = settle(search, chosen, digests, rescores, plan.objective)
-        artifacts.write_finalists(self._folder, finalists, candidates, self._space, plan.objective)
-        rows = artifacts.finalist_rows(finalists, candidates)
-        results: dict[str, Any] = {"best": rows[0], "finalists": rows}
-        if made:
-            assert self._controls is not None
-            results["controls"] = controls.written(self._folder, beside, made, plan.objective.name)
-            results["verdict"] = verdict.of(search, random, finalists, beside, self._controls.left_out, plan.objective)
-        if others:
-            found = agreement(others, _of(rescores, others), plan.objective)
-            results["reliability"] = {"networks": len(others), **found.as_dict(), "noise": is_noise(found)}
-        return results
-
-
-def _of(rescores: Iterable[Rescore], networks: Sequence[Entry]) -> list[Rescore]:
-    wanted = {entry.digest for entry in networks}
-    return [rescore for rescore in rescores if rescore.digest in wanted]

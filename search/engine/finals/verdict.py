@@ -67,6 +67,7 @@ def of(
         networks: how many of them are placed: finalists and controls.
         place: of the pick, the best finalist.
         controls: by name, place and on how many of the seeds the pick is above; best first.
+        is: names of the controls that are the pick itself.
         left_out: by name, why a control is not there.
     """
     pick = finalists[0]
@@ -114,13 +115,11 @@ def _standing(found: Mapping[str, Any]) -> list[str]:
     seeds = found["seeds"]
     on = "one held-out seed" if seeds == 1 else f"{seeds} held-out seeds"
     text = f"on {on}, the same for all, the pick has rank {found['place']} of {found['networks']} finalists and controls"
-    behind, level, ahead = ([], [], [])  # type: tuple[list[str], list[str], list[str]]
+    among: dict[str, list[str]] = {"behind": [], "level with": [], "ahead of": []}
     for name, one in found["controls"].items():
-        among = behind if one["place"] < found["place"] else level if one["place"] == found["place"] else ahead
-        among.append(f"{_named(name)} ({one['ahead']} of {seeds})")
-    for words, names in (("behind", behind), ("level with", level), ("ahead of", ahead)):
-        if names:
-            text += f"; {words} {', '.join(names)}"
+        where = "behind" if one["place"] < found["place"] else "level with" if one["place"] == found["place"] else "ahead of"
+        among[where].append(f"{_named(name)} ({one['ahead']} of {seeds})")
+    text += "".join(f"; {where} {', '.join(names)}" for where, names in among.items() if names)
     return [f"{text} (in brackets: seeds on which the pick is above)"]
 
 

@@ -11,19 +11,13 @@ import pytest
 from scipy import stats
 
 from search.config import loading
-from search.config.schema import PoolConfig
-from search.engine import driver
 from search.engine.finals.agreement import in_words
 from search.engine.finals.finalists import held_out_seeds
-from search.monitor.progress import View
 from search.monitor.snapshot import Figures
 from search.ranking.objective import OBJECTIVES
 from search.report.data import read_run
 from search.report.write import write_report
-from search.workers.interrupts import Interrupts
-from search.workers.pool import Pool
-from tests.search.conftest import Notes, records, resume_toy, run_toy, stable
-from tests.search.fakes import ToySpace
+from tests.search.conftest import cut_and_resumed, records, resume_without_a_pool, run_toy, stable
 from tests.search.report.report_runs import make_run
 from uninas.errors import InputError
 
@@ -80,21 +74,13 @@ def test_it_changes_nothing_else(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_run_cut_anywhere_behind_its_search_is_continued(folder: Path, tmp_path: Path) -> None:
-    kept = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
-    run_toy(tmp_path / "cut", *ASKED)
-    for count in range(len(kept) - 14, len(kept)):
-        (tmp_path / "cut" / "journal.jsonl").write_bytes(b"".join(kept[:count]))
-        resume_toy(tmp_path / "cut")
-        assert stable(tmp_path / "cut") == stable(folder), count
+    expected = stable(folder)
+    assert all(found == expected for found in cut_and_resumed(folder, tmp_path / "cut", 14))
 
 
 def test_a_finished_run_is_resumed_without_a_pool(folder: Path) -> None:
     before = (folder / "journal.jsonl").read_bytes()
-
-    def no_pool(config: PoolConfig, view: View, interrupts: Interrupts) -> Pool:
-        raise AssertionError("there is nothing to score")
-
-    driver.resume(folder, view=Notes().view, space=ToySpace(), pool_maker=no_pool)
+    resume_without_a_pool(folder)
     assert (folder / "journal.jsonl").read_bytes() == before
 
 

@@ -1,6 +1,6 @@
 """A folder of images whose val/ is a part of the training images, so that a search by training leaves the test images alone.
 
-    python -m benchmarks.held_out cifar10 cifar10_split              500 images of each class are held out, the rest are train/
+    python -m benchmarks.trained.held_out cifar10 cifar10_split      500 images of each class are held out, the rest are train/
 
 The images are links. Which ones are held out depends on the names of classes and files alone.
 """

@@ -1,9 +1,9 @@
 """A search by short trainings that begins with the presets of its budget: what it finds, as far as it has come.
 
-python -m benchmarks.held_out cifar10 cifar10_split
+python -m benchmarks.trained.held_out cifar10 cifar10_split
 cp -r docs/results/search_by_training runs/search_by_training
 uninas search --resume runs/search_by_training
-python -m benchmarks.search_by_training runs/search_by_training --write
+python -m benchmarks.trained.search_by_training runs/search_by_training --write
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def page(run: Run) -> str:
             f"By the seed of the search candidate {best.index} is the best with {best.scores[SCORE]:.1f}%; luck is part of that.",
             "",
             *held_out(run),
-            "    python -m benchmarks.held_out cifar10 cifar10_split",
+            "    python -m benchmarks.trained.held_out cifar10 cifar10_split",
             "    cp -r docs/results/search_by_training runs/search_by_training",
             "    uninas search --resume runs/search_by_training",
             f"    {command()}",

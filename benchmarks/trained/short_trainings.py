@@ -1,7 +1,7 @@
 """How little training is enough to rank networks: the ground truth's networks, trained on a part of its images.
 
-    python -m benchmarks.short_trainings --data cifar10 --per-class 500 --out runs/short_trainings
-    python -m benchmarks.short_trainings --out runs/short_trainings --write
+    python -m benchmarks.trained.short_trainings --data cifar10 --per-class 500 --out runs/short_trainings
+    python -m benchmarks.trained.short_trainings --out runs/short_trainings --write
 
 Each network of docs/results/truth is trained for one epoch by the recipe of the truth, on so many images of a class, and judged
 on 2,000 of the held-out images: what `objective: {train: ..}` scores with. A file per number of images, a row per network as it

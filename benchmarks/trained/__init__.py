@@ -1,0 +1,1 @@
+"""What a training says, and what a search by trainings finds."""
