@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from uninas.commands.options import Number, Size
 from uninas.errors import InputError
 from uninas.runtime.terminal import console as make_console
 from uninas.runtime.terminal import say
+
+if TYPE_CHECKING:
+    from downstream.refine.run_folder import RefinePlan
 
 _FOLDER = click.Path(path_type=Path)
 _KEPT = (
@@ -180,7 +183,7 @@ def _reject_given(context: click.Context) -> None:
             raise InputError(f"{flag}: expected none with --resume, which accepts only --data and --concurrent")
 
 
-def _relocated(plan: Any, data: Path | None, concurrent: int | None) -> Any:
+def _relocated(plan: RefinePlan, data: Path | None, concurrent: int | None) -> RefinePlan:
     """Change the plan of a resume, whose images may have moved, on a machine with more or less room."""
     import dataclasses
 
@@ -188,7 +191,7 @@ def _relocated(plan: Any, data: Path | None, concurrent: int | None) -> Any:
     return dataclasses.replace(plan, **changes, **({} if concurrent is None else {"concurrent": concurrent}))
 
 
-def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[RefinePlan, dict[str, Any]]:
     """Make the plan and the settings of each training. Nothing is written, and every mistake that can be seen is reported."""
 
     from downstream.commands.train import precision_of
@@ -261,7 +264,7 @@ def _described(data: Path, classes: tuple[str, ...]) -> Any:
     return {name: Images(Folder.of(data, name), classes, training=training).described() for name, training in splits}
 
 
-def _check_data(run: Path, plan: Any, note: Any) -> None:
+def _check_data(run: Path, plan: RefinePlan, note: Any) -> None:
     """Compare the data with those of every training that is to go on, before Ray starts; each compares them again."""
     from downstream.refine import run_folder
     from downstream.train import trained_on
@@ -362,7 +365,7 @@ def _show(found: dict[str, Any], now: Mapping[str, str]) -> None:
         say("the search has gone on since: its finalists are numbered anew, and proxy ranks are those of when the refine began")
 
 
-def _say_next(run: Path, plan: Any, found: dict[str, Any]) -> None:
+def _say_next(run: Path, plan: RefinePlan, found: dict[str, Any]) -> None:
     """Say how the finalist that trained best is trained in full."""
     best = min((row for row in found["finalists"] if row["trained_place"]), key=lambda row: row["trained_place"], default=None)
     if best is not None:

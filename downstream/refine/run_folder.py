@@ -53,7 +53,8 @@ class Finalist:
     """A finalist of the search, or a control that is trained beside them.
 
     Raises:
-        InputError: the name is neither a number nor that of a control, and must not become a folder.
+        InputError: the name is neither a number nor that of a control, and must not become a folder; a digest that is no text, a
+            place that is no integer.
 
     Attributes:
         name: of its training's folder, and of its file when the refine began: "01" was the best of finalists/ then, "start" is
@@ -72,6 +73,10 @@ class Finalist:
     def __post_init__(self) -> None:
         if not (isinstance(self.name, str) and re.fullmatch(r"[0-9]+|[a-z]+", self.name)):
             raise InputError(f"finalists: expected files named by numbers or controls, such as 01.json; got {self.name!r}")
+        if not isinstance(self.digest, str):
+            raise InputError(f"finalists: expected the digest of {self.name} as text; got {self.digest!r}")
+        if not isinstance(self.place, int):
+            raise InputError(f"finalists: expected the place of {self.name} as an integer; got {self.place!r}")
 
     @property
     def file(self) -> str:

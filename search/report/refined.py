@@ -147,14 +147,17 @@ def winner(refined: Refined) -> str | None:
         return None
     best = placed[0]
     behind = [
-        f"{one.finalist} by {_difference(best, one, refined.held_out)}"
+        f"{_named(one)} by {_difference(best, one, refined.held_out)}"
         if len(one.curve) == len(best.curve)
-        else f"{one.finalist}, stopped after {_epochs(len(one.curve))}"
+        else f"{_named(one)}, stopped after {_epochs(len(one.curve))}"
         for one in placed[1:]
     ]
-    named = best.finalist if not best.finalist.isdecimal() else f"finalist {best.finalist}"
-    said = f"trained for {_epochs(len(best.curve))} under one seed, {named} is the best with {best.curve[-1]:.2f}% top-1"
+    said = f"trained for {_epochs(len(best.curve))} under one seed, {_named(best)} is the best with {best.curve[-1]:.2f}% top-1"
     return f"{said}; behind it in points {', '.join(behind)}" if behind else said
+
+
+def _named(one: Trained) -> str:
+    return f"finalist {one.finalist}" if one.finalist.isdecimal() else one.finalist
 
 
 def _difference(best: Trained, other: Trained, held_out: int | None) -> str:

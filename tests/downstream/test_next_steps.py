@@ -10,6 +10,7 @@ import torch
 
 import downstream  # noqa: F401 registers the model
 from downstream.commands.refine import _say_next
+from downstream.refine.run_folder import Finalist, RefinePlan
 from search.commands import search
 from tests.downstream import pictures
 from tests.uninas.examples import tiny
@@ -61,14 +62,15 @@ def test_other_formats_lead_to_the_card(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_refine_leads_to_the_finalist_that_trained_best(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [
-        {"finalist": "01", "trained_place": 2},
-        {"finalist": "02", "trained_place": None},
-        {"finalist": "03", "trained_place": 1},
-    ]
-    _say_next(Path("runs/mine"), "my images", {"finalists": rows})
+    names = ("01", "02", "03", "resnet")
+    trained = tuple(Finalist(name, "0" * 64, place, place, 0.5) for place, name in enumerate(names, 1))
+    plan = RefinePlan(trained, "my images", 8, 1, 3.0, "cpu", 1, 0.0, 0, 1)
+    rows = [{"finalist": name, "trained_place": place} for name, place in zip(names, (2, None, 1, 3), strict=True)]
+    _say_next(Path("runs/mine"), plan, {"finalists": rows})
     assert command(capsys.readouterr().err) == ["uninas", "train", "runs/mine/finalists/03.json", "--data", "my images"]
-    _say_next(Path("runs/mine"), "images", {"finalists": rows[1:2]})
+    _say_next(Path("runs/mine"), plan, {"finalists": rows[3:]})  # a control is in a folder of its own
+    assert command(capsys.readouterr().err) == ["uninas", "train", "runs/mine/controls/resnet.json", "--data", "my images"]
+    _say_next(Path("runs/mine"), plan, {"finalists": rows[1:2]})
     assert capsys.readouterr().err == ""
 
 

@@ -16,8 +16,8 @@ from tests.downstream import scenes
 from tests.downstream.trainings import ROOT
 
 
-def check_tools(task: str, folder: Path, data: Path, other: Path) -> None:
-    """OpenMMLab's tools and inferencer, on the exported configuration, from another folder."""
+def check_tools(task: str, folder: Path, data: Path, other: Path) -> int:
+    """Run OpenMMLab's tools and inferencer on the exported configuration, from another folder, and count them."""
     package = importlib.import_module({"detect": "mmdet", "segment": "mmseg"}[task])
     tools, config, weights = Path(package.__path__[0]) / ".mim" / "tools", str(folder / "config.py"), str(folder / "model.pth")
     loaders = ("train_dataloader", "val_dataloader", "test_dataloader")
@@ -59,3 +59,4 @@ def check_tools(task: str, folder: Path, data: Path, other: Path) -> None:
     assert made.returncode == 0, made.stderr[-2000:]
     assert json.loads(made.stdout.splitlines()[-1]) == expected
     assert "Cityscapes" not in made.stderr
+    return len(calls) + 1

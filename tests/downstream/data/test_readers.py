@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 
-import psutil
 import pytest
 from torch.utils.data import DataLoader
 
@@ -59,7 +59,7 @@ def test_outside_nothing_is_interrupted_by_a_death(monkeypatch: pytest.MonkeyPat
         with plain_errors():
             again = iter(DataLoader(range(64), num_workers=1))  # type: ignore[arg-type]
             next(again)
-            psutil.Process().children()[-1].kill()
+            multiprocessing.active_children()[-1].kill()
             list(again)
 
     before = signal.getsignal(signal.SIGCHLD)
@@ -67,9 +67,9 @@ def test_outside_nothing_is_interrupted_by_a_death(monkeypatch: pytest.MonkeyPat
         batches = iter(DataLoader(range(64), num_workers=1))  # type: ignore[arg-type]
         next(batches)
     assert signal.getsignal(signal.SIGCHLD) is before
-    (reader,) = psutil.Process().children()
+    (reader,) = multiprocessing.active_children()
     reader.kill()
-    reader.wait(timeout=60)
+    reader.join(timeout=60)
     for _ in range(2):  # and inside it is interrupted again
         with pytest.raises(InputError, match=r"^--workers: expected .*; one was killed"):
             killed_inside()

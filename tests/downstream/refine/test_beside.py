@@ -77,6 +77,16 @@ def test_a_name_must_not_lead_elsewhere(name: str) -> None:
         Finalist(name, "0" * 64, 1, 1, 1.0)
 
 
+@pytest.mark.parametrize(("key", "value"), [("digest", []), ("digest", None), ("place", "1"), ("name", {})])
+def test_an_odd_control_is_one_line(key: str, value: Any, run: Path) -> None:
+    document = json.loads((run / "run.json").read_text())
+    document["controls"][0][key] = value
+    (run / "run.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=r"^finalists: expected ") as caught:
+        run_folder.finalists_of(run, beside=("resnet",))
+    assert "\n" not in str(caught.value)
+
+
 def trained(run: Path, curves: dict[str, list[float]], held_out: int | None) -> None:
     """Write what a refine leaves behind."""
     rows = []
@@ -97,7 +107,7 @@ def test_the_verdict_says_who_trained_best_and_how_far_ahead(run: Path) -> None:
     said = verdict(read_run(run))[-1]
     assert said == (
         "Trained for 2 epochs under one seed, finalist 01 is the best with 52.00% top-1; behind it in points "
-        "resnet by 2.00 [0.61, 3.39], 02, stopped after 1 epoch."
+        "resnet by 2.00 [0.61, 3.39], finalist 02, stopped after 1 epoch."
     )
     trained(run, {"01": [40.0, 52.0], "resnet": [41.0, 54.0]}, held_out=None)
-    assert "resnet is the best with 54.00% top-1; behind it in points 01 by 2.00." in verdict(read_run(run))[-1]
+    assert "resnet is the best with 54.00% top-1; behind it in points finalist 01 by 2.00." in verdict(read_run(run))[-1]

@@ -104,7 +104,15 @@ def test_it_trains_evaluates_resumes_and_reloads(
 
     kept = weight_files.read_checkpoint(run / "checkpoint.pth")["meta"]["dataset_meta"]
     assert kept == dataset_meta(task, asked.classes)
-    check_tools(task, tmp_path / "it's made", annotated[task], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("task", TASKS)
+def test_openmmlabs_own_tools_take_the_export(task: str, annotated: dict[str, Path], tmp_path: Path) -> None:
+    asked = settings(task, epochs=1, classes=scenes.CLASSES if task == "detect" else None)
+    mm.train(asked, annotated[task], tmp_path / "run", workers=0)
+    export(subject_of(str(tmp_path / "run")), {"detect": "mmdet", "segment": "mmseg"}[task], tmp_path / "it's made")
+    assert check_tools(task, tmp_path / "it's made", annotated[task], tmp_path) == 6
 
 
 def check_exported(task: str, folder: Path, expected: dict[str, torch.Tensor]) -> None:
