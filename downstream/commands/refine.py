@@ -188,7 +188,9 @@ def _relocated(plan: RefinePlan, data: Path | None, concurrent: int | None) -> R
     import dataclasses
 
     changes: dict[str, Any] = {} if data is None else {"data": str(data.absolute())}
-    return dataclasses.replace(plan, **changes, **({} if concurrent is None else {"concurrent": concurrent}))
+    if concurrent is not None:
+        changes["concurrent"] = concurrent
+    return dataclasses.replace(plan, **changes)
 
 
 def _plan(run: Path, data: Path, options: dict[str, Any]) -> tuple[RefinePlan, dict[str, Any]]:
