@@ -1,9 +1,12 @@
-"""A search by short trainings that begins with the presets of its budget: what it finds, as far as it has come.
+"""Searches by short trainings that begin with the presets of their budget: what they find, and what it is worth trained whole.
 
 python -m benchmarks.trained.held_out cifar10 cifar10_split
 cp -r docs/results/search_by_training runs/search_by_training
-uninas search --resume runs/search_by_training
+uninas search --resume runs/search_by_training/model-0
+python -m benchmarks.trained.whole_trainings runs/search_by_training --data cifar10
 python -m benchmarks.trained.search_by_training runs/search_by_training --write
+
+A folder for each run, named by its algorithm and seed.
 """
 
 from __future__ import annotations
@@ -11,9 +14,11 @@ from __future__ import annotations
 import argparse
 import shutil
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.page import RESULTS, command, prose, publish, table
+from benchmarks.trained import whole_trainings
 from search.engine.finals.finalists import Standing
 from search.report.data import Entry, Run, read_run
 
@@ -26,7 +31,7 @@ def groups(run: Run) -> list[tuple[str, list[Entry]]]:
     """The candidates in the order of the search: the starts each, the samples together, then what the model chose by tens."""
     entries = [entry for entry in run.entries if SCORE in entry.scores]
     starts = [entry for entry in entries if entry.parent is None]
-    initial = int(run.config.algorithm_options["initial"])
+    initial = int(run.config.algorithm_options["initial"]) if run.config.algorithm == "model" else run.config.evaluations
     found = [(f"start: {name}", [entry]) for name, entry in zip(run.config.space.fitted, starts, strict=True)]
     found.append(("random edits of starts", [one for one in entries if one.parent is not None and one.index < initial]))
     chosen = [entry for entry in entries if entry.index >= initial]
@@ -57,36 +62,88 @@ def held_out(run: Run) -> list[str]:
     ]
 
 
-def page(run: Run) -> str:
-    """The page in markdown."""
-    config = run.config
+def one_run(name: str, run: Run) -> list[str]:
+    """The section of a run."""
     rows = []
-    for name, entries in groups(run):
+    for group, entries in groups(run):
         scores = [entry.scores[SCORE] for entry in entries]
-        rows.append([name, f"{len(scores)}", f"{statistics.mean(scores):.1f}", f"{max(scores):.1f}"])
+        rows.append([group, f"{len(scores)}", f"{statistics.mean(scores):.1f}", f"{max(scores):.1f}"])
     best = max(run.entries, key=lambda entry: entry.scores.get(SCORE, 0.0))
-    left = config.evaluations - len(run.entries)
-    budget, looked_at = config.budget, config.algorithm_options["looked_at"]
+    left = run.config.evaluations - len(run.entries)
+    return [
+        f"## {name}",
+        "",
+        prose(
+            f"`algorithm: {run.config.algorithm}`, `seed: {run.config.seed}`,",
+            f"{len(run.entries)} of {run.config.evaluations} candidates so far." if left else f"{len(run.entries)} candidates.",
+        ),
+        "",
+        table(["candidates", "networks", "mean top-1, %", "best"], rows),
+        "",
+        f"By the seed of the search candidate {best.index} is the best with {best.scores[SCORE]:.1f}%; luck is part of that.",
+        "",
+        *held_out(run),
+    ]
+
+
+def trained_whole(folder: Path) -> list[str]:
+    """Picks and presets by the ground truth's recipe, and their rank among its networks; nothing where no pick was trained."""
+    wanted = whole_trainings.networks(folder)
+    rows = whole_trainings.known(folder, wanted)
+    truth = whole_trainings.truth()
+    presets = set(truth.index[truth["drawn"] == "no"])
+    if not (set(rows["digest"]) - presets):
+        return []
+    shared = sorted(set.intersection(*(set(some["seed"]) for _, some in rows.groupby("digest"))))
+    found = []
+    for name, architecture in wanted.items():
+        mine = rows[rows["digest"] == architecture.digest].sort_values("seed")
+        if len(mine):
+            cost, mean = whole_trainings.cost_of(architecture), mine["top1"].mean()
+            above = int((truth.drop(architecture.digest, errors="ignore")["accuracy"] > mean).sum())
+            each = " ".join(f"{value:.2f}" for value in mine["top1"])
+            shown = name if architecture.digest not in presets else f"**{name}**"
+            found.append((mean, [shown, f"{mean:.2f}", each, f"{above}", f"{cost.params:,}", f"{cost.macs:,}"]))
+    heads = ["network", "mean top-1, %", "by seed", "networks of the truth above it", "params", "MACs"]
+    return [
+        "## Trained whole",
+        "",
+        prose(
+            "The pick of each search and the presets, by the recipe and the images of [the ground truth](truth.md): one epoch on",
+            f"all 50,000, judged on the 10,000 test images, which no search has seen. Seeds {', '.join(map(str, shared))} are",
+            f"shared by all; the truth has {len(truth)} networks, presets among them.",
+        ),
+        "",
+        table(heads, [row for _, row in sorted(found, key=lambda pair: -pair[0])]),
+        "",
+        "Rows per training: [search_by_training/whole.csv](search_by_training/whole.csv), and the truth's own table.",
+        "",
+    ]
+
+
+def page(folder: Path, runs: Sequence[Path]) -> str:
+    """The page in markdown."""
+    read = {path.name: read_run(path) for path in runs}
+    config = next(iter(read.values())).config
+    budget = config.budget
+    parts = [one_run(name, run) for name, run in read.items()]
     return "\n".join(
         [
-            "# A search by short trainings",
+            "# Searches by short trainings",
             "",
             prose(
                 f"A candidate's score is its top-1 after one epoch on {config.training.per_class} images of each of CIFAR-10's",
-                "classes, judged on 500 others of each class's training images; the test images are not touched. The search",
+                "classes, judged on 500 others of each class's training images; the test images are not touched. A search",
                 f"begins with the presets fitted to the budget ({budget.params:,} parameters, {budget.macs:,} MACs at",
-                f"{config.size[0]} pixels), and looks at {looked_at} edits by its model for each that it trains.",
-                f"{len(run.entries)} of {config.evaluations} candidates so far." if left else "",
+                f"{config.size[0]} pixels); the model looks at 64 edits for each that is trained.",
             ),
             "",
-            table(["candidates", "networks", "mean top-1, %", "best"], rows),
-            "",
-            f"By the seed of the search candidate {best.index} is the best with {best.scores[SCORE]:.1f}%; luck is part of that.",
-            "",
-            *held_out(run),
+            *trained_whole(folder),
+            *(line for part in parts for line in part),
             "    python -m benchmarks.trained.held_out cifar10 cifar10_split",
             "    cp -r docs/results/search_by_training runs/search_by_training",
-            "    uninas search --resume runs/search_by_training",
+            *(f"    uninas search --resume runs/search_by_training/{name}" for name in read),
+            "    python -m benchmarks.trained.whole_trainings runs/search_by_training --data cifar10",
             f"    {command()}",
         ]
     )
@@ -94,14 +151,19 @@ def page(run: Run) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, metavar="RUN")
-    parser.add_argument("--write", action="store_true", help="keep the page and the run's journal under docs/results")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="of runs")
+    parser.add_argument("--write", action="store_true", help="keep the page and the runs' journals under docs/results")
     options = parser.parse_args()
-    publish(page(read_run(options.run)), FOLDER.name, write=options.write, folder=RESULTS)
-    if options.write and options.run.resolve() != FOLDER:
-        FOLDER.mkdir(exist_ok=True)
-        for name in KEPT:
-            shutil.copyfile(options.run / name, FOLDER / name)
+    runs = sorted(path.parent for path in options.folder.glob("*/journal.jsonl"))
+    publish(page(options.folder, runs), FOLDER.name, write=options.write, folder=RESULTS)
+    if options.write and options.folder.resolve() != FOLDER:
+        for run in runs:
+            (FOLDER / run.name).mkdir(parents=True, exist_ok=True)
+            for name in KEPT:
+                if (run / name).exists():
+                    shutil.copyfile(run / name, FOLDER / run.name / name)
+        if (options.folder / whole_trainings.FILE).exists():
+            shutil.copyfile(options.folder / whole_trainings.FILE, FOLDER / whole_trainings.FILE)
 
 
 if __name__ == "__main__":
