@@ -60,6 +60,7 @@ class Algorithm:
     An option is a whole number, at least 1, or at least 0 where 0 is the default; or a share from 0 to 1 where that is a float.
     `objectives` are the default ones of a multi-objective algorithm, which is made with them as one more option; any other
     algorithm has none. `renamed` are former names of options, which keep working for one version.
+    `estimates`: whether it has a model of the scores, see `Estimating`.
     """
 
     make: Callable[[Space, Objective, Mapping[str, Any]], Strategy]
@@ -67,6 +68,7 @@ class Algorithm:
     options: Mapping[str, int | float] = field(default_factory=dict)
     objectives: tuple[str, ...] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
+    estimates: bool = False
 
     def current(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Give options under their present names."""
@@ -91,6 +93,7 @@ _OURS: dict[str, Algorithm] = {
         lambda space, objective, options: Model(space, objective, **options),
         16,
         {"initial": 20, "looked_at": 64, "parents": 16, "memory": 500},
+        estimates=True,
     ),
     "pareto": Algorithm(
         lambda space, objective, options: Pareto(space, objective, **options),

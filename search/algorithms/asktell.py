@@ -11,7 +11,7 @@ import hashlib
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from search.algorithms.candidate import Candidate, Finite, Rejected, Space
 from search.ranking.objective import Objective, Scores
@@ -90,6 +90,18 @@ class Strategy(Protocol):
 
     def learn(self, reported: Reported) -> None:
         """Take in one result. Called once per candidate, in the order in which the results become visible."""
+        ...
+
+
+@runtime_checkable
+class Estimating(Protocol):
+    """What an algorithm with a model of the scores offers beside `Strategy`."""
+
+    def estimates(self, waiting: Sequence[Reported]) -> Mapping[int, float]:
+        """Give what each candidate is expected to be worth, by index, on a scale of the algorithm's own; higher is better.
+
+        From all that was learnt and `waiting`, the results that no ask has seen. Changes nothing.
+        """
         ...
 
 
@@ -248,6 +260,12 @@ class AskTell:
             self._learn(reported)
         else:
             self._held[index] = reported
+
+    def estimates(self) -> Mapping[int, float]:
+        """Give what the algorithm's model expects of each candidate told so far, by index; empty where it has no model."""
+        if not isinstance(self._strategy, Estimating):
+            return {}
+        return self._strategy.estimates([self._held[index] for index in sorted(self._held)])
 
     def _learn(self, reported: Reported) -> None:
         self._unscored = None

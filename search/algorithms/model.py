@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -92,11 +92,22 @@ class Model:
         """Keep the result; the next ask learns from it."""
         self._known.append(_Known(reported, self._features(reported.candidate)))
 
+    def estimates(self, waiting: Sequence[Reported]) -> Mapping[int, float]:
+        """Give the model's mean for each candidate: of one that scored high by luck it is lower than of its like that all did."""
+        known = [*self._known, *(_Known(reported, self._features(reported.candidate)) for reported in waiting)]
+        if not known:
+            return {}
+        values = self._values(known)
+        learnt, features = self._remembered(values), np.stack([one.features for one in known])
+        surrogate = Surrogate()
+        surrogate.fit(features[learnt], normal_scores(values[learnt]))
+        return {one.reported.index: float(mean) for one, mean in zip(known, surrogate.mean(features), strict=True)}
+
     def _fit(self) -> None:
         if len(self._known) < max(self._fitted + 1, NEWS * self._fitted):
             return
         self._fitted = len(self._known)
-        values = self._values()
+        values = self._values(self._known)
         learnt = self._remembered(values)
         anew = self._fitted >= GROWTH * self._chosen_at
         if anew:
@@ -108,9 +119,9 @@ class Model:
         order = sorted(able, key=lambda place: (-mean[place], learnt[place]))
         self._best = [self._known[learnt[place]].reported.candidate for place in order[: self._parents]]
 
-    def _values(self) -> Floats:
-        """What the objective makes of all that is known, as one population."""
-        keys = np.array([known.reported.keys for known in self._known])  # n x columns x 2
+    def _values(self, known: Sequence[_Known]) -> Floats:
+        """What the objective makes of these, as one population."""
+        keys = np.array([one.reported.keys for one in known])  # n x columns x 2
         columns = [lexicographic_ranks(keys[:, column, 0], keys[:, column, 1]) for column in range(keys.shape[1])]
         return np.round(combined(columns, self._objective.combine), 9)
 

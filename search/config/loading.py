@@ -118,6 +118,7 @@ _OF_BEFORE: dict[tuple[str, ...], Any] = {
     ("ties",): "older",
     ("space", "regularisers"): True,
     ("finalists", "controls"): [],
+    ("finalists", "by_model"): 0,
 }
 """Keys that changed what a search does when they came, with what it did before."""
 

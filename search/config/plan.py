@@ -13,7 +13,7 @@ from typing import Any, final
 
 from search.algorithms import ALGORITHMS, described
 from search.config import loading
-from search.config.schema import BudgetConfig, PoolConfig, SearchConfig, TrainingConfig
+from search.config.schema import BudgetConfig, FinalistsConfig, PoolConfig, SearchConfig, TrainingConfig
 from search.config.score_options import options_of
 from search.config.trained import EVALUATOR as TRAINER
 from search.config.trained import TOP1, TrainingImages, job_of, training_code
@@ -50,6 +50,7 @@ class SearchPlan:
         limit_ms: the budget of latency; None for no bound.
         ties: "cheaper" or "older".
         finalists: how many candidates are scored again.
+        by_model: how many of them are chosen by what the algorithm's model expects, not by their own scores.
         repeats: on how many held-out seeds.
         controls: with whom they are compared there: "start", "random", and presets by name.
         budget: the bounds of what a network costs.
@@ -77,6 +78,7 @@ class SearchPlan:
     limit_ms: float | None
     ties: str
     finalists: int
+    by_model: int
     repeats: int
     controls: tuple[str, ...]
     budget: BudgetConfig
@@ -120,6 +122,7 @@ class SearchPlan:
             limit_ms=limit,
             ties=config.ties,
             finalists=config.finalists.count,
+            by_model=_by_model(config.finalists, estimates=algorithm.estimates and not objectives),
             repeats=config.finalists.seeds,
             controls=tuple(config.finalists.controls),
             budget=config.budget,
@@ -174,6 +177,13 @@ class SearchPlan:
         images = self.images.of(seed) if isinstance(self.images, RealBatches) else None
         given: dict[str, Any] = {"digest": digest, "architecture": architecture, "timing": timing}
         return dataclasses.replace(self._job, seed=seed, images=images, **given)
+
+
+def _by_model(finalists: FinalistsConfig, *, estimates: bool) -> int:
+    """How many finalists are chosen by the algorithm's model, where it estimates: half of them by default."""
+    if finalists.by_model is not None:
+        return finalists.by_model
+    return finalists.count // 2 if estimates else 0
 
 
 def _images(

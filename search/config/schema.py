@@ -97,6 +97,7 @@ class FinalistsConfig:
     """The best of the search are scored again on seeds that the search has not seen, beside controls, and ranked anew."""
 
     count: int = 8
+    by_model: int | None = None  # of them, chosen by what the algorithm's model expects; null: half of them where it has one
     seeds: int = 4
     controls: list[str] = field(default_factory=lambda: list(CONTROLS))  # start | random | presets fitted to the budget
     reliability: int = 0  # others of the best quarter that are scored on the first of these seeds: how far do two seeds agree?

@@ -134,6 +134,9 @@ def check(config: SearchConfig, source: str) -> None:
     if pool.min_workers is not None and pool.min_workers > pool.workers:
         reject("pool.min_workers", f"at most pool.workers, {pool.workers}", pool.min_workers)
     _check_classes(config, wanted, reject)
+    by_model = config.finalists.by_model
+    if by_model is not None and not 0 <= by_model <= config.finalists.count:
+        reject("finalists.by_model", f"0 to finalists.count ({config.finalists.count}), or null", by_model)
     if config.finalists.count > config.evaluations:
         reject("finalists.count", f"at most evaluations ({config.evaluations})", config.finalists.count)
     _check_edits(config.space, config.algorithm_options.get("crossover"), source)
@@ -183,6 +186,11 @@ def check_algorithm(config: SearchConfig, source: str) -> None:
     """Raise `InputError` for options and objectives that the algorithm does not know; one from a file has been registered."""
     _check_options(config.algorithm, config.algorithm_options, source)
     _check_objectives(config, source)
+    if config.finalists.by_model and not ALGORITHMS[config.algorithm].estimates:
+        raise InputError(
+            f"{source}: finalists.by_model: expected 0 beside algorithm {config.algorithm}, which has no model of the scores; "
+            f"got {config.finalists.by_model}"
+        )
 
 
 def _check_space(

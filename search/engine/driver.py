@@ -194,7 +194,7 @@ class _Search:
         self._scored_by = scored_by
         self.images = images
         self._events: dict[str, list[Ask | Entry]] = {"search": [], "random": []}
-        self._final = FinalRound(plan, space, folder)
+        self._final = FinalRound(plan, space, folder, search.estimates)
         self._observer: Observer = NOBODY
         self._results: dict[str, Any] = {}  # of run.json, once the search is complete
 

@@ -120,6 +120,10 @@ class Phase:
         """Whether the space was seen whole, so that this is all there is."""
         return self._exhausted
 
+    def estimates(self) -> Mapping[int, float]:
+        """What the algorithm's model expects of each candidate, by index; empty where it has none, see `AskTell.estimates`."""
+        return self._engine.estimates()
+
     def end_at(self, record: Exhausted) -> None:
         """Want no more candidates than the space has."""
         self._exhausted, self._total = True, min(self._total, record.candidates)

@@ -24,6 +24,7 @@ from uninas.errors import InputError
 from uninas.files.paths import own_folder
 from uninas.files.writing import write_text
 from uninas.networks.fitted import fitted
+from uninas.networks.presets import PRESETS
 
 FOLDER = "controls"
 
@@ -74,6 +75,11 @@ def networks(
                 found[name] = _preset(plan, name, leader.cost)
             except InputError as error:
                 left_out[name] = str(error)
+    start = found.get(START)
+    same = next((name for name in found if name in PRESETS and start and found[name].digest == start.digest), None)
+    if same is not None:  # as with space.fitted: one network, one name
+        del found[START]
+        left_out[START] = f"it is {same}"
     return found, left_out
 
 

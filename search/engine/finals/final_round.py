@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, final
 
@@ -15,7 +16,7 @@ from search.algorithms.candidate import Space
 from search.config.plan import SearchPlan
 from search.engine import artifacts
 from search.engine.finals import agreement, controls, verdict
-from search.engine.finals.finalists import held_out_seeds, rebuild, settle
+from search.engine.finals.finalists import expected, held_out_seeds, rebuild, settle
 from search.engine.pareto_front import front, leaders, spread_over
 from search.engine.phase import Entry
 from search.engine.session import JOURNAL
@@ -50,10 +51,11 @@ class FinalRound:
         plan: of the run.
         space: of the run.
         folder: of the run.
+        estimates: gives what the algorithm's model expects of each candidate, by index; asked where finalists are chosen by it.
     """
 
-    def __init__(self, plan: SearchPlan, space: Space, folder: Path) -> None:
-        self._plan, self._space, self._folder = plan, space, folder
+    def __init__(self, plan: SearchPlan, space: Space, folder: Path, estimates: Callable[[], Mapping[int, float]]) -> None:
+        self._plan, self._space, self._folder, self._estimates = plan, space, folder, cache(estimates)
         self._rescores: dict[tuple[str, int], Rescore] = {}
         self._controls: Controls | None = None
         self._seeds = list(enumerate(held_out_seeds(plan.seed, plan.repeats)))
@@ -134,7 +136,10 @@ class FinalRound:
 
     def _leaders(self, search: Sequence[Entry]) -> list[Entry]:
         plan = self._plan
-        return leaders(search, plan.objective, plan.objectives, plan.finalists)
+        by_score = leaders(search, plan.objective, plan.objectives, plan.finalists - plan.by_model)
+        if not plan.by_model:
+            return by_score
+        return [*by_score, *expected(search, by_score, plan.objective, self._estimates(), plan.by_model)]
 
     def _others(self, search: Sequence[Entry], finalists: Sequence[Entry]) -> list[Entry]:
         """Give those that are scored on the first held-out seed beside the finalists."""

@@ -77,6 +77,23 @@ def choose(entries: Sequence[Entry], objective: Objective, count: int) -> list[E
     return [entries[place] for place in order if objective.complete(entries[place].scores)][:count]
 
 
+def expected(
+    entries: Sequence[Entry], chosen: Sequence[Entry], objective: Objective, estimates: Mapping[int, float], count: int
+) -> list[Entry]:
+    """Give those `count` candidates beside the `chosen` ones of which most is expected, best first, ties as in `choose`.
+
+    Args:
+        entries: of the search.
+        chosen: some of them, by their own scores.
+        objective: a candidate that lacks a score of it is never chosen.
+        estimates: by index, higher is better.
+        count: how many.
+    """
+    apart = {entry.index for entry in chosen}
+    able = [entry for entry in entries if entry.index not in apart and objective.complete(entry.scores)]
+    return sorted(able, key=lambda entry: _order(estimates[entry.index], entry))[:count]
+
+
 def settle(
     entries: Sequence[Entry],
     finalists: Sequence[Entry],

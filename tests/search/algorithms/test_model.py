@@ -8,6 +8,7 @@ import random
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from search.algorithms import make
 from search.algorithms.model import Model
@@ -147,6 +148,59 @@ def _reported(index: int, candidate, value: float):  # type: ignore[no-untyped-d
     from search.algorithms import Reported
 
     return Reported(index, candidate, ONE.keys({"vkdnw": value}))
+
+
+def test_a_lucky_score_is_not_what_is_expected() -> None:
+    """Estimates follow the worth, which a score does with an error of 3 and one stroke of luck."""
+    space, rng = DigitSpace(60), random.Random(0)
+    model, run = Model(space, ONE, initial=2, looked_at=8, parents=1, memory=500), make("random", space, ONE, seed=0, window=1)
+    worths, told = [], []
+    for index in range(200):
+        candidate = run.ask().candidate
+        worths.append(sum(candidate.body))
+        told.append(59.0 if index == 7 else worths[-1] + rng.gauss(0, 3))
+        run.tell(index, {"vkdnw": told[-1]})
+        model.learn(_reported(index, candidate, told[-1]))
+    found = model.estimates(())
+    assert list(found) == list(range(200))
+    estimates = [found[index] for index in range(200)]
+    assert stats.kendalltau(estimates, worths).statistic > stats.kendalltau(told, worths).statistic + 0.05
+    assert sum(other > estimates[7] for other in estimates) > 10, "the lucky one is none of the best ten"
+
+
+@pytest.mark.parametrize("order", ["ask", "completion"])
+def test_estimates_know_every_result_and_change_nothing(order: str) -> None:
+    """Those too that no ask has seen; in the order of the asks they are the same however the results came."""
+
+    def search(early: bool, shuffled: bool) -> tuple[dict[int, float], list[str]]:
+        run = make("model", DigitSpace(30), ONE, seed=0, window=4, order=order, options={"initial": 6, "looked_at": 8})
+        asked, rng = [], random.Random(1)
+        while len(asked) < 24:
+            waiting = []
+            while run.ready():
+                waiting.append(run.ask())
+            asked += [one.candidate.digest for one in waiting]
+            if early:
+                run.estimates()
+            if shuffled:
+                rng.shuffle(waiting)
+            for one in waiting:
+                run.tell(one.index, {"vkdnw": worth(one.candidate.body)} if one.index % 5 else {})
+        return dict(run.estimates()), asked
+
+    found, asked = search(early=False, shuffled=False)
+    assert set(found) == set(range(len(asked)))
+    assert (found, asked) == search(early=True, shuffled=False)
+    if order == "ask":
+        assert (found, asked) == search(early=True, shuffled=True)
+    assert max(found[index] for index in found if index % 5 == 0) < max(found.values()), "a failure is the lowest"
+
+
+def test_an_algorithm_without_a_model_expects_nothing() -> None:
+    run = make("random", DigitSpace(30), ONE, seed=0, window=1)
+    run.tell(run.ask().index, {"vkdnw": 1.0})
+    assert run.estimates() == {}
+    assert make("model", DigitSpace(30), ONE, seed=0).estimates() == {}
 
 
 def test_it_remembers_the_best_and_the_latest() -> None:

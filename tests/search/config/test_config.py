@@ -94,7 +94,7 @@ def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() ->
     So does one from before ties and space.regularisers, which say what was done then.
     """
     settings = loading.parse("space: vit", stored=True)
-    of_before = ["ties=older", "space.regularisers=true", "finalists.controls=[]"]
+    of_before = ["ties=older", "space.regularisers=true", "finalists.controls=[]", "finalists.by_model=0"]
     assert settings == loading.parse("space: vit", of_before)
     old = {name: value for name, value in dataclasses.asdict(settings).items() if name not in ("evaluations", "pool")}
     del old["latency"], old["objectives"], old["budget"]["latency_ms"], old["algorithm_file"]
@@ -106,6 +106,7 @@ def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() ->
         old["training"],
         old["finalists"]["reliability"],
         old["finalists"]["controls"],
+        old["finalists"]["by_model"],
     )
     for name in ("name", "file", "start", "fitted", "sampler", "vocabulary", "prior", "regularisers"):
         del old["space"][name]

@@ -220,7 +220,7 @@ def test_what_is_left_of_a_sweep_is_searched_as_the_others_were(
     del document["of_before"]
     (folder / "sweep.json").write_text(json.dumps(document))
     words = called(folder, monkeypatch)
-    assert words[-5:-2] == ["ties=older", "space.regularisers=true", "finalists.controls=[]"]
+    assert words[-6:-2] == ["ties=older", "space.regularisers=true", "finalists.controls=[]", "finalists.by_model=0"]
     assert configuration.load(words[0], words[1:-2]) == configuration.load(config, plan.searches[name], stored=True)
 
 

@@ -11,6 +11,7 @@ import pytest
 import uninas
 from search.config import loading
 from search.config.schema import CONTROLS
+from search.engine.finals.verdict import in_words
 from search.monitor.snapshot import Figures
 from search.report.data import read_run
 from search.report.write import write_report
@@ -122,6 +123,14 @@ def test_a_preset_that_fits_no_budget_is_left_out_with_its_reason(tmp_path: Path
     assert "vit" in run["verdict"]["left_out"]
     assert "vit" not in {row["name"] for row in run["controls"]}
     assert "preset vit: expected a budget that its smallest widths are within" in run["verdict"]["left_out"]["vit"]
+
+
+def test_a_start_that_is_a_preset_of_the_budget_has_one_name(tmp_path: Path) -> None:
+    make_run(tmp_path / "run", "space={fitted: [resnet]}", "evaluations=12", "finalists.controls=[start, random, resnet]")
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert sorted(row["name"] for row in run["controls"]) == ["random", "resnet"]
+    assert run["verdict"]["left_out"] == {"start": "it is resnet"}
+    assert "start is not among them: it is resnet" in in_words(run)
 
 
 def test_the_report_begins_with_the_verdict(whole: Path) -> None:
