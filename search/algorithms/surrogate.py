@@ -18,7 +18,7 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from search.ranking.ranks import Floats, ranks
 
@@ -112,5 +112,5 @@ def _threads() -> Any:
 
 def normal_scores(values: Sequence[float] | Floats) -> Floats:
     """Turn n values, higher is better, into quantiles of the normal distribution by their ranks; ties share one."""
-    found: Floats = stats.norm.ppf((ranks(values) - 0.5) / len(values))
+    found: Floats = special.ndtri((ranks(values) - 0.5) / len(values))
     return found

@@ -272,7 +272,8 @@ class Phase:
         state.done, state.in_flight, state.failed = len(self.entries), len(self._proposals), tally.failed
         state.duplicates, state.rejected = tally.duplicates, tally.rejected.total()
         state.over_budget, state.failures = tally.over_budget, dict(tally.failures.most_common())
-        state.best, state.best_scores = self._best.text(), self._best.scores
+        under_way = not self.complete
+        state.best, state.best_scores = self._best.text(roughly=under_way), self._best.scores(roughly=under_way)
         view.update(state)
         self._observer.updated(state)
 

@@ -125,8 +125,8 @@ class RunFollower:
             self._figures = Figures(self._figures.config)
             self._follower = Follower(self._folder / "journal.jsonl")
             self._seen.clear()
-        for gained in self._follower.gained():
-            with consistent(self._folder / "journal.jsonl"):
+        with consistent(self._folder / "journal.jsonl"):
+            for gained in self._follower.gained():
                 self._figures.add(gained)
         changed = self._follower.changed()
         rate = self._rate() if info.get("status") == "running" else None

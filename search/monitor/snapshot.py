@@ -240,7 +240,7 @@ class Figures:
             in_flight=self._asked[name] - phase.done if known else 0,
             workers=len(self._workers),
             best=best.text(),
-            best_scores=best.scores,
+            best_scores=best.scores(),
             pace=rate,
             known_in_flight=known,
         )

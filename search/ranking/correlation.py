@@ -23,7 +23,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 
 from uninas.errors import InputError
 
@@ -123,6 +122,8 @@ def kendall_rows(scores: NDArray[Any], accuracies: NDArray[Any], *, seed: int = 
 
     Tables of integers must be dense levels from 0, as `prepared` makes them; floats may be anything.
     """
+    from scipy.stats import kendalltau  # half a second, which a search and who watches it do not need
+
     # The method concerns the p-value alone, which is not used: the quick one, which divides by n - 2.
     method = "asymptotic" if scores.shape[1] > 2 else "exact"
     pairs = zip(scores, accuracies, strict=True)

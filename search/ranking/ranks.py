@@ -52,7 +52,14 @@ def lexicographic_ranks(first: ArrayLike, second: ArrayLike) -> Floats:
     """Rank n pairs by `first`, and by `second` where `first` is equal. A pair with a NaN or -inf ranks lowest."""
     table: Floats = np.stack([np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)], axis=1)
     table[(np.isnan(table) | np.isneginf(table)).any(axis=1)] = -np.inf
-    return _average_ranks(np.unique(table, axis=0, return_inverse=True)[1].reshape(-1))
+    order = np.lexsort((table[:, 1], table[:, 0]))  # np.unique over rows would compare them as bytes do, ten times as long
+    in_order = table[order]
+    new = np.ones(len(table), dtype=np.intp)
+    new[:1] = 0
+    new[1:] = (in_order[1:] != in_order[:-1]).any(axis=1)
+    groups = np.empty(len(table), dtype=np.intp)
+    groups[order] = np.cumsum(new)
+    return _average_ranks(groups)
 
 
 def _average_ranks(groups: NDArray[np.intp]) -> Floats:

@@ -98,8 +98,8 @@ class Run:
     @cached_property
     def scored(self) -> tuple[Entry, ...]:
         """All candidates with every score of the objective, of the search and of the baseline."""
-        wanted = self.objective.proxies
-        return tuple(entry for entry in (*self.entries, *self.baseline) if all(name in entry.scores for name in wanted))
+        wanted = {*self.objective.proxies}
+        return tuple(entry for entry in (*self.entries, *self.baseline) if wanted <= entry.scores.keys())
 
     @cached_property
     def places(self) -> dict[tuple[str, int], int]:

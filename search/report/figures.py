@@ -41,10 +41,10 @@ def scores_over_time(run: Run) -> str:
 
 def _plot_column(axes: Axes, run: Run, column: Sequence[str], small: bool = False) -> None:
     values: list[float] = []
-    for entries, colour, marker, name in _phases(run):
-        scored = [entry for entry in entries if all(score in entry.scores for score in column)]
-        raw = [raw_value(column, entry.scores) for entry in scored]
-        _plot_progress(axes, scored, raw, colour, marker, name)
+    for entries, colour, marker, _ in _phases(run):
+        scored = [(entry.index, scores) for entry in entries if {*column} <= (scores := entry.scores).keys()]
+        raw = [raw_value(column, scores) for _, scores in scored]
+        _plot_progress(axes, [index for index, _ in scored], raw, colour, marker)
         values += raw
     floor = readable_floor(values) if values else 0.0
     if below := sum(value < floor for value in values):
@@ -70,10 +70,10 @@ def _legend(axes: Axes, run: Run) -> None:
 
 def _plot_places(axes: Axes, run: Run) -> None:
     count = len(run.places)
-    for entries, colour, marker, name in _phases(run):
+    for entries, colour, marker, _ in _phases(run):
         scored = [entry for entry in entries if (entry.phase, entry.index) in run.places]
         values = [100.0 * (count - run.places[entry.phase, entry.index] + 1) / count for entry in scored]
-        _plot_progress(axes, scored, values, colour, marker, name)
+        _plot_progress(axes, [entry.index for entry in scored], values, colour, marker)
     axes.set_title("Rank in the final population (100: first, 0: last)")
     axes.set_xlabel("candidate")
     _legend(axes, run)
@@ -84,24 +84,24 @@ def _phases(run: Run) -> list[tuple[tuple[Entry, ...], str, str, str]]:
     return [phase for phase in phases if phase[0]]
 
 
-def _plot_progress(axes: Axes, entries: Sequence[Entry], values: Sequence[float], colour: str, marker: str, name: str) -> None:
+def _plot_progress(axes: Axes, indices: Sequence[int], values: Sequence[float], colour: str, marker: str) -> None:
     """A cloud of values over candidate numbers, and the best so far as a line."""
-    if not entries:
+    if not indices:
         return
-    steps = [entry.index for entry in entries]
-    size = 18 if len(entries) < 200 else 9 if len(entries) < 1000 else 4
+    steps, heights = np.array(indices), np.array(values)  # of lists matplotlib would look at each number several times
+    size = 18 if len(steps) < 200 else 9 if len(steps) < 1000 else 4
     axes.scatter(
         steps,
-        values,
+        heights,
         s=size,
         color=colour,
         marker=marker,
         linewidths=0.7 if marker == "x" else 0,
         alpha=0.45,
-        rasterized=len(entries) > RASTER_FROM,
+        rasterized=len(steps) > RASTER_FROM,
     )
     style = "--" if marker == "x" else "-"
-    best = np.maximum.accumulate(values)
+    best = np.maximum.accumulate(heights)
     axes.step(steps, best, where="post", color=colour, linewidth=1.8, linestyle=style)
 
 
@@ -120,9 +120,9 @@ def population(run: Run) -> str:
             entries.sort(key=lambda entry: -places[entry.phase, entry.index])  # the best are drawn last, on top
             shades = [1.0 - (places[entry.phase, entry.index] - 1) / max(len(places) - 1, 1) for entry in entries]
             cloud = axes.scatter(
-                [entry.cost["params"] for entry in entries],
-                [entry.cost["macs"] for entry in entries],
-                c=shades,
+                np.array([entry.cost["params"] for entry in entries]),
+                np.array([entry.cost["macs"] for entry in entries]),
+                c=np.array(shades),
                 cmap=colours,
                 vmin=0,
                 vmax=1,
