@@ -315,7 +315,7 @@ def simulate(
     engine: AskTell = make(algorithm, space, objective, seed=times.seed, window=window, order=order, options=options or {})
     marks: list[tuple[float, dict[str, float]]] = []
 
-    def job(proposal: Any) -> Job:
+    def job(proposal: Any, _: Any) -> Job:
         if proposal.index in (warm, evaluations - 1):
             marks.append((clock.now, dict(clock.spent)))
         candidate: Candidate = proposal.candidate

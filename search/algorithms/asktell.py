@@ -68,12 +68,14 @@ class Proposal:
         candidate: what to score; no earlier ask gave this digest, or one that is alike.
         rejected: how many tries were rejected on the way, by reason.
         duplicates: how many tries gave a digest asked before.
+        seen: how many results the ask saw: in ask order those of asks 0 .. seen - 1, else the first that were reported.
     """
 
     index: int
     candidate: Candidate
     rejected: Mapping[str, int]
     duplicates: int
+    seen: int = 0
 
 
 class Strategy(Protocol):
@@ -207,7 +209,8 @@ class AskTell:
                 if self._unscored is not None:
                     self._unscored.append(candidate)
                 self._asked += 1
-                return Proposal(self._asked - 1, candidate, dict(sorted(rejected.items())), duplicates)
+                seen = self._visible if self._order == "ask" else self._told
+                return Proposal(self._asked - 1, candidate, dict(sorted(rejected.items())), duplicates, seen)
         if self._rest is not None:
             said = f"the space has {self._asked} candidates within the budget, and all have been asked"
             raise SpaceExhaustedError(f"ask {self._asked} ({self._phase}): {said}", whole=True)

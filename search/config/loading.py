@@ -109,6 +109,7 @@ _YOUNGER = (
     ("proxies", "options"),
     ("images",),
     ("training",),
+    ("ladder",),
     ("finalists", "reliability"),
 )
 """Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""

@@ -6,18 +6,22 @@ From here on who needs one value is given that value; nobody is handed the confi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
 from search.algorithms import ALGORITHMS, described
 from search.config import loading
-from search.config.schema import BudgetConfig, FinalistsConfig, PoolConfig, SearchConfig, TrainingConfig
+from search.config.schema import BudgetConfig, FinalistsConfig, PoolConfig, RungConfig, SearchConfig, TrainingConfig
 from search.config.score_options import options_of
 from search.config.trained import EVALUATOR as TRAINER
 from search.config.trained import TOP1, TrainingImages, job_of, training_code
 from search.config.warnings import warnings
+from search.ladder.job import EVALUATOR as LADDER
+from search.ladder.job import Job as LadderJob
+from search.ladder.job import Step
+from search.ladder.thresholds import thresholds
 from search.ranking.objective import LATENCY, SCORE, Objective, find
 from search.training.recipe import Recipe
 from search.workers.job import Job, Timing, Work
@@ -49,6 +53,7 @@ class SearchPlan:
         timing: how each candidate is timed; None where latency is neither an objective nor has a budget.
         limit_ms: the budget of latency; None for no bound.
         ties: "cheaper" or "older".
+        ladder: what is scored before the objective, the cheapest first.
         finalists: how many candidates are scored again.
         by_model: how many of them are chosen by what the algorithm's model expects, not by their own scores.
         repeats: on how many held-out seeds.
@@ -77,6 +82,7 @@ class SearchPlan:
     timing: Timing | None
     limit_ms: float | None
     ties: str
+    ladder: tuple[RungConfig, ...]
     finalists: int
     by_model: int
     repeats: int
@@ -87,6 +93,7 @@ class SearchPlan:
     recipe: Recipe | None
     pool: PoolConfig
     _job: Job
+    _options: Mapping[str, Mapping[str, Any]]  # of the scores of the ladder
 
     @staticmethod
     def resolve(config: SearchConfig) -> SearchPlan:
@@ -102,7 +109,7 @@ class SearchPlan:
         if LATENCY in objectives or limit is not None:
             timing = Timing(**dataclasses.asdict(config.latency), limit_ms=limit)
         costs = dict.fromkeys(name for name in objectives if name != SCORE)
-        height, width = config.size
+        (height, width), ladder, options = config.size, tuple(config.ladder), config.proxies
         return SearchPlan(
             text=loading.to_yaml(config),
             digest=loading.digest(config),
@@ -121,13 +128,14 @@ class SearchPlan:
             timing=timing,
             limit_ms=limit,
             ties=config.ties,
+            ladder=ladder,
             finalists=config.finalists.count,
             by_model=_by_model(config.finalists, estimates=algorithm.estimates and not objectives),
             repeats=config.finalists.seeds,
             controls=tuple(config.finalists.controls),
             budget=config.budget,
             reliability=config.finalists.reliability,
-            images=_images(config.images, config.training, batch=config.batch, classes=config.classes, size=(height, width)),
+            images=_images(config.images, config.training, config.batch, config.classes, (height, width), ladder),
             recipe=config.training.recipe if config.objective == TOP1 else None,
             pool=config.pool,
             _job=Job(
@@ -141,6 +149,7 @@ class SearchPlan:
                 proxies=objective.proxies,
                 options=options_of(config.proxies, objective),
             ),
+            _options={score: options_of(options, find(score)) for score in (rung.score for rung in ladder) if score},
         )
 
     @property
@@ -156,19 +165,54 @@ class SearchPlan:
     @property
     def evaluator(self) -> str:
         """The module that does the work in a worker, see `search.workers.pool.EVALUATOR`."""
+        return LADDER if self.ladder else self._scorer
+
+    @property
+    def _scorer(self) -> str:
         return EVALUATOR if self.recipe is None else TRAINER
 
     def code(self) -> ScoringCode:
         """Describe the code that decides what candidates score."""
-        return scoring_code(self.objective.proxies) if self.recipe is None else training_code()
+        below = [rung.score for rung in self.ladder if rung.score is not None]
+        if self.recipe is None:
+            return scoring_code(dict.fromkeys([*self.objective.proxies, *below]))
+        return training_code(below)
 
-    def search_job(self, digest: str, architecture: str) -> Work:
-        """Make the job of a candidate: the run's seed, timed where latency counts."""
-        return self._of_seed(self._job.seed, digest, architecture, self.timing)
+    def search_job(self, digest: str, architecture: str, seen: Iterable[Mapping[str, float]] | None = None) -> Work:
+        """Make the job of a candidate: the run's seed, timed where latency counts.
+
+        Args:
+            digest: of its canonical form.
+            architecture: its canonical text.
+            seen: the scores that its ask saw, oldest first, which decide how much is enough on a rung; None: it climbs no ladder.
+        """
+        seed = self._job.seed
+        last = self._of_seed(seed, digest, architecture, self.timing)
+        if not self.ladder:
+            return last
+        rungs = () if seen is None else self._rungs(seed, digest, architecture, seen)
+        return LadderJob(rungs, Step(self._scorer, last))
+
+    def _rungs(self, seed: int, digest: str, architecture: str, seen: Iterable[Mapping[str, float]]) -> tuple[Step, ...]:
+        least = thresholds(seen, [rung.keep for rung in self.ladder])
+        found = []
+        for rung, enough in zip(self.ladder, least, strict=True):
+            if rung.score is None:
+                assert self.recipe is not None
+                assert isinstance(self.images, TrainingImages)
+                images = self.images.of(rung.per_class or 0)
+                found.append(Step(TRAINER, job_of(digest, architecture, self.size, images, self.recipe, seed), TOP1, enough))
+                continue
+            batch = self.images.of(seed) if isinstance(self.images, RealBatches) else None
+            given: dict[str, Any] = {"proxies": (rung.score,), "options": self._options[rung.score], "images": batch}
+            job = dataclasses.replace(self._job, digest=digest, architecture=architecture, seed=seed, **given)
+            found.append(Step(EVALUATOR, job, rung.score, enough))
+        return tuple(found)
 
     def rescore_job(self, digest: str, architecture: str, seed: int) -> Work:
         """Make the job of a finalist on a held-out seed; its latency is known and not measured again."""
-        return self._of_seed(seed, digest, architecture, None)
+        job = self._of_seed(seed, digest, architecture, None)
+        return LadderJob((), Step(self._scorer, job)) if self.ladder else job
 
     def _of_seed(self, seed: int, digest: str, architecture: str, timing: Timing | None) -> Work:
         if self.recipe is not None:
@@ -187,10 +231,11 @@ def _by_model(finalists: FinalistsConfig, *, estimates: bool) -> int:
 
 
 def _images(
-    images: str | None, training: TrainingConfig, *, batch: int, classes: int, size: tuple[int, int]
+    images: str | None, training: TrainingConfig, batch: int, classes: int, size: tuple[int, int], ladder: Sequence[RungConfig]
 ) -> RealBatches | TrainingImages | None:
     """Describe the images of trainings, or the real batches: twice what a score is computed on, as ZiCo takes two batches."""
     if training.images is not None:
+        fewer = [rung.per_class for rung in ladder if rung.per_class is not None]
         folder = Path(training.images)
-        return TrainingImages(folder, pixels=training.pixels, per_class=training.per_class, classes=classes)
+        return TrainingImages(folder, pixels=training.pixels, per_class=training.per_class, classes=classes, fewer=fewer)
     return None if images is None else RealBatches(Path(images), count=2 * batch, classes=classes, size=size)

@@ -93,6 +93,15 @@ class LatencyConfig:
 
 
 @dataclass
+class RungConfig:
+    """A cheap score before the objective: who is not among the best of it so far is not scored any further."""
+
+    score: str | None = None  # a raw proxy; or else, of an objective that trains:
+    per_class: int | None = None  # a shorter training, on so many images of a class
+    keep: float = 0.5  # share of those that come to this rung that goes on
+
+
+@dataclass
 class FinalistsConfig:
     """The best of the search are scored again on seeds that the search has not seen, beside controls, and ranked anew."""
 
@@ -113,6 +122,7 @@ class SearchConfig:
     algorithm_file: str | None = None  # path of the Python file that registers it; it runs as code
     algorithm_options: dict[str, Any] = field(default_factory=dict)  # see ALGORITHMS: what each one knows
     objective: str = "vkdnw_agg"  # a name, or {product: [..]}, {mean: [..]}, {weighted: {..}}, {file: choose.json}, {train: ..}
+    ladder: list[RungConfig] = field(default_factory=list)  # before the objective, the cheapest first
     objectives: list[str] | None = None  # of pareto: "score" (the objective above) and COSTS of search.ranking.objective
     evaluations: int = 1000  # candidates scored by the algorithm
     ties: str = "cheaper"  # of equal candidates the better finalist: cheaper: fewer parameters, then MACs; older: asked before

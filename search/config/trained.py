@@ -11,14 +11,15 @@ is `search.training`, as for a ground truth.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from search.training.recipe import PRECISIONS, Recipe
 from search.workers.job import Work
 from search.workers.real_batches import hold
-from search.workers.scoring_code import ScoringCode, scoring_code
+from search.workers.scoring_code import SEARCH, ScoringCode, scoring_code
 from uninas.errors import InputError
 
 if TYPE_CHECKING:  # it brings torch, which a search by scores does not need in its driver
@@ -86,12 +87,14 @@ class TrainingImages:
         pixels: side that images are resized to in memory.
         per_class: training images of a class; None for all.
         classes: outputs of the networks.
+        fewer: numbers of images of a class of shorter trainings, see `of`.
     """
 
-    def __init__(self, folder: Path, *, pixels: int, per_class: int | None, classes: int) -> None:
+    def __init__(self, folder: Path, *, pixels: int, per_class: int | None, classes: int, fewer: Iterable[int] = ()) -> None:
         self.folder = folder
-        self._pixels, self._per_class, self._classes = pixels, per_class, classes
+        self._pixels, self._per_class, self._classes, self._fewer = pixels, per_class, classes, tuple(fewer)
         self._found: ImageFolder | None = None
+        self._found_of: dict[int, ImageFolder] = {}
 
     def draw(self, seeds: Iterable[int]) -> list[str]:
         """Read the folder, which is the same for every seed; gives what a person should know of it.
@@ -106,6 +109,7 @@ class TrainingImages:
         if len(found.classes) != self._classes:
             raise InputError(f"classes: expected {len(found.classes)}, as {self.folder} has; got {self._classes}")
         self._found = found
+        self._found_of = {count: describe(self.folder, pixels=self._pixels, per_class=count)[0] for count in self._fewer}
         return notes
 
     @property
@@ -114,10 +118,18 @@ class TrainingImages:
         assert self._found is not None
         return self._found
 
+    def of(self, per_class: int) -> ImageFolder:
+        """Give what was read for the shorter training on so many images of a class."""
+        return self._found_of[per_class]
+
     @property
     def digest(self) -> str:
         """SHA-256 of all images and labels."""
-        return self.found.digest
+        if not self._found_of:
+            return self.found.digest
+        return hashlib.sha256(
+            "\n".join([self.found.digest, *(one.digest for one in self._found_of.values())]).encode()
+        ).hexdigest()
 
 
 def job_of(digest: str, architecture: str, size: tuple[int, int], images: ImageFolder, recipe: Recipe, seed: int) -> Work:
@@ -127,8 +139,8 @@ def job_of(digest: str, architecture: str, size: tuple[int, int], images: ImageF
     return Job(digest[:12], architecture, size, images, recipe, seed)
 
 
-def training_code() -> ScoringCode:
-    """Describe the code that trains and judges."""
+def training_code(scores: Collection[str] = ()) -> ScoringCode:
+    """Describe the code that trains and judges, and computes the scores of a ladder before it, where there are any."""
     from search.training.evaluate import CODE
 
-    return scoring_code([], CODE)
+    return scoring_code(scores, tuple(dict.fromkeys([*CODE, *SEARCH])) if scores else CODE)

@@ -115,7 +115,8 @@ class Schema(Generic[T]):
         Here is rejected what it would convert without a word, such as 5 to "5" and 1 to true.
         """
         section = dataclasses.is_dataclass(hint)
-        if section and not isinstance(value, dict):
+        listed = typing.get_origin(hint) is list
+        if (section and not isinstance(value, dict)) or (listed and isinstance(value, dict)):
             raise self._mistyped(value, where, source)
         if isinstance(value, dict):
             names = typing.get_type_hints(hint) if section else [name for name in value if isinstance(name, str)]
@@ -155,8 +156,9 @@ class Schema(Generic[T]):
 
     def _mistyped(self, value: Any, where: str, source: str) -> InputError:
         hint = self.hint(where)
+        other = "a list" if typing.get_origin(hint) is list else "a mapping"
         quotes = ": put it in quotes" if hint is str and isinstance(value, int | float) else ""
-        return InputError(f"{source}: {where}: expected {_EXPECTED.get(hint, 'a mapping')}; got {describe(value)}{quotes}")
+        return InputError(f"{source}: {where}: expected {_EXPECTED.get(hint, other)}; got {describe(value)}{quotes}")
 
 
 def _unknown(prefix: str, name: Any, known: Iterable[str]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, NoReturn
 
 from proxies.table import TABLE
 from search.algorithms import ALGORITHMS
-from search.config.schema import CONTROLS, LatencyConfig, SearchConfig, SpaceConfig
+from search.config.schema import CONTROLS, LatencyConfig, RungConfig, SearchConfig, SpaceConfig
 from search.config.score_options import options_of
 from search.config.spectra import ranks
 from search.config.trained import TOP1, check_recipe
@@ -123,6 +124,7 @@ def check(config: SearchConfig, source: str) -> None:
     if config.space.fitted and (config.budget.params is None or config.budget.macs is None):
         reject("space.fitted", "budget.params and budget.macs beside it, which the presets are to fill", "no such bound")
     _check_training(config, reject)
+    _check_ladder(config.ladder, config.training.per_class, config.objective == TOP1, wanted, reject)
     if not 0 <= config.proxies.smoothing < 1:
         reject("proxies.smoothing", "a number in [0, 1)", config.proxies.smoothing)
 
@@ -153,6 +155,31 @@ def _check_classes(config: SearchConfig, wanted: objective.Objective, reject: Ca
     for rank in ranks(wanted.proxies, options_of(config.proxies, wanted), batch=config.batch, classes=config.classes):
         if rank.impossible is not None:
             reject(*rank.impossible)
+
+
+def _check_ladder(
+    ladder: Iterable[RungConfig],
+    per_class: int | None,
+    trains: bool,
+    wanted: objective.Objective,
+    reject: Callable[..., NoReturn],
+) -> None:
+    """Rungs that are cheaper than the objective, and can be had beside it; `per_class`: its training images of a class."""
+    for number, rung in enumerate(ladder):
+        where = f"ladder[{number}]"
+        if (rung.score is None) == (rung.per_class is None):
+            reject(where, "score, or per_class of a shorter training", "both" if rung.score is not None else "neither")
+        if not 0 < rung.keep < 1:
+            reject(f"{where}.keep", "a share between 0 and 1 of those that come to this rung", rung.keep)
+        if rung.score is not None:
+            found = objective.find(rung.score)
+            objective.check_names(found)
+            if len(found.proxies) != 1 or rung.score in wanted.proxies:
+                reject(f"{where}.score", f"one raw score, and none of the objective {wanted.name}", f"'{rung.score}'")
+        elif not trains:
+            reject(f"{where}.per_class", "a score beside an objective that does not train", rung.per_class)
+        elif rung.per_class is not None and not 1 <= rung.per_class < (per_class or math.inf):
+            reject(f"{where}.per_class", f"at least 1, and fewer than training.per_class ({per_class or 'all'})", rung.per_class)
 
 
 def _check_training(config: SearchConfig, reject: Callable[..., NoReturn]) -> None:

@@ -7,7 +7,7 @@ itself, asks included, so that a replay sees every tell at the ask that saw it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -74,7 +74,7 @@ class Phase:
         total: candidates wanted in the journal.
         order: "ask" or "completion", as the engine has it.
         objective: orders the candidates for the progress display.
-        job: makes a candidate's job.
+        job: makes a candidate's job; given the scores that its ask saw, oldest first.
         state: figures for the progress display.
         costs: names of the costs that the end of the run needs of each candidate.
         ties: how the end of the run decides ties.
@@ -88,7 +88,7 @@ class Phase:
         total: int,
         order: str,
         objective: Objective,
-        job: Callable[[Proposal], Work],
+        job: Callable[[Proposal, Iterable[Mapping[str, float]]], Work],
         state: State,
         costs: Sequence[str] = (),
         ties: str = "cheaper",
@@ -238,9 +238,14 @@ class Phase:
     def _submit(self, proposal: Proposal, pool: Pool, journal: Journal) -> None:
         known = self._known.get(proposal.candidate.digest)
         if known is None:
-            pool.submit(proposal.index, self._job(proposal))
+            pool.submit(proposal.index, self._job(proposal, self._seen_by(proposal)))
         else:
             self._finish(Done(proposal.index, known, "reused", attempts=0), journal)
+
+    def _seen_by(self, proposal: Proposal) -> Iterator[Mapping[str, float]]:
+        """Give the scores that an ask saw, in the order of the asks, or of the reports; some may not be in the journal yet."""
+        for place in range(proposal.seen):
+            yield self.entries[place].scores if place < len(self.entries) else self._records[place].scores
 
     def _finish(self, done: Done, journal: Journal) -> None:
         proposal = self._proposals.pop(done.ticket)
@@ -271,6 +276,7 @@ class Phase:
         state, tally = self._state, self.tally
         state.done, state.in_flight, state.failed = len(self.entries), len(self._proposals), tally.failed
         state.duplicates, state.rejected = tally.duplicates, tally.rejected.total()
+        state.stopped = tally.stopped
         state.over_budget, state.failures = tally.over_budget, dict(tally.failures.most_common())
         under_way = not self.complete
         state.best, state.best_scores = self._best.text(roughly=under_way), self._best.scores(roughly=under_way)
@@ -314,7 +320,9 @@ def phase_of(
         total=plan.evaluations,
         order=plan.order,
         objective=plan.objective,
-        job=lambda proposal: plan.search_job(proposal.candidate.digest, space.text(proposal.candidate)),
+        job=lambda proposal, seen: plan.search_job(
+            proposal.candidate.digest, space.text(proposal.candidate), seen if name == "search" else None
+        ),
         state=state,
         costs=plan.costs,
         ties=plan.ties,

@@ -31,8 +31,8 @@ def of_outcome(outcome: Outcome) -> Cause | None:
 
 def read(data: Mapping[str, Any]) -> Cause:
     """Read the cause of a line that has a reason."""
-    if data["status"] == Cause.OVER_BUDGET:
-        return Cause.OVER_BUDGET
+    if data["status"] in (Cause.OVER_BUDGET, Cause.STOPPED):
+        return Cause(data["status"])
     written = data.get("cause")
     return cause_of(data["reason"]) if written is None else Cause(written)
 

@@ -98,7 +98,7 @@ class Candidate:
         parent: digest of the network that it was made of; None for a start.
         edit: what made it of its parent, as its space writes it.
         cost: counted costs by name.
-        status: "ok", "over_budget" or "failed".
+        status: "ok", "over_budget", "stopped" (by a rung of the ladder) or "failed".
         reason: why there is no score, in words.
         results: by proxy, a number or {"failed": reason}, as the line has them.
         rejected: tries of this ask that gave no candidate, by reason.

@@ -30,6 +30,7 @@ class State(Progress):
     failed: int = 0
     failures: Mapping[str, int] = field(default_factory=dict)  # why, the most frequent first
     over_budget: int = 0  # slower than the latency budget
+    stopped: int = 0  # by a rung of the ladder
     in_flight: int = 0
     workers: int = 0
     best: str = ""
@@ -39,7 +40,7 @@ class State(Progress):
     def begin(self, phase: str, done: int, total: int) -> None:
         """Begin a phase of which `done` candidates are in the journal already."""
         super().begin(phase, done, total)
-        self.in_flight = self.rejected = self.duplicates = self.failed = self.over_budget = 0
+        self.in_flight = self.rejected = self.duplicates = self.failed = self.over_budget = self.stopped = 0
         self.best, self.best_scores, self.failures = "", {}, {}
 
     def figures(self) -> str:
@@ -49,6 +50,8 @@ class State(Progress):
             counts = {"failed": self.failed, "in flight": self.in_flight}
         if self.over_budget:
             counts["too slow"] = self.over_budget
+        if self.stopped:
+            counts["stopped"] = self.stopped
         found = {name: str(count) for name, count in counts.items()}
         if self.failures:
             shown = [f"{why} {count}" for why, count in list(self.failures.items())[:REASONS]]

@@ -16,7 +16,7 @@ from uninas.drawing.labels import quantity
 
 _FIXED_WIDTH = 62  # of the columns that are always there
 _SCORE_WIDTH = 14
-_STYLES = {"failed": "red", "over_budget": "yellow", "repeated": "yellow"}
+_STYLES = {"failed": "red", "over_budget": "yellow", "stopped": "yellow", "repeated": "yellow"}
 
 
 def screen(snapshot: Snapshot, width: int) -> RenderableType:

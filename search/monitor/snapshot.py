@@ -237,6 +237,7 @@ class Figures:
             duplicates=phase.duplicates,
             failed=phase.failed,
             over_budget=phase.over_budget,
+            stopped=phase.stopped,
             in_flight=self._asked[name] - phase.done if known else 0,
             workers=len(self._workers),
             best=best.text(),

@@ -31,6 +31,7 @@ class Tally:
         ok: scorings with every score.
         failed: scorings without one or more.
         over_budget: networks slower than budget.latency_ms; one over a counted budget is rejected, and no candidate.
+        stopped: networks that were not among the best of a rung of the ladder.
         duplicates: tries of the algorithm that gave a network asked before.
         rejected: tries that gave no candidate, by reason.
         seconds: wall time by stage.
@@ -43,6 +44,7 @@ class Tally:
     ok: int = 0
     failed: int = 0
     over_budget: int = 0
+    stopped: int = 0
     duplicates: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -56,6 +58,8 @@ class Tally:
             self.ok += 1
         elif record.status == "over_budget":
             self.over_budget += 1
+        elif record.status == "stopped":
+            self.stopped += 1
         else:
             self.failed += 1
             self.failures.update(whys(record))
@@ -73,7 +77,7 @@ class Tally:
     @property
     def done(self) -> int:
         """Scorings in the journal, with or without a score."""
-        return self.ok + self.failed + self.over_budget
+        return self.ok + self.failed + self.over_budget + self.stopped
 
     def as_dict(self) -> dict[str, Any]:
         """Give the counts that run.json holds, as JSON-able data."""
@@ -82,6 +86,7 @@ class Tally:
             "ok": self.ok,
             "failed": self.failed,
             "over_budget": self.over_budget,
+            **({"stopped": self.stopped} if self.stopped else {}),
             "duplicates": self.duplicates,
             "rejected": dict(sorted(self.rejected.items())),
             "seconds": {stage: round(spent, 3) for stage, spent in sorted(self.seconds.items())},

@@ -221,11 +221,12 @@ def _events(run: Run) -> list[tuple[str, list[str]]]:
         tally = run.tallies[name]
         failed = sum(entry.status == "failed" for entry in entries)
         slow = sum(entry.status == "over_budget" for entry in entries)
+        stopped = sum(entry.status == "stopped" for entry in entries)
         partly = sum(entry.status == "ok" and any(p not in entry.scores for p in run.objective.proxies) for entry in entries)
         retried = sum(entry.attempts > 1 for entry in entries)
-        ok = len(entries) - failed - slow
-        columns.append([len(entries), ok, failed, slow, partly, tally.duplicates, tally.rejected.total(), retried])
-    labels = ["scored or tried", "ok", "failed", "over the latency budget", "ok, but a score is missing"]
+        ok = len(entries) - failed - slow - stopped
+        columns.append([len(entries), ok, failed, slow, stopped, partly, tally.duplicates, tally.rejected.total(), retried])
+    labels = ["scored or tried", "ok", "failed", "over the latency budget", "stopped on the ladder", "ok, but a score is missing"]
     labels += ["duplicates drawn again", "rejected before scoring", "tried more than once"]
     return [(label, [f"{column[row]:,}" for column in columns]) for row, label in enumerate(labels)]
 

@@ -20,6 +20,7 @@ class Cause(StrEnum):
     NO_SCORE = "no_score"  # every proxy rejected the network, each for its own reason
     INCOMPLETE = "incomplete"  # some proxies of the objective rejected it; it has the scores of the others
     OVER_BUDGET = "over_budget"  # slower than budget.latency_ms: a status of its own, not a failure
+    STOPPED = "stopped"  # not among the best of a rung of the ladder: likewise
 
     @property
     def label(self) -> str:
@@ -139,8 +140,10 @@ class Outcome:
 
     @property
     def status(self) -> str:
-        """ "ok", "over_budget" or "failed", as the journal writes it."""
-        return "ok" if self.reason is None else "over_budget" if self.cause is Cause.OVER_BUDGET else "failed"
+        """ "ok", "over_budget", "stopped" or "failed", as the journal writes it."""
+        if self.reason is None:
+            return "ok"
+        return self.cause.value if self.cause in (Cause.OVER_BUDGET, Cause.STOPPED) else "failed"
 
     def as_dict(self) -> dict[str, Any]:
         """Give the outcome as JSON-able data."""

@@ -91,7 +91,7 @@ def run(pool: Straggler, journal: Journal) -> Phase:
         total=TOTAL,
         order="ask",
         objective=ONE,
-        job=lambda proposal: Job(proposal.candidate.digest, space.text(proposal.candidate), (8, 8), 10, 2, 1, 0, ("flops",)),
+        job=lambda proposal, _: Job(proposal.candidate.digest, space.text(proposal.candidate), (8, 8), 10, 2, 1, 0, ("flops",)),
         state=State(),
     )
     phase.run(pool, journal, Quiet(), Interrupts(), {})
