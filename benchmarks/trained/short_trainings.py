@@ -104,7 +104,7 @@ def page(found: Sequence[tuple[int, pandas.DataFrame]]) -> str:
             "",
             prose(
                 "Rows per network: [short_trainings/](short_trainings). Such a training is a search's objective by",
-                "`objective: {train: {images: cifar10, per_class: 500}}`",
+                "`objective: {train: {images: cifar10, held_out: 500, per_class: 500}}`",
                 "([how](../guides/search.md#trained-accuracy-as-the-objective)).",
             ),
         ]

@@ -108,6 +108,7 @@ _YOUNGER = (
     ("proxies", "file"),
     ("proxies", "options"),
     ("images",),
+    ("training", "held_out"),
     ("training",),
     ("ladder",),
     ("finalists", "reliability"),
@@ -158,7 +159,7 @@ def digest(config: SearchConfig) -> str:
         for name in path:
             section, default = section[name], default[name]
         if section[last] == default[last]:
-            del section[last]
+            del section[last], default[last]  # of the section, too, that may come behind it
     chosen = config.space.name is not None or config.space.file is not None
     for *path, last in _OF_BEFORE:
         section = decisive[path[0]] if path else decisive

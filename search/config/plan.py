@@ -237,5 +237,12 @@ def _images(
     if training.images is not None:
         fewer = [rung.per_class for rung in ladder if rung.per_class is not None]
         folder = Path(training.images)
-        return TrainingImages(folder, pixels=training.pixels, per_class=training.per_class, classes=classes, fewer=fewer)
+        return TrainingImages(
+            folder,
+            pixels=training.pixels,
+            per_class=training.per_class,
+            classes=classes,
+            held_out=training.held_out,
+            fewer=fewer,
+        )
     return None if images is None else RealBatches(Path(images), count=2 * batch, classes=classes, size=size)

@@ -77,6 +77,7 @@ class TrainingConfig:
     """A candidate's short training, where the objective is {train: ..}: its score is top-1 on the held-out images, in percent."""
 
     images: str | None = None  # folder with train/ and val/ (or test/), each with one folder of images for each class
+    held_out: int | None = None  # images of a class, taken from train/, that judge; null: those of val/ or test/
     pixels: int = 32  # side of an image in memory; a batch is resized to `size`
     per_class: int | None = None  # training images of a class; null: all
     recipe: Recipe = field(default_factory=lambda: Recipe(epochs=1, batch=64))

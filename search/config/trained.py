@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -31,7 +32,7 @@ TOP1 = "top1"
 EVALUATOR = "search.training.evaluate"
 
 _OF_RECIPE = tuple(one.name for one in dataclasses.fields(Recipe))
-_OF_IMAGES = ("images", "pixels", "per_class")
+_OF_IMAGES = ("images", "held_out", "pixels", "per_class")
 
 
 def spelled_out(value: Any) -> dict[str, Any]:
@@ -84,15 +85,26 @@ class TrainingImages:
 
     Args:
         folder: train/ and val/ (or test/), each with one folder of images for each class; kept as an attribute, for messages.
+        held_out: images of a class taken from train/ to judge by; None for those of val/ or test/.
         pixels: side that images are resized to in memory.
         per_class: training images of a class; None for all.
         classes: outputs of the networks.
         fewer: numbers of images of a class of shorter trainings, see `of`.
     """
 
-    def __init__(self, folder: Path, *, pixels: int, per_class: int | None, classes: int, fewer: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        pixels: int,
+        per_class: int | None,
+        classes: int,
+        held_out: int | None = None,
+        fewer: Iterable[int] = (),
+    ) -> None:
         self.folder = folder
         self._pixels, self._per_class, self._classes, self._fewer = pixels, per_class, classes, tuple(fewer)
+        self._held_out = held_out
         self._found: ImageFolder | None = None
         self._found_of: dict[int, ImageFolder] = {}
 
@@ -105,11 +117,12 @@ class TrainingImages:
         from search.training.images import describe
 
         hold(())
-        found, notes = describe(self.folder, pixels=self._pixels, per_class=self._per_class)
+        read = partial(describe, self.folder, pixels=self._pixels, held_out=self._held_out)
+        found, notes = read(per_class=self._per_class)
         if len(found.classes) != self._classes:
             raise InputError(f"classes: expected {len(found.classes)}, as {self.folder} has; got {self._classes}")
         self._found = found
-        self._found_of = {count: describe(self.folder, pixels=self._pixels, per_class=count)[0] for count in self._fewer}
+        self._found_of = {count: read(per_class=count)[0] for count in self._fewer}
         return notes
 
     @property

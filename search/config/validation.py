@@ -207,6 +207,7 @@ def _check_training(config: SearchConfig, reject: Callable[..., NoReturn]) -> No
             reject(f"training.{where}", expected, got)
 
     check_recipe(training.recipe, training.pixels, training.per_class, expect)
+    expect(training.held_out is None or training.held_out >= 1, "held_out", "at least 1 image of a class", training.held_out)
 
 
 def check_algorithm(config: SearchConfig, source: str) -> None:

@@ -5,6 +5,8 @@
 
 DIR/train/<class>/*.jpg, DIR/val/<class>/*.jpg (or validation, test)
 
+What judges may also be taken from train/ (`held_out` images of a class): a search that chooses by them leaves the others alone.
+
 What travels to a worker is the description. It holds the digest of all pixels, so that a worker, or a resume, notices where the
 folder is another one.
 """
@@ -51,6 +53,7 @@ class ImageFolder:
         pixels: side that images are resized to (bilinear, without regard to their shape).
         per_class: training images of a class, drawn once by their names; None for all.
         digest: SHA-256 of all images and labels of both splits.
+        held_out: images of a class that are taken from train/ to judge by, drawn likewise; None for val/ or test/.
     """
 
     folder: str
@@ -58,6 +61,7 @@ class ImageFolder:
     pixels: int
     per_class: int | None
     digest: str
+    held_out: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Give the description as JSON-able data."""
@@ -69,21 +73,22 @@ class ImageFolder:
         return ImageFolder(**{**data, "classes": tuple(data["classes"])})
 
 
-def describe(folder: Path, *, pixels: int, per_class: int | None) -> tuple[ImageFolder, list[str]]:
-    """Read a folder of images and describe it.
+def describe(folder: Path, *, pixels: int, per_class: int | None, held_out: int | None = None) -> tuple[ImageFolder, list[str]]:
+    """Read a folder of images and describe it; the arguments are `ImageFolder`'s.
 
     Returns:
         The description, and what a person should know: images that cannot be read, which are left out.
 
     Raises:
-        InputError: a missing split, no class folders, other classes in one split than in the other, or a class without images.
+        InputError: a missing split, no class folders, other classes in one split than in the other, a class without images, or
+            with none left to train on.
     """
     classes = tuple(_classes(folder, "train"))
-    if (held := tuple(_classes(folder, "held"))) != classes:
+    if held_out is None and (held := tuple(_classes(folder, "held"))) != classes:
         other = sorted({*classes} ^ {*held})
         raise InputError(f"{folder}: expected the same class folders to train on and to judge by; {', '.join(other[:4])} differ")
-    train, held_out, notes = _read(str(folder.resolve()), classes, pixels, per_class)
-    return ImageFolder(str(folder.resolve()), classes, pixels, per_class, _digest(train, held_out)), list(notes)
+    train, judged, notes = _read(str(folder.resolve()), classes, pixels, per_class, held_out)
+    return ImageFolder(str(folder.resolve()), classes, pixels, per_class, _digest(train, judged), held_out), list(notes)
 
 
 def load(spec: ImageFolder) -> tuple[Split, Split]:
@@ -92,20 +97,29 @@ def load(spec: ImageFolder) -> tuple[Split, Split]:
     Raises:
         InputError: the folder is not the one that was described.
     """
-    train, held, _ = _read(spec.folder, spec.classes, spec.pixels, spec.per_class)
+    train, held, _ = _read(spec.folder, spec.classes, spec.pixels, spec.per_class, spec.held_out)
     if _digest(train, held) != spec.digest:
         raise InputError(f"{spec.folder}: expected the images that the run began with; they have changed since")
     return train, held
 
 
 @functools.lru_cache(maxsize=2)
-def _read(folder: str, classes: tuple[str, ...], pixels: int, per_class: int | None) -> tuple[Split, Split, tuple[str, ...]]:
+def _read(
+    folder: str, classes: tuple[str, ...], pixels: int, per_class: int | None, held_out: int | None
+) -> tuple[Split, Split, tuple[str, ...]]:
     found, notes = [], list[str]()
     for split, most in (("train", per_class), ("held", None)):
         images, labels, unreadable = list[Pixels](), list[int](), list[str]()
-        root = _folder_of(Path(folder), split)
+        root = _folder_of(Path(folder), "train" if held_out is not None else split)
         for label, name in enumerate(classes):
             names = _listed(root / name)
+            if held_out is not None:
+                if len(names) <= held_out:
+                    raise InputError(
+                        f"{root / name}: expected more images than the {held_out} that are held out; got {len(names)}"
+                    )
+                judge = set(random.Random(name).sample(range(len(names)), held_out))
+                names = [file for place, file in enumerate(names) if (place in judge) == (split == "held")]
             if most is not None and len(names) > most:
                 names = sorted(random.Random(name).sample(names, most))
             read_before = len(images)

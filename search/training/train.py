@@ -85,13 +85,15 @@ def train(
     module = module.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     read = _Reader(train, recipe, size, device)
     optimiser = torch.optim.AdamW(_groups(module, recipe.weight_decay), lr=recipe.rate)
+    total = recipe.epochs * steps
+    rising = recipe.warmup if abs(recipe.warmup * total - 1) > 1e-6 else (1 + 1e-6) / total  # torch divides by zero at one step
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.rate, total_steps=recipe.epochs * steps, pct_start=recipe.warmup, cycle_momentum=False
+        optimiser, recipe.rate, total_steps=total, pct_start=rising, cycle_momentum=False
     )
     found = []
     for number in range(recipe.epochs):
         module.train()
-        total = torch.zeros((), dtype=torch.float64, device=device)
+        sum_of_losses = torch.zeros((), dtype=torch.float64, device=device)
         for images, labels in read.shuffled(draw):
             with torch.autocast(torch.device(device).type, torch.bfloat16, enabled=recipe.precision == "bfloat16"):
                 logits = module(images)
@@ -101,8 +103,8 @@ def train(
             nn.utils.clip_grad_norm_(module.parameters(), recipe.clip)
             optimiser.step()
             schedule.step()
-            total += loss.detach()
-        mean = float(total) / steps
+            sum_of_losses += loss.detach()
+        mean = float(sum_of_losses) / steps
         if not math.isfinite(mean):
             raise DivergedError(f"the loss is {mean} in epoch {number + 1}")
         found.append(Epoch(mean, *_judge(module, read, held, device)))

@@ -154,7 +154,7 @@ def _images_of(folder: Path, data: Path | None, view: View) -> ImageFolder:
         raise InputError(f"{path}: expected the description of the images; {error}") from None
     place = Path(kept.folder) if data is None else data
     view.note(f"reading the images of {place}")
-    now, _ = describe(place, pixels=kept.pixels, per_class=kept.per_class)
+    now, _ = describe(place, pixels=kept.pixels, per_class=kept.per_class, held_out=kept.held_out)
     if (now.digest, now.classes) != (kept.digest, kept.classes):
         raise InputError(f"{place}: expected the images that the run began with; they are others")
     return now

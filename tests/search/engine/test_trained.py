@@ -83,6 +83,14 @@ def test_finalists_are_trained_anew_with_held_out_seeds(whole: Path) -> None:
     assert means == sorted(means, reverse=True)
 
 
+def test_what_judges_may_be_taken_from_the_training_images(images: Path, tmp_path: Path) -> None:
+    made(tmp_path / "run", images, "training.held_out=4", "evaluations=2", "finalists.controls=[]")
+    (line,) = lines(tmp_path / "run", "images")
+    assert line["digest"] == describe(images, pixels=16, per_class=None, held_out=4)[0].digest
+    with pytest.raises(InputError, match=r"training\.held_out: expected at least 1 image of a class; got 0"):
+        made(tmp_path / "other", images, "training.held_out=0")
+
+
 def test_the_journal_says_which_images(whole: Path, images: Path) -> None:
     (line,) = lines(whole, "images")
     assert line["digest"] == describe(images, pixels=16, per_class=None)[0].digest
@@ -148,7 +156,7 @@ def test_a_resume_on_other_images_is_rejected(images: Path, tmp_path: Path) -> N
             ["objective=top1", "training.images=null"],
             "training.images: expected a folder of images beside the objective top1; got none",
         ),
-        (["objective={train: 3}"], "objective.train: expected a folder of images, or images: FOLDER and some of pixels"),
+        (["objective={train: 3}"], "objective.train: expected a folder of images, or images: FOLDER and some of held_out"),
         (["objective={train: {images: a, epoch: 3}}"], "objective.train: expected .*; got images, epoch"),
     ],
 )
@@ -167,5 +175,5 @@ def test_a_folder_alone_is_one_epoch_on_all_of_it(images: Path) -> None:
 
 def test_a_search_by_scores_is_what_it_was_before_there_were_trainings() -> None:
     """The digest of its configuration has no word of them."""
-    config = loading.parse("space: resnet\nobjective: jacov\n", ["finalists.controls=[]"])
+    config = loading.parse("space: resnet\nobjective: jacov\n", ["finalists.controls=[]", "finalists.by_model=0"])
     assert loading.digest(config) == "189f19a486f8b60d1b4481572612661d41f862a5a6f71c3f463f9c0fc09b03f5"

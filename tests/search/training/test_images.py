@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from search.training.images import ImageFolder, describe, load
@@ -37,8 +39,32 @@ def test_smaller_pixels_and_fewer_images_of_a_class(colours: Path) -> None:
     assert describe(colours, pixels=8, per_class=11)[0].digest != spec.digest
 
 
+def test_what_judges_may_be_taken_from_the_training_images(colours: Path) -> None:
+    spec, _ = describe(colours, pixels=16, per_class=None, held_out=5)
+    train, held = load(spec)
+    assert held.labels.tolist() == [0] * 5 + [1] * 5 + [2] * 5
+    assert len(train.labels) == 72 - 15
+    whole, _ = load(describe(colours, pixels=16, per_class=None)[0])
+    both = {image.numpy().tobytes() for image in (*train.images, *held.images)}
+    assert both == {image.numpy().tobytes() for image in whole.images}, "nothing of the other folder, and nothing lost"
+    assert not {image.numpy().tobytes() for image in train.images} & {image.numpy().tobytes() for image in held.images}
+    fewer, same = load(describe(colours, pixels=16, per_class=7, held_out=5)[0])
+    assert len(fewer.labels) == 21
+    assert torch.equal(same.images, held.images), "the same ones judge, however many train"
+
+
+def test_then_no_other_folder_is_needed(made: Callable[..., Path], tmp_path: Path) -> None:
+    folder = made(tmp_path / "images", train=6, held=1)
+    shutil.rmtree(folder / "test")
+    assert len(load(describe(folder, pixels=16, per_class=None, held_out=2)[0])[1].labels) == 6
+    with pytest.raises(InputError, match="expected more images than the 6 that are held out; got 6"):
+        describe(folder, pixels=16, per_class=None, held_out=6)
+    with pytest.raises(InputError, match="expected a folder val or "):
+        describe(folder, pixels=16, per_class=None)
+
+
 def test_it_travels_as_json(colours: Path) -> None:
-    spec, _ = describe(colours, pixels=16, per_class=3)
+    spec, _ = describe(colours, pixels=16, per_class=3, held_out=2)
     assert ImageFolder.from_dict(json.loads(json.dumps(spec.as_dict()))) == spec
 
 

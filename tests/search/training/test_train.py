@@ -47,6 +47,13 @@ def test_one_seed_gives_one_accuracy(colours: Path) -> None:
     assert evaluate(job(colours, 4)).details != first.details
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 6])
+def test_a_training_may_be_of_any_few_steps(colours: Path, steps: int) -> None:
+    """With five of them the rate would rise for exactly one."""
+    outcome = evaluate(job(colours, epochs=1, batch=72 // steps))
+    assert outcome.status == "ok", outcome.reason
+
+
 def test_shorter_training_is_a_beginning_of_nothing_but_itself(colours: Path) -> None:
     """The rate's cycle is as long as the training: fewer epochs are another recipe, with another first epoch."""
     short, long = evaluate(job(colours, epochs=1)), evaluate(job(colours, epochs=2))
