@@ -30,15 +30,16 @@ SCORE = "top1"
 def groups(run: Run) -> list[tuple[str, list[Entry]]]:
     """The candidates in the order of the search: the starts each, the samples together, then what the model chose by tens."""
     entries = [entry for entry in run.entries if SCORE in entry.scores]
-    starts = [entry for entry in entries if entry.parent is None]
-    initial = int(run.config.algorithm_options["initial"]) if run.config.algorithm == "model" else run.config.evaluations
-    found = [(f"start: {name}", [entry]) for name, entry in zip(run.config.space.fitted, starts, strict=True)]
-    found.append(("random edits of starts", [one for one in entries if one.parent is not None and one.index < initial]))
-    chosen = [entry for entry in entries if entry.index >= initial]
+    algorithm = run.config.algorithm
+    starts = [] if algorithm == "random" else [entry for entry in entries if entry.parent is None]
+    samples = {"random": len(entries), "model": run.config.algorithm_options.get("initial", 0)}.get(algorithm, len(starts))
+    found = [(f"start: {name}", [entry]) for name, entry in zip(run.config.space.fitted, starts, strict=False)]
+    found.append(("random edits of starts", [one for one in entries[len(starts) :] if one.index < samples]))
+    chosen = [entry for entry in entries[len(starts) :] if entry.index >= samples]
     for first in range(0, len(chosen), 10):
         part = chosen[first : first + 10]
-        found.append((f"by the model, {part[0].index} to {part[-1].index}", part))
-    return found
+        found.append((f"by {algorithm}, {part[0].index} to {part[-1].index}", part))
+    return [(name, some) for name, some in found if some]
 
 
 def held_out(run: Run) -> list[str]:
@@ -74,7 +75,9 @@ def one_run(name: str, run: Run) -> list[str]:
         f"## {name}",
         "",
         prose(
-            f"`algorithm: {run.config.algorithm}`, `seed: {run.config.seed}`,",
+            f"`algorithm: {run.config.algorithm}`,",
+            *(f"`{name}: {value}`," for name, value in run.config.algorithm_options.items()),
+            f"`seed: {run.config.seed}`,",
             f"{len(run.entries)} of {run.config.evaluations} candidates so far." if left else f"{len(run.entries)} candidates.",
         ),
         "",
@@ -95,7 +98,9 @@ def trained_whole(folder: Path) -> list[str]:
     if not (set(rows["digest"]) - presets):
         return []
     shared = sorted(set.intersection(*(set(some["seed"]) for _, some in rows.groupby("digest"))))
-    found = []
+    if not shared:
+        return []
+    rows, found = rows[rows["seed"].isin(shared)], []
     for name, architecture in wanted.items():
         mine = rows[rows["digest"] == architecture.digest].sort_values("seed")
         if len(mine):
@@ -110,8 +115,8 @@ def trained_whole(folder: Path) -> list[str]:
         "",
         prose(
             "The pick of each search and the presets, by the recipe and the images of [the ground truth](truth.md): one epoch on",
-            f"all 50,000, judged on the 10,000 test images, which no search has seen. Seeds {', '.join(map(str, shared))} are",
-            f"shared by all; the truth has {len(truth)} networks, presets among them.",
+            f"all 50,000, judged on the 10,000 test images, which no search has seen; with seeds {', '.join(map(str, shared))}.",
+            f"The truth has {len(truth)} networks, presets among them.",
         ),
         "",
         table(heads, [row for _, row in sorted(found, key=lambda pair: -pair[0])]),
@@ -135,7 +140,7 @@ def page(folder: Path, runs: Sequence[Path]) -> str:
                 f"A candidate's score is its top-1 after one epoch on {config.training.per_class} images of each of CIFAR-10's",
                 "classes, judged on 500 others of each class's training images; the test images are not touched. A search",
                 f"begins with the presets fitted to the budget ({budget.params:,} parameters, {budget.macs:,} MACs at",
-                f"{config.size[0]} pixels); the model looks at 64 edits for each that is trained.",
+                f"{config.size[0]} pixels).",
             ),
             "",
             *trained_whole(folder),

@@ -18,7 +18,7 @@ from search.algorithms.asktell import Reported
 from search.algorithms.candidate import Candidate, Featured, Rejected, Space, distinct_starts
 from search.algorithms.surrogate import Surrogate, normal_scores
 from search.ranking.objective import Objective
-from search.ranking.ranks import Floats, combined, lexicographic_ranks
+from search.ranking.ranks import DIGITS, Floats, combined, lexicographic_ranks
 from uninas.errors import InputError
 
 FRESH = 0.1
@@ -123,7 +123,7 @@ class Model:
         """What the objective makes of these, as one population."""
         keys = np.array([one.reported.keys for one in known])  # n x columns x 2
         columns = [lexicographic_ranks(keys[:, column, 0], keys[:, column, 1]) for column in range(keys.shape[1])]
-        return np.round(combined(columns, self._objective.combine), 9)
+        return np.round(combined(columns, self._objective.combine), DIGITS)
 
     def _remembered(self, values: Floats) -> list[int]:
         """Places of what the model learns from, oldest first."""

@@ -17,7 +17,7 @@ from search.algorithms.candidate import Candidate, Rejected, Space, distinct_sta
 from search.algorithms.offspring import Offspring
 from search.ranking.dominance import crowding, fronts
 from search.ranking.objective import SCORE, Objective
-from search.ranking.ranks import BoundedRanks, Floats, ranks
+from search.ranking.ranks import DIGITS, BoundedRanks, Floats, ranks
 
 
 @final
@@ -106,4 +106,4 @@ class Pareto:
 
 def score_column(values: Floats) -> Floats:
     """Turn n combined ranks, higher is better, into a column to minimise: minus the rank among them, ties averaged."""
-    return -ranks(np.round(values, 9))  # rank products differ in the last digits by the order of summation alone
+    return -ranks(np.round(values, DIGITS))  # rank products differ in the last digits by the order of summation alone

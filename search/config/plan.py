@@ -16,8 +16,9 @@ from search.config import loading
 from search.config.schema import BudgetConfig, FinalistsConfig, PoolConfig, RungConfig, SearchConfig, TrainingConfig
 from search.config.score_options import options_of
 from search.config.trained import EVALUATOR as TRAINER
-from search.config.trained import TOP1, TrainingImages, job_of, training_code
+from search.config.trained import TOP1, TrainingImages, job_of, training_places
 from search.config.warnings import warnings
+from search.ladder.job import CODE as CLIMBING
 from search.ladder.job import EVALUATOR as LADDER
 from search.ladder.job import Job as LadderJob
 from search.ladder.job import Step
@@ -27,7 +28,7 @@ from search.training.recipe import Recipe
 from search.workers.job import Job, Timing, Work
 from search.workers.pool import EVALUATOR
 from search.workers.real_batches import RealBatches
-from search.workers.scoring_code import ScoringCode, scoring_code
+from search.workers.scoring_code import SEARCH, ScoringCode, scoring_code
 
 
 @final
@@ -174,9 +175,9 @@ class SearchPlan:
     def code(self) -> ScoringCode:
         """Describe the code that decides what candidates score."""
         below = [rung.score for rung in self.ladder if rung.score is not None]
-        if self.recipe is None:
-            return scoring_code(dict.fromkeys([*self.objective.proxies, *below]))
-        return training_code(below)
+        names = [] if self.recipe is not None else self.objective.proxies
+        places = [*(training_places() if self.recipe is not None else SEARCH), *(SEARCH if below else ())]
+        return scoring_code(dict.fromkeys([*names, *below]), tuple(dict.fromkeys([*places, *(CLIMBING if self.ladder else ())])))
 
     def search_job(self, digest: str, architecture: str, seen: Iterable[Mapping[str, float]] | None = None) -> Work:
         """Make the job of a candidate: the run's seed, timed where latency counts.
@@ -184,7 +185,7 @@ class SearchPlan:
         Args:
             digest: of its canonical form.
             architecture: its canonical text.
-            seen: the scores that its ask saw, oldest first, which decide how much is enough on a rung; None: it climbs no ladder.
+            seen: the scores that its ask saw, latest first, which decide how much is enough on a rung; None: it climbs no ladder.
         """
         seed = self._job.seed
         last = self._of_seed(seed, digest, architecture, self.timing)

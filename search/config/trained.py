@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, final
 from search.training.recipe import PRECISIONS, Recipe
 from search.workers.job import Work
 from search.workers.real_batches import hold
-from search.workers.scoring_code import SEARCH, ScoringCode, scoring_code
 from uninas.errors import InputError
 
 if TYPE_CHECKING:  # it brings torch, which a search by scores does not need in its driver
@@ -114,13 +113,15 @@ class TrainingImages:
         Raises:
             InputError: of the folder, or it has other classes than the networks.
         """
-        from search.training.images import describe
+        from search.training.images import TESTS, describe, folder_of
 
         hold(())
         read = partial(describe, self.folder, pixels=self._pixels, held_out=self._held_out)
         found, notes = read(per_class=self._per_class)
         if len(found.classes) != self._classes:
             raise InputError(f"classes: expected {len(found.classes)}, as {self.folder} has; got {self._classes}")
+        if self._held_out is None and folder_of(self.folder, "held").name in TESTS:
+            notes.append(f"{self.folder}: its test images choose the network, and are no test of it: see training.held_out")
         self._found = found
         self._found_of = {count: read(per_class=count)[0] for count in self._fewer}
         return notes
@@ -152,8 +153,8 @@ def job_of(digest: str, architecture: str, size: tuple[int, int], images: ImageF
     return Job(digest[:12], architecture, size, images, recipe, seed)
 
 
-def training_code(scores: Collection[str] = ()) -> ScoringCode:
-    """Describe the code that trains and judges, and computes the scores of a ladder before it, where there are any."""
+def training_places() -> tuple[str, ...]:
+    """Give the files and folders that decide an accuracy, see `search.workers.scoring_code`."""
     from search.training.evaluate import CODE
 
-    return scoring_code(scores, tuple(dict.fromkeys([*CODE, *SEARCH])) if scores else CODE)
+    return CODE

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, NoReturn
 
+from proxies.registry import names as proxy_names
 from proxies.table import TABLE
 from search.algorithms import ALGORITHMS
-from search.config.schema import CONTROLS, LatencyConfig, RungConfig, SearchConfig, SpaceConfig
+from search.config.schema import CONTROLS, LatencyConfig, RungConfig, SearchConfig, SpaceConfig, TrainingConfig
 from search.config.score_options import options_of
 from search.config.spectra import ranks
 from search.config.trained import TOP1, check_recipe
@@ -124,7 +125,8 @@ def check(config: SearchConfig, source: str) -> None:
     if config.space.fitted and (config.budget.params is None or config.budget.macs is None):
         reject("space.fitted", "budget.params and budget.macs beside it, which the presets are to fill", "no such bound")
     _check_training(config, reject)
-    _check_ladder(config.ladder, config.training.per_class, config.objective == TOP1, wanted, reject)
+    own = config.proxies.file is not None
+    _check_ladder(config.ladder, config.training, config.classes, config.objective == TOP1, own, wanted, reject)
     if not 0 <= config.proxies.smoothing < 1:
         reject("proxies.smoothing", "a number in [0, 1)", config.proxies.smoothing)
 
@@ -148,10 +150,11 @@ def check(config: SearchConfig, source: str) -> None:
 
 def _check_classes(config: SearchConfig, wanted: objective.Objective, reject: Callable[..., NoReturn]) -> None:
     """Classes and images of which every score of the objective can have a value."""
-    for name in wanted.proxies:
+    for name in (*wanted.proxies, *(rung.score for rung in config.ladder if rung.score is not None)):
         least = TABLE[name].least_classes if name in TABLE else 1
         if config.classes < least:
-            reject("classes", f"at least {least} for {name}, a score of the objective {config.objective}", config.classes)
+            where = "of the objective" if name in wanted.proxies else "of the ladder before the objective"
+            reject("classes", f"at least {least} for {name}, a score {where} {config.objective}", config.classes)
     for rank in ranks(wanted.proxies, options_of(config.proxies, wanted), batch=config.batch, classes=config.classes):
         if rank.impossible is not None:
             reject(*rank.impossible)
@@ -159,12 +162,15 @@ def _check_classes(config: SearchConfig, wanted: objective.Objective, reject: Ca
 
 def _check_ladder(
     ladder: Iterable[RungConfig],
-    per_class: int | None,
+    training: TrainingConfig,
+    classes: int,
     trains: bool,
+    own: bool,
     wanted: objective.Objective,
     reject: Callable[..., NoReturn],
 ) -> None:
-    """Rungs that are cheaper than the objective, and can be had beside it; `per_class`: its training images of a class."""
+    """Rungs that are cheaper than the objective, and can be had beside it."""
+    per_class, batch, fewest = training.per_class, training.recipe.batch, 0
     for number, rung in enumerate(ladder):
         where = f"ladder[{number}]"
         if (rung.score is None) == (rung.per_class is None):
@@ -172,14 +178,20 @@ def _check_ladder(
         if not 0 < rung.keep < 1:
             reject(f"{where}.keep", "a share between 0 and 1 of those that come to this rung", rung.keep)
         if rung.score is not None:
-            found = objective.find(rung.score)
-            objective.check_names(found)
-            if len(found.proxies) != 1 or rung.score in wanted.proxies:
-                reject(f"{where}.score", f"one raw score, and none of the objective {wanted.name}", f"'{rung.score}'")
+            if not own and rung.score not in proxy_names():
+                near = difflib.get_close_matches(rung.score, proxy_names(), 1, cutoff=0.5)
+                reject(f"{where}.score", "a raw score", f"'{rung.score}'" + (f", nearest is '{near[0]}'" if near else ""))
+            if rung.score in wanted.proxies:
+                reject(f"{where}.score", f"none of the objective {wanted.name}", f"'{rung.score}'")
         elif not trains:
             reject(f"{where}.per_class", "a score beside an objective that does not train", rung.per_class)
-        elif rung.per_class is not None and not 1 <= rung.per_class < (per_class or math.inf):
-            reject(f"{where}.per_class", f"at least 1, and fewer than training.per_class ({per_class or 'all'})", rung.per_class)
+        elif rung.per_class is not None:
+            most = f"more than on the rung before, and fewer than training.per_class ({per_class or 'all'})"
+            if not fewest < rung.per_class < (per_class or math.inf):
+                reject(f"{where}.per_class", most, rung.per_class)
+            if rung.per_class * classes < batch:
+                reject(f"{where}.per_class", f"a batch of {batch} of {classes} classes", rung.per_class)
+            fewest = rung.per_class
 
 
 def _check_training(config: SearchConfig, reject: Callable[..., NoReturn]) -> None:

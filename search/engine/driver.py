@@ -35,7 +35,7 @@ from search.engine.run_images import RunImages
 from search.engine.scored_by import ScoredBy
 from search.engine.session import STATUS, PoolMaker, Session, make_pool
 from search.journal.journal import Journal
-from search.journal.records import KINDS, Ask, Candidate, Controls, Exhausted, Header, Kinds, Rescore
+from search.journal.records import KINDS, Ask, Candidate, Controls, Exhausted, Finalists, Header, Kinds, Rescore
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
 from search.spaces.from_config import from_config
@@ -49,7 +49,7 @@ from uninas.spaces import SpaceError
 
 CONFIG = "config.yaml"
 
-SearchRecord = Header | Ask | Candidate | Rescore | Controls | Exhausted | ScoringCode | Drawn
+SearchRecord = Header | Ask | Candidate | Rescore | Controls | Finalists | Exhausted | ScoringCode | Drawn
 
 
 def begin(
@@ -246,7 +246,7 @@ class _Search:
             self._events[record.phase].append(Entry.of(record, self._plan.costs, self._plan.ties))
         elif isinstance(record, Ask):
             self._events[record.phase].append(record)
-        elif isinstance(record, Rescore | Controls):
+        elif isinstance(record, Rescore | Controls | Finalists):
             self._final.read(record)
         elif isinstance(record, Drawn):
             self.images.read(record)

@@ -15,7 +15,7 @@ from search.engine.finals.finalists import choose
 from search.engine.phase import Entry
 from search.ranking.dominance import first_front, spread
 from search.ranking.objective import SCORE, Objective
-from search.ranking.ranks import ranks
+from search.ranking.ranks import DIGITS, ranks
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Member:
 
 def front(entries: Sequence[Entry], objective: Objective, objectives: Sequence[str]) -> list[Member]:
     """Give the front of all candidates with every score of the objective, best score first, ties by what decides them."""
-    values = np.round(objective.rank([entry.scores for entry in entries]), 9)
+    values = np.round(objective.rank([entry.scores for entry in entries]), DIGITS)
     rank = ranks(values) if len(entries) else values
     better = np.sort(-values)
     scored = [place for place, entry in enumerate(entries) if objective.complete(entry.scores)]

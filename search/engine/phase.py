@@ -74,7 +74,7 @@ class Phase:
         total: candidates wanted in the journal.
         order: "ask" or "completion", as the engine has it.
         objective: orders the candidates for the progress display.
-        job: makes a candidate's job; given the scores that its ask saw, oldest first.
+        job: makes a candidate's job; given the scores that its ask saw, latest first.
         state: figures for the progress display.
         costs: names of the costs that the end of the run needs of each candidate.
         ties: how the end of the run decides ties.
@@ -243,8 +243,8 @@ class Phase:
             self._finish(Done(proposal.index, known, "reused", attempts=0), journal)
 
     def _seen_by(self, proposal: Proposal) -> Iterator[Mapping[str, float]]:
-        """Give the scores that an ask saw, in the order of the asks, or of the reports; some may not be in the journal yet."""
-        for place in range(proposal.seen):
+        """Give the scores that an ask saw, the latest asked, or reported, first; some may not be in the journal yet."""
+        for place in reversed(range(proposal.seen)):
             yield self.entries[place].scores if place < len(self.entries) else self._records[place].scores
 
     def _finish(self, done: Done, journal: Journal) -> None:

@@ -13,6 +13,7 @@
     {"kind": "rescore", "digest", "repeat", "seed", "status", "reason", "scores", "seconds", "worker", "attempts"}
     {"kind": "code", "version", "digest", "others", "revisions"}                     what scores from here on, if not the header's
     {"kind": "controls", "candidates", "digests", "left_out", "scorings"}            whom finalists are compared with
+    {"kind": "finalists", "candidates", "indices"}                                   who they are, where a model chose some
     {"kind": "exhausted", "phase", "candidates"}                                     the space has no more candidates than those
     {"kind": "images", "digest"}                                                     what they are scored on, if not noise
 
@@ -356,22 +357,48 @@ class Controls:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Finalists:
+    """Who is scored on held-out seeds, where the algorithm's model chose some of them, once a search has so many candidates.
+
+    Written before they are scored, so that a resume and a report need no model to know them.
+
+    Attributes:
+        candidates: of the search, when this was written; after an extension there is another such line.
+        indices: of the finalists among them.
+    """
+
+    candidates: int
+    indices: tuple[int, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the line as JSON-able data."""
+        return {"kind": "finalists", "candidates": self.candidates, "indices": list(self.indices)}
+
+    @staticmethod
+    def parse(data: Mapping[str, Any]) -> Finalists:
+        """Read what `as_dict` gave."""
+        return Finalists(data["candidates"], tuple(int(index) for index in data["indices"]))
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """A line of a kind that this version does not know."""
 
     kind: str
 
 
-Record = Header | Ask | Candidate | Rescore | Controls | Exhausted | ScoringCode | Drawn | Unknown
+Record = Header | Ask | Candidate | Rescore | Controls | Finalists | Exhausted | ScoringCode | Drawn | Unknown
 Kinds = Mapping[str, Callable[[Mapping[str, Any]], R]]
 """How to read each kind of record. Any of the functions may raise KeyError, TypeError, ValueError or AttributeError."""
 
-KINDS: Kinds[Header | Ask | Candidate | Rescore | Controls | Exhausted | ScoringCode | Drawn] = {
+KINDS: Kinds[Header | Ask | Candidate | Rescore | Controls | Finalists | Exhausted | ScoringCode | Drawn] = {
     "header": Header.parse,
     "ask": Ask.parse,
     "candidate": Candidate.parse,
     "rescore": Rescore.parse,
     "controls": Controls.parse,
+    "finalists": Finalists.parse,
     "exhausted": Exhausted.parse,
     "code": ScoringCode.parse,
     "images": Drawn.parse,

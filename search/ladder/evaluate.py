@@ -23,19 +23,24 @@ def evaluate(job: Job, device: str = "cpu") -> Outcome:
     """
     scores: dict[str, float | Mapping[str, str]] = {}
     seconds: dict[str, float] = {}
+    peaks: list[int] = []
     for number, rung in enumerate(job.rungs, start=1):
         name, outcome = name_of(number), _done(rung, device)
-        seconds[name] = round(sum(outcome.seconds.values()), 6)
+        seconds[name] = sum(spent for stage, spent in outcome.seconds.items() if stage != "cpu")  # which is of the others
+        peaks += [] if outcome.peak_bytes is None else [outcome.peak_bytes]
         value = outcome.scores.get(rung.score)
         if outcome.reason is not None or not isinstance(value, float):
             reason = f"{name}: {outcome.reason or value}"
-            return replace(outcome, scores=scores, reason=reason, seconds=seconds, cause=outcome.cause or Cause.ERROR)
+            cause = outcome.cause or Cause.ERROR
+            return Outcome(scores, reason, seconds, cause=cause, peak_bytes=max(peaks, default=None))
         scores[name] = value
         if rung.least is not None and value < rung.least:
             reason = f"{name}: {rung.score} {value:.5g} < {rung.least:.5g}, with which one goes on"
-            return Outcome(scores, reason, seconds, cause=Cause.STOPPED)
+            return Outcome(scores, reason, seconds, cause=Cause.STOPPED, peak_bytes=max(peaks, default=None))
     last = _done(job.last, device)
-    return replace(last, scores={**scores, **last.scores}, seconds={**seconds, **last.seconds})
+    peaks += [] if last.peak_bytes is None else [last.peak_bytes]
+    scores, seconds = {**scores, **last.scores}, {**seconds, **last.seconds}
+    return replace(last, scores=scores, seconds=seconds, peak_bytes=max(peaks, default=None))
 
 
 def _done(step: Step, device: str) -> Outcome:

@@ -9,9 +9,12 @@ from typing import Any
 
 from search.workers.job import Work
 
-__all__ = ["EVALUATOR", "Job", "Step"]
+__all__ = ["CODE", "EVALUATOR", "Job", "Step"]
 
 EVALUATOR = "search.ladder.evaluate"
+
+CODE = ("search/ladder",)
+"""What decides who goes on, beside the code of the scores, see `search.workers.scoring_code`."""
 
 
 @dataclass(frozen=True)

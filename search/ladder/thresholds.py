@@ -3,7 +3,7 @@
     thresholds([{"rung 1": 5.0}, ..], [0.5, 0.25])       [the median of rung 1, the upper quartile of rung 2]
 
 An ask sees the same results however many workers there are, so its thresholds are the same. Of the values 1 2 3 4, a share of a
-half goes on with at least 3; of 1 2 3 3, with at least 3 too; until `LEAST` have come to a rung, everybody goes on. Only the
+half goes on with at least 3; of 1 2 3 3, with at least 3 too; until an ask sees `LEAST` on a rung, everybody goes on. Only the
 `RECENT` last count: a search gets better, and what was good among its first candidates is not later.
 """
 
@@ -28,16 +28,18 @@ def thresholds(results: Iterable[Mapping[str, float]], shares: Sequence[float]) 
     """Give for each rung the least value that goes on; None where any does.
 
     Args:
-        results: scores of those that the ask may see, oldest first.
+        results: scores of those that the ask may see, latest first.
         shares: by rung, what share of those that come to it is to go on, between 0 and 1.
     """
     names = [name_of(number) for number in range(1, len(shares) + 1)]
     values: dict[str, list[float]] = {name: [] for name in names}
     for scores in results:
         for name in names:
-            if name in scores:
+            if name in scores and len(values[name]) < RECENT:
                 values[name].append(scores[name])
-    return [_least(sorted(values[name][-RECENT:], reverse=True), share) for name, share in zip(names, shares, strict=True)]
+        if all(len(one) == RECENT for one in values.values()):
+            break
+    return [_least(sorted(values[name], reverse=True), share) for name, share in zip(names, shares, strict=True)]
 
 
 def _least(ordered: Sequence[float], share: float) -> float | None:

@@ -16,10 +16,8 @@ import numpy as np
 
 from search.journal.records import Candidate, Rescore
 from search.ranking.objective import Objective
+from search.ranking.ranks import DIGITS
 from search.workers.job import Cause
-
-DIGITS = 9
-"""Values of an objective that are equal in so many are equal, as in `search.engine.finals.finalists`."""
 
 
 @final

@@ -24,6 +24,9 @@ LOWEST: Key = (-math.inf, -math.inf)
 TIE = 1e-12
 """Rank products closer than this are equal: only the order of summation of the same logarithms differs."""
 
+DIGITS = 9
+"""Values of an objective that are equal in so many digits are equal, for the same reason."""
+
 Floats = NDArray[np.float64]
 
 Combine = str | tuple[float, ...]

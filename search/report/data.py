@@ -15,7 +15,7 @@ from search.config import loading as config_file
 from search.config.plan import SearchPlan
 from search.config.schema import SearchConfig
 from search.engine.finals import agreement, controls, verdict
-from search.engine.finals.finalists import Control, Finalist, rebuild, settle
+from search.engine.finals.finalists import Control, Finalist, named, rebuild, settle
 from search.engine.pareto_front import Member, front, leaders
 from search.engine.phase import Entry as Scored
 from search.engine.phase import tie_of
@@ -23,6 +23,7 @@ from search.engine.scored_by import said_of
 from search.journal import journal, records
 from search.monitor.tally import Tally
 from search.ranking.objective import Objective
+from search.ranking.ranks import DIGITS
 from search.report.refined import Refined, read_refined
 from search.spaces.from_config import from_config
 from search.workers.scoring_code import ScoringCode
@@ -130,7 +131,7 @@ def placing(objective: Objective, entries: Sequence[Entry], ties: str) -> dict[t
     if not entries:
         return {}
     values = objective.rank([entry.scores for entry in entries])
-    order = sorted(range(len(entries)), key=lambda at: (-round(float(values[at]), 9), tie_of(entries[at], ties), at))
+    order = sorted(range(len(entries)), key=lambda at: (-round(float(values[at]), DIGITS), tie_of(entries[at], ties), at))
     return {(entries[position].phase, entries[position].index): place for place, position in enumerate(order, start=1)}
 
 
@@ -165,7 +166,8 @@ def read_run(folder: Path) -> Run:
     entries: dict[str, list[Entry]] = {"search": [], "random": []}
     tallies = {"search": Tally(), "random": Tally()}
     rescores: list[records.Rescore] = []
-    named: records.Controls | None = None
+    against: records.Controls | None = None
+    by_model: records.Finalists | None = None
     most: dict[str, int] = {}
     codes: list[tuple[ScoringCode | None, tuple[int, int, int]]] = []
     with journal.consistent(folder / "journal.jsonl"):
@@ -176,7 +178,9 @@ def read_run(folder: Path) -> Run:
             elif isinstance(record, records.Rescore):
                 rescores.append(record)
             elif isinstance(record, records.Controls):
-                named = record
+                against = record
+            elif isinstance(record, records.Finalists):
+                by_model = record
             elif isinstance(record, records.Exhausted):
                 most[record.phase] = record.candidates
             elif isinstance(record, records.Header | ScoringCode):
@@ -185,10 +189,10 @@ def read_run(folder: Path) -> Run:
         search = tuple(entries["search"])
         wanted = min(config.evaluations, most.get("search", config.evaluations))
         population = [Scored.of(entry, plan.costs, plan.ties) for entry in search]
-        leading = leaders(population, objective, objectives, plan.finalists)
+        leading = named(population, by_model) or leaders(population, objective, objectives, plan.finalists)
         counts = Counter(rescore.digest for rescore in rescores)
         rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
-        beside = controls.still(named, len(search))
+        beside = controls.still(against, len(search))
         beside = beside if all(counts[digest] >= config.finalists.seeds for digest in beside.values()) else {}
         finalists, compared = settle(population, rescored, beside, rescores, objective)
         others = agreement.drawn(population, leading, objective, plan.reliability, plan.seed) if len(search) >= wanted else []
@@ -202,7 +206,7 @@ def read_run(folder: Path) -> Run:
     said: dict[str, Any] = {"objective": objective.name}
     if whole and compared:
         random = [Scored.of(entry, plan.costs, plan.ties) for entry in entries["random"]]
-        said["verdict"] = verdict.of(population, random, finalists, compared, named.left_out if named else {}, objective)
+        said["verdict"] = verdict.of(population, random, finalists, compared, against.left_out if against else {}, objective)
     if others:
         said["reliability"] = agreement.as_row(others, rescores, objective)
     field_of_one = [*(entry.digest for entry in (*leading, *others)), *beside.values()]
@@ -219,7 +223,7 @@ def read_run(folder: Path) -> Run:
         finalists=tuple(finalists),
         controls=tuple(compared),
         compared=_compared(folder, compared) if chosen else {},
-        left_out=named.left_out if named else {},
+        left_out=against.left_out if against else {},
         front=tuple(front(population, objective, objectives)) if objectives else (),
         best=best,
         chosen=chosen,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from search.engine.pareto_front import spread_over
 from search.ranking.objective import LATENCY, SCORE
-from search.ranking.ranks import HistoryRanks
+from search.ranking.ranks import DIGITS, HistoryRanks
 from search.report.data import Entry, Run, column_name, raw_value
 from search.report.svg import RASTER_FROM, quantities, readable_floor, render_svg
 from search.report.theme import AMBER, BLUE, INK, PAPER, SOFT, TEAL
@@ -109,10 +109,10 @@ def _heights(run: Run) -> tuple[dict[tuple[str, int], float], str]:
     history = HistoryRanks(len(columns), run.objective.combine)
     for one in run.entries:
         history.add(run.objective.keys(one.scores))
-    values = {(one.phase, one.index): round(history.score(run.objective.keys(one.scores)), 9) for one in scored}
+    values = {(one.phase, one.index): round(history.score(run.objective.keys(one.scores)), DIGITS) for one in scored}
     order = HistoryRanks(1)
     for one in run.entries:
-        order.add([(round(history.score(run.objective.keys(one.scores)), 9), 0.0)])
+        order.add([(round(history.score(run.objective.keys(one.scores)), DIGITS), 0.0)])
     share = 100.0 / max(len(run.entries), 1)
     return {place: share * (order.ranks([(value, 0.0)])[0] - 0.5) for place, value in values.items()}, "% that rank lower"
 

@@ -97,10 +97,14 @@ def _lead(run: Run) -> str:
         f" {config.size[0]} × {config.size[1]} pixels with {config.classes} classes, seed {config.seed}"
     )
     text += f"; a random search of {len(run.baseline)} beside it." if run.baseline else "."
+    if config.ladder:
+        rungs = [rung.score or f"a training on {rung.per_class} images of a class" for rung in config.ladder]
+        text += f" Before it comes a ladder of {', '.join(rungs)}, which stopped {run.tallies['search'].stopped}."
     if config.objective == TOP1:
         epochs, folder = config.training.recipe.epochs, Path(config.training.images or "").name
         passes = "one epoch" if epochs == 1 else f"{epochs} epochs"
-        return f"{text} Each is trained for {passes} on {folder}; its score is top-1 on the held-out images, in percent."
+        who = "Those that pass are" if config.ladder else "Each is"
+        return f"{text} {who} trained for {passes} on {folder}; its score is top-1 on the held-out images, in percent."
     return f"{text} Candidates are scored by zero-cost (training-free) proxies."
 
 

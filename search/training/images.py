@@ -35,6 +35,9 @@ Pixels = NDArray[np.uint8]
 SPLITS = {"train": ("train", "training"), "held": ("val", "validation", "valid", "test", "testing")}
 """What the two folders may be called; the first that exists counts."""
 
+TESTS = ("test", "testing")
+"""Folders of images that are kept for the end, as a rule."""
+
 
 class Split(NamedTuple):
     """Images, uint8 (N, 3, H, W), and their classes, int64 (N,)."""
@@ -87,8 +90,8 @@ def describe(folder: Path, *, pixels: int, per_class: int | None, held_out: int 
     if held_out is None and (held := tuple(_classes(folder, "held"))) != classes:
         other = sorted({*classes} ^ {*held})
         raise InputError(f"{folder}: expected the same class folders to train on and to judge by; {', '.join(other[:4])} differ")
-    train, judged, notes = _read(str(folder.resolve()), classes, pixels, per_class, held_out)
-    return ImageFolder(str(folder.resolve()), classes, pixels, per_class, _digest(train, judged), held_out), list(notes)
+    found = _read(str(folder.resolve()), classes, pixels, per_class, held_out)
+    return ImageFolder(str(folder.resolve()), classes, pixels, per_class, found.digest, held_out), list(found.notes)
 
 
 def load(spec: ImageFolder) -> tuple[Split, Split]:
@@ -97,48 +100,74 @@ def load(spec: ImageFolder) -> tuple[Split, Split]:
     Raises:
         InputError: the folder is not the one that was described.
     """
-    train, held, _ = _read(spec.folder, spec.classes, spec.pixels, spec.per_class, spec.held_out)
-    if _digest(train, held) != spec.digest:
+    found = _read(spec.folder, spec.classes, spec.pixels, spec.per_class, spec.held_out)
+    if found.digest != spec.digest:
         raise InputError(f"{spec.folder}: expected the images that the run began with; they have changed since")
-    return train, held
+    return found.train, found.held
 
 
-@functools.lru_cache(maxsize=2)
-def _read(
-    folder: str, classes: tuple[str, ...], pixels: int, per_class: int | None, held_out: int | None
-) -> tuple[Split, Split, tuple[str, ...]]:
-    found, notes = [], list[str]()
-    for split, most in (("train", per_class), ("held", None)):
-        images, labels, unreadable = list[Pixels](), list[int](), list[str]()
-        root = _folder_of(Path(folder), "train" if held_out is not None else split)
-        for label, name in enumerate(classes):
-            names = _listed(root / name)
-            if held_out is not None:
-                if len(names) <= held_out:
-                    raise InputError(
-                        f"{root / name}: expected more images than the {held_out} that are held out; got {len(names)}"
-                    )
-                judge = set(random.Random(name).sample(range(len(names)), held_out))
-                names = [file for place, file in enumerate(names) if (place in judge) == (split == "held")]
-            if most is not None and len(names) > most:
-                names = sorted(random.Random(name).sample(names, most))
-            read_before = len(images)
-            for file in names:
-                pixels_of_it = _image(root / name / file, pixels)
-                if pixels_of_it is None:
-                    unreadable.append(f"{name}/{file}")
-                else:
-                    images.append(pixels_of_it)
-                    labels.append(label)
-            if len(images) == read_before:
-                raise InputError(f"{root / name}: expected images that can be read; got none among {len(names)} files")
-        if unreadable:
-            notes.append(f"{root}: {len(unreadable)} images cannot be read and are left out, the first is {unreadable[0]}")
-        found.append(Split(torch.from_numpy(np.stack(images)), torch.tensor(labels)))
-    return found[0], found[1], tuple(notes)
+class _Read(NamedTuple):
+    """What was read: the splits, what a person should know, SHA-256 of the splits."""
+
+    train: Split
+    held: Split
+    notes: tuple[str, ...]
+    digest: str
 
 
-def _folder_of(folder: Path, split: str) -> Path:
+@functools.lru_cache(maxsize=8)  # a ladder has a shorter training on each rung, and every candidate climbs all of them
+def _read(folder: str, classes: tuple[str, ...], pixels: int, per_class: int | None, held_out: int | None) -> _Read:
+    notes = list[str]()
+    train_root = folder_of(Path(folder), "train")
+    held_root = train_root if held_out is not None else folder_of(Path(folder), "held")
+    train = {name: _fewer(name, _apart(train_root / name, held_out, judge=False), per_class) for name in classes}
+    held = {name: _apart(held_root / name, held_out, judge=True) for name in classes}
+    splits = [_split(train_root, train, pixels, notes), _split(held_root, held, pixels, notes)]
+    return _Read(splits[0], splits[1], tuple(notes), _digest(*splits))
+
+
+def _apart(folder: Path, held_out: int | None, *, judge: bool) -> list[str]:
+    """List the images of a class, in order: those that are held out of it, or the others; all where none are."""
+    names = _listed(folder)
+    if held_out is None:
+        return names
+    if len(names) <= held_out:
+        raise InputError(f"{folder}: expected more images than the {held_out} that are held out; got {len(names)}")
+    judges = set(random.Random(folder.name).sample(range(len(names)), held_out))
+    return [file for place, file in enumerate(names) if (place in judges) == judge]
+
+
+def _fewer(name: str, files: list[str], most: int | None) -> list[str]:
+    """Draw so many of a class's images, by their names."""
+    return files if most is None or len(files) <= most else sorted(random.Random(name).sample(files, most))
+
+
+def _split(root: Path, files: Mapping[str, list[str]], pixels: int, notes: list[str]) -> Split:
+    """Read the images of each class; what cannot be read is left out, and `notes` gets a word of it."""
+    images = np.empty((sum(map(len, files.values())), 3, pixels, pixels), dtype=np.uint8)  # a list, stacked, would be there twice
+    labels, unreadable = list[int](), list[str]()
+    for label, (name, some) in enumerate(files.items()):
+        read_before = len(labels)
+        for file in some:
+            image = _image(root / name / file, pixels)
+            if image is None:
+                unreadable.append(f"{name}/{file}")
+            else:
+                images[len(labels)] = image
+                labels.append(label)
+        if len(labels) == read_before:
+            raise InputError(f"{root / name}: expected images that can be read; got none among {len(some)} files")
+    if unreadable:
+        notes.append(f"{root}: {len(unreadable)} images cannot be read and are left out, the first is {unreadable[0]}")
+    return Split(torch.from_numpy(images[: len(labels)]), torch.tensor(labels))
+
+
+def folder_of(folder: Path, split: str) -> Path:
+    """Give the folder of a split, "train" or "held".
+
+    Raises:
+        InputError: there is none.
+    """
     places = [folder / name for name in SPLITS[split]]
     place = next((place for place in places if place.is_dir()), None)
     if place is None:
@@ -149,7 +178,7 @@ def _folder_of(folder: Path, split: str) -> Path:
 
 
 def _classes(folder: Path, split: str) -> list[str]:
-    place = _folder_of(folder, split)
+    place = folder_of(folder, split)
     names = sorted(entry.name for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if len(names) < 2:
         raise InputError(f"{place}: expected two folders of images or more, one per class; got {len(names)}")

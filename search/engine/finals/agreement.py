@@ -18,9 +18,11 @@ from search.algorithms import derive
 from search.engine.finals.finalists import choose
 from search.engine.phase import Entry
 from search.journal.records import Rescore
+from search.ladder.thresholds import name_of
 from search.ranking import reliability
 from search.ranking.correlation import Estimate
 from search.ranking.objective import Objective
+from search.ranking.ranks import DIGITS
 
 BEST = 0.25
 """The share of the candidates that are the best: where a search looks for parents late."""
@@ -29,10 +31,21 @@ BEST = 0.25
 def drawn(entries: Sequence[Entry], finalists: Sequence[Entry], objective: Objective, count: int, seed: int) -> list[Entry]:
     """Draw `count` of the best quarter of the candidates that are no finalists, or all of them; in the journal's order."""
     apart = {entry.digest for entry in finalists}
-    quarter = choose(entries, objective, int(BEST * len(entries))) if count else []
+    scored = sum(not stopped(entry, objective) for entry in entries)
+    quarter = choose(entries, objective, int(BEST * scored)) if count else []
     best = [entry for entry in quarter if entry.digest not in apart]
     rng = random.Random(derive(seed, "agreement"))
     return sorted(rng.sample(best, min(count, len(best))), key=lambda entry: entry.index)
+
+
+def stopped(entry: Entry, objective: Objective) -> bool:
+    """Whether a candidate climbed a ladder, and has not every score of the objective."""
+    return not objective.complete(entry.scores) and name_of(1) in entry.scores
+
+
+def counts(entry: Entry, objective: Objective) -> bool:
+    """Whether a candidate has every score, or was stopped, which is to be among the last; a failure says nothing."""
+    return objective.complete(entry.scores) or stopped(entry, objective)
 
 
 def agreement(networks: Sequence[Entry], rescores: Iterable[Rescore], objective: Objective) -> Estimate:
@@ -52,7 +65,7 @@ def on_one_seed(networks: Iterable[str], rescores: Iterable[Rescore], objective:
     """Rank networks by their scores under the first held-out seed, 1 = best, by digest; those that lack a score are left out."""
     again = first_of(rescores)
     digests = [digest for digest in dict.fromkeys(networks) if objective.complete(again.get(digest, {}))]
-    values = np.round(objective.rank([again[digest] for digest in digests]), 9) if digests else np.zeros(0)
+    values = np.round(objective.rank([again[digest] for digest in digests]), DIGITS) if digests else np.zeros(0)
     return {digest: 1 + int((values > value).sum()) for digest, value in zip(digests, values, strict=True)}
 
 

@@ -16,12 +16,12 @@ from search.algorithms.candidate import Space
 from search.config.plan import SearchPlan
 from search.engine import artifacts
 from search.engine.finals import agreement, controls, verdict
-from search.engine.finals.finalists import expected, held_out_seeds, rebuild, settle
+from search.engine.finals.finalists import expected, held_out_seeds, named, rebuild, settle
 from search.engine.pareto_front import front, leaders, spread_over
 from search.engine.phase import Entry
 from search.engine.session import JOURNAL
 from search.journal.journal import Journal
-from search.journal.records import Controls, Rescore
+from search.journal.records import Controls, Finalists, Rescore
 from search.monitor.observer import Observer
 from search.monitor.progress import State, View
 from search.workers.interrupts import Interrupts
@@ -58,6 +58,7 @@ class FinalRound:
         self._plan, self._space, self._folder, self._estimates = plan, space, folder, cache(estimates)
         self._rescores: dict[tuple[str, int], Rescore] = {}
         self._controls: Controls | None = None
+        self._named: Finalists | None = None
         self._seeds = list(enumerate(held_out_seeds(plan.seed, plan.repeats)))
 
     @property
@@ -65,10 +66,12 @@ class FinalRound:
         """How many scores on held-out seeds the journal has."""
         return len(self._rescores)
 
-    def read(self, record: Rescore | Controls) -> None:
+    def read(self, record: Rescore | Controls | Finalists) -> None:
         """Take in one record of the journal."""
         if isinstance(record, Controls):
             self._controls = record
+        elif isinstance(record, Finalists):
+            self._named = record
         else:
             self._rescores[record.digest, record.repeat] = record
 
@@ -77,6 +80,7 @@ class FinalRound:
         beside = controls.still(self._controls, len(search))
         chosen = self._leaders(search)
         unnamed = bool(self._plan.controls) and (self._controls is None or self._controls.candidates != len(search))
+        unnamed |= bool(self._plan.by_model) and named(search, self._named) is None
         return unnamed or bool(self._missing(chosen, beside, self._others(search, chosen)))
 
     def play(
@@ -96,6 +100,9 @@ class FinalRound:
         """
         plan = self._plan
         chosen = self._leaders(search)
+        if plan.by_model and named(search, self._named) is None:
+            self._named = Finalists(len(search), tuple(entry.index for entry in chosen))
+            journal.append(self._named)
         others = self._others(search, chosen)
         members = front(search, plan.objective, plan.objectives) if plan.objectives else []
         unscored = [other for other in others if (other.digest, 0) not in self._rescores]
@@ -139,6 +146,8 @@ class FinalRound:
         by_score = leaders(search, plan.objective, plan.objectives, plan.finalists - plan.by_model)
         if not plan.by_model:
             return by_score
+        if (known := named(search, self._named)) is not None:
+            return known
         return [*by_score, *expected(search, by_score, plan.objective, self._estimates(), plan.by_model)]
 
     def _others(self, search: Sequence[Entry], finalists: Sequence[Entry]) -> list[Entry]:

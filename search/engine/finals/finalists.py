@@ -21,9 +21,10 @@ from search.algorithms import derive
 from search.algorithms.candidate import Candidate, Space
 from search.engine.phase import Entry, Tie
 from search.journal.journal import JournalError, consistent, records
-from search.journal.records import KINDS, Rescore
+from search.journal.records import KINDS, Finalists, Rescore
 from search.journal.records import Candidate as Record
 from search.ranking.objective import Objective, Scores
+from search.ranking.ranks import DIGITS
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,21 @@ def expected(
     return sorted(able, key=lambda entry: _order(estimates[entry.index], entry))[:count]
 
 
+def named(entries: Sequence[Entry], record: Finalists | None) -> list[Entry] | None:
+    """Give the finalists that a journal names among these candidates; None where it names none, or those of fewer candidates.
+
+    Raises:
+        JournalError: a candidate that it names is not there.
+    """
+    if record is None or record.candidates != len(entries):
+        return None
+    by_index = {entry.index: entry for entry in entries}
+    unknown = [index for index in record.indices if index not in by_index]
+    if unknown:
+        raise JournalError(f"finalists: expected indices of candidates of the search; got {unknown[0]}")
+    return [by_index[index] for index in record.indices]
+
+
 def settle(
     entries: Sequence[Entry],
     finalists: Sequence[Entry],
@@ -116,7 +132,7 @@ def settle(
         if rescore.digest in by_digest:
             by_digest[rescore.digest].append(rescore)
     values = _values(entries, by_digest, objective)
-    means = {digest: round(float(np.mean(of)), 9) for digest, of in values.items()}
+    means = {digest: round(float(np.mean(of)), DIGITS) for digest, of in values.items()}
 
     def standing(digest: str) -> dict[str, Any]:
         mean, spread = _average(by_digest[digest], objective)
@@ -145,7 +161,7 @@ def _values(
 
 
 def _order(value: float, entry: Entry) -> tuple[float, Tie, int]:
-    return (-round(value, 9), entry.tie, entry.index)
+    return (-round(value, DIGITS), entry.tie, entry.index)
 
 
 def _average(rescores: Sequence[Rescore], objective: Objective) -> tuple[dict[str, float], dict[str, float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,12 @@ from search.config import loading
 from search.config.plan import SearchPlan
 from search.engine.finals.finalists import choose, expected
 from search.engine.phase import Entry
+from search.journal.lines import sealed
 from search.ranking.objective import find
+from search.report.data import read_run
+from search.report.write import write_report
 from tests.search.conftest import cut_and_resumed, records, resume_toy, resume_without_a_pool, run_toy, stable
+from tests.search.report.report_runs import make_run
 from uninas.errors import InputError
 
 MODEL = ("algorithm=model", "algorithm_options={initial: 10, looked_at: 8}", "evaluations=40", "finalists.count=6")
@@ -59,11 +64,38 @@ def test_candidates_that_lack_a_score_are_never_chosen() -> None:
     assert len(expected(entries, [], objective, estimates, 9)) == 5
 
 
+def test_the_journal_names_them_before_they_are_scored(folder: Path) -> None:
+    kinds = [record["kind"] for record in records(folder)]
+    (line,) = [record for record in records(folder) if record["kind"] == "finalists"]
+    assert kinds.index("finalists") < kinds.index("rescore")
+    assert line["candidates"] == 40
+    assert set(line["indices"]) == finalists(folder) != best(folder, 6)
+
+
+def test_the_report_shows_those_that_the_journal_names(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", "algorithm=model", "algorithm_options={initial: 10, looked_at: 8}", "finalists.count=6")
+    run = read_run(folder)
+    assert run.missing == []
+    assert run.chosen
+    assert {one.entry.index for one in run.finalists} == finalists(folder) != best(folder, 6)
+    assert "has not been chosen" not in write_report(folder).read_text(encoding="utf-8")
+
+
+def test_a_journal_that_names_somebody_else_is_one_line(folder: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(folder, tmp_path / "run"))
+    lines = (run / "journal.jsonl").read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if json.loads(line)["kind"] == "finalists")
+    lines[place] = sealed({"kind": "finalists", "candidates": 40, "indices": [99]}).decode().strip()
+    (run / "journal.jsonl").write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match="expected indices of candidates of the search; got 99"):
+        read_run(run)
+
+
 def test_a_run_cut_anywhere_behind_its_search_is_continued(folder: Path, tmp_path: Path) -> None:
     rescores = sum(line["kind"] == "rescore" for line in records(folder))
     expected_lines = stable(folder)
     assert rescores >= 12
-    assert all(found == expected_lines for found in cut_and_resumed(folder, tmp_path / "cut", rescores + 1))
+    assert all(found == expected_lines for found in cut_and_resumed(folder, tmp_path / "cut", rescores + 2))
 
 
 def test_a_finished_run_is_resumed_without_a_pool(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from search.ladder.thresholds import LEAST, RECENT, name_of, thresholds
 from search.monitor.follow import RunFollower
 from search.report.data import read_run
 from search.report.write import write_report
+from search.training.evaluate import Job as Training
+from search.training.images import describe
+from search.training.recipe import Recipe
 from search.workers.job import Job as Scoring
 from tests.amounts import slow
 from tests.search.conftest import Notes, records, stable
@@ -95,6 +99,12 @@ def test_a_share_of_those_that_came_so_far_goes_on() -> None:
     assert thresholds([{"rung 1": float(value)} for value in range(10)], [0.01]) == [9.0], "the best always does"
 
 
+def test_only_as_many_results_are_looked_at_as_count() -> None:
+    looked = iter([{"rung 1": 1.0}] * RECENT + [{"rung 1": 9.0}] * 5)
+    assert thresholds(looked, [0.5]) == [1.0]
+    assert len(list(looked)) == 5
+
+
 def test_until_enough_have_come_everybody_goes_on() -> None:
     assert of([1.0] * (LEAST - 1)) is None
     few = [{"rung 1": 1.0} for _ in range(40)] + [{"rung 1": 2.0, "rung 2": 1.0} for _ in range(LEAST - 1)]
@@ -104,7 +114,7 @@ def test_until_enough_have_come_everybody_goes_on() -> None:
 
 
 def test_what_came_long_ago_does_not_count() -> None:
-    assert of([100.0] * 40 + [1.0] * RECENT) == 1.0
+    assert of([1.0] * RECENT + [100.0] * 40) == 1.0, "the latest come first"
 
 
 # --- on the way up ----------------------------------------------------------------------------------------------------------
@@ -122,6 +132,19 @@ def test_each_score_has_its_name_and_its_time() -> None:
     alone = evaluate(Job((), step("entropy")))
     assert alone.scores == {"entropy": outcome.scores["entropy"]}
     assert {"rung 1", "rung 2", "build", "score"} == set(outcome.seconds)
+
+
+def test_the_time_of_a_training_is_counted_once(tmp_path: Path) -> None:
+    images, _ = describe(make_images(tmp_path / "colours"), pixels=16, per_class=None)
+    network = to_text(preset("resnet", widths=(8, 8, 16, 16), depths=(1, 1, 1, 1), stem=(8, 8), classes=3))
+    training = Training("one", network, (32, 32), images, Recipe(epochs=1, batch=12), 0)
+    outcome = evaluate(Job((Step("search.training.evaluate", training, "top1"),), step("entropy")))
+    assert outcome.status == "ok"
+    clock = time.perf_counter()
+    alone = evaluate(Job((), Step("search.training.evaluate", training, "top1")))
+    assert alone.seconds["build"] + alone.seconds["train"] <= time.perf_counter() - clock
+    assert "cpu" not in outcome.seconds
+    assert outcome.scores["rung 1"] == alone.scores["top1"]
 
 
 def test_who_stays_below_goes_no_further() -> None:
@@ -217,6 +240,9 @@ def test_a_shorter_training_is_a_rung(tmp_path: Path) -> None:
     for line, alone in zip(candidates(tmp_path / "run"), candidates(tmp_path / "plain"), strict=True):
         assert 0 <= line["scores"]["rung 1"] <= 100
         assert line["scores"]["top1"] == alone["scores"]["top1"], "the training behind it is the same"
+    assert "Before it comes a ladder of a training on 6 images of a class, which stopped 0." in write_report(
+        tmp_path / "run"
+    ).read_text(encoding="utf-8")
     digests = [next(one["digest"] for one in records(tmp_path / name) if one["kind"] == "images") for name in ("run", "plain")]
     assert digests[0] != digests[1], "those of the rung count too"
     driver.resume(tmp_path / "run", {"evaluations": 4}, view=Notes().view)
@@ -232,9 +258,9 @@ def test_a_shorter_training_is_a_rung(tmp_path: Path) -> None:
         ("[{keep: 0.5}]", r"ladder\[0\]: expected score, or per_class of a shorter training; got neither"),
         ("[{score: params, per_class: 5}]", r"ladder\[0\]: expected score, or per_class of a shorter training; got both"),
         ("[{score: params, keep: 1.0}]", r"ladder\[0\].keep: expected a share between 0 and 1"),
-        ("[{score: params}, {score: entropy}]", r"ladder\[1\].score: expected one raw score, and none of the objective entropy"),
-        ("[{score: az_nas}]", r"ladder\[0\].score: expected one raw score"),
-        ("[{score: flop}]", "nearest is 'flops'"),
+        ("[{score: params}, {score: entropy}]", r"ladder\[1\].score: expected none of the objective entropy; got 'entropy'"),
+        ("[{score: az_nas}]", r"<text>: ladder\[0\].score: expected a raw score; got 'az_nas'"),
+        ("[{score: flop}]", r"<text>: ladder\[0\].score: expected a raw score; got 'flop', nearest is 'flops'"),
         ("[{per_class: 5}]", r"ladder\[0\].per_class: expected a score beside an objective that does not train; got 5"),
         ("[{scores: flops}]", r"unknown key 'ladder\[0\].scores'; nearest known key is 'ladder\[0\].score'"),
         ("{score: flops}", "ladder: expected a list; got a mapping"),
@@ -245,9 +271,24 @@ def test_what_cannot_be_is_an_error(ladder: str, said: str) -> None:
         loading.parse(CONFIG, [f"ladder={ladder}"])
 
 
-def test_a_shorter_training_is_shorter() -> None:
-    with pytest.raises(InputError, match=r"ladder\[0\].per_class: expected at least 1, and fewer than training.per_class \(20\)"):
-        loading.parse(TRAINED.format(images="colours"), ["training.per_class=20", "ladder=[{per_class: 20}]"])
+@pytest.mark.parametrize(
+    ("ladder", "said"),
+    [
+        ("[{per_class: 20}]", r"ladder\[0\].per_class: expected more than on the rung before, and fewer than .* \(20\); got 20"),
+        ("[{per_class: 9}, {per_class: 8}]", r"ladder\[1\].per_class: expected more than on the rung before"),
+        ("[{per_class: 3}]", r"ladder\[0\].per_class: expected a batch of 12 of 3 classes; got 3"),
+    ],
+)
+def test_a_shorter_training_is_shorter_and_one(ladder: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        loading.parse(TRAINED.format(images="colours"), ["training.per_class=20", f"ladder={ladder}"])
+
+
+def test_another_ladder_is_other_scoring_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, climbs = (SearchPlan.resolve(loading.parse(CONFIG, words)) for words in (["ladder=[]"], []))
+    assert climbs.code().changes(plain.code())
+    assert "params" in climbs.code().revisions
+    assert "params" not in plain.code().revisions
 
 
 def test_without_a_ladder_jobs_are_what_they_were() -> None:
