@@ -203,7 +203,7 @@ def one(folder: Path, job: tuple[float, int]) -> dict[tuple[str, str], float]:
 
 
 def agreement(world: World, error: float) -> float:
-    """Spearman's rho of two scores among the best quarter by one of them: what a run says as its reliability."""
+    """Spearman's rho of two scores among the quarter of the table that is the best by one of them."""
     first, second = (world.truth + error * np.random.default_rng(seed).standard_normal(len(world.truth)) for seed in (0, 1))
     best = np.argsort(-first)[: len(first) // 4]
     return float(stats.spearmanr(first[best], second[best]).statistic)
@@ -220,7 +220,7 @@ def page(found: Mapping[float, Sequence[Mapping[tuple[str, str], float]]], world
             value, low, high = interval(np.array([one[algorithm, way] for one in searches]))
             cells.append(f"{value:.3f} [{low:.3f}, {high:.3f}]")
         rows.append([f"`{algorithm}`: {way}", *cells])
-    heads = [f"error {error}, two seeds agree by {agreement(world, error):.2f}" for error in found]
+    heads = [f"error {error}, two scores agree by {agreement(world, error):.2f}" for error in found]
     return "\n".join(
         [
             "# What to do about noise",
@@ -228,9 +228,8 @@ def page(found: Mapping[float, Sequence[Mapping[tuple[str, str], float]]], world
             prose(
                 f"{EVALUATIONS} evaluations each, {seeds} searches of each way with the same seeds, on NAS-Bench-Macro's mean",
                 "accuracies, to which every evaluation adds an error of its own (standard deviation in points; the best 200",
-                f"networks deviate by {np.sort(world.truth)[-200:].std():.2f}). Two seeds agree: Spearman's rho among the best",
-                "quarter, what a run says with `finalists.reliability`. In the table: regret of the pick in points, with 95%",
-                "intervals.",
+                f"networks deviate by {np.sort(world.truth)[-200:].std():.2f}). Two scores agree: Spearman's rho among the",
+                "quarter of the table that one of them finds best. Below: regret of the pick in points, with 95% intervals.",
             ),
             "",
             table(["way", *heads], rows),

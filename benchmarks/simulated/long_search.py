@@ -4,7 +4,7 @@
     python -m benchmarks.simulated.long_search --candidates 100000 --before 0ba8c06 --write
 
 The run is real but for its scores, which are drawn from each network's digest. Each command runs in a process of its own; with
-`--before` the program of that commit runs beside this one's, on the same run.
+`--before` the program of that commit runs beside this one's, on the same run, which it has made: newer programs read older runs.
 """
 
 from __future__ import annotations
@@ -114,14 +114,17 @@ def make(folder: Path, candidates: int) -> None:
 def cost_of(words: Sequence[str], program: Path) -> Cost:
     """Run a command of `uninas` from a checkout."""
     code = f"import sys; sys.argv = ['uninas', *{list(words)!r}]; from uninas.cli import main; main()"
-    environment = {**os.environ, "PYTHONPATH": str(program), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=program, env=environment, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=program, env=_environment(program), stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"uninas {' '.join(words)}: exit status {process.returncode}")
     scale = 1 if sys.platform == "darwin" else 1024
     return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss * scale)
+
+
+def _environment(program: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(program), "OMP_NUM_THREADS": "1"}
 
 
 @contextmanager
@@ -172,15 +175,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=20_000, help="of the run (default: %(default)s)")
     parser.add_argument("--before", metavar="REVISION", help="also measure the program of this commit")
+    parser.add_argument("--make", type=Path, metavar="RUN", help="make the run, and no more")
     parser.add_argument("--write", action="store_true", help="keep the page under docs/benchmarks")
     options = parser.parse_args()
+    if options.make is not None:
+        make(options.make, options.candidates)
+        return
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        make(run, options.candidates)
         if options.before is None:
+            make(run, options.candidates)
             found = measure(run, [ROOT])
         else:
             with checkout(options.before) as before:
+                words = ["--candidates", str(options.candidates), "--make", str(run)]
+                subprocess.run([sys.executable, __file__, *words], check=True, cwd=before, env=_environment(before))
                 found = measure(run, [before, ROOT])
     words = f"--candidates {options.candidates}" + (f" --before {options.before}" if options.before else "")
     command = f"    python -m benchmarks.simulated.long_search {words} --write"

@@ -61,5 +61,5 @@ def test_the_page_has_every_way_with_its_interval() -> None:
     text = noise.page({0.5: searches, 1.0: searches}, world(), "    the command")
     assert "| `model`: one way | 1.000 [1.000, 1.000] | 1.000 [1.000, 1.000] |" in text
     assert "| `model`: another | 2.000 [1.000, 3.000] |" in text
-    assert f"error 0.5, two seeds agree by {noise.agreement(world(), 0.5):.2f}" in text
+    assert f"error 0.5, two scores agree by {noise.agreement(world(), 0.5):.2f}" in text
     assert np.isfinite(noise.agreement(world(), 0.5))

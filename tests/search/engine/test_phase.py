@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from search.algorithms import make
+from search.algorithms import Proposal, make
 from search.engine.phase import ASKS_AT_ONCE, LINES_AT_ONCE, Phase
 from search.journal.journal import Journal, create, read
 from search.journal.records import Header
@@ -83,19 +83,37 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
         yield made
 
 
-def run(pool: Straggler, journal: Journal) -> Phase:
+def run(
+    pool: Straggler, journal: Journal, seen: dict[int, list[dict[str, float]]] | None = None, window: int = 2 * SLOW
+) -> Phase:
     space = ToySpace()
+
+    def job(proposal: Proposal, results: Iterable[Mapping[str, float]]) -> Job:
+        if seen is not None:
+            seen[proposal.index] = [dict(scores) for scores in results]
+        return Job(proposal.candidate.digest, space.text(proposal.candidate), (8, 8), 10, 2, 1, 0, ("flops",))
+
     phase = Phase(
         "search",
-        make("random", space, ONE, seed=0, window=2 * SLOW),
+        make("random", space, ONE, seed=0, window=window),
         total=TOTAL,
         order="ask",
         objective=ONE,
-        job=lambda proposal, _: Job(proposal.candidate.digest, space.text(proposal.candidate), (8, 8), 10, 2, 1, 0, ("flops",)),
+        job=job,
         state=State(),
     )
     phase.run(pool, journal, Quiet(), Interrupts(), {})
     return phase
+
+
+def test_a_job_is_given_what_its_ask_saw_also_where_no_line_has_it_yet(journal: Journal, tmp_path: Path) -> None:
+    seen: dict[int, list[dict[str, float]]] = {}
+    window = SLOW + 2
+    phase = run(Straggler(tmp_path / "journal.jsonl"), journal, seen, window)
+    for index, found in seen.items():
+        visible = max(0, index - window + 1)
+        assert found == [phase.entries[place].scores for place in reversed(range(visible))], index
+    assert len(seen[TOTAL - 1]) == TOTAL - window
 
 
 def test_workers_do_not_wait_until_all_lines_behind_a_straggler_are_written(journal: Journal, tmp_path: Path) -> None:

@@ -66,7 +66,18 @@ def test_a_header_torn_at_any_byte_is_an_empty_journal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"{not json", b"\x00\x00\x00", b"[1]", b'{"no": "kind"}', b"", b"\xff\xfe", b'"kind"', b"[" * 200_000]
+    "garbage",
+    [
+        b"{not json",
+        b"\x00\x00\x00",
+        b"[1]",
+        b'{"no": "kind"}',
+        b"",
+        b"\xff\xfe",
+        b'"kind"',
+        b"[" * 200_000,
+        b'{"kind": "ask"} {}',
+    ],
 )
 def test_garbage_within_names_its_line_and_harms_nothing(tmp_path: Path, garbage: bytes) -> None:
     path = tmp_path / "journal.jsonl"

@@ -29,6 +29,13 @@ def test_ranks_agree_with_scipy_with_nan_lowest(values: list[float]) -> None:
     assert ranks(values).tolist() == rankdata(lowest).tolist()
 
 
+@given(st.lists(st.tuples(value, st.sampled_from([-0.0, 0.0, 1.0, 2.5, float("nan"), -math.inf])), max_size=30))
+def test_lexicographic_ranks_agree_with_those_of_keys(pairs: list[tuple[float, float]]) -> None:
+    keys = [key(*pair) for pair in pairs]
+    expected = rankdata([sorted(keys).index(one) for one in keys]).tolist() if keys else []
+    assert lexicographic_ranks([first for first, _ in pairs], [second for _, second in pairs]).tolist() == expected
+
+
 def test_ranks_leave_their_argument_alone() -> None:
     values = np.array([1.0, float("nan")])
     ranks(values)
