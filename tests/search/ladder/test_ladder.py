@@ -23,7 +23,6 @@ from search.training.evaluate import Job as Training
 from search.training.images import describe
 from search.training.recipe import Recipe
 from search.workers.job import Job as Scoring
-from tests.amounts import slow
 from tests.search.conftest import Notes, records, stable
 from tests.search.engine.test_trained import CONFIG as TRAINED
 from tests.search.training.conftest import make_images
@@ -216,7 +215,7 @@ def test_a_run_cut_anywhere_is_continued(order: str, tmp_path: Path) -> None:
         assert stable(tmp_path / "cut") == expected, count
 
 
-@slow
+@pytest.mark.slow
 @pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("workers", [1, 3])
 def test_workers_change_nothing(workers: int, whole: Path, tmp_path: Path) -> None:
