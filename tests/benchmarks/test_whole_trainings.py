@@ -50,8 +50,8 @@ def test_the_page_compares_picks_with_the_presets_and_the_truth(folder: Path) ->
     assert lines[1].startswith("| **efficientnet** | 64.97 | 65.56 64.39 | ")
     assert len(lines) == 5
     truth = whole_trainings.truth()
-    best = truth["accuracy"].max()
     above = {line.split(" | ")[0].strip("| *"): int(line.split(" | ")[3]) for line in lines}
-    assert above["vit"] == int((truth["accuracy"] > truth.loc[networks(folder)["vit"].digest, "accuracy"]).sum()) > 30
-    assert above["efficientnet"] == int((truth["accuracy"] > 64.975).sum())
-    assert best < 98
+    for name in PRESETS:
+        own = truth.loc[networks(folder)[name].digest, "accuracy"]
+        assert above[name] == int((truth["accuracy"] > own).sum()), "on one seed, the same for all"
+    assert above["vit"] > 100 > above["efficientnet"]
