@@ -117,8 +117,8 @@ def trained_whole(folder: Path) -> list[str]:
         prose(
             "The pick of each search and the presets, by the recipe and the images of [the ground truth](truth.md): one epoch on",
             f"all 50,000, judged on the 10,000 test images, which no search has seen; with seeds {', '.join(map(str, shared))}.",
-            f"The truth has {len(truth)} networks, presets among them; with them it is compared under seed {shared[0]}, which all",
-            "have.",
+            f"The truth has {len(truth)} networks, presets among them; with them it is compared under seed {shared[0]}, which",
+            "all have.",
         ),
         "",
         table(heads, [row for _, row in sorted(found, key=lambda pair: -pair[0])]),
