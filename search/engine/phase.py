@@ -22,7 +22,7 @@ from search.monitor.progress import State, View
 from search.monitor.tally import Best, Tally
 from search.ranking.objective import LATENCY, Objective
 from search.workers.interrupts import Interrupts
-from search.workers.job import Outcome, Work, numbers
+from search.workers.job import Cause, Outcome, Work, numbers
 from search.workers.pool import POLL_SECONDS, Done, Pool
 from uninas.errors import InputError
 
@@ -44,6 +44,7 @@ class Entry:
         costs: those that the run's end needs, and the latency where measured.
         device: that measured it.
         tie: what decides between candidates of equal value, the lower first; then the older.
+        stopped: whether a rung of the ladder did, so that it has not every score.
     """
 
     index: int
@@ -52,11 +53,13 @@ class Entry:
     costs: Mapping[str, float] = field(default_factory=dict)
     device: str | None = None
     tie: Tie = ()
+    stopped: bool = False
 
     @staticmethod
     def of(record: Candidate, costs: Sequence[str], ties: str) -> Entry:
         """Keep of a journal record what is needed, of its costs these, and what decides ties."""
-        return Entry(record.index, record.digest, record.scores, record.costs(costs), record.device, tie_of(record, ties))
+        kept, stopped = record.costs(costs), record.status == Cause.STOPPED
+        return Entry(record.index, record.digest, record.scores, kept, record.device, tie_of(record, ties), stopped)
 
 
 def tie_of(record: Candidate, ties: str) -> Tie:

@@ -18,7 +18,6 @@ from search.algorithms import derive
 from search.engine.finals.finalists import choose
 from search.engine.phase import Entry
 from search.journal.records import Rescore
-from search.ladder.thresholds import name_of
 from search.ranking import reliability
 from search.ranking.correlation import Estimate
 from search.ranking.objective import Objective
@@ -31,21 +30,11 @@ BEST = 0.25
 def drawn(entries: Sequence[Entry], finalists: Sequence[Entry], objective: Objective, count: int, seed: int) -> list[Entry]:
     """Draw `count` of the best quarter of the candidates that are no finalists, or all of them; in the journal's order."""
     apart = {entry.digest for entry in finalists}
-    scored = sum(not stopped(entry, objective) for entry in entries)
+    scored = sum(not entry.stopped for entry in entries)
     quarter = choose(entries, objective, int(BEST * scored)) if count else []
     best = [entry for entry in quarter if entry.digest not in apart]
     rng = random.Random(derive(seed, "agreement"))
     return sorted(rng.sample(best, min(count, len(best))), key=lambda entry: entry.index)
-
-
-def stopped(entry: Entry, objective: Objective) -> bool:
-    """Whether a candidate climbed a ladder, and has not every score of the objective."""
-    return not objective.complete(entry.scores) and name_of(1) in entry.scores
-
-
-def counts(entry: Entry, objective: Objective) -> bool:
-    """Whether a candidate has every score, or was stopped, which is to be among the last; a failure says nothing."""
-    return objective.complete(entry.scores) or stopped(entry, objective)
 
 
 def agreement(networks: Sequence[Entry], rescores: Iterable[Rescore], objective: Objective) -> Estimate:

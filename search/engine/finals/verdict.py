@@ -28,12 +28,14 @@ def outranks(search: Sequence[Entry], random: Sequence[Entry], objective: Object
     The estimate is the share of pairs that the search wins, ties counting half (Mann and Whitney's U), its interval that of
     DeLong, DeLong and Clarke-Pearson (Biometrics, 1988): search values 3 5, random values 1 4 win 3 of 4 pairs, .75.
 
-    One that a rung of a ladder stopped ranks lowest, so that the search is not judged by its survivors alone.
+    One that a rung of a ladder stopped ranks lowest, lest survivors alone speak for the search; a failure is left out.
 
     Returns:
         value, low and high (95%), and of how many candidates: search and random.
     """
-    ours, theirs = ([entry.scores for entry in of if agreement.counts(entry, objective)] for of in (search, random))
+    ours, theirs = (
+        [entry.scores for entry in of if entry.stopped or objective.complete(entry.scores)] for of in (search, random)
+    )
     if len(ours) < 2 or len(theirs) < 2:
         return None
     values = np.round(objective.rank([*ours, *theirs]), DIGITS)

@@ -134,3 +134,14 @@ def test_a_pick_that_is_a_control_is_not_compared_with_itself() -> None:
     assert found["is"] == ["random"]
     assert list(found["controls"]) == ["start"]
     assert found["networks"] == 3
+
+
+def test_who_was_stopped_ranks_lowest_and_who_failed_says_nothing() -> None:
+    """Of five candidates two were stopped and one failed: two of four win against each random one."""
+    random = [Entry(index, f"{index:04x}", {"jacov": 1.0 + index / 10}) for index in range(3)]
+    good = [Entry(10, "000a", {"jacov": 5.0}), Entry(11, "000b", {"jacov": 6.0})]
+    low = [Entry(index, f"{index:04x}", {"rung 1": 1.0}, stopped=True) for index in (12, 13)]
+    failed = Entry(14, "000e", {"rung 1": 1.0})
+    found = outranks([*good, *low, failed], random, SINGLE)
+    assert found is not None
+    assert (found["value"], found["search"], found["random"]) == (0.5, 4, 3)
