@@ -34,8 +34,9 @@ from search.engine.phase import Entry, Phase, phase_of
 from search.engine.run_images import RunImages
 from search.engine.scored_by import ScoredBy
 from search.engine.session import STATUS, PoolMaker, Session, make_pool
+from search.journal.endings import Controls, Exhausted, Finalists
 from search.journal.journal import Journal
-from search.journal.records import KINDS, Ask, Candidate, Controls, Exhausted, Finalists, Header, Kinds, Rescore
+from search.journal.records import KINDS, Ask, Candidate, Header, Kinds, Rescore
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View
 from search.spaces.from_config import from_config

@@ -14,8 +14,9 @@ from typing import Any, final
 from search.algorithms import AskTell, Proposal, SpaceExhaustedError, make
 from search.algorithms.candidate import Space
 from search.config.plan import SearchPlan
+from search.journal.endings import Exhausted
 from search.journal.journal import Journal, JournalError
-from search.journal.records import Ask, Candidate, Exhausted
+from search.journal.records import Ask, Candidate
 from search.monitor.first import First
 from search.monitor.observer import NOBODY, Observer
 from search.monitor.progress import State, View

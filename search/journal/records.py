@@ -28,6 +28,8 @@ from typing import Any, ClassVar, TypeVar, final
 
 from search.algorithms import Proposal
 from search.journal import causes
+from search.journal.endings import Controls, Exhausted, Finalists
+from search.journal.values import mapping, phase_of
 from search.ranking.objective import LATENCY
 from search.workers.job import Cause, numbers
 from search.workers.pool import Done
@@ -35,9 +37,6 @@ from search.workers.real_batches import Drawn
 from search.workers.scoring_code import ScoringCode
 
 VERSION = 1
-PHASES = ("search", "random")
-"""What a candidate may belong to; rescored finalists are of neither."""
-
 R = TypeVar("R")
 Score = float | Mapping[str, str]
 """A number, or {"failed": reason}."""
@@ -84,7 +83,7 @@ class Ask:
     @staticmethod
     def parse(data: Mapping[str, Any]) -> Ask:
         """Read what `as_dict` gave."""
-        return Ask(_phase(data), data["index"], data["digest"], data["told"])
+        return Ask(phase_of(data), data["index"], data["digest"], data["told"])
 
 
 @final
@@ -201,7 +200,7 @@ class Candidate:
                 mapping(data, key)
         reason, get = data["reason"], data.get
         return Candidate(
-            _phase(data),
+            phase_of(data),
             data["index"],
             data["digest"],
             data["parent"],
@@ -311,77 +310,6 @@ class Rescore:
 
 @final
 @dataclass(frozen=True, slots=True)
-class Exhausted:
-    """A finite space was seen whole: a phase is complete with so many candidates, however many evaluations it was given."""
-
-    phase: str
-    candidates: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give the line as JSON-able data."""
-        return {"kind": "exhausted", "phase": self.phase, "candidates": self.candidates}
-
-    @staticmethod
-    def parse(data: Mapping[str, Any]) -> Exhausted:
-        """Read what `as_dict` gave."""
-        return Exhausted(_phase(data), data["candidates"])
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Controls:
-    """With whom the finalists are compared on held-out seeds, once a search has so many candidates.
-
-    Attributes:
-        candidates: of the search, when this was written; after an extension there is another such line.
-        digests: by name ("start", "random", or a preset's) those of the networks.
-        left_out: by name, why there is none.
-        scorings: on held-out seeds, of all that is compared.
-    """
-
-    candidates: int
-    digests: Mapping[str, str]
-    left_out: Mapping[str, str]
-    scorings: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give the line as JSON-able data."""
-        names = {"digests": dict(self.digests), "left_out": dict(self.left_out)}
-        return {"kind": "controls", "candidates": self.candidates, **names, "scorings": self.scorings}
-
-    @staticmethod
-    def parse(data: Mapping[str, Any]) -> Controls:
-        """Read what `as_dict` gave."""
-        return Controls(data["candidates"], mapping(data, "digests"), mapping(data, "left_out"), data["scorings"])
-
-
-@final
-@dataclass(frozen=True, slots=True)
-class Finalists:
-    """Who is scored on held-out seeds, where the algorithm's model chose some of them, once a search has so many candidates.
-
-    Written before they are scored, so that a resume and a report need no model to know them.
-
-    Attributes:
-        candidates: of the search, when this was written; after an extension there is another such line.
-        indices: of the finalists among them.
-    """
-
-    candidates: int
-    indices: tuple[int, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Give the line as JSON-able data."""
-        return {"kind": "finalists", "candidates": self.candidates, "indices": list(self.indices)}
-
-    @staticmethod
-    def parse(data: Mapping[str, Any]) -> Finalists:
-        """Read what `as_dict` gave."""
-        return Finalists(data["candidates"], tuple(int(index) for index in data["indices"]))
-
-
-@final
-@dataclass(frozen=True, slots=True)
 class Unknown:
     """A line of a kind that this version does not know."""
 
@@ -409,18 +337,3 @@ KINDS: Kinds[Header | Ask | Candidate | Rescore | Controls | Finalists | Exhaust
 def rounded(seconds: Mapping[str, float], digits: int) -> dict[str, float]:
     """Round the times of a line."""
     return {stage: round(spent, digits) for stage, spent in seconds.items()}
-
-
-def _phase(data: Mapping[str, Any]) -> str:
-    phase: str = data["phase"]
-    if phase not in PHASES:
-        raise ValueError(f"phase: expected {' or '.join(PHASES)}; got '{phase}'")
-    return phase
-
-
-def mapping(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """Give the value of a key that holds an object."""
-    value = data[key]
-    if not isinstance(value, dict):
-        raise TypeError(f"{key}: expected an object; got {type(value).__name__}")
-    return value

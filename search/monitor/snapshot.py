@@ -18,7 +18,8 @@ from datetime import datetime
 from typing import Any, final
 
 from search.config.schema import RANDOM, SearchConfig
-from search.journal.records import Ask, Candidate, Controls, Exhausted, Record, Rescore
+from search.journal.endings import Controls, Exhausted
+from search.journal.records import Ask, Candidate, Record, Rescore
 from search.monitor.progress import State, line
 from search.monitor.tally import Best, Tally
 from search.ranking.objective import Objective, find

@@ -20,7 +20,7 @@ from search.engine.pareto_front import Member, front, leaders
 from search.engine.phase import Entry as Scored
 from search.engine.phase import tie_of
 from search.engine.scored_by import said_of
-from search.journal import journal, records
+from search.journal import endings, journal, records
 from search.monitor.tally import Tally
 from search.ranking.objective import Objective
 from search.ranking.ranks import DIGITS
@@ -166,8 +166,8 @@ def read_run(folder: Path) -> Run:
     entries: dict[str, list[Entry]] = {"search": [], "random": []}
     tallies = {"search": Tally(), "random": Tally()}
     rescores: list[records.Rescore] = []
-    against: records.Controls | None = None
-    by_model: records.Finalists | None = None
+    against: endings.Controls | None = None
+    by_model: endings.Finalists | None = None
     most: dict[str, int] = {}
     codes: list[tuple[ScoringCode | None, tuple[int, int, int]]] = []
     with journal.consistent(folder / "journal.jsonl"):
@@ -177,11 +177,11 @@ def read_run(folder: Path) -> Run:
                 tallies[record.phase].add(record)
             elif isinstance(record, records.Rescore):
                 rescores.append(record)
-            elif isinstance(record, records.Controls):
+            elif isinstance(record, endings.Controls):
                 against = record
-            elif isinstance(record, records.Finalists):
+            elif isinstance(record, endings.Finalists):
                 by_model = record
-            elif isinstance(record, records.Exhausted):
+            elif isinstance(record, endings.Exhausted):
                 most[record.phase] = record.candidates
             elif isinstance(record, records.Header | ScoringCode):
                 before = (len(entries["search"]), len(entries["random"]), len(rescores))

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
-from search.journal.records import Header, Kinds, Score, mapping, rounded
+from search.journal.records import Header, Kinds, Score, rounded
+from search.journal.values import mapping
 from search.workers.pool import Done
 from search.workers.scoring_code import ScoringCode
 

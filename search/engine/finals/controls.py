@@ -18,7 +18,7 @@ from search.config.plan import SearchPlan
 from search.config.schema import RANDOM, START
 from search.engine.finals.finalists import Control, choose, rebuild
 from search.engine.phase import Entry
-from search.journal.records import Controls
+from search.journal.endings import Controls
 from search.spaces.budget import bounds_of
 from uninas.errors import InputError
 from uninas.files.paths import own_folder

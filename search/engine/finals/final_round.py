@@ -20,8 +20,9 @@ from search.engine.finals.finalists import expected, held_out_seeds, named, rebu
 from search.engine.pareto_front import front, leaders, spread_over
 from search.engine.phase import Entry
 from search.engine.session import JOURNAL
+from search.journal.endings import Controls, Finalists
 from search.journal.journal import Journal
-from search.journal.records import Controls, Finalists, Rescore
+from search.journal.records import Rescore
 from search.monitor.observer import Observer
 from search.monitor.progress import State, View
 from search.workers.interrupts import Interrupts

@@ -20,8 +20,9 @@ import numpy as np
 from search.algorithms import derive
 from search.algorithms.candidate import Candidate, Space
 from search.engine.phase import Entry, Tie
+from search.journal.endings import Finalists
 from search.journal.journal import JournalError, consistent, records
-from search.journal.records import KINDS, Finalists, Rescore
+from search.journal.records import KINDS, Rescore
 from search.journal.records import Candidate as Record
 from search.ranking.objective import Objective, Scores
 from search.ranking.ranks import DIGITS
