@@ -112,6 +112,8 @@ _YOUNGER = (
     ("training",),
     ("ladder",),
     ("finalists", "reliability"),
+    ("finalists", "per_class"),
+    ("finalists", "epochs"),
 )
 """Keys that the first run folders did not have yet. Each new key that decides what a run finds belongs here."""
 

@@ -6,7 +6,7 @@ From here on who needs one value is given that value; nobody is handed the confi
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -16,7 +16,7 @@ from search.config import loading
 from search.config.schema import BudgetConfig, FinalistsConfig, PoolConfig, RungConfig, SearchConfig, TrainingConfig
 from search.config.score_options import options_of
 from search.config.trained import EVALUATOR as TRAINER
-from search.config.trained import TOP1, TrainingImages, job_of, training_places
+from search.config.trained import TOP1, Longer, TrainingImages, job_of, longer_training, training_places
 from search.config.warnings import warnings
 from search.ladder.job import CODE as CLIMBING
 from search.ladder.job import EVALUATOR as LADDER
@@ -58,6 +58,8 @@ class SearchPlan:
         finalists: how many candidates are scored again.
         by_model: how many of them are chosen by what the algorithm's model expects, not by their own scores.
         repeats: on how many held-out seeds.
+        judged_by: the training of finalists and controls, where it is longer than that of candidates: its epochs, and images of
+            a class (None: all). What they score then compares with each other alone.
         controls: with whom they are compared there: "start", "random", and presets by name.
         budget: the bounds of what a network costs.
         reliability: how many others of the best quarter are scored on the first of them.
@@ -87,6 +89,7 @@ class SearchPlan:
     finalists: int
     by_model: int
     repeats: int
+    judged_by: Longer | None
     controls: tuple[str, ...]
     budget: BudgetConfig
     reliability: int
@@ -111,6 +114,7 @@ class SearchPlan:
             timing = Timing(**dataclasses.asdict(config.latency), limit_ms=limit)
         costs = dict.fromkeys(name for name in objectives if name != SCORE)
         (height, width), ladder, options = config.size, tuple(config.ladder), config.proxies
+        others = (*(rung.per_class for rung in ladder), config.finalists.per_class)
         return SearchPlan(
             text=loading.to_yaml(config),
             digest=loading.digest(config),
@@ -133,10 +137,11 @@ class SearchPlan:
             finalists=config.finalists.count,
             by_model=_by_model(config.finalists, estimates=algorithm.estimates and not objectives),
             repeats=config.finalists.seeds,
+            judged_by=longer_training(config.finalists, config.training),
             controls=tuple(config.finalists.controls),
             budget=config.budget,
             reliability=config.finalists.reliability,
-            images=_images(config.images, config.training, config.batch, config.classes, (height, width), ladder),
+            images=_images(config.images, config.training, others, config.batch, config.classes, (height, width)),
             recipe=config.training.recipe if config.objective == TOP1 else None,
             pool=config.pool,
             _job=Job(
@@ -201,7 +206,7 @@ class SearchPlan:
             if rung.score is None:
                 assert self.recipe is not None
                 assert isinstance(self.images, TrainingImages)
-                images = self.images.of(rung.per_class or 0)
+                images = self.images.of(rung.per_class)
                 found.append(Step(TRAINER, job_of(digest, architecture, self.size, images, self.recipe, seed), TOP1, enough))
                 continue
             batch = self.images.of(seed) if isinstance(self.images, RealBatches) else None
@@ -212,7 +217,13 @@ class SearchPlan:
 
     def rescore_job(self, digest: str, architecture: str, seed: int) -> Work:
         """Make the job of a finalist on a held-out seed; its latency is known and not measured again."""
-        job = self._of_seed(seed, digest, architecture, None)
+        if self.judged_by is None:
+            job = self._of_seed(seed, digest, architecture, None)
+        else:
+            assert self.recipe is not None
+            assert isinstance(self.images, TrainingImages)
+            recipe = dataclasses.replace(self.recipe, epochs=self.judged_by.epochs)
+            job = job_of(digest, architecture, self.size, self.images.of(self.judged_by.per_class), recipe, seed)
         return LadderJob((), Step(self._scorer, job)) if self.ladder else job
 
     def _of_seed(self, seed: int, digest: str, architecture: str, timing: Timing | None) -> Work:
@@ -232,18 +243,19 @@ def _by_model(finalists: FinalistsConfig, *, estimates: bool) -> int:
 
 
 def _images(
-    images: str | None, training: TrainingConfig, batch: int, classes: int, size: tuple[int, int], ladder: Sequence[RungConfig]
+    images: str | None, training: TrainingConfig, others: Iterable[int | None], batch: int, classes: int, size: tuple[int, int]
 ) -> RealBatches | TrainingImages | None:
-    """Describe the images of trainings, or the real batches: twice what a score is computed on, as ZiCo takes two batches."""
+    """Describe the images of trainings, or the real batches: twice what a score is computed on, as ZiCo takes two batches.
+
+    `others`: images of a class of shorter and longer trainings.
+    """
     if training.images is not None:
-        fewer = [rung.per_class for rung in ladder if rung.per_class is not None]
-        folder = Path(training.images)
         return TrainingImages(
-            folder,
+            Path(training.images),
             pixels=training.pixels,
             per_class=training.per_class,
             classes=classes,
             held_out=training.held_out,
-            fewer=fewer,
+            others=[count for count in others if count is not None],
         )
     return None if images is None else RealBatches(Path(images), count=2 * batch, classes=classes, size=size)

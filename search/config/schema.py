@@ -110,7 +110,14 @@ class FinalistsConfig:
     by_model: int | None = None  # of them, chosen by what the algorithm's model expects; null: half of them where it has one
     seeds: int = 4
     controls: list[str] = field(default_factory=lambda: list(CONTROLS))  # start | random | presets fitted to the budget
+    per_class: int | None = None  # where a training is the objective: their training images of a class; null: as the candidates'
+    epochs: int | None = None  # and epochs of their trainings; null: as the candidates'
     reliability: int = 0  # others of the best quarter that are scored on the first of these seeds: how far do two seeds agree?
+
+    @property
+    def longer(self) -> bool:
+        """Whether they are trained longer than candidates."""
+        return self.per_class is not None or self.epochs is not None
 
 
 @dataclass

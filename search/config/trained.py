@@ -4,8 +4,9 @@
     objective: {train: {images: cifar10, epochs: 2, per_class: 1000}}
 
 A candidate is then trained by one short recipe, on the slots of the search, and its score is its top-1 accuracy on the held-out
-images, in percent. Seeds differ in initial weights, order and augmentation, so finalists are trained anew. What trains and judges
-is `search.training`, as for a ground truth.
+images, in percent. Seeds differ in initial weights, order and augmentation, so finalists are trained anew, and where
+`finalists.per_class` or `finalists.epochs` says so, for longer: few can have what a hundred could not. What trains and judges is
+`search.training`, as for a ground truth.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
@@ -22,7 +24,8 @@ from search.workers.job import Work
 from search.workers.real_batches import hold
 from uninas.errors import InputError
 
-if TYPE_CHECKING:  # it brings torch, which a search by scores does not need in its driver
+if TYPE_CHECKING:  # images bring torch, which a search by scores does not need in its driver
+    from search.config.schema import FinalistsConfig, TrainingConfig
     from search.training.images import ImageFolder
 
 TOP1 = "top1"
@@ -88,7 +91,7 @@ class TrainingImages:
         pixels: side that images are resized to in memory.
         per_class: training images of a class; None for all.
         classes: outputs of the networks.
-        fewer: numbers of images of a class of shorter trainings, see `of`.
+        others: numbers of images of a class of shorter and longer trainings, see `of`.
     """
 
     def __init__(
@@ -99,10 +102,10 @@ class TrainingImages:
         per_class: int | None,
         classes: int,
         held_out: int | None = None,
-        fewer: Iterable[int] = (),
+        others: Iterable[int] = (),
     ) -> None:
         self.folder = folder
-        self._pixels, self._per_class, self._classes, self._fewer = pixels, per_class, classes, tuple(fewer)
+        self._pixels, self._per_class, self._classes, self._others = pixels, per_class, classes, tuple(others)
         self._held_out = held_out
         self._found: ImageFolder | None = None
         self._found_of: dict[int, ImageFolder] = {}
@@ -123,7 +126,7 @@ class TrainingImages:
         if self._held_out is None and folder_of(self.folder, "held").name in TESTS:
             notes.append(f"{self.folder}: its test images choose the network, and are no test of it: see training.held_out")
         self._found = found
-        self._found_of = {count: read(per_class=count)[0] for count in self._fewer}
+        self._found_of = {count: read(per_class=count)[0] for count in self._others}
         return notes
 
     @property
@@ -132,9 +135,9 @@ class TrainingImages:
         assert self._found is not None
         return self._found
 
-    def of(self, per_class: int) -> ImageFolder:
-        """Give what was read for the shorter training on so many images of a class."""
-        return self._found_of[per_class]
+    def of(self, per_class: int | None) -> ImageFolder:
+        """Give what was read for the training on so many images of a class; None for that of a candidate."""
+        return self.found if per_class is None else self._found_of[per_class]
 
     @property
     def digest(self) -> str:
@@ -144,6 +147,29 @@ class TrainingImages:
         return hashlib.sha256(
             "\n".join([self.found.digest, *(one.digest for one in self._found_of.values())]).encode()
         ).hexdigest()
+
+
+@dataclass(frozen=True)
+class Longer:
+    """A training that is longer than a candidate's.
+
+    Attributes:
+        epochs: passes over the training images.
+        per_class: training images of a class; None for as many as a candidate's training has.
+    """
+
+    epochs: int
+    per_class: int | None
+
+    def in_words(self) -> str:
+        """Say what it is: one epoch on 4,500 images of a class."""
+        on = "" if self.per_class is None else f" on {self.per_class:,} images of a class"
+        return f"{'one epoch' if self.epochs == 1 else f'{self.epochs} epochs'}{on}"
+
+
+def longer_training(finalists: FinalistsConfig, training: TrainingConfig) -> Longer | None:
+    """Give the training of finalists, where it is longer than that of candidates."""
+    return Longer(finalists.epochs or training.recipe.epochs, finalists.per_class) if finalists.longer else None
 
 
 def job_of(digest: str, architecture: str, size: tuple[int, int], images: ImageFolder, recipe: Recipe, seed: int) -> Work:

@@ -196,10 +196,14 @@ def _check_ladder(
 
 def _check_training(config: SearchConfig, reject: Callable[..., NoReturn]) -> None:
     """A training and the objective that it is for, and nothing that only scores at initialisation have."""
-    training = config.training
+    training, finalists = config.training, config.finalists
     if config.objective != TOP1:
         if training.images is not None:
             reject("training.images", f"none beside the objective {config.objective}", f"'{training.images}'")
+        if finalists.longer:
+            given = "per_class" if finalists.per_class is not None else "epochs"
+            wanted = f"null beside the objective {config.objective}, which does not train"
+            reject(f"finalists.{given}", wanted, getattr(finalists, given))
         return
     if training.images is None:
         reject("training.images", f"a folder of images beside the objective {TOP1}", "none")
@@ -220,6 +224,14 @@ def _check_training(config: SearchConfig, reject: Callable[..., NoReturn]) -> No
 
     check_recipe(training.recipe, training.pixels, training.per_class, expect)
     expect(training.held_out is None or training.held_out >= 1, "held_out", "at least 1 image of a class", training.held_out)
+    fewest = math.inf if training.per_class is None else training.per_class
+    if finalists.per_class is not None and finalists.per_class <= fewest:
+        most = "all" if training.per_class is None else training.per_class
+        reject("finalists.per_class", f"more than training.per_class ({most}), or null", finalists.per_class)
+    if finalists.epochs is not None and finalists.epochs <= training.recipe.epochs:
+        reject("finalists.epochs", f"more than training.recipe.epochs ({training.recipe.epochs}), or null", finalists.epochs)
+    if finalists.reliability and finalists.longer:
+        reject("finalists.reliability", "0 beside finalists that are trained longer than candidates", finalists.reliability)
 
 
 def check_algorithm(config: SearchConfig, source: str) -> None:

@@ -34,6 +34,8 @@ def warnings(config: SearchConfig, *, timed: bool) -> list[str]:
     for rank in ranks(wanted.proxies, options_of(config.proxies, wanted), batch=config.batch, classes=config.classes):
         if said := rank.limit(config.budget.layers):
             found.append(f"warning: {said}")
+    if config.pool.deadline_s is not None and config.finalists.longer:
+        found.append(f"warning: the deadline of {config.pool.deadline_s:g} s counts for the longer trainings of finalists, too")
     if timed and 0 < config.pool.gpus_per_worker < 1 and config.pool.kind != "serial":
         found.append("warning: workers share a GPU: a latency measured beside a busy neighbour is longer")
     return found

@@ -194,7 +194,8 @@ def read_run(folder: Path) -> Run:
         rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
         beside = controls.still(against, len(search))
         beside = beside if all(counts[digest] >= config.finalists.seeds for digest in beside.values()) else {}
-        finalists, compared = settle(population, rescored, beside, rescores, objective)
+        comparable = population if plan.judged_by is None else ()
+        finalists, compared = settle(comparable, rescored, beside, rescores, objective)
         others = agreement.drawn(population, leading, objective, plan.reliability, plan.seed) if len(search) >= wanted else []
     whole = len(search) >= wanted and 0 < len(leading) == len(rescored)
     chosen = whole and (folder / "best.json").is_file()
@@ -206,7 +207,8 @@ def read_run(folder: Path) -> Run:
     said: dict[str, Any] = {"objective": objective.name}
     if whole and compared:
         random = [Scored.of(entry, plan.costs, plan.ties) for entry in entries["random"]]
-        said["verdict"] = verdict.of(population, random, finalists, compared, against.left_out if against else {}, objective)
+        left_out = against.left_out if against else {}
+        said["verdict"] = verdict.of(population, random, finalists, compared, left_out, objective, plan.judged_by)
     if others:
         said["reliability"] = agreement.as_row(others, rescores, objective)
     field_of_one = [*(entry.digest for entry in (*leading, *others)), *beside.values()]

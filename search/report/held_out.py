@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from search.config.trained import TOP1
 from search.engine.finals.finalists import Standing
 from search.report.data import Run, column_name, raw_value
 from search.report.refined import winner
@@ -20,22 +21,29 @@ def verdict(run: Run) -> list[str]:
     """Say what the search was good for, sentence by sentence; empty until its finalists have been scored again."""
     if not run.chosen:
         return []
-    return [f"{text[0].upper()}{text[1:]}." for text in (*run.verdict, _trained(run))]
+    return [f"{text[0].upper()}{text[1:]}." for text in (*run.verdict, _trained(run)) if text]
 
 
 def _trained(run: Run) -> str:
     """Say what is known of trained accuracy."""
     if run.refined is not None and (said := winner(run.refined)) is not None:
         return said
+    if run.objective.name == TOP1 and run.finalists:
+        mean, seeds = run.finalists[0].mean.get(TOP1), len(run.finalists[0].values)
+        under = "one held-out seed" if seeds == 1 else f"{seeds} held-out seeds, in the mean"
+        return "" if mean is None else f"trained accuracy of the pick: {mean:.2f}% of the held-out images under {under}"
     beside = f" --with {','.join(one.name for one in run.controls)}" if run.controls else ""
     return f"trained accuracy: none measured; uninas refine {run.name} --data DATA{beside} measures it"
 
 
 def chart(run: Run) -> str:
-    """Scores of finalists and controls on held-out seeds: a tick per seed, mean, one standard deviation; a ring: the search's."""
-    columns = run.objective.columns
+    """Scores of finalists and controls on held-out seeds: a tick per seed, mean, one standard deviation; a ring: the search's.
+
+    Finalists that were trained longer than candidates have no ring: the two do not compare.
+    """
+    columns, alike = run.objective.columns, not run.config.finalists.longer
     found: list[tuple[str, Standing, Mapping[str, float], str]] = [
-        (one.entry.digest[:8], one, one.entry.scores, BLUE) for one in run.finalists
+        (one.entry.digest[:8], one, one.entry.scores if alike else {}, BLUE) for one in run.finalists
     ]
     found += [(one.name, one, {}, AMBER) for one in run.controls]
     rows = sorted(found, key=lambda row: row[1].place)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 import uninas
 from search.config.schema import SpaceConfig
-from search.config.trained import TOP1
+from search.config.trained import TOP1, longer_training
 from search.report import figures, held_out, refined
 from search.report import front as trade_off
 from search.report.data import Entry, Run
@@ -35,6 +35,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
     presets, left_out = presets_of(run)
     scored = bool(run.scored)
     several = len(run.objective.columns) > 1
+    longer = longer_training(run.config.finalists, run.config.training)
     context: dict[str, Any] = {
         "name": run.name,
         "title": run.name,
@@ -49,6 +50,7 @@ def render(run: Run, spectra: Spectra | None, spectra_note: str) -> str:
         "controls": len(run.controls),
         "scaled": _presets_are(run),
         "seeds": run.config.finalists.seeds,
+        "longer": longer.in_words() if longer is not None else "",
         "front": trade_off.section(run, run.objective.proxies),
         "latency_note": trade_off.latency_note(run),
         "costs": _costs(run, presets, left_out) if run.best is not None else None,
@@ -175,7 +177,8 @@ def _scores(run: Run, digest: str) -> dict[str, Any]:
     finalist = next((one for one in run.finalists if one.entry.digest == digest), None)
     sources: list[tuple[str, Mapping[str, float], int]] = [("in the search", entry.scores if entry else {}, 5)]
     if finalist is not None:
-        sources += [("mean, held-out seeds", finalist.mean, 5), ("± std", finalist.spread, 2)]
+        longer = "trained longer, " * run.config.finalists.longer
+        sources += [(f"mean, {longer}held-out seeds", finalist.mean, 5), ("± std", finalist.spread, 2)]
     sources += [(f"{one.name}, held-out", one.mean, 5) for one in run.controls]
     rows = []
     for name in run.objective.proxies:

@@ -123,12 +123,14 @@ class FinalRound:
             texts = {network.digest: network.text for network in made.values()}
             texts |= {digest: self._space.text(candidate) for digest, candidate in candidates.items()}
             self._score(missing, texts, scoring())
-        finalists, compared = settle(search, chosen, beside, self._rescores.values(), plan.objective)
+        population = search if plan.judged_by is None else ()
+        finalists, compared = settle(population, chosen, beside, self._rescores.values(), plan.objective)
         rows = artifacts.write_finalists(self._folder, finalists, candidates, self._space, plan.objective)
         results: dict[str, Any] = {"best": rows[0], "finalists": rows}
         if self._controls is not None:
             results["controls"] = controls.written(self._folder, compared, made, plan.objective.name)
-            results["verdict"] = verdict.of(search, random, finalists, compared, self._controls.left_out, plan.objective)
+            none_of = self._controls.left_out
+            results["verdict"] = verdict.of(search, random, finalists, compared, none_of, plan.objective, plan.judged_by)
         if others:
             results["reliability"] = agreement.as_row(others, self._rescores.values(), plan.objective)
         if plan.objectives:

@@ -121,8 +121,8 @@ def settle(
     """Rank finalists and controls on the held-out seeds; give both best first, ties by what decides them, see `Entry`.
 
     Args:
-        entries: of the search.
-        finalists: some of them.
+        entries: of the search; none where finalists and controls are trained longer, and only compare with each other.
+        finalists: some of the search.
         controls: digests by name; a network may be a finalist too.
         rescores: at least one of each of them, and of all of them under the same seeds.
         objective: what decides.

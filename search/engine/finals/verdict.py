@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from search.config.schema import RANDOM, START
+from search.config.trained import Longer
 from search.engine.finals import agreement
 from search.engine.finals.finalists import Control, Finalist
 from search.engine.phase import Entry
@@ -62,6 +63,7 @@ def of(
     controls: Sequence[Control],
     left_out: Mapping[str, str],
     objective: Objective,
+    longer: Longer | None = None,
 ) -> dict[str, Any]:
     """Give the numbers of a verdict as run.json has them.
 
@@ -73,6 +75,7 @@ def of(
         controls: by name, place and on how many of the seeds the pick is above; best first.
         is: names of the controls that are the pick itself.
         left_out: by name, why a control is not there.
+        training: of finalists and controls, in words, where it is longer than that of candidates.
     """
     pick = finalists[0]
     beside = {
@@ -88,6 +91,7 @@ def of(
         "controls": beside,
         "is": [one.name for one in controls if one.digest == pick.entry.digest],
         "left_out": dict(left_out),
+        **({} if longer is None else {"training": longer.in_words()}),
     }
 
 
@@ -118,12 +122,14 @@ def _standing(found: Mapping[str, Any]) -> list[str]:
         return []
     seeds = found["seeds"]
     on = "one held-out seed" if seeds == 1 else f"{seeds} held-out seeds"
-    text = f"on {on}, the same for all, the pick has rank {found['place']} of {found['networks']} finalists and controls"
-    among: dict[str, list[str]] = {"behind": [], "level with": [], "ahead of": []}
+    training = f"after {found['training']}, " if "training" in found else ""
+    among = f"{found['networks']} finalists and controls"
+    text = f"{training}on {on}, the same for all, the pick has rank {found['place']} of {among}"
+    beside: dict[str, list[str]] = {"behind": [], "level with": [], "ahead of": []}
     for name, one in found["controls"].items():
         where = "behind" if one["place"] < found["place"] else "level with" if one["place"] == found["place"] else "ahead of"
-        among[where].append(f"{_named(name)} ({one['ahead']} of {seeds})")
-    text += "".join(f"; {where} {', '.join(names)}" for where, names in among.items() if names)
+        beside[where].append(f"{_named(name)} ({one['ahead']} of {seeds})")
+    text += "".join(f"; {where} {', '.join(names)}" for where, names in beside.items() if names)
     return [f"{text} (in brackets: seeds on which the pick is above)"]
 
 

@@ -107,6 +107,8 @@ def test_a_key_that_is_younger_than_a_run_folder_does_not_change_its_digest() ->
         old["finalists"]["reliability"],
         old["finalists"]["controls"],
         old["finalists"]["by_model"],
+        old["finalists"]["per_class"],
+        old["finalists"]["epochs"],
         old["ladder"],
     )
     for name in ("name", "file", "start", "fitted", "sampler", "vocabulary", "prior", "regularisers"):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -83,6 +85,62 @@ def test_finalists_are_trained_anew_with_held_out_seeds(whole: Path) -> None:
     assert means == sorted(means, reverse=True)
 
 
+@pytest.fixture(scope="module")
+def judged(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose candidates are trained on six images of a class, its finalists on nine of them in two epochs."""
+    folder = tmp_path_factory.mktemp("runs") / "judged"
+    made(folder, images, *LONGER)
+    return folder
+
+
+LONGER = ("training.per_class=6", "finalists.per_class=9", "finalists.epochs=2")
+
+
+def test_finalists_can_be_trained_longer(judged: Path, images: Path) -> None:
+    config = loading.load(judged / "config.yaml", stored=True)
+    found, _ = describe(images, pixels=16, per_class=9)
+    recipe = dataclasses.replace(config.training.recipe, epochs=2)
+    best = json.loads((judged / "run.json").read_text())["finalists"][0]
+    network = uninas.to_text(uninas.canonicalise(uninas.load(judged / "best.json")))
+    for rescore in best["rescores"]:
+        alone = evaluate(Job("best", network, (32, 32), found, recipe, rescore["seed"]))
+        assert rescore["scores"]["top1"] == alone.scores["top1"]
+
+
+def test_finalists_that_were_trained_longer_compare_with_each_other_alone(judged: Path) -> None:
+    found = json.loads((judged / "run.json").read_text())
+    field = len({row["digest"] for row in (*found["finalists"], *found["controls"])})
+    assert max(row["value"] for row in (*found["finalists"], *found["controls"])) <= field
+    assert found["verdict"]["training"] == "2 epochs on 9 images of a class"
+    assert read_run(judged).verdict[0].startswith("after 2 epochs on 9 images of a class, on 2 held-out seeds, the same for all")
+
+
+def test_the_report_of_longer_trainings_says_so(judged: Path) -> None:
+    page = write_report(judged).read_text(encoding="utf-8")
+    assert "They were trained longer than candidates:\n2 epochs on 9 images of a class" in page
+    assert "ring: the score" not in page
+    assert re.search(r"Trained accuracy of the pick: [\d.]+% of the held-out images under 2 held-out seeds, in the mean\.", page)
+    assert "none measured" not in page
+
+
+@pytest.mark.parametrize("count", [2, 7, -1])
+def test_a_run_with_longer_trainings_cut_anywhere_is_continued(count: int, judged: Path, images: Path, tmp_path: Path) -> None:
+    made(tmp_path / "cut", images, *LONGER)
+    kept = (judged / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "cut" / "journal.jsonl").write_bytes(b"".join(kept[:count]))
+    driver.resume(tmp_path / "cut", view=Notes().view)
+    assert stable(tmp_path / "cut") == stable(judged)
+
+
+def test_longer_trainings_after_a_ladder(judged: Path, images: Path, tmp_path: Path) -> None:
+    made(tmp_path / "run", images, *LONGER, "ladder=[{per_class: 4, keep: 0.5}]")
+    ours, theirs = (
+        [(line["digest"], line["repeat"], line["scores"]) for line in lines(folder, "rescore")]
+        for folder in (tmp_path / "run", judged)
+    )
+    assert ours == theirs
+
+
 def test_what_judges_may_be_taken_from_the_training_images(images: Path, tmp_path: Path) -> None:
     made(tmp_path / "run", images, "training.held_out=4", "evaluations=2", "finalists.controls=[]")
     (line,) = lines(tmp_path / "run", "images")
@@ -155,6 +213,20 @@ def test_a_resume_on_other_images_is_rejected(images: Path, tmp_path: Path) -> N
         (
             ["objective=top1", "training.images=null"],
             "training.images: expected a folder of images beside the objective top1; got none",
+        ),
+        (["finalists.per_class=9"], r"finalists.per_class: expected more than training.per_class \(all\), or null; got 9"),
+        (
+            ["training.per_class=9", "finalists.per_class=9"],
+            r"finalists.per_class: expected more than training.per_class \(9\), or null; got 9",
+        ),
+        (["finalists.epochs=1"], r"finalists.epochs: expected more than training.recipe.epochs \(1\), or null; got 1"),
+        (
+            ["finalists.epochs=2", "finalists.reliability=4"],
+            "finalists.reliability: expected 0 beside finalists that are trained longer than candidates; got 4",
+        ),
+        (
+            ["objective=jacov", "training.images=null", "finalists.epochs=2"],
+            "finalists.epochs: expected null beside the objective jacov, which does not train; got 2",
         ),
         (["objective={train: 3}"], "objective.train: expected a folder of images, or images: FOLDER and some of held_out"),
         (["objective={train: {images: a, epoch: 3}}"], "objective.train: expected .*; got images, epoch"),
