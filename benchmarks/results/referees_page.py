@@ -18,7 +18,8 @@ TITLE = "Referees: which proxy to trust, and where"
 OWN_PAGES = ("nasbench201", "timm")
 """Referees whose figures have a page of their own."""
 
-HERE = ("nasbench_macro", "autoformer", "pit", "transnas_micro", "transnas_macro", "blox", "table")
+TABLE = "table"
+HERE = ("nasbench_macro", "autoformer", "pit", "transnas_micro", "transnas_macro", "blox", TABLE)
 """Referees that are shown whole on this page."""
 
 
@@ -88,10 +89,14 @@ def make(benches: Sequence[Bench], notes: Mapping[str, Mapping[str, str]], comma
 
 
 def referees_of(benches: Sequence[Bench]) -> list[Referee]:
-    """Put runs of the same networks and accuracies together; NAS-Bench-201 first, tables of one's own last."""
+    """Put runs of the same networks and accuracies together; NAS-Bench-201 first, tables of one's own last.
+
+    Two tables are two referees, whatever their columns are called: each has the name of its run.
+    """
     groups: dict[tuple[str, str, str], list[Bench]] = {}
     for bench in benches:
-        groups.setdefault((bench.benchmark, bench.population, bench.dataset), []).append(bench)
+        dataset = bench.name if bench.benchmark == TABLE else bench.dataset
+        groups.setdefault((bench.benchmark, bench.population, dataset), []).append(bench)
     order = [*OWN_PAGES[:1], *HERE[:-1], *OWN_PAGES[1:], *HERE[-1:]]
     found = []
     for (kind, population, dataset), runs in sorted(groups.items(), key=lambda group: order.index(group[0][0])):
@@ -99,7 +104,8 @@ def referees_of(benches: Sequence[Bench]) -> list[Referee]:
         data = "" if kind == "timm" else f", {words.DATASET_NAMES.get(dataset, dataset)}"
         forms = ", all forms" if population == "all_forms" else ""
         subject = words.SUBJECTS.get(kind, kind).removesuffix(" of timm") + (" (timm)" if kind == "timm" else "")
-        found.append(Referee(f"{subject}{data}{forms}", tuple(runs)))
+        title = dataset.replace("_", " ") if kind == TABLE else f"{subject}{data}{forms}"
+        found.append(Referee(title, tuple(runs)))
     return found
 
 

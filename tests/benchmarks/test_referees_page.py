@@ -45,6 +45,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         make_referee(folder / "all", "nasbench_macro", "cifar10", "nasbench_macro", 6561, row("flops", 0.556, None)),
         make_referee(folder / "pit", "pit", "c100_kd", "pit", 100, row("flops", 0.695, None), row("forest", 0.99, 0.9, "model")),
         make_referee(folder / "mine", "table", "trained", "table", 14, row("flops", 0.165, None), row("mine", 0.9, 0.8)),
+        make_referee(folder / "another_one", "table", "trained", "table", 14, row("flops", 0.2, None)),
     ]
     results_pages(runs, folder / "docs")
     return folder / "docs"
@@ -66,13 +67,14 @@ def test_every_proxy_stands_beside_every_referee(out: Path) -> None:
         "NAS-Bench-Macro, CIFAR-10 (6,561)",
         "PiT networks, CIFAR-100, distilled (100)",
         "ImageNet networks (timm) (36)",
-        "Trained networks, trained (14)",
+        "mine (14)",  # tables have the names of their runs, whatever their columns are called
+        "another one (14)",
     ]
     found = {row[0]: row[1:] for row in rows}
     assert found["flops"][1] == "0.556 [0.506, 0.606]"  # of the run with most networks
     assert found["snip"][1] == "0.400 [0.350, 0.450] of 600"
     assert found["mine"][:3] == ["–", "–", "–"]
-    assert found["mine"][4] == "0.900 [0.850, 0.950]"
+    assert found["mine"][4:] == ["0.900 [0.850, 0.950]", "–"]
     assert "forest" not in found  # a model knows accuracies
     assert rows[0][0] == "mine"  # the largest mean is first
 
