@@ -166,4 +166,20 @@ def _whole(referee: Referee, notes: Mapping[str, str]) -> list[str]:
     )
     if compared:
         lines += remarks({"": found}, METRICS, {name: text for name, text in notes.items() if name != WHOLE})
+    lines += _within_families(referee.runs[0], [row.name for row in found])
     return [*lines, "### Time and failures", "", *times(referee.runs[:1], ["per network"])]
+
+
+def _within_families(bench: Bench, names: Sequence[str]) -> list[str]:
+    """Kendall's tau of each score among the networks of each family; nothing where the run has no families."""
+    if not bench.families:
+        return []
+    rows = [{row.name: row.metrics.get("kendall") for row in family.rows} for family in bench.families]
+    titles = [f"{family.name} ({words.count(family.networks)})" for family in bench.families]
+    return [
+        "### Kendall’s τ within families",
+        "",
+        words.FAMILIES[bench.benchmark],
+        "",
+        *table(["proxy", *titles], [[f"`{name}`", *(words.estimate(row.get(name)) for row in rows)] for name in names]),
+    ]

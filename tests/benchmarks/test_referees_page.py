@@ -23,14 +23,22 @@ def row(name: str, kendall: float, at_budget: float | None, kind: str = "single"
     return {"proxy": name, "kind": kind, **figures, "at_budget": estimate(at_budget), **more}
 
 
-def make_referee(folder: Path, benchmark: str, dataset: str, population: str, networks: int, *rows: dict[str, Any]) -> Path:
+def make_referee(
+    folder: Path, benchmark: str, dataset: str, population: str, networks: int, *rows: dict[str, Any], **more: Any
+) -> Path:
     """A folder with the results of a referee."""
     folder.mkdir(parents=True)
     about = {"benchmark": benchmark, "dataset": dataset, "population": population, "sample": networks, "seed": 0}
     settings = {"batch": 64, "repeats": 1}
-    data = {"format": "uninas-bench-results", "version": 1, **about, "settings": settings, "rows": list(rows)}
+    data = {"format": "uninas-bench-results", "version": 1, **about, "settings": settings, "rows": list(rows), **more}
     (folder / "results.json").write_text(json.dumps(data), encoding="utf-8")
     return folder
+
+
+KINDS = [
+    {"family": "gate", "tag": "", "networks": 6, "rows": [row("mine", 0.5, None)]},
+    {"family": "mixer", "tag": "", "networks": 8, "rows": [row("mine", 0.7, None), row("flops", 0.1, None)]},
+]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +52,9 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         make_referee(folder / "all", "nasbench_macro", "cifar10", "nasbench_macro", 6561, row("flops", 0.556, None)),
         make_referee(folder / "pit", "pit", "c100_kd", "pit", 100, row("flops", 0.695, None), row("forest", 0.99, 0.9, "model")),
-        make_referee(folder / "mine", "table", "trained", "table", 14, row("flops", 0.165, None), row("mine", 0.9, 0.8)),
+        make_referee(
+            folder / "mine", "table", "trained", "table", 14, row("flops", 0.165, None), row("mine", 0.9, 0.8), families=KINDS
+        ),
         make_referee(folder / "another_one", "table", "trained", "table", 14, row("flops", 0.2, None)),
     ]
     results_pages(runs, folder / "docs")
@@ -94,6 +104,15 @@ def test_a_referee_without_a_page_is_shown_beside_its_papers(out: Path) -> None:
     assert "- `snip`: below the paper’s figure" in text
     assert "- T-CET measured: NAS-Bench-Macro on CIFAR-10" in text
     assert "## ImageNet networks" not in text
+
+
+def test_families_of_a_table_have_figures_of_their_own(out: Path) -> None:
+    first, *rows = table((out / "referees.md").read_text(encoding="utf-8").split("## mine\n")[1], "Kendall’s τ within families")
+    assert first == ["proxy", "gate (6)", "mixer (8)"]
+    assert {row[0]: row[1:] for row in rows} == {
+        "mine": ["0.500 [0.450, 0.550]", "0.700 [0.650, 0.750]"],
+        "flops": ["–", "0.100 [0.050, 0.150]"],
+    }
 
 
 def test_pages_that_were_made_before_keep_their_line_in_the_list(out: Path, tmp_path: Path) -> None:

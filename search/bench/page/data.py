@@ -112,7 +112,7 @@ class Bench:
         seed: of sample, inputs and initial weights; None where not stated.
         settings, environment: as written.
         rows: best Kendall's tau first.
-        families: of the timm bench.
+        families: of the timm bench, or those that a table of networks names.
         names, partial: proxy-against-proxy partial correlations with the accuracy taken out; NaN where undefined.
         agreement: with published scores.
         scores: scores.csv, one row per network; None if there is no such file.
