@@ -1,0 +1,116 @@
+"""Searches on equal footing: who is judged, by what, and how many random evaluations a pick is worth."""
+
+from __future__ import annotations
+
+import json
+import random
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.search_quality import universal
+from search.config import loading
+from search.config.plan import SearchPlan
+from search.ranking.objective import find
+from search.spaces.from_config import from_config
+from tests.search.conftest import Notes
+
+CONFIG = """
+space: {preset: resnet, widths: [8, 8, 16, 16], depths: [1, 1, 1, 1], stem: [8, 8], random_edits: 3}
+algorithm: evolution
+algorithm_options: {population: 4}
+objective: {product: [naswot, jacov]}
+evaluations: 6
+window: 2
+size: 32
+classes: 3
+batch: 4
+budget: {params: 60_000, layers: 40}
+finalists: {count: 2, seeds: 2}
+pool: {kind: serial}
+"""
+SEEDS = universal.held_out(7, 3)
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, universal.Standing]:
+    folder = tmp_path_factory.mktemp("universal")
+    (folder / "tiny.yaml").write_text(CONFIG)
+    return folder / "seed-7", stand(folder)
+
+
+def stand(folder: Path) -> universal.Standing:
+    view, run = Notes().view, folder / "seed-7"
+    universal.searched(str(folder / "tiny.yaml"), ["batch=5"], 7, run, view)
+    config = loading.load(run / "config.yaml", stored=True)
+    assert (config.batch, config.seed, config.baseline) == (5, 7, True)
+    return universal.standing(run, SearchPlan.resolve(config), from_config(config), view, 8, SEEDS)
+
+
+def test_all_are_scored_on_the_same_unseen_seeds(judged: tuple[Path, universal.Standing]) -> None:
+    folder, found = judged
+    rows = universal.rows(folder / universal.FILE)
+    networks = {row["digest"] for row in rows}
+    assert len(networks) == found.networks
+    assert {(row["digest"], row["seed"]) for row in rows} == {(digest, seed) for digest in networks for seed in SEEDS}
+    assert len(rows) == len(networks) * len(SEEDS)
+    seen = {json.loads(line).get("seed") for line in (folder / "journal.jsonl").read_text().splitlines()}
+    assert not seen & {*SEEDS}
+
+
+def test_ranks_are_by_the_mean_over_the_seeds(judged: tuple[Path, universal.Standing]) -> None:
+    folder, found = judged
+    rows = universal.rows(folder / universal.FILE)
+    digests = list(dict.fromkeys(row["digest"] for row in rows))
+    objective = find("naswot x jacov")
+    total = np.zeros(len(digests))
+    for seed in SEEDS:
+        scores = {row["digest"]: row["scores"] for row in rows if row["seed"] == seed}
+        total += objective.rank([scores[digest] for digest in digests])
+    pick = json.loads((folder / "run.json").read_text())["best"]["digest"]
+    assert found.pick == 1 + int((total > total[digests.index(pick)] + 1e-9).sum())
+    assert 1 <= found.random <= found.networks
+    assert 1 <= found.start <= found.networks
+
+
+def test_what_was_scored_is_not_scored_again(judged: tuple[Path, universal.Standing]) -> None:
+    folder, found = judged
+    path = folder / universal.FILE
+    before = path.read_bytes()
+    assert stand(folder.parent) == found
+    assert path.read_bytes() == before
+    lines = before.splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:-3]) + lines[-3][:20])  # as a kill leaves it
+    assert stand(folder.parent) == found
+    assert path.read_bytes() == before
+
+
+def test_random_evaluations_are_counted_as_one_would_by_drawing() -> None:
+    rng = np.random.default_rng(0)
+    told, worth = rng.normal(size=40), rng.normal(size=40)
+    worth += told
+    target = 1.2
+    needed = universal.reached(told, worth, target)
+    assert needed is not None
+    draw = random.Random(0)
+
+    def mean(count: int) -> float:
+        picks = [max(draw.choices(range(40), k=count), key=lambda place: told[place]) for _ in range(4000)]
+        return float(np.mean(worth[picks]))
+
+    assert mean(max(1, int(needed * 0.7))) < target < mean(int(needed * 1.5) + 1)
+    assert universal.reached(told, worth, worth.max() + 1) is None
+    assert universal.reached(told, worth, worth.min()) == 1
+
+
+def test_the_page_says_what_was_found(judged: tuple[Path, universal.Standing]) -> None:
+    plan = SearchPlan.resolve(loading.load(judged[0] / "config.yaml", stored=True))
+    made = partial(universal.page, plan=plan, name="tiny", evaluations=6)
+    found = {1: universal.Standing(12, 1, 4, 9, 30), 2: universal.Standing(12, 3, 2, 9, None)}
+    text = made(found)
+    assert "| 1 | 12 | 1 | 4 | 9 | 30 |" in text
+    assert "| 2 | 12 | 3 | 2 | 9 | none of them |" in text
+    assert "median 2, worst 3. It is above random search's pick in 1 of 2." in text
+    assert "needs 5.0 times the evaluations for the same value (median of 1); under 1 of the seeds no number of them does" in text
