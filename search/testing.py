@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 import uninas
 from search.algorithms import AskTell, SpaceExhaustedError, Strategy, make
-from search.algorithms.candidate import Candidate, Featured, Rejected, Space
+from search.algorithms.candidate import Candidate, Featured, Rejected, Space, Striding
 from search.ranking.objective import OBJECTIVES
 from uninas.rejections import Reason
 from uninas.spaces import ChoiceSpace
@@ -48,7 +48,7 @@ PLACES, BASE = 6, 10
 
 @dataclass(frozen=True)
 class DigitSpace:
-    """Six digits whose sum is within `budget`; an edit changes one to three of them. It can combine two candidates.
+    """Six digits whose sum is within `budget`; an edit changes one to three of them. It can combine two candidates, and stride.
 
     Attributes:
         budget: the largest sum, which is what `params` counts.
@@ -78,6 +78,17 @@ class DigitSpace:
         """Try to take three digits of `donor`."""
         places = rng.sample(range(PLACES), 3)
         return self._step(parent, {"changes": [[place, donor.body[place]] for place in places], "donor": donor.digest})
+
+    def stride(self, parent: Candidate, rng: random.Random, edits: int) -> Candidate | Rejected:
+        """Try so many edits, one after the other."""
+        current, changes = parent, list[list[int]]()
+        for _ in range(edits):
+            step = self.mutate(current, rng)
+            if isinstance(step, Rejected):
+                return step
+            assert step.edit is not None
+            current, changes = step, [*changes, *step.edit["changes"]]
+        return self._step(parent, {"changes": changes, "edits": edits})
 
     def family(self, candidate: Candidate) -> str:
         """Name one of two kinds."""
@@ -257,7 +268,8 @@ def check_space(space: Space, *, steps: int = 12, seed: int = 0) -> None:
     """Check that a space of architectures keeps the contract of `search.algorithms.candidate.Space`.
 
     Its randomness is `rng` alone; a child is made again from the JSON of its edit, with the same text and cost; its texts are
-    those of its digest. Where it describes candidates by numbers, these are finite, and equally many for each.
+    those of its digest. Where it describes candidates by numbers, these are finite, and equally many for each. Where it goes
+    several edits at once, the edit of what is reached leads there from the parent.
 
     Raises:
         AssertionError: one of it does not hold.
@@ -278,7 +290,18 @@ def check_space(space: Space, *, steps: int = 12, seed: int = 0) -> None:
         assert json.loads(space.document(child, {"place": 1}))["metadata"]["place"] == 1, "document: expected the metadata in it"
         if isinstance(space, Featured):
             _check_features(space.features(child), space.features(again), space.features(starts[0]))
+        if isinstance(space, Striding):
+            _check_stride(space, space, child, rng)
         current = child
+
+
+def _check_stride(space: Space, striding: Striding, parent: Candidate, rng: random.Random) -> None:
+    reached = striding.stride(parent, rng, 3)
+    if isinstance(reached, Rejected):
+        return
+    assert reached.parent == parent.digest, f"stride: expected the parent {parent.digest[:12]}, got {reached.parent}"
+    again = space.replay(parent, json.loads(json.dumps(reached.edit)))
+    assert again.digest == reached.digest, f"stride: expected {reached.digest[:12]} of its edit, got {again.digest[:12]}"
 
 
 def _check_features(child: NDArray[np.float64], again: NDArray[np.float64], start: NDArray[np.float64]) -> None:

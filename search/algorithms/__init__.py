@@ -81,13 +81,13 @@ _OURS: dict[str, Algorithm] = {
     "evolution": Algorithm(
         lambda space, objective, options: Evolution(space, objective, **options),
         128,
-        {"population": 1024, "crossover": 0.0, "max_per_niche": 0},
+        {"population": 1024, "crossover": 0.0, "max_per_niche": 0, "largest_stride": 1},
         renamed={"niche": "max_per_niche"},
     ),
     "aging_evolution": Algorithm(
         lambda space, objective, options: AgingEvolution(space, objective, **options),
         128,
-        {"population": 100, "tournament": 25, "crossover": 0.0},
+        {"population": 100, "tournament": 25, "crossover": 0.0, "largest_stride": 1},
     ),
     "model": Algorithm(
         lambda space, objective, options: Model(space, objective, **options),
@@ -98,7 +98,7 @@ _OURS: dict[str, Algorithm] = {
     "pareto": Algorithm(
         lambda space, objective, options: Pareto(space, objective, **options),
         128,
-        {"population": 128, "crossover": 0.0},
+        {"population": 128, "crossover": 0.0, "largest_stride": 1},
         ("score", "params", "macs"),
     ),
 }

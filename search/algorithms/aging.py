@@ -19,12 +19,21 @@ class AgingEvolution:
 
     The first P candidates are the starts and random samples; while no result is visible then, parents are drawn among all
     asked, as in `Evolution`. A candidate without any score never joins. Members are compared by their combined rank within the
-    queue; between equals the older wins. A share of `crossover` of the children has two parents, see `Offspring`.
+    queue; between equals the older wins. For `crossover` and `largest_stride` see `Offspring`.
     """
 
-    def __init__(self, space: Space, objective: Objective, *, population: int, tournament: int, crossover: float = 0.0) -> None:
+    def __init__(
+        self,
+        space: Space,
+        objective: Objective,
+        *,
+        population: int,
+        tournament: int,
+        crossover: float = 0.0,
+        largest_stride: int = 1,
+    ) -> None:
         self._space = space
-        self._offspring = Offspring(space, crossover)
+        self._offspring = Offspring(space, crossover, largest_stride)
         self._starts = distinct_starts(space)
         self._limit = population
         self._tournament = tournament

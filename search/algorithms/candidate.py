@@ -88,6 +88,18 @@ class Crossing(Protocol):
 
 
 @runtime_checkable
+class Striding(Protocol):
+    """What a space that can go several edits at once offers beside `Space`."""
+
+    def stride(self, parent: Candidate, rng: random.Random, edits: int) -> Candidate | Rejected:
+        """Make one try at a candidate that is so many edits from `parent`, each step within the budget.
+
+        Its parent is `parent`, and its edit leads there from it: what lies between is no candidate.
+        """
+        ...
+
+
+@runtime_checkable
 class Finite(Protocol):
     """What a space that may have few candidates offers beside `Space`."""
 

@@ -25,8 +25,8 @@ class Evolution:
 
     A parent is drawn uniformly among the survivors; before there are any, among the starts, and once K candidates have been
     asked among all of those: just as an evolution that sees everything draws from all before it until it has K. So a window up
-    to K never comes there. A share of `crossover` of the children has two parents, see `Offspring`. A candidate without any
-    score never joins.
+    to K never comes there. A share of `crossover` of the children has two parents, and with a `largest_stride` above 1 some are
+    several edits from theirs, see `Offspring`. A candidate without any score never joins.
 
     With `max_per_niche` > 0 at most so many survivors are alike, that is of one family of networks (where the space tells
     families apart) and of about equal parameters and MACs: where a newcomer is one too many, the worst of its own niche leaves.
@@ -34,10 +34,17 @@ class Evolution:
     """
 
     def __init__(
-        self, space: Space, objective: Objective, *, population: int, crossover: float = 0.0, max_per_niche: int = 0
+        self,
+        space: Space,
+        objective: Objective,
+        *,
+        population: int,
+        crossover: float = 0.0,
+        max_per_niche: int = 0,
+        largest_stride: int = 1,
     ) -> None:
         self._space = space
-        self._offspring = Offspring(space, crossover)
+        self._offspring = Offspring(space, crossover, largest_stride)
         self._starts = distinct_starts(space)
         self._limit = population
         self._most_alike = max_per_niche

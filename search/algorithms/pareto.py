@@ -41,12 +41,20 @@ class Pareto:
         population: K.
         objectives: "score" and names of costs: keys of a candidate's cost, or of what is reported as measured ("latency_ms").
         crossover: share of children of two parents.
+        largest_stride: most edits of a child of one parent, see `Offspring`.
     """
 
     def __init__(
-        self, space: Space, objective: Objective, *, population: int, objectives: Sequence[str], crossover: float = 0.0
+        self,
+        space: Space,
+        objective: Objective,
+        *,
+        population: int,
+        objectives: Sequence[str],
+        crossover: float = 0.0,
+        largest_stride: int = 1,
     ) -> None:
-        self._offspring = Offspring(space, crossover)
+        self._offspring = Offspring(space, crossover, largest_stride)
         self._starts = distinct_starts(space)
         self._limit = population
         self._costs = tuple(name for name in objectives if name != SCORE)

@@ -6,6 +6,7 @@ journal has the whole genotype of each candidate: making it again needs no paren
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, final
@@ -85,6 +86,16 @@ class GenotypeSpace:
         except InputError:
             return Rejected(Reason.NO_LEGAL_NEIGHBOUR)
         return self._within(genotype, parent.digest)
+
+    def stride(self, parent: Candidate, rng: random.Random, edits: int) -> Candidate | Rejected:
+        """Try a candidate that is so many neighbours from `parent`; a choice may be made twice."""
+        current = parent
+        for _ in range(edits):
+            step = self.mutate(current, rng)
+            if isinstance(step, Rejected):
+                return step
+            current = step
+        return dataclasses.replace(current, parent=parent.digest)
 
     def sample(self, rng: random.Random) -> Candidate | Rejected:
         """Try one sample of the space."""

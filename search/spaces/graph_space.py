@@ -130,7 +130,19 @@ class GraphSpace:
         else:
             begin = rng.choice(self._starts)
             parent, made, least = begin.digest, {}, 1
-        wanted = rng.randint(least, self._settings.random_edits)
+        return self._led(begin, rng, rng.randint(least, self._settings.random_edits), parent, made)
+
+    def stride(self, parent: Candidate, rng: random.Random, edits: int) -> Candidate | Rejected:
+        """Try a child that is so many random edits from `parent`, each of them within the budget; one edit is `mutate`.
+
+        A rejected edit is drawn again, as in `sample`.
+        """
+        return self.mutate(parent, rng) if edits == 1 else self._led(parent, rng, edits, parent.digest, {})
+
+    def _led(
+        self, begin: Candidate, rng: random.Random, wanted: int, parent: str, made: Mapping[str, Any]
+    ) -> Candidate | Rejected:
+        """Go so many edits from a candidate; the edit of what is reached is what `made` says and these, from `parent`."""
         current, steps, rejected = begin, list[Any](), Counter[str]()
         for _ in range(100 * wanted):
             if len(steps) == wanted:

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import random
+from collections import Counter
 
 import pytest
 from hypothesis import given, settings
@@ -29,6 +30,9 @@ VARIANTS = {
     "evolution crossed in niches": ("evolution", {"population": 8, "crossover": 0.5, "niche": 2}),
     "aging_evolution crossed": ("aging_evolution", {"population": 8, "tournament": 3, "crossover": 0.5}),
     "pareto crossed": ("pareto", {"population": 8, "crossover": 0.5}),
+    "evolution striding": ("evolution", {"population": 8, "largest_stride": 8}),
+    "aging_evolution striding": ("aging_evolution", {"population": 8, "tournament": 3, "largest_stride": 8}),
+    "pareto striding and crossed": ("pareto", {"population": 8, "crossover": 0.2, "largest_stride": 8}),
 }
 every = pytest.mark.parametrize("name", [*sorted(ALGORITHMS), *VARIANTS])
 
@@ -245,6 +249,44 @@ def test_without_crossover_no_random_number_is_drawn_for_it(name: str) -> None:
     """What a seed found before there was crossover, it finds now."""
     digests = [digest for digest, _, _ in trace(engine(name), 120, min)]
     assert hashlib.sha256("".join(digests).encode()).hexdigest()[:16] == BEFORE_CROSSOVER[name]
+
+
+# --- strides ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", CROSSING)
+def test_how_many_edits_a_child_has_follows_the_power_law(name: str) -> None:
+    """Of 2 edits and of 3 there are fewer than of 1 as 2^-1.5 and 3^-1.5 say; a try that is rejected or known is drawn again."""
+    options = {**OPTIONS[name], "largest_stride": 3}
+    run, counts = make(name, Wide(), ONE, seed=0, window=1, options=options), Counter[int]()
+    for _ in range(1500):
+        proposal = run.ask()
+        assert proposal.candidate.edit is not None or proposal.index == 0
+        counts[(proposal.candidate.edit or {}).get("edits", 0)] += 1
+        run.tell(proposal.index, {"aleph": 1.0})
+    of_one, children = counts[1], counts[1] + counts[2] + counts[3]
+    assert children >= 1490
+    assert abs(of_one / children - 0.6471) < 0.05
+    assert abs(counts[3] / children - 0.1245) < 0.04
+
+
+@pytest.mark.parametrize("name", CROSSING)
+def test_a_space_that_makes_one_edit_at_a_time_says_so(name: str) -> None:
+    with pytest.raises(InputError, match=r"largest_stride: expected 1 in a space that makes one edit at a time; got 4"):
+        make(name, Line(), ONE, seed=0, options={"largest_stride": 4})  # type: ignore[arg-type]
+
+
+class Wide(ToySpace):
+    """Networks without end: each step leads to another one, and none is rejected."""
+
+    def sample(self, rng: random.Random) -> Candidate | Rejected:
+        return self.mutate(self.starts()[0], rng)
+
+    def mutate(self, parent: Candidate, rng: random.Random) -> Candidate | Rejected:
+        return self.stride(parent, rng, 1)
+
+    def stride(self, parent: Candidate, rng: random.Random, edits: int) -> Candidate | Rejected:
+        return dataclasses.replace(parent, digest=f"{rng.getrandbits(256):064x}", parent=parent.digest, edit={"edits": edits})
 
 
 # --- niches ---------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -123,6 +124,24 @@ def test_a_child_of_two_parents_is_within_the_budget_and_replayed_of_one(space: 
         kinds.add(child.edit["kind"])
     assert kinds == {"crossover", "crossover_stage"}
     assert reasons & {f"over budget: {name}" for name in BUDGETED}
+
+
+def test_a_stride_is_as_many_edits_as_asked_for_and_replayed_of_its_parent(space: GraphSpace) -> None:
+    rng, parent, made = random.Random(3), space.starts()[0], Counter[int]()
+    for step in range(amount(40)):
+        edits = 1 + step % 5
+        child = space.stride(parent, rng, edits)
+        if isinstance(child, Rejected):
+            assert edits == 1  # of several, a rejected edit is drawn again
+            continue
+        assert child.edit is not None
+        assert child.parent == parent.digest
+        assert len(child.edit.get("edits", [child.edit])) == edits
+        assert all(child.cost[name] <= getattr(loading.parse(SMALL).budget, name) for name in BUDGETED)
+        assert space.replay(parent, json.loads(json.dumps(child.edit))).digest == child.digest
+        made[edits] += 1
+        parent = child
+    assert all(made[edits] for edits in range(1, 6))
 
 
 def test_the_order_of_a_configuration_does_not_matter() -> None:
