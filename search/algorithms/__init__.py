@@ -92,7 +92,7 @@ _OURS: dict[str, Algorithm] = {
     "model": Algorithm(
         lambda space, objective, options: Model(space, objective, **options),
         16,
-        {"initial": 20, "looked_at": 64, "parents": 16, "memory": 500},
+        {"initial": 20, "looked_at": 64, "parents": 16, "memory": 500, "largest_stride": 1},
         estimates=True,
     ),
     "pareto": Algorithm(

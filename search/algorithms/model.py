@@ -16,6 +16,7 @@ import numpy as np
 
 from search.algorithms.asktell import Reported
 from search.algorithms.candidate import Candidate, Featured, Rejected, Space, distinct_starts
+from search.algorithms.offspring import Offspring
 from search.algorithms.surrogate import Surrogate, normal_scores
 from search.ranking.objective import Objective
 from search.ranking.ranks import DIGITS, Floats, combined, lexicographic_ranks
@@ -57,16 +58,28 @@ class Model:
         looked_at: edits for each candidate that is scored.
         parents: of how many of the best.
         memory: what the model learns from.
+        largest_stride: most edits between a parent and what is looked at, see `Offspring`.
 
     Raises:
-        InputError: the space does not describe its candidates.
+        InputError: the space does not describe its candidates, or makes one edit at a time.
     """
 
-    def __init__(self, space: Space, objective: Objective, *, initial: int, looked_at: int, parents: int, memory: int) -> None:
+    def __init__(
+        self,
+        space: Space,
+        objective: Objective,
+        *,
+        initial: int,
+        looked_at: int,
+        parents: int,
+        memory: int,
+        largest_stride: int = 1,
+    ) -> None:
         if not isinstance(space, Featured):
             raise InputError("algorithm model: expected a space that describes its candidates by numbers; this one does not")
         self._space = space
         self._features = space.features
+        self._offspring = Offspring(space, 0.0, largest_stride)
         self._objective = objective
         self._starts = distinct_starts(space)
         self._initial, self._looked_at, self._parents, self._memory = initial, looked_at, parents, memory
@@ -140,7 +153,7 @@ class Model:
         rejected: Counter[str] = Counter()
         for _ in range(self._looked_at):
             fresh = not self._best or rng.random() < FRESH
-            made = self._space.sample(rng) if fresh else self._space.mutate(rng.choice(self._best), rng)
+            made = self._space.sample(rng) if fresh else self._offspring.of(lambda: rng.choice(self._best), rng)
             if isinstance(made, Rejected):
                 rejected[made.reason] += 1
             else:

@@ -32,6 +32,7 @@ VARIANTS = {
     "pareto crossed": ("pareto", {"population": 8, "crossover": 0.5}),
     "evolution striding": ("evolution", {"population": 8, "largest_stride": 8}),
     "aging_evolution striding": ("aging_evolution", {"population": 8, "tournament": 3, "largest_stride": 8}),
+    "model striding": ("model", {"initial": 8, "looked_at": 8, "parents": 4, "memory": 40, "largest_stride": 8}),
     "pareto striding and crossed": ("pareto", {"population": 8, "crossover": 0.2, "largest_stride": 8}),
 }
 every = pytest.mark.parametrize("name", [*sorted(ALGORITHMS), *VARIANTS])
