@@ -56,9 +56,8 @@ def test_overrides_replace_and_create() -> None:
 
 def test_the_guide_shows_the_prior_as_it_is() -> None:
     guide = (Path(__file__).parents[3] / "docs" / "guides" / "search.md").read_text()
-    shown = dict(
-        re.findall(r"`([a-z_]+)` ([0-9.]+)", guide[guide.index("## What edits do") : guide.index("## Crossover and niches")])
-    )
+    section = guide[guide.index("## What edits do") : guide.index("## Larger steps, crossover and niches")]
+    shown = dict(re.findall(r"`([a-z_]+)` ([0-9.]+)", section))
     assert {kind: float(weight) for kind, weight in shown.items()} == PRIOR
 
 
