@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from uninas.commands.completion import runs, search_configurations
 from uninas.commands.next_step import say_next
 from uninas.errors import InputError
 from uninas.runtime.terminal import say
 
 
 @click.command("search")
-@click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=VALUE]...")
+@click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=VALUE]...", shell_complete=search_configurations)
 @click.option(
     "--out",
     help="The run folder to create, or a URL: s3://bucket/run. Default: runs/<name of the configuration or cluster>-<seed>.",
@@ -21,6 +22,7 @@ from uninas.runtime.terminal import say
 @click.option(
     "--resume",
     "folder",
+    shell_complete=runs,
     help="The run folder, or its URL, to continue where its journal ends. Only evaluations=N may follow, for a longer search.",
 )
 @click.option(

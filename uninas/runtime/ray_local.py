@@ -28,6 +28,7 @@ from typing import Any, final
 
 from uninas.errors import InputError
 from uninas.runtime import guardian
+from uninas.runtime.machine import cores
 from uninas.runtime.sockets import folder_for_sockets
 from uninas.runtime.terminal import say
 
@@ -44,11 +45,6 @@ _SERVER = "gcs_server"
 _PATIENCE = 10.0  # seconds for Ray to see by itself that its server has ended, while it starts; its client waits a minute
 
 _ATTEMPTS = 3  # Ray gives up after half a minute, which a busy machine may need, and which cannot be set
-
-
-def cores() -> int:
-    """Count the processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def defaults() -> None:
