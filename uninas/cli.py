@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "watch": ("search.commands.watch", "Watch a search while it runs, from its files alone, on any machine."),
     "report": ("search.commands.report", "Write the HTML report of a run."),
+    "doctor": ("uninas.commands.doctor", "Say what this machine has, what is missing for what, and what mends it."),
     "runs": ("search.commands.runs", "List run folders: kind, state, how far, the best so far."),
 }
 """Name -> (module that holds a click command called `command`, one line of help)."""
