@@ -19,7 +19,7 @@ from typing import Any
 
 from uninas.doctor.requirements import Requirement, fits
 
-__all__ = ["Package", "Probe", "found", "import_all", "operators_there"]
+__all__ = ["Package", "Probe", "found", "import_all", "is_there", "operators_there"]
 
 _PATIENCE = 180.0  # seconds for one group: a cold disk, or a machine that is busy with a search
 

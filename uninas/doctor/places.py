@@ -11,7 +11,18 @@ from pathlib import Path
 from uninas.errors import InputError
 from uninas.runtime import machine, ray_local
 
-__all__ = ["PORTS", "Fact", "disk", "gpus_of_the_driver", "installed_builds", "port", "processor", "shared_memory", "size"]
+__all__ = [
+    "PORTS",
+    "Fact",
+    "disk",
+    "gpus_of_the_driver",
+    "installed_builds",
+    "port",
+    "processor",
+    "shared_memory",
+    "size",
+    "temporary",
+]
 
 LITTLE_BYTES = 1 << 30
 """Free bytes of a disk below which a journal, a report and Ray's logs may not fit."""

@@ -31,9 +31,9 @@ def needed_to_print(name: str) -> bool:
 
 
 def doctor(folder: Path, kept: Callable[[str], bool], *words: str) -> subprocess.CompletedProcess[str]:
-    """Run it with those packages alone whose names are kept, as links: Python is told of no others."""
+    """Run it with those packages alone whose names are kept, as links, and what is there: Python is told of no others."""
     packages = folder / "packages"
-    packages.mkdir()
+    packages.mkdir(exist_ok=True)
     for place in {Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("platlib"))}:
         for entry in place.iterdir():
             if kept(entry.name.lower()) and not (packages / entry.name).exists():
@@ -86,6 +86,19 @@ def test_a_torch_that_is_too_old_is_no_good(tmp_path: Path) -> None:
     assert made.returncode == 1
     (lack,) = json.loads(made.stdout)["purposes"]["search"]["missing"]
     assert lack == {"what": "torch: expected >=2.7; got 1.13.0", "command": "pip install 'torch>=2.7'"}
+
+
+def test_what_is_installed_and_broken_stops_a_search(tmp_path: Path) -> None:
+    packages = tmp_path / "packages"
+    (packages / "omegaconf").mkdir(parents=True)
+    (packages / "omegaconf/__init__.py").write_text("import antlr_that_is_not_there")
+    (packages / "omegaconf-9.1.0.dist-info").mkdir()
+    (packages / "omegaconf-9.1.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: omegaconf\nVersion: 9.1.0+mine\n")
+    made = doctor(tmp_path, needed_to_print, "--json")
+    assert made.returncode == 1
+    lack = json.loads(made.stdout)["purposes"]["search"]["missing"][-1]
+    assert lack["what"].startswith("omegaconf 9.1.0+mine cannot be imported: ModuleNotFoundError: No module named 'antlr_that")
+    assert lack["command"] == "pip install --force-reinstall --no-deps omegaconf==9.1.0"
 
 
 def test_what_is_broken_is_found_by_importing_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
