@@ -197,7 +197,7 @@ class _Scorer:
 
     def _trained(self, job: Any) -> tuple[Timed, Outcome]:
         """Time steps of a training; do it whole where that is short and was not done yet."""
-        pace = importlib.import_module("search.training.pace")
+        pace = importlib.import_module("search.preview.pace")  # it brings torch, which comes with the evaluator
         measured = pace.measure(job, self._device)
         told = measured.seconds(*pace.images_of(job), job.recipe)
         if self._factor is None and told <= self._whole:

@@ -21,7 +21,7 @@ from torch.nn import functional
 from search.training.images import Split
 from search.training.recipe import Recipe
 
-HELD_BATCH = 500
+_HELD_BATCH = 500
 
 
 class DivergedError(Exception):
@@ -169,7 +169,7 @@ def _judge(module: nn.Module, read: _Reader, held: Split, device: str) -> tuple[
     """Give mean loss and top-1 in percent of the held-out images."""
     module.eval()
     loss, right = 0.0, 0
-    for images, labels in zip(torch.split(held.images, HELD_BATCH), torch.split(held.labels, HELD_BATCH), strict=True):
+    for images, labels in zip(torch.split(held.images, _HELD_BATCH), torch.split(held.labels, _HELD_BATCH), strict=True):
         logits, answers = module(read.made(images)).float(), labels.to(device)
         loss += float(functional.cross_entropy(logits, answers, reduction="sum"))
         right += int((logits.argmax(1) == answers).sum())

@@ -16,7 +16,7 @@ from tests.search.conftest import ROOT
         (["serch", "demo"], "expected a command of uninas (cost, show, "),
         (["serch", "demo"], "got 'serch', nearest is 'search'"),
         (["run"], "got 'run', nearest is 'runs'"),
-        (["qqq"], "report, runs, doctor); got 'qqq'\n"),
+        (["qqq"], "report, doctor, runs); got 'qqq'\n"),
         (["bench", "chose"], "expected a command of uninas bench (ablation, "),
         (["bench", "chose"], "got 'chose', nearest is 'choose'"),
         (["--sizes"], "No such option '--sizes'"),

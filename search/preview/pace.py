@@ -11,14 +11,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
-import torch
-
 import uninas
 import uninas.compile
 from search.training.evaluate import Job
 from search.training.images import Split, load
 from search.training.recipe import Recipe
-from search.training.train import HELD_BATCH, DivergedError, train
+from search.training.train import DivergedError, train
 from uninas.errors import InputError
 
 __all__ = ["Pace", "measure"]
@@ -28,6 +26,8 @@ STEPS = 8
 
 _PATIENCE = 15.0  # seconds for the timed steps: fewer of them where one takes long
 
+_HELD = 500  # held-out images that are judged to time it
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -36,7 +36,7 @@ class Pace:
     Attributes:
         build: of making the network.
         step: of one step on a batch.
-        held: of judging one batch of held-out images.
+        held: of judging one held-out image.
         steps: how many steps were timed.
     """
 
@@ -53,7 +53,7 @@ class Pace:
             recipe: with the batch that was timed.
         """
         steps = train_images // recipe.batch
-        return self.build + recipe.epochs * (steps * self.step + held_images / HELD_BATCH * self.held)
+        return self.build + recipe.epochs * (steps * self.step + held_images * self.held)
 
 
 def images_of(job: Job) -> tuple[int, int]:
@@ -73,7 +73,6 @@ def measure(job: Job, device: str = "cpu") -> Pace:
     if len(trained.labels) < batch:
         raise InputError(f"training.recipe.batch: expected at most the {len(trained.labels)} training images; got {batch}")
     clock = time.perf_counter()
-    torch.manual_seed(job.seed)
     module = uninas.compile.build(uninas.parse(job.architecture, job.label), classes=len(job.images.classes))
     build = time.perf_counter() - clock
 
@@ -89,9 +88,9 @@ def measure(job: Job, device: str = "cpu") -> Pace:
     warm = timed(min(2, there), 1) / min(2, there)
     steps = max(1, min(STEPS, there, int(_PATIENCE / max(warm, 1e-9))))
     step = timed(steps, 1) / steps
-    looked_at = min(HELD_BATCH, len(held.labels))
+    looked_at = min(_HELD, len(held.labels))
     judged = max(0.0, timed(1, looked_at) - step)
-    return Pace(build, step, judged * HELD_BATCH / looked_at, steps)
+    return Pace(build, step, judged / looked_at, steps)
 
 
 def _first(split: Split, count: int) -> Split:
