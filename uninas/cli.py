@@ -8,7 +8,9 @@ import sys
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
+from uninas.commands.groups import Subcommands
 from uninas.errors import InputError
 from uninas.runtime import foreign, machine
 from uninas.runtime.terminal import ready, say, unread
@@ -39,11 +41,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "watch": ("search.commands.watch", "Watch a search while it runs, from its files alone, on any machine."),
     "report": ("search.commands.report", "Write the HTML report of a run."),
+    "doctor": ("uninas.commands.doctor", "Say what this machine has, what is missing for what, and what mends it."),
+    "runs": ("search.commands.runs", "List run folders: kind, state, how far, the best so far."),
 }
 """Name -> (module that holds a click command called `command`, one line of help)."""
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Subcommands):
     """A group that knows its commands' names and one-line helps without importing them."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -54,6 +58,10 @@ class _LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(COMMANDS[name][0]).command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands' names, without importing any of them."""
+        return [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
 
     def make_context(self, *arguments: Any, **more: Any) -> click.Context:
         """Read the arguments, and print a help that they ask for."""

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from downstream.protocols import PRECISIONS, TASKS
+from uninas.commands.completion import architectures
 from uninas.commands.options import Size
 from uninas.errors import InputError
 from uninas.runtime.terminal import console as make_console
@@ -19,7 +20,7 @@ from uninas.runtime.terminal import say
 
 
 @click.command("compare")
-@click.argument("archs", nargs=-1, required=True)
+@click.argument("archs", nargs=-1, required=True, shell_complete=architectures)
 @click.option("--tasks", default=",".join(TASKS), show_default=True, help="Tasks to compare for, separated by commas.")
 @click.option(
     "--sizes", help="One image size per task, separated by commas, such as 224,800x1280,512; by default the protocol's."

@@ -14,13 +14,14 @@ from typing import Any
 import click
 
 from downstream.protocols import TASKS
+from uninas.commands.completion import architectures
 from uninas.commands.options import Size
 from uninas.errors import InputError
 from uninas.runtime.terminal import say
 
 
 @click.command("evaluate")
-@click.argument("arch")
+@click.argument("arch", shell_complete=architectures)
 @click.option("--weights", type=click.Path(path_type=Path), help="Weights file; by default the best weights of a training's run.")
 @click.option(
     "--task",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from uninas.commands.completion import architectures
 from uninas.commands.next_step import say_next
 from uninas.commands.options import Size
 from uninas.errors import InputError
@@ -16,7 +17,7 @@ _FORMATS = ["timm", "mmdet", "mmseg", "torch", "onnx", "reference"]
 
 
 @click.command("export")
-@click.argument("arch")
+@click.argument("arch", shell_complete=architectures)
 @click.option("--to", type=click.Choice(_FORMATS), required=True, help="Format to write.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to create.")
 @click.option(

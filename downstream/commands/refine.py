@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from downstream.protocols import PRECISIONS
+from uninas.commands.completion import runs
 from uninas.commands.next_step import say_next
 from uninas.commands.options import Number, Size
 from uninas.errors import InputError
@@ -44,9 +45,11 @@ _RATE, _RATE_BATCH = 2e-3, 128
 
 
 @click.command("refine")
-@click.argument("run", type=_FOLDER, required=False)
+@click.argument("run", type=_FOLDER, required=False, shell_complete=runs)
 @click.option("--data", type=_FOLDER, help="Folder with train/ and val/, each with one folder of images per class.")
-@click.option("--resume", type=_FOLDER, metavar="RUN", help="Resume the refine of this run, also after a kill.")
+@click.option(
+    "--resume", type=_FOLDER, metavar="RUN", shell_complete=runs, help="Resume the refine of this run, also after a kill."
+)
 @click.option(
     "--accept-changes",
     is_flag=True,

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from downstream.protocols import PRECISIONS, TASKS
+from uninas.commands.completion import architectures, runs
 from uninas.commands.next_step import say_next
 from uninas.commands.options import Number, Size
 from uninas.errors import InputError
@@ -26,7 +27,7 @@ _KEPT = ("task", "epochs", "batch", "size", "lr", "drop_path", "precision", "see
 
 
 @click.command("train")
-@click.argument("arch", required=False)
+@click.argument("arch", required=False, shell_complete=architectures)
 @click.option(
     "--task",
     type=click.Choice(TASKS),
@@ -42,7 +43,11 @@ _KEPT = ("task", "epochs", "batch", "size", "lr", "drop_path", "precision", "see
 )
 @click.option("--out", type=_FOLDER, help="Run folder to create; runs/train-<arch>-<seed> by default.")
 @click.option(
-    "--resume", type=_FOLDER, metavar="RUN", help="Resume the training of this run folder after its last complete epoch."
+    "--resume",
+    type=_FOLDER,
+    metavar="RUN",
+    shell_complete=runs,
+    help="Resume the training of this run folder after its last complete epoch.",
 )
 @click.option(
     "--accept-changes",

@@ -16,10 +16,6 @@ from uninas.runtime import installing
 __all__ = ["missing", "operators", "require"]
 
 _PACKAGES = {"detect": ("mmengine", "mmcv", "mmdet"), "segment": ("mmengine", "mmcv", "mmseg")}
-_BUILD = (
-    "pip install 'setuptools>=80,<81' wheel packaging ninja psutil; "
-    "MMCV_WITH_OPS=1 pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps onedl-mmcv"
-)
 
 
 def missing(task: str) -> list[str]:
@@ -62,5 +58,6 @@ def require(task: str) -> None:
         )
     if not operators() and (task == "detect" or not _segmentation_imports()):
         raise InputError(
-            f"--task {task}: expected mmcv with its compiled operators (mmcv._ext); this mmcv was built without them: {_BUILD}"
+            f"--task {task}: expected mmcv with its compiled operators (mmcv._ext); this mmcv was built without them: "
+            f"{installing.MMCV}"
         )

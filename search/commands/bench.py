@@ -16,6 +16,7 @@ import click
 
 from search.bench.benchmarks.table import BENCHMARKS, FIXED, Entry, Option
 from search.commands.asked import pool_of, reject_given
+from uninas.commands.groups import Subcommands
 from uninas.commands.options import Number
 from uninas.errors import InputError
 from uninas.runtime.terminal import console as make_console
@@ -26,7 +27,7 @@ _FOLDER = click.Path(path_type=Path)
 Decorator = Callable[[Any], Any]
 
 
-class _Bench(click.Group):
+class _Bench(Subcommands):
     """The commands below, and one for each of `BENCHMARKS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

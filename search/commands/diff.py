@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from uninas.commands.completion import architectures
 from uninas.errors import InputError
 from uninas.runtime.terminal import say, unread
 
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 
 @click.command(name="diff")
-@click.argument("a", metavar="A")
-@click.argument("b", metavar="[B]", required=False)
+@click.argument("a", metavar="A", shell_complete=architectures)
+@click.argument("b", metavar="[B]", required=False, shell_complete=architectures)
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE.svg", help="Write a picture of both instead of text.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
 def command(a: str, b: str | None, out: Path | None, as_json: bool) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import click
 
+from uninas.commands.completion import runs
 from uninas.runtime.terminal import say
 
 
 @click.command(name="report")
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option(
     "--spectra/--no-spectra",
     default=None,

@@ -9,13 +9,14 @@ from typing import Any
 
 import click
 
+from uninas.commands.completion import architectures
 from uninas.commands.options import Size
 from uninas.errors import InputError
 from uninas.runtime.terminal import say
 
 
 @click.command("score")
-@click.argument("arch")
+@click.argument("arch", shell_complete=architectures)
 @click.option("--proxies", "names", required=True, help="Names of proxies, separated by commas: vkdnw,jacov,flops; or all.")
 @click.option(
     "--proxies-file",

@@ -7,13 +7,14 @@ from typing import Any
 
 import click
 
+from uninas.commands.completion import runs, search_configurations
 from uninas.commands.next_step import say_next
 from uninas.errors import InputError
 from uninas.runtime.terminal import say
 
 
 @click.command("search")
-@click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=VALUE]...")
+@click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=VALUE]...", shell_complete=search_configurations)
 @click.option(
     "--out",
     help="The run folder to create, or a URL: s3://bucket/run. Default: runs/<name of the configuration or cluster>-<seed>.",
@@ -21,6 +22,7 @@ from uninas.runtime.terminal import say
 @click.option(
     "--resume",
     "folder",
+    shell_complete=runs,
     help="The run folder, or its URL, to continue where its journal ends. Only evaluations=N may follow, for a longer search.",
 )
 @click.option(
@@ -28,7 +30,12 @@ from uninas.runtime.terminal import say
     is_flag=True,
     help="With --resume: go on although the code that decides scores has changed since; the journal says from where.",
 )
-def command(words: tuple[str, ...], out: str | None, folder: str | None, accept_changes: bool) -> None:
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be searched, score a few candidates here, and estimate time, memory and disk. Nothing is written.",
+)
+def command(words: tuple[str, ...], out: str | None, folder: str | None, accept_changes: bool, dry_run: bool) -> None:
     """Search the space as CONFIG.yaml says, and write the best network with its cost, its scores and a report.
 
     Networks are ranked by zero-cost (training-free) proxies, or by short trainings. KEY=VALUE replaces a key of the
@@ -36,6 +43,7 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None, accept_
 
     \b
     uninas search configs/search/demo.yaml
+    uninas search configs/search/demo.yaml --dry-run
     uninas search configs/search/uninas_30m.yaml seed=1 pool.workers=8 pool.gpus_per_worker=0.5 --out runs/mine
     uninas search --resume runs/mine evaluations=2000
     uninas search configs/search/uninas_30m.yaml --out s3://bucket/run
@@ -60,6 +68,8 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None, accept_
     """
     from search.workers.interrupts import as_ctrl_c
 
+    if dry_run and folder is not None:
+        raise InputError("--dry-run: expected a configuration; got --resume, whose run says how long it took: uninas watch RUN")
     if folder is not None:
         if out is not None:
             raise InputError("--out: expected no other folder with --resume; a run stays where it is")
@@ -71,7 +81,20 @@ def command(words: tuple[str, ...], out: str | None, folder: str | None, accept_
     if not words:
         raise InputError("expected a configuration file, such as configs/search/demo.yaml, or --resume RUN; got neither")
     with as_ctrl_c():
-        _begin(words[0], words[1:], out)
+        if dry_run:
+            _preview(words[0], words[1:], out)
+        else:
+            _begin(words[0], words[1:], out)
+
+
+def _preview(source: str, overrides: tuple[str, ...], out: str | None) -> None:
+    from search.config import loading
+    from search.preview.preview import preview
+
+    settings = loading.load(source, overrides)
+    place = out or f"runs/{loading.name(source)}-{settings.seed}"
+    for line in preview(settings, place, note=lambda text: say(text, err=True)):
+        say(line)
 
 
 def _begin(source: str, overrides: tuple[str, ...], out: str | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from uninas.commands.completion import runs, search_configurations
 from uninas.errors import InputError
 from uninas.runtime.terminal import console as make_console
 from uninas.runtime.terminal import say
@@ -16,10 +17,10 @@ _FOLDER = click.Path(path_type=Path)
 
 
 @click.command("sweep")
-@click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=V1,V2]...")
+@click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=V1,V2]...", shell_complete=search_configurations)
 @click.option("--seeds", help="Seeds, such as 0..4 or 0,7. Default: 0..2.")
 @click.option("--out", type=_FOLDER, help="Folder to create. Default: runs/sweep-<config name>.")
-@click.option("--resume", type=_FOLDER, metavar="FOLDER", help="Sweep to continue where it was stopped.")
+@click.option("--resume", type=_FOLDER, metavar="FOLDER", shell_complete=runs, help="Sweep to continue where it was stopped.")
 @click.option("--concurrent", type=click.IntRange(1), help="Searches at a time. Default: one per processor core.")
 @click.option(
     "--accept-changes",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from uninas.commands.completion import runs, truth_configurations
 from uninas.commands.next_step import say_next
 from uninas.errors import InputError
 from uninas.runtime.terminal import console as make_console
@@ -16,7 +17,7 @@ _FOLDER = click.Path(path_type=Path)
 
 
 @click.command("truth")
-@click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=VALUE]...")
+@click.argument("words", nargs=-1, metavar="[CONFIG.yaml] [KEY=VALUE]...", shell_complete=truth_configurations)
 @click.option("--data", type=_FOLDER, help="Folder of images: train/ and val/ (or test/) with one folder per class.")
 @click.option("--out", type=_FOLDER, help="Run folder to create. Default: runs/<name of the configuration>-<seed>.")
 @click.option(
@@ -24,6 +25,7 @@ _FOLDER = click.Path(path_type=Path)
     "folder",
     type=_FOLDER,
     metavar="RUN",
+    shell_complete=runs,
     help="Run folder to continue. networks=N, repeated=N and seeds=N may follow, for a larger truth, and keys of pool.",
 )
 @click.option(

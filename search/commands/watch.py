@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from uninas.commands.completion import runs
 from uninas.commands.options import Number
 from uninas.runtime.terminal import console as make_console
 from uninas.runtime.terminal import say
 
 
 @click.command("watch")
-@click.argument("run")
+@click.argument("run", shell_complete=runs)
 @click.option("--once", is_flag=True, help="Show the state of the run now, and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print the state of the run now as one JSON object and nothing else.")
 @click.option(

@@ -69,6 +69,21 @@ def _without_effect(config: SearchConfig) -> list[str]:
     return found
 
 
+def cores_warnings(pool: PoolConfig, cores: int) -> list[str]:
+    """Say that a pool has more workers than the machine on which its Ray is started has cores; workers on GPUs wait for those.
+
+    Args:
+        pool: of the configuration.
+        cores: that this process may use.
+    """
+    if pool.kind == "serial" or pool.address is not None or pool.gpus_per_worker or pool.workers <= cores:
+        return []
+    return [
+        f"warning: pool.workers is {pool.workers}, and this process may use {cores} processor cores: more workers than cores "
+        f"gain no time, and each takes memory: set pool.workers={cores}"
+    ]
+
+
 def window_warnings(workers: int, window: int, order: str, evaluations: int, *, learns: bool = True) -> list[str]:
     """Say what a window does to so many workers and evaluations that its user may not want.
 

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any, final
 
 from search.config.schema import PoolConfig
+from search.config.warnings import cores_warnings
 from search.workers import interrupts
 from uninas.errors import InputError
 from uninas.runtime import ray_local
@@ -61,8 +62,8 @@ class RayCluster:
 
     def _start(self) -> None:
         cores, workers = ray_local.cores(), self._config.workers
-        if workers > cores and not self._config.gpus_per_worker:
-            self._note(f"{workers} workers share {cores} processor cores: more workers than cores gain nothing")
+        for warning in cores_warnings(self._config, cores):
+            self._note(warning)
         self._note("starting Ray on this machine (about ten seconds)")
         self._own = ray_local.start(cpus=max(cores, workers), dashboard=self._config.dashboard, spare=interrupts.SPARED.add)
         if self._own.dashboard is not None:

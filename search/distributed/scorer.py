@@ -12,7 +12,12 @@ from search.workers.job import Cause, Outcome
 from search.workers.own_proxies import OwnFile
 from search.workers.real_batches import HeldBatch
 
-__all__ = ["Scorer"]
+__all__ = ["Scorer", "load"]
+
+
+def load() -> None:
+    """Import what the process of an actor has before its first job, for who measures its memory; no Ray is started."""
+    importlib.import_module("ray")
 
 
 class Scorer:

@@ -6,12 +6,13 @@ import json
 
 import click
 
+from uninas.commands.completion import architectures
 from uninas.commands.options import Size
 from uninas.runtime.terminal import say
 
 
 @click.command("cost")
-@click.argument("arch")
+@click.argument("arch", shell_complete=architectures)
 @click.option("--size", type=Size(), help="Input size in pixels, height x width. Default: the architecture's reference size.")
 @click.option(
     "--classes",

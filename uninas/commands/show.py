@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from uninas.commands.completion import architectures
 from uninas.errors import InputError
 from uninas.files.writing import replacing
 from uninas.runtime.terminal import console as make_console
@@ -36,7 +37,7 @@ class BlockNumber(click.ParamType):  # type: ignore[type-arg]
 
 
 @click.command(name="show")
-@click.argument("architecture", metavar="ARCH")
+@click.argument("architecture", metavar="ARCH", shell_complete=architectures)
 @click.option("--stage", type=click.IntRange(1), metavar="N", help="Show the blocks of one stage; the first is 1.")
 @click.option(
     "--block",

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from uninas.errors import InputError
 
-__all__ = ["FOLDERS", "find"]
+__all__ = ["FOLDERS", "find", "names"]
 
 FOLDERS = ("search", "truth", "cluster", "mmdet", "mmseg")
 """Of configs/: searches, ground truths, Ray clusters, MMDetection's and MMSegmentation's own."""
@@ -35,24 +35,32 @@ def find(name: str, folders: Sequence[str] = FOLDERS, *, roots: Sequence[Path] |
         InputError: no such name, with the known names and the nearest; or no configurations at all.
     """
     places = _roots() if roots is None else roots
-    root = next((root for root in places if any((root / folder).is_dir() for folder in folders)), None)
-    if root is None:
+    known = _known(folders, places)
+    if known is None:
         raise InputError(
             f"expected the configurations of the project in {' or '.join(map(str, places))}; got none: reinstall the project"
         )
-    known = {
-        f"{folder}/{file.stem}": file
-        for folder in folders
-        for file in sorted((root / folder).glob("*"))
-        if file.suffix in _ENDINGS
-    }
     for key, file in known.items():
         if name in (key, file.stem):
             return file
-    names = list(dict.fromkeys(file.stem for file in known.values()))
-    near = difflib.get_close_matches(name, [*names, *known], 1, cutoff=0.4)
+    stems = list(dict.fromkeys(file.stem for file in known.values()))
+    near = difflib.get_close_matches(name, [*stems, *known], 1, cutoff=0.4)
     hint = f", nearest is '{near[0]}'" if near else ""
-    raise InputError(f"expected a file, or the name of a shipped configuration ({', '.join(names)}); got '{name}'{hint}")
+    raise InputError(f"expected a file, or the name of a shipped configuration ({', '.join(stems)}); got '{name}'{hint}")
+
+
+def names(folders: Sequence[str] = FOLDERS) -> list[str]:
+    """List the names that `find` knows, without their folders; none where there are no configurations."""
+    return list(dict.fromkeys(file.stem for file in (_known(folders, _roots()) or {}).values()))
+
+
+def _known(folders: Sequence[str], places: Sequence[Path]) -> dict[str, Path] | None:
+    """Give the files by FOLDER/NAME, of the first place that has such a folder; None where none has."""
+    root = next((root for root in places if any((root / folder).is_dir() for folder in folders)), None)
+    if root is None:
+        return None
+    files = ((folder, file) for folder in folders for file in sorted((root / folder).glob("*")))
+    return {f"{folder}/{file.stem}": file for folder, file in files if file.suffix in _ENDINGS}
 
 
 def _roots() -> list[Path]:

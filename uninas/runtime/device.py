@@ -6,7 +6,7 @@ import torch
 
 from uninas.errors import InputError
 
-__all__ = ["device_of"]
+__all__ = ["device_of", "memory_of"]
 
 
 def device_of(asked: str | None) -> torch.device:
@@ -30,3 +30,8 @@ def device_of(asked: str | None) -> torch.device:
             f"--device: expected a device that torch can use here, such as cpu, cuda or cuda:1; got {asked}: {said}"
         ) from None
     return device
+
+
+def memory_of(device: torch.device) -> int:
+    """Give the bytes of memory of a GPU."""
+    return int(torch.cuda.get_device_properties(device).total_memory)

@@ -28,13 +28,16 @@ from typing import Any, final
 
 from uninas.errors import InputError
 from uninas.runtime import guardian
-from uninas.runtime.sockets import folder_for_sockets
+from uninas.runtime.machine import cores
+from uninas.runtime.sockets import folder_for_sockets, place_for_sockets
 from uninas.runtime.terminal import say
 
-__all__ = ["LocalRay", "cores", "defaults", "quiet_tune", "start", "stay_on_loopback"]
+__all__ = ["OBJECT_STORE_BYTES", "LocalRay", "cores", "defaults", "home", "quiet_tune", "start", "stay_on_loopback"]
 
-_OBJECT_STORE_BYTES = 100 << 20  # messages are a few kilobytes; Ray's default takes 30% of the memory
+OBJECT_STORE_BYTES = 100 << 20
+"""Of shared memory for messages, which are a few kilobytes; Ray's default takes 30% of the memory."""
 
+_PREFIX = "uninas-"  # of the names of our Rays' folders
 _LONGEST_SOCKET = len("/ray/session_2026-01-01_00-00-00_000000_1234567/sockets/plasma_store.1")  # below the folder
 
 # Figures for Prometheus, which asks without a token: only beside a dashboard. No port, no server: Ray notes it in its own logs.
@@ -44,11 +47,6 @@ _SERVER = "gcs_server"
 _PATIENCE = 10.0  # seconds for Ray to see by itself that its server has ended, while it starts; its client waits a minute
 
 _ATTEMPTS = 3  # Ray gives up after half a minute, which a busy machine may need, and which cannot be set
-
-
-def cores() -> int:
-    """Count the processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def defaults() -> None:
@@ -131,6 +129,15 @@ class LocalRay:
             guardian.clean(str(self.folder), {os.getpid()})
 
 
+def home() -> Path:
+    """Say in which folder `start` would make the folder of its Ray.
+
+    Raises:
+        InputError: none that there is will do.
+    """
+    return place_for_sockets(_PREFIX, _LONGEST_SOCKET)
+
+
 def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = lambda process: None) -> LocalRay:
     """Start Ray, which takes about ten seconds, and connect this process to it.
 
@@ -147,7 +154,7 @@ def start(*, cpus: int, dashboard: bool = False, spare: Callable[[int], None] = 
     stay_on_loopback()
     os.environ.setdefault("RAY_worker_niceness", "0")  # 15 by default: starved by anything else on the machine
     for _ in range(_ATTEMPTS):
-        folder = folder_for_sockets("uninas-", _LONGEST_SOCKET)
+        folder = folder_for_sockets(_PREFIX, _LONGEST_SOCKET)
         process = subprocess.Popen(
             [sys.executable, guardian.__file__, str(folder), str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
         )
@@ -172,7 +179,7 @@ def _init(folder: Path, cpus: int, dashboard: bool) -> str | None:
             num_cpus=cpus,
             include_dashboard=dashboard,
             dashboard_host="127.0.0.1",
-            object_store_memory=_OBJECT_STORE_BYTES,
+            object_store_memory=OBJECT_STORE_BYTES,
             log_to_driver=False,
             logging_level="ERROR",
             _temp_dir=str(folder / "ray"),  # Ray opens the folder that it is given to everyone

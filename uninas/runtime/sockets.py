@@ -12,7 +12,7 @@ from pathlib import Path
 
 from uninas.errors import InputError
 
-__all__ = ["LONGEST_PATH", "folder_for_sockets", "let_readers_start"]
+__all__ = ["LONGEST_PATH", "folder_for_sockets", "let_readers_start", "place_for_sockets"]
 
 LONGEST_PATH = 107
 """Characters of a socket's path."""
@@ -31,7 +31,12 @@ def folder_for_sockets(prefix: str, longest: int) -> Path:
     Raises:
         InputError: no folder for temporary files is short enough and can be written.
     """
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=_short_folder(len(prefix) + 9 + longest)))
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=place_for_sockets(prefix, longest)))
+
+
+def place_for_sockets(prefix: str, longest: int) -> Path:
+    """Say in which folder `folder_for_sockets` would make one; arguments and error are those of it."""
+    return Path(_short_folder(len(prefix) + 9 + longest))
 
 
 def let_readers_start() -> None:

@@ -10,7 +10,8 @@ import uninas
 from search.algorithms import ALGORITHMS
 from search.config import loading
 from search.config.plan import SearchPlan
-from search.config.warnings import warnings
+from search.config.schema import PoolConfig
+from search.config.warnings import cores_warnings, warnings
 from search.spaces.from_config import from_config
 from tests.search.conftest import ROOT
 from uninas.errors import InputError
@@ -124,3 +125,19 @@ def test_a_former_name_of_an_option_works_and_is_said() -> None:
     assert ALGORITHMS["evolution"].current(config.algorithm_options) == {"max_per_niche": 2}
     with pytest.raises(InputError, match="evolution knows population, crossover, max_per_niche; got 'niche'"):
         loading.parse(text.replace("{niche: 2}", "{niche: 2, max_per_niche: 2}"))
+
+
+@pytest.mark.parametrize(
+    ("pool", "warned"),
+    [
+        (PoolConfig(workers=64), True),
+        (PoolConfig(workers=2), False),
+        (PoolConfig(workers=64, gpus_per_worker=0.5), False),  # each waits for its GPU
+        (PoolConfig(workers=64, address="auto"), False),  # of a cluster, whose cores this process does not know
+        (PoolConfig(workers=64, kind="serial"), False),  # another warning says that workers have no effect there
+    ],
+)
+def test_more_workers_than_cores_are_told_where_ray_is_started_here(pool: PoolConfig, warned: bool) -> None:
+    found = cores_warnings(pool, cores=2)
+    assert len(found) == warned
+    assert all(said.startswith("warning: pool.workers is 64, and this process may use 2 processor cores") for said in found)

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from search.commands.truth import command
 from search.monitor.progress import PlainView
+from search.monitor.runs import below
 from search.truth import results, run
 from search.truth.settings import load
 from tests.search.training.conftest import make_images
@@ -86,6 +87,19 @@ def test_the_table_has_every_training(whole: Path) -> None:
     assert all((whole / row["architecture"]).is_file() and 0 <= row["accuracy"] <= 100 for row in rows)
     assert {row["family"] for row in rows} == {"gate", "convolution"}
     assert json.loads((whole / "run.json").read_text())["status"] == "complete"
+
+
+def test_the_list_of_runs_tells_it(whole: Path) -> None:
+    (row,) = below(whole)
+    best = max(family["best"] for family in json.loads((whole / "truth.json").read_text())["families"].values())
+    assert (row.kind, row.state, row.done, row.total, row.unit, row.best) == (
+        "truth",
+        "complete",
+        9,
+        9,
+        "trainings",
+        {"top1": best},
+    )
 
 
 def test_the_bench_reads_it(whole: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from search.bench.benchmarks import nasbench201
 from search.config.schema import PoolConfig
 from search.journal import journal
+from search.monitor.runs import below
 from tests.search.bench.fakes import fake_pool, toy_score, write_table
 from tests.search.conftest import ROOT, Notes
 from tests.waiting import wait_for_lines
@@ -130,6 +131,8 @@ def test_a_resume_scores_only_what_is_missing(data: Path, tmp_path: Path) -> Non
     resume(data, run)
     assert (run / "journal.jsonl").read_text() == lines
     assert len(json.loads((run / "run.json").read_text())["sessions"]) == 1
+    (row,) = below(run)
+    assert (row.kind, row.state, row.done, row.total, row.unit) == ("bench", "complete", 10, 10, "networks")
     resume(data, run, sample=20, proxies="zico,flops")
     extended = scores(run)  # which refuses what is scored twice
     assert len(extended) == 20
