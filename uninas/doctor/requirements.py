@@ -67,7 +67,8 @@ def pythons() -> str:
     if project is not None:
         return str(project.get("requires-python", ""))
     try:
-        return str(importlib.metadata.metadata(_DISTRIBUTION).get("Requires-Python", "") or "")
+        said = importlib.metadata.metadata(_DISTRIBUTION)
+        return str(said["Requires-Python"]) if "Requires-Python" in said else ""
     except importlib.metadata.PackageNotFoundError:
         return ""
 
