@@ -185,7 +185,11 @@ def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
         "usage": example + _INSTALLS.get(to, ""),
         "library_name": _LIBRARIES.get(to, to),
         "license": "unknown",  # the owner of the weights decides
-        "tags": [_TASKS.get(to, "image-classification"), "neural-architecture-search", *(["timm"] if to in ("timm", "source") else [])],
+        "tags": [
+            _TASKS.get(to, "image-classification"),
+            "neural-architecture-search",
+            *(["timm"] if to in ("timm", "source") else []),
+        ],
     }
     write_text(out / "README.md", generate_readme(card, subject.name, _TASKS.get(to, "image-classification")))
 
