@@ -264,4 +264,9 @@ def _downsample(channels: str, width: str, rounding: str) -> str:
 def _ascii(text: str) -> str:
     for sign, plain in {"×": "x", "÷": "1/", "−": "-", "·": " * ", "ᵀ": "^T", "≤": "<=", "|": "/"}.items():
         text = text.replace(sign, plain)
-    return text.encode("ascii", "replace").decode()
+    shown = text.encode("ascii", "replace").decode()
+    return shown if len(shown) <= _WIDEST else f"{shown[: _WIDEST - 3]}..."
+
+
+_WIDEST = 110
+"""Characters of what is said of a class."""

@@ -10,7 +10,7 @@ from types import ModuleType
 
 from downstream.export.source.pieces import attention, files, layers, maps
 
-__all__ = ["IMPORTS", "copied", "imports", "names_of"]
+__all__ = ["IMPORTS", "copied", "imports", "pieces"]
 
 IMPORTS = {
     "json": "import json",
@@ -28,33 +28,33 @@ IMPORTS = {
 
 def copied(code: str) -> list[str]:
     """Return the source of every piece that code names, and of those that these name: functions first, then layers."""
-    pieces = _pieces()
+    known = pieces()
     wanted: dict[str, None] = {}
-    waiting = names_of(code)
+    waiting = _names_of(code)
     while waiting:
         name = waiting.pop()
-        if name in pieces and name not in wanted:
+        if name in known and name not in wanted:
             wanted[name] = None
-            waiting |= names_of(pieces[name])
-    return [source for name, source in pieces.items() if name in wanted]
+            waiting |= _names_of(known[name])
+    return [source for name, source in known.items() if name in wanted]
 
 
 def imports(code: str) -> list[str]:
     """Return the lines that import what code names of `IMPORTS`."""
-    used = names_of(code)
+    used = _names_of(code)
     standard = [line for name, line in IMPORTS.items() if name in used and "torch" not in line]
     of_torch = ", ".join(name for name in ("Tensor", "nn") if name in used)
     third = [IMPORTS["torch"], f"from torch import {of_torch}", *([IMPORTS["F"]] if "F" in used else [])]
     return [*standard, "", *third]
 
 
-def names_of(code: str) -> set[str]:
+def _names_of(code: str) -> set[str]:
     """Return every name that code reads."""
     return {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
 
 
 @cache
-def _pieces() -> dict[str, str]:
+def pieces() -> dict[str, str]:
     """Name -> source of every piece."""
     found: dict[str, str] = {}
     for module in (files, maps, attention, layers):

@@ -49,7 +49,13 @@ def file_of(written: Written, origin: Origin) -> str:
         written: the classes of the network.
         origin: what the head of the file says.
     """
-    ending = _ENDING.format(name=written.name, network=written.network, classes=origin.classes, config=_config(origin))
+    ending = _ENDING.format(
+        name=written.name,
+        network=written.network,
+        classes=origin.classes,
+        stages=tuple(range(written.stages)),
+        config=_config(origin),
+    )
     head = "\n".join(['"""' + _plain(_about(written, origin)).strip(), '"""', ""])
     code = "\n\n\n".join([written.classes, *copied(ending), ending])
     return "\n".join([head, *imports(code), "", "", code])
@@ -111,7 +117,7 @@ WEIGHTS = Path(__file__).with_name("model.safetensors")
 def {name}(pretrained: bool = False, **options: Any) -> nn.Module:
     """Build the network, with `pretrained` with its weights; another num_classes leaves out those of the classifier."""
     if build_model_with_cfg is not None:
-        features = {{"flatten_sequential": True}}
+        features = {{"flatten_sequential": True, "out_indices": {stages}}}
         return build_model_with_cfg({network}, "{name}", pretrained, feature_cfg=features, **options)
     network = {network}(**options)
     if pretrained:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from downstream.export.source.classes import Class, Classes, Element, Filled
 from downstream.export.source.constructing import Writer
-from downstream.export.source.copying import IMPORTS, copied
-from downstream.export.source.pieces import files, layers
+from downstream.export.source.copying import IMPORTS, copied, pieces
+from downstream.export.source.pieces import layers
 from downstream.export.source.words import class_name
 from downstream.models.backbone import stage_strides
 from uninas.graph import IDENTITY, Architecture, Flow, Graph, Stage, head_channels
@@ -18,6 +18,9 @@ __all__ = ["Written", "written"]
 
 _WIDEST = 120
 """Characters of a line that is not broken."""
+
+_INDENT = 16
+"""Characters before a module in a stage."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class Written:
         name: of the function that builds the network, and of the model in timm.
         network: name of the class.
         classes: the source that needs only torch: pieces, blocks, the network.
+        stages: how many there are.
         filled: layer of the file -> the layers of the compiled network whose weights it holds.
     """
 
     name: str
     network: str
     classes: str
+    stages: int
     filled: Mapping[str, tuple[str, ...]]
 
 
@@ -49,18 +54,20 @@ def written(architecture: Architecture, name: str, classes: int) -> Written:
     if plain != name.lower():  # a text that lost something is told apart by the digest
         plain = f"{plain}_{architecture.digest[:8]}".strip("_")
     title = "".join(part[:1].upper() + part[1:] for part in plain.split("_"))
-    title = title if title[:1].isalpha() else f"Network{title}"
-    found = Classes(reserved=frozenset({title, "WEIGHTS", *IMPORTS, *_PIECES}))
+    if not title[:1].isalpha() or title in {*IMPORTS, *pieces()}:
+        title = f"Network{title}"
+    found = Classes(reserved=frozenset({title, "WEIGHTS", *IMPORTS, *pieces()}))
     body, filled = _network(architecture, title, classes, found)
     found.settle()
     network = "\n".join(body())
     blocks = "\n\n\n".join("\n".join(_broken(line) for line in one.lines()) for one in found)
-    pieces = "\n\n\n".join(copied(f"{blocks}\n\n\n{network}"))
-    return Written(f"uninas_{plain}", title, "\n\n\n".join(part for part in (pieces, blocks, network) if part), filled)
+    copies = "\n\n\n".join(copied(f"{blocks}\n\n\n{network}"))
+    code = "\n\n\n".join(part for part in (copies, blocks, network) if part)
+    return Written(f"uninas_{plain}", title, code, len(architecture.stages), filled)
 
 
 _LONGEST_NAME = 40
-_PIECES = tuple(re.findall(r"^(?:class|def) (\w+)", "\n".join(copied("\n".join(dir(layers) + dir(files)))), re.MULTILINE))
+"""Of a network, in characters, in the name of its function."""
 
 
 def _network(architecture: Architecture, title: str, classes: int, found: Classes) -> tuple[Callable[[], list[str]], Filled]:
@@ -212,7 +219,15 @@ def _runs(made: Sequence[str]) -> list[str]:
         elif period == 1:
             lines.append(f"*[{row[0]} for _ in range({count})]")
         else:
-            lines.append(f"*[block for _ in range({count}) for block in ({', '.join(row)})]")
+            line = f"*[block for _ in range({count}) for block in ({', '.join(row)})]"
+            broken = [
+                "*[",
+                "    block",
+                f"    for _ in range({count})",
+                "    for block in (",
+                *(f"        {one}," for one in row),
+            ]
+            lines.append(line if len(line) <= _WIDEST - _INDENT else f"\n{' ' * _INDENT}".join([*broken, "    )", "]"]))
         place += period * count
     return lines
 

@@ -99,7 +99,7 @@ def test_what_adds_zeros_is_left_out() -> None:
     """Of blocks with a zero sub-block no trace but the other one; of blocks that are nothing else none."""
     stages = (Stage(32, (Block((mlp_block(), zero())), Block((zero(), zero())))),)
     text = written_of(named(Architecture(stages, 5, (32, 32), (8, 16)))).classes
-    assert "zeros(" not in text
+    assert "def zeros" not in text
     assert "norm2" not in text.partition("class Stem")[2]
 
 
@@ -122,6 +122,8 @@ def test_equal_branches_are_one_grouped_convolution() -> None:
         ("x" * 60, "uninas_x{40}_[0-9a-f]{8}"),
         ('"""\\\n', "uninas_[0-9a-f]{8}"),
         ("linear", "uninas_linear"),
+        ("tensor", "uninas_tensor"),
+        ("2net", "uninas_2net"),
     ],
 )
 def test_any_name_gives_a_function_and_a_class(name: str, function: str) -> None:
@@ -136,7 +138,6 @@ def test_every_piece_stands_on_its_own() -> None:
     for module in (attention, files, layers, maps):
         for piece in [name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]:
             code = "\n\n\n".join(copied(piece))
-            assert RUFF.exists()
             done = subprocess.run(
                 [str(RUFF), "check", "--isolated", "--no-cache", "--select", "F821", "-"],
                 input="\n".join([*IMPORTS.values(), code]),
