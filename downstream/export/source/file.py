@@ -9,6 +9,7 @@ from typing import Any
 
 from downstream.export.source.copying import copied, imports
 from downstream.export.source.network import Written
+from downstream.export.source.pieces import files
 
 __all__ = ["Origin", "file_of", "run"]
 
@@ -55,6 +56,7 @@ def file_of(written: Written, origin: Origin) -> str:
         classes=origin.classes,
         stages=tuple(range(written.stages)),
         config=_config(origin),
+        read=files.read_weights.__name__,
     )
     head = "\n".join(['"""' + _plain(_about(written, origin)).strip(), '"""', ""])
     code = "\n\n\n".join([written.classes, *copied(ending), ending])
@@ -121,7 +123,7 @@ def {name}(pretrained: bool = False, **options: Any) -> nn.Module:
         return build_model_with_cfg({network}, "{name}", pretrained, feature_cfg=features, **options)
     network = {network}(**options)
     if pretrained:
-        weights = read_weights(WEIGHTS)
+        weights = {read}(WEIGHTS)
         if network.num_classes != {classes}:
             weights |= {{name: value for name, value in network.state_dict().items() if name.startswith("head.")}}
             weights = {{name: weights[name] for name in network.state_dict()}}
