@@ -13,7 +13,7 @@ from uninas.commands.options import Size
 from uninas.errors import InputError
 from uninas.runtime.terminal import say
 
-_FORMATS = ["timm", "mmdet", "mmseg", "torch", "onnx", "reference"]
+_FORMATS = ["timm", "mmdet", "mmseg", "torch", "onnx", "source", "reference"]
 
 
 @click.command("export")
@@ -45,16 +45,18 @@ def command(arch: str, to: str, out: Path, **options: Any) -> None:
     mmseg      config.py of UperNet on ADE20K, likewise
     torch      model.pt2 for torch.export.load, which needs only torch
     onnx       model.onnx for any runtime, with any batch size
+    source     model.py in plain torch, to be read and changed, and its weights; timm knows it once it is imported
     reference  reference.json of the UniNAS reference implementation, and weights.npz where weights are given
 
     \b
     uninas export runs/coatnet --to onnx --out exported
     uninas export coatnet --to timm --out exported --weights runs/coatnet/best.safetensors
+    uninas export runs/search/best.json --to source --out taken     # then: from model import uninas_best
     uninas export found.json --to reference --out theirs
     uninas export theirs/reference.json --to onnx --weights theirs/weights.npz --out exported
 
-    An exported program (torch, onnx) is run at two batch sizes and compared with the module; what is written for the reference
-    implementation is read back and compared. README.md is the model card: costs, scores, origin and usage.
+    An exported program (torch, onnx, source) is run at two batch sizes and compared with the module; what is written for the
+    reference implementation is read back and compared. README.md is the model card: costs, scores, origin and usage.
     """
     from downstream.export import export
     from downstream.subject import subject_of

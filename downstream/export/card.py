@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from timm.models._hub import generate_readme
 
+from downstream.export.source.folder import written_of
 from downstream.models.timm_model import UniNASNet
 from downstream.protocols import PROTOCOLS
 from uninas.analysis.cost import Cost, cost
@@ -22,6 +23,9 @@ __all__ = ["write_card"]
 
 _TASKS = {"mmdet": "object-detection", "mmseg": "image-segmentation"}
 """Format -> name of its task on the Hugging Face Hub, where that is not classification."""
+
+_LIBRARIES = {"source": "timm", "reference": "uninas"}
+"""Format -> library that opens it, where the format has not its name."""
 
 _PROTOCOLS = {"mmdet": ("detect", 80), "mmseg": ("segment", 150)}
 """Format -> task of its protocol, and number of classes of the data."""
@@ -98,6 +102,38 @@ import onnxruntime
 session = onnxruntime.InferenceSession("model.onnx")
 (logits,) = session.run(["logits"], {{"pictures": numpy.zeros((2, {shape}), "float32")}})  # any batch size
 ```""",
+    "source": """`model.py` is the whole network in plain torch, to be read and changed; it needs nothing else.
+
+### Image classification
+```python
+import torch
+
+from model import {function}
+
+network = {function}(pretrained=True).eval()
+logits = network(torch.zeros(2, {shape}))  # any batch size
+```
+
+### In timm
+```python
+import model  # makes the network known to timm
+import timm
+import torch
+
+network = timm.create_model("{function}", pretrained=True).eval()
+logits = network(torch.zeros(2, {shape}))
+```
+
+### As a program
+```python
+import torch
+
+from model import {function}
+
+network = {function}(pretrained=True).eval()
+scripted = torch.jit.script(network)
+program = torch.export.export(network, (torch.zeros(2, {shape}),))
+```""",
     "reference": """`reference.json` is a network of the UniNAS reference implementation (arXiv 2510.06035). To read it:
 
 ```
@@ -118,7 +154,7 @@ _INSTALLS = {
     "mmdet": f"{_INSTALL}`{installing.with_extra('mm')}`, where its guide on training says how mmcv is built.",
     "mmseg": f"{_INSTALL}`{installing.with_extra('mm')}`, where its guide on training says how mmcv is built.",
 }
-"""What follows the usage by format; torch and onnx need nothing of this package."""
+"""What follows the usage by format; torch, onnx and source need nothing of this package."""
 
 
 def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
@@ -140,15 +176,20 @@ def write_card(model: UniNASNet, subject: Subject, to: str, out: Path) -> None:
         shape=f"{model.in_chans}, {height}, {width}",
         imports="from PIL import Image" if pictured else "import torch",
         image=f"transform({opened}).unsqueeze(0)" if pictured else f"torch.zeros(1, {model.in_chans}, {height}, {width})",
+        function=written_of(subject).name if to == "source" else "",
         strides=", ".join(str(info["reduction"]) for info in model.feature_info),
     )
     card = {
         "description": "A network of the UniNAS space, exported by UniNAS on Ray.",
         "details": details,
         "usage": example + _INSTALLS.get(to, ""),
-        "library_name": "uninas" if to == "reference" else to,
+        "library_name": _LIBRARIES.get(to, to),
         "license": "unknown",  # the owner of the weights decides
-        "tags": [_TASKS.get(to, "image-classification"), "neural-architecture-search", *(["timm"] if to == "timm" else [])],
+        "tags": [
+            _TASKS.get(to, "image-classification"),
+            "neural-architecture-search",
+            *(["timm"] if to in ("timm", "source") else []),
+        ],
     }
     write_text(out / "README.md", generate_readme(card, subject.name, _TASKS.get(to, "image-classification")))
 

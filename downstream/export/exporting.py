@@ -22,6 +22,7 @@ from torch import Tensor
 
 from downstream.export import programs
 from downstream.export.card import write_card
+from downstream.export.source.folder import write_source
 from downstream.models.backbone import of_images
 from downstream.models.timm_model import UniNASNet
 from downstream.protocols import crop_share
@@ -114,6 +115,11 @@ def _onnx(model: UniNASNet, subject: Subject, out: Path) -> None:
     _describe(model, subject, out)
 
 
+def _source(model: UniNASNet, subject: Subject, out: Path) -> None:
+    _check(model, subject, write_source(model, subject, out), out / "model.py")
+    _describe(model, subject, out)
+
+
 _HERE = 'here = __import__("os").path.dirname(__import__("sys")._getframe().f_code.co_filename)  # this file\'s folder'
 """mmengine runs a configuration under the name of its file; its own `{{ fileDirname }}` breaks at a quote in the path."""
 
@@ -202,6 +208,7 @@ FORMATS: dict[str, Callable[[UniNASNet, Subject, Path], None]] = {
     "mmseg": partial(_mm, "segment"),
     "torch": _torch,
     "onnx": _onnx,
+    "source": _source,
     "reference": _reference,
 }
 """Format -> what writes its files."""

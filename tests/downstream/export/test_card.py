@@ -65,6 +65,26 @@ def test_openmmlab_builds_all_that_a_training_needs(to: str, tmp_path: Path) -> 
     assert run(out, stopped + code)[-1] == "True"
 
 
+def test_source_needs_none_of_our_code(tmp_path: Path) -> None:
+    """As printed, where this package cannot be imported; a torchvision that is built for another torch is repaired before."""
+    out = exported("source", tmp_path, tiny("E", (32, 32)))
+    plain, in_timm, as_program = programs(out)
+    shown = "\nprint(tuple(logits.shape))"
+    assert run(out, f"{blocked('timm')}{plain}{shown}") == ["(2, 5)"]
+    assert run(out, f"{REPAIRED}{blocked()}{in_timm}{shown}") == ["(2, 5)"]
+    tried = "\nprint(tuple(scripted(torch.zeros(1, 3, 32, 32)).shape), type(program).__name__)"
+    assert run(out, f"{blocked('timm')}{as_program}{tried}") == ["(1, 5) ExportedProgram"]
+
+
+REPAIRED = "from uninas.runtime.torchvision_repair import repair\nrepair()\n"
+
+
+def blocked(*more: str) -> str:
+    """Lines after which these packages and ours cannot be imported."""
+    names = ("uninas", "proxies", "search", "downstream", *more)
+    return f"import sys\nsys.modules.update(dict.fromkeys({names!r}))\n"
+
+
 def test_the_reference_is_read_again(tmp_path: Path) -> None:
     out = exported("reference", tmp_path, small("resnet"))
     assert programs(out) == []

@@ -197,7 +197,7 @@ def test_a_program_with_other_logits_is_not_given_away(tmp_path: Path, monkeypat
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("to", ["timm", "torch", "onnx", "mmdet"])
+@pytest.mark.parametrize("to", ["timm", "torch", "onnx", "source", "mmdet"])
 def test_a_full_disk_leaves_nothing(to: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The card is written last: all else was there by then."""
 
