@@ -1,7 +1,7 @@
 """What only a GPU can show, in a few minutes: are scores those of a CPU, does memory suffice, is a candidate fast enough?
 
     python -m benchmarks.gpu                             on the GPU that torch finds; on a CPU everything at toy size
-    python -m benchmarks.gpu --minutes 8 --write         and keep the page
+    python -m benchmarks.gpu --write                     and keep the page
     python -m benchmarks.gpu --from runs/gpu.jsonl --write         the page of a run, from the results that it left
     python -m benchmarks.gpu --steps scores candidate    some of the steps
 
@@ -21,9 +21,11 @@ from benchmarks.gpu.page import page
 from benchmarks.gpu.running import run
 from benchmarks.gpu.steps import STEPS, read
 from benchmarks.page import FOLDER, publish
+from search.workers.interrupts import as_ctrl_c
 from uninas.errors import InputError
 
 ROOM = Path("runs")
+MINUTES, PATIENCE = 8.0, 30.0
 
 
 def main(arguments: Sequence[str] | None = None, *, folder: Path = FOLDER) -> int:
@@ -33,7 +35,8 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path = FOLDER) -> in
     )
     names = [step.name for step in STEPS]
     parser.add_argument("--device", help="cuda or cpu; by default a GPU if there is one")
-    parser.add_argument("--minutes", type=float, default=8.0, help="for all steps together (default %(default)g)")
+    most = f"for all steps together (default {MINUTES:g}; {PATIENCE:g} on a CPU, which others may use, too)"
+    parser.add_argument("--minutes", type=float, help=most)
     parser.add_argument("--toy", action="store_true", help="small sizes; always so on a CPU")
     parser.add_argument("--steps", nargs="+", choices=names, default=names, metavar="STEP", help=f"of {', '.join(names)}")
     parser.add_argument("--out", type=Path, default=ROOM / "gpu.jsonl", help="file of the results (default %(default)s)")
@@ -46,8 +49,10 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path = FOLDER) -> in
             device = _device(options.device)
             toy = options.toy or not device.startswith("cuda")
             steps = [step for step in STEPS if step.name in options.steps]
-            how = {"device": device, "toy": toy, "seconds": 60 * options.minutes, "command": _command(options, names)}
-            run(steps, file, **how, note=lambda text: print(text, file=sys.stderr, flush=True))
+            minutes = options.minutes or (MINUTES if device.startswith("cuda") else PATIENCE)
+            how = {"device": device, "toy": toy, "seconds": 60 * minutes, "command": _command(options, names)}
+            with as_ctrl_c():  # so that a step ends with the command, whatever ends it
+                run(steps, file, **how, note=lambda text: print(text, file=sys.stderr, flush=True))
         elif not file.is_file():
             raise InputError(f"--from: expected the results of a run; got {file}, which is no file")
     except InputError as error:
@@ -61,7 +66,7 @@ def main(arguments: Sequence[str] | None = None, *, folder: Path = FOLDER) -> in
 
 def _command(options: argparse.Namespace, names: Sequence[str]) -> str:
     """Give the words that ask for the same run again; where its files were is nobody else's concern."""
-    words = ["python -m benchmarks.gpu", f"--minutes {options.minutes:g}"]
+    words = ["python -m benchmarks.gpu", *([f"--minutes {options.minutes:g}"] if options.minutes else [])]
     words += [f"--device {options.device}"] if options.device else []
     words += ["--toy"] if options.toy else []
     return " ".join([*words, *(["--steps", *options.steps] if options.steps != names else [])])

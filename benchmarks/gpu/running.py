@@ -32,7 +32,7 @@ from uninas.runtime.machine import processor
 
 ROOT = Path(__file__).parents[2]
 GRACE = 2.0  # seconds for the stack of a step that is over its time to be written
-LINES = 60  # of what a step said last
+LINES = 120  # of what a step said last
 
 
 def run(
@@ -83,12 +83,13 @@ def run(
 def why(said: str) -> str:
     """Give the line that says the most of what a step said last.
 
-    Of the stacks of a step that was out of time it is the innermost line of a step's file; of a traceback, the error.
+    Of the stacks of one that was out of time, or that a signal ended, it is where the step stood; of a traceback, the error.
     """
     lines = [line.strip().replace(f"{ROOT}/", "") for line in said.splitlines() if line.strip()]
-    stacks = next((place for place, line in enumerate(lines) if line.startswith("Timeout (")), len(lines))
-    innermost = (line for line in lines[stacks:] if "benchmarks/gpu/" in line)
-    return next(innermost, lines[-1] if lines else "")
+    frames = [line for line in lines if line.startswith('File "')]
+    if frames and any(line.endswith("(most recent call first):") for line in lines):
+        return next((line for line in frames if line.startswith('File "benchmarks/gpu/')), frames[0])
+    return lines[-1] if lines else ""
 
 
 def _in_its_own_process(step: Step, bench: Bench) -> tuple[str, float, str]:

@@ -35,11 +35,11 @@ class Step:
     where: str
     checks: str
     share: float
-    least: float = 15.0
+    least: float = 10.0
 
 
 STEPS = (
-    Step("machine", "benchmarks.gpu.machine:machine", "what it runs on, and the ceilings of its arithmetic", 15),
+    Step("machine", "benchmarks.gpu.machine:machine", "what it runs on, and the ceilings of its arithmetic", 20, 5),
     Step(
         "scores",
         "benchmarks.gpu.scores:scores",

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu.actors import difference
 from benchmarks.gpu.page import page
-from benchmarks.gpu.running import ROOT, run, why
+from benchmarks.gpu.running import GRACE, ROOT, run, why
 from benchmarks.gpu.scores import ROUNDING, agree, apart, unequal
 from benchmarks.gpu.steps import AIMS, STEPS, Step, append, read
 from proxies import ProxyFailure
@@ -67,6 +67,15 @@ def test_what_no_longer_fits_is_left_out_and_what_is_left_goes_to_later_steps(tm
     assert int(limit.split()[-2]) > 40, "the whole time, but for a margin"
 
 
+def test_in_eight_minutes_there_is_time_for_every_step() -> None:
+    """Also where each takes all that it may."""
+    seconds = 60 * command.MINUTES - GRACE
+    for place, step in enumerate(STEPS):
+        limit = seconds * step.share / sum(later.share for later in STEPS[place:])
+        assert limit >= step.least, step.name
+        seconds -= limit + 2 * GRACE  # to be killed
+
+
 def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     file = tmp_path / "gpu.jsonl"
     append(file, {"kind": "begin"})
@@ -85,6 +94,7 @@ Thread 0x00007f0000000001 (most recent call first):
   File "{ROOT}/benchmarks/gpu/running.py", line 130 in main
 """
     assert why(stacks) == 'File "benchmarks/gpu/hanging.py", line 35 in evaluate'
+    assert why('Thread 0x1 (most recent call first):\n  File "/usr/lib/x.py", line 1 in f') == 'File "/usr/lib/x.py", line 1 in f'
     assert why("Traceback ...\n  File x\nValueError: no\n\n") == "ValueError: no"
     assert why("") == ""
 
@@ -125,7 +135,7 @@ def test_two_journals_differ_where_their_records_do() -> None:
 def results(device: str) -> list[dict[str, Any]]:
     """The lines of a run in which one step held, one did not, one failed, one was stopped, and the others are missing."""
     toy = device == "cpu"
-    begin = {"kind": "begin", "device": device, "toy": toy, "seconds": 480.0, "command": "python -m benchmarks.gpu --minutes 8"}
+    begin = {"kind": "begin", "device": device, "toy": toy, "seconds": 480.0, "command": "python -m benchmarks.gpu"}
     row: dict[str, Any] = {"kind": "row", "ok": True}
     median = {"config": "uninas_30m", "seconds": 0.875, "spread": [0.75, 1.25], "stages": {"ask": 0.125, "score": 0.5}}
     cost = {"cost": {"params": 29_500_000}}
@@ -198,7 +208,7 @@ def test_the_page_of_a_gpu_has_the_aims_beside_what_was_measured() -> None:
     assert cells(text, "zen") == ["zen", "inf", "2e-05", "1e-05", "**no**"], "the worst of its networks"
     assert cells(text, "`a/kernel`") == ["`a/kernel`", "0.25", "7"]
     assert "- deadline, error: InputError: Ray has 0 GPUs" in text
-    assert text.endswith("    python -m benchmarks.gpu --minutes 8")
+    assert text.endswith("    python -m benchmarks.gpu")
 
 
 def test_the_page_of_a_cpu_has_no_figure_of_a_gpu() -> None:
