@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from downstream.export.source.children import Child
@@ -199,7 +200,7 @@ class _Pass:
                 return f"{attention.channel_scores.__name__}({', '.join([*operands, *options])})"
             window, shift = op.values["window"], op.values["shift"]
             options += [f"window={window}"] * bool(window) + [f"shift={shift}"] * bool(window and shift)
-            what = attention.window_scores if window else attention.attention_scores
+            what: Callable[..., object] = attention.window_scores if window else attention.attention_scores
             return f"{what.__name__}({', '.join([*operands, *options])})"
         assert op.name == "matmul_av", op.name
         assert isinstance(given, AttentionMap)

@@ -85,7 +85,7 @@ def test_equal_blocks_are_one_class_in_a_loop() -> None:
 def test_the_guide_shows_a_real_file() -> None:
     guide = (ROOT / "docs" / "guides" / "train.md").read_text().partition("### A network to take away")[2].partition("\n## ")[0]
     text = written_of(named(preset("coatnet"), "coatnet")).classes
-    shown = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    shown = re.findall(r"```(?:python|text)\n(.*?)```", guide, re.DOTALL)
     assert len(shown) == 2
     assert all(part in text for part in shown)
 
