@@ -12,7 +12,7 @@ PACKAGES = ("uninas", "proxies", "search", "downstream", "timm", "torchvision", 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in PACKAGES:
-            raise ImportError(name)
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)  # which torch expects where there is no numpy
 
 
 sys.meta_path.insert(0, Blocked())
