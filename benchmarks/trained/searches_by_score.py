@@ -1,6 +1,6 @@
 """What searches by zero-cost scores found, trained: is a network that scores higher a better one, where a search made it so?
 
-    uninas search docs/results/searches_by_score/product.yaml --out runs/by_score/product
+    uninas search docs/results/searches_by_score/demo.yaml --out runs/by_score/demo
     python -m benchmarks.trained.searches_by_score runs/by_score --data cifar10 --write
 
 The finalists of every run in the folder, the best of its random search, and the presets of the ground truth are trained for one
@@ -129,7 +129,11 @@ def page(rows: pandas.DataFrame, said: Mapping[str, Mapping[str, Any]]) -> str:
             "",
             f"Rows per network, and the configurations: [{CONFIGS}/]({CONFIGS}).",
             "",
-            f"    uninas search docs/results/{CONFIGS}/NAME.yaml --out runs/by_score/NAME",
+            *(
+                f"    uninas search docs/results/{CONFIGS}/{name}.yaml --out runs/by_score/{name}"
+                for name in dict.fromkeys(rows["run"])
+                if name != PRESETS
+            ),
             f"    {command()}",
             "",
             setting(torch=torch.__version__),
