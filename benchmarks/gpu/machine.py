@@ -51,7 +51,7 @@ def _gpu(device: str) -> dict[str, Any]:
     driver = None
     if shutil.which("nvidia-smi"):
         asked = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        driver = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.partition("\n")[0]
+        driver = subprocess.run(asked, capture_output=True, encoding="utf-8", check=False).stdout.partition("\n")[0]
     return {
         "name": found.name,
         "gibibytes": found.total_memory / 2**30,

@@ -43,7 +43,7 @@ STEPS = (
     Step(
         "scores",
         "benchmarks.gpu.scores:scores",
-        "every proxy scores four networks as the CPU does: within 1e-6 in float64; in float32 within 1e-2, or four times what "
+        "every proxy scores each network as the CPU does: within 1e-6 in float64; in float32 within 1e-2, or four times what "
         "float32 differs from float64 on the CPU",
         75,
     ),
@@ -56,7 +56,7 @@ STEPS = (
     Step(
         "determinism",
         "benchmarks.gpu.scores:determinism",
-        "every proxy scores four networks twice, and in a fresh process, to the same bits",
+        "every proxy scores each network twice, and in a fresh process, to the same bits",
         40,
     ),
     Step(

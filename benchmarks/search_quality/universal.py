@@ -3,10 +3,10 @@
     python -m benchmarks.search_quality.universal --out runs/universal
     python -m benchmarks.search_quality.universal demo algorithm=model --seeds 5 --out runs/universal_model
 
-For each seed the configuration is run as it is, with a random search of equal budget beside it. Then its pick, the random
-search's, the start and 400 candidates, half of them the search's and half random, are scored on 16 seeds that neither the search
-nor its finalists have seen, the same for all; a network's value is its mean over them. What was scored stays in the folder, and
-is not scored again.
+For each seed the configuration is run as it is, with a random search of equal budget beside it. Each picks the best of as many
+finalists on the same held-out seeds. Then the picks, the start and 400 candidates, half of them the search's and half random, are
+scored on 16 further seeds, the same for all; a network's value is its mean over them. What was scored stays in the folder, and is
+not scored again.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from benchmarks.page import command, prose, publish, setting, table
 from search.algorithms import derive
 from search.config import loading
 from search.config.plan import SearchPlan
+from search.config.schema import RANDOM
 from search.engine import driver
-from search.engine.finals.finalists import choose, rebuild
+from search.engine.finals.finalists import choose, held_out_seeds, rebuild
 from search.engine.phase import Entry
 from search.engine.session import JOURNAL, STATUS, make_pool
 from search.journal import journal
@@ -39,6 +40,7 @@ from search.ranking.objective import Objective
 from search.spaces.from_config import from_config
 from search.workers.interrupts import Interrupts
 from search.workers.pool import scored
+from uninas.errors import InputError
 from uninas.files.reading import read_json
 
 SEEDS = tuple(range(1001, 1011))
@@ -46,7 +48,7 @@ SEEDS = tuple(range(1001, 1011))
 
 HELD_OUT, NETWORKS = 16, 400
 FILE = "held_out.jsonl"
-PHASES = ("search", "random")
+PHASES = ("search", RANDOM)
 OVERRIDES = ("baseline=true", "finalists.controls=[]", "finalists.reliability=0")
 
 Floats = NDArray[np.float64]
@@ -59,7 +61,8 @@ class Standing:
     Attributes:
         networks: how many were judged.
         pick, random, start: the ranks of the search's pick, the random search's, and the start; 1 is the best.
-        reached: how many random evaluations pick as good a network in the mean; None where no number of them does.
+        reached: how many random evaluations pick as good a network in the mean, by one score each; None where no number of them
+            does.
     """
 
     networks: int
@@ -75,13 +78,20 @@ def held_out(seed: int, count: int) -> list[int]:
 
 
 def searched(config: str, words: Sequence[str], seed: int, folder: Path, view: View) -> None:
-    """Run the search of a seed, or what is missing of it."""
-    if (folder / "best.json").is_file():
+    """Run the search of a seed, or what is missing of it.
+
+    Raises:
+        InputError: the folder has another search.
+    """
+    wanted = loading.load(config, [*words, *OVERRIDES, f"seed={seed}"])
+    if not folder.exists():
+        driver.begin(wanted, folder, view=view, name=folder.name)
         return
-    if folder.exists():
+    there = loading.load(folder / "config.yaml", stored=True)
+    if (loading.digest(there), there.evaluations) != (loading.digest(wanted), wanted.evaluations):
+        raise InputError(f"{folder}: expected the search that is asked for; it has another one: give another --out")
+    if not (folder / "best.json").is_file():
         driver.resume(folder, view=view)
-    else:
-        driver.begin(loading.load(config, [*words, *OVERRIDES, f"seed={seed}"]), folder, view=view, name=folder.name)
 
 
 def entries(folder: Path, plan: SearchPlan) -> dict[str, list[Entry]]:
@@ -139,6 +149,18 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in whole]
 
 
+def random_pick(folder: Path, plan: SearchPlan, space: Any, random: Sequence[Entry], view: View) -> str:
+    """Give the digest of what random search picks: the best of its leaders on the held-out seeds of the search's finalists."""
+    leaders = [entry.digest for entry in choose(random, plan.objective, plan.finalists)]
+    seeds = held_out_seeds(plan.seed, plan.repeats)
+    made = rebuild(folder / JOURNAL, space, leaders, RANDOM)
+    judge(folder, plan, {digest: space.text(one) for digest, one in made.items()}, seeds, view)
+    found = {(row["digest"], row["seed"]): row["scores"] for row in rows(folder / FILE)}
+    others = [entry.scores for entry in random if entry.digest not in made]
+    ranked = [plan.objective.rank([*(found[digest, seed] for digest in leaders), *others])[: len(leaders)] for seed in seeds]
+    return leaders[int(np.argmax(np.mean(ranked, axis=0)))]
+
+
 def values(objective: Objective, found: Sequence[Mapping[str, Any]], digests: Sequence[str]) -> dict[str, float]:
     """The value of each network: its rank among all under a seed, in the mean over the seeds."""
     by_seed: dict[int, dict[str, Mapping[str, float]]] = {}
@@ -175,20 +197,18 @@ def standing(folder: Path, plan: SearchPlan, space: Any, view: View, networks: i
     """Judge a finished run."""
     candidates = entries(folder, plan)
     pick = read_json(folder / STATUS)["best"]["digest"]
-    rival = choose(candidates["random"], plan.objective, 1)[0].digest
+    rival = random_pick(folder, plan, space, candidates[RANDOM], view)
     start = space.starts()[0]
     chosen = drawn(candidates, plan.seed, networks)
-    chosen["search"] = [*dict.fromkeys([pick, *chosen["search"]])]
-    chosen["random"] = [*dict.fromkeys([rival, *chosen["random"]])]
     made = {start.digest: start}
-    for phase in PHASES:
-        made |= rebuild(folder / JOURNAL, space, chosen[phase], phase)
+    for phase, found in zip(PHASES, (pick, rival), strict=True):
+        made |= rebuild(folder / JOURNAL, space, dict.fromkeys([found, *chosen[phase]]), phase)
     judge(folder, plan, {digest: space.text(one) for digest, one in made.items()}, seeds, view)
     worth = values(plan.objective, [row for row in rows(folder / FILE) if row["seed"] in seeds], [*made])
-    told = {entry.digest: entry.scores for entry in candidates["random"]}
-    scores = plan.objective.rank([told[digest] for digest in chosen["random"]])
+    told = {entry.digest: entry.scores for entry in candidates[RANDOM]}
+    scores = plan.objective.rank([told[digest] for digest in chosen[RANDOM]])
     place = {digest: 1 + sum(other > worth[digest] for other in worth.values()) for digest in (pick, rival, start.digest)}
-    random_worth = np.array([worth[digest] for digest in chosen["random"]])
+    random_worth = np.array([worth[digest] for digest in chosen[RANDOM]])
     needed = reached(np.asarray(scores), random_worth, worth[pick])
     return Standing(len(worth), place[pick], place[rival], place[start.digest], needed)
 
@@ -206,7 +226,8 @@ def page(found: Mapping[int, Standing], plan: SearchPlan, name: str, evaluations
         prose(
             f"`{name}`, {len(standings)} seeds that were fixed before, each with {evaluations} evaluations of `{plan.algorithm}`",
             f"and as many of random search, objective {plan.objective.name}.",
-            "Then the pick, random search's pick, the start and up to",
+            f"Each picks the best of {plan.finalists} finalists on {plan.repeats} held-out seeds.",
+            "Then the picks, the start and up to",
             f"{NETWORKS} candidates, half of them random, are scored on {HELD_OUT} seeds that none of them has seen.",
         ),
         "",

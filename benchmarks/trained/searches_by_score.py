@@ -21,7 +21,7 @@ import torch
 from rich.progress import track
 
 import uninas
-from benchmarks.page import RESULTS, command, prose, publish, setting, table
+from benchmarks.page import RESULTS, prose, publish, setting, table
 from benchmarks.trained.whole_trainings import TRUTH
 from search.config import loading
 from search.config.schema import SearchConfig
@@ -78,12 +78,12 @@ def measure(folder: Path, data: Path) -> None:
 
 
 def keep(folder: Path, out: Path) -> None:
-    """Keep the rows and the configurations; of the images of a batch it is said which they were, not where they lay."""
+    """Keep the rows and the configurations, these without the place of a batch's images."""
     out.mkdir(parents=True, exist_ok=True)
     (out / FILE).write_text((folder / FILE).read_text(encoding="utf-8"), encoding="utf-8")
     for found in sorted(folder.glob("*/best.json")):
         config = loading.load(found.parent / "config.yaml", stored=True)
-        images = None if config.images is None else "cifar10/train"
+        images = None if config.images is None else Path(config.images).name
         text = loading.to_yaml(dataclasses.replace(config, images=images))
         (out / f"{found.parent.name}.yaml").write_text(text, encoding="utf-8")
 
@@ -134,7 +134,7 @@ def page(rows: pandas.DataFrame, said: Mapping[str, Mapping[str, Any]]) -> str:
                 for name in dict.fromkeys(rows["run"])
                 if name != PRESETS
             ),
-            f"    {command()}",
+            "    python -m benchmarks.trained.searches_by_score runs/by_score --data cifar10 --write",
             "",
             setting(torch=torch.__version__),
         ]

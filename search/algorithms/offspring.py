@@ -13,6 +13,9 @@ from uninas.errors import InputError
 TAIL = 1.5
 """Exponent of the power law of how many edits a child has: beta of Doerr, Le, Makhmara and Nguyen (arXiv 1703.03334)."""
 
+LARGEST = 64
+"""Edits of a child: of so many that each is drawn again where it is rejected, a try takes a second."""
+
 
 @final
 class Offspring:
@@ -26,12 +29,14 @@ class Offspring:
     seed found before there were these, it finds now.
 
     Raises:
-        InputError: crossover or strides in a space that has none.
+        InputError: crossover or strides in a space that has none, or strides beyond `LARGEST`.
     """
 
     def __init__(self, space: Space, crossover: float, largest_stride: int = 1) -> None:
         if crossover and not isinstance(space, Crossing):
             raise InputError(f"crossover: expected 0 in a space that cannot combine two candidates; got {crossover}")
+        if largest_stride > LARGEST:
+            raise InputError(f"largest_stride: expected at most {LARGEST}; got {largest_stride}")
         if largest_stride > 1 and not isinstance(space, Striding):
             raise InputError(f"largest_stride: expected 1 in a space that makes one edit at a time; got {largest_stride}")
         self._space = space

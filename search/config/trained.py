@@ -127,6 +127,11 @@ class TrainingImages:
             notes.append(f"{self.folder}: its test images choose the network, and are no test of it: see training.held_out")
         self._found = found
         self._found_of = {count: read(per_class=count)[0] for count in self._others}
+        fewest = self._per_class
+        if fewest is not None:
+            same = [count for count, other in self._found_of.items() if count > fewest and other.digest == found.digest]
+            if same:
+                notes.append(f"finalists.per_class={max(same)}: {self.folder} has no more images of a class than {fewest}")
         return notes
 
     @property
@@ -162,8 +167,8 @@ class Longer:
     per_class: int | None
 
     def in_words(self) -> str:
-        """Say what it is: one epoch on 4,500 images of a class."""
-        on = "" if self.per_class is None else f" on {self.per_class:,} images of a class"
+        """Say what it is: one epoch on up to 4,500 images of a class."""
+        on = "" if self.per_class is None else f" on up to {self.per_class:,} images of a class"
         return f"{'one epoch' if self.epochs == 1 else f'{self.epochs} epochs'}{on}"
 
 

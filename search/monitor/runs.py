@@ -6,6 +6,7 @@ run.json of a ground truth and of a benchmark, sweep.json, settings.json and log
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -86,16 +87,19 @@ _KINDS = {"uninas-bench": "bench", "uninas-training": "training", "uninas-refine
 
 def _found(folder: Path, depth: int) -> Iterator[tuple[Path, str]]:
     """Give run folders with their kinds; a link to a folder is not followed, which may lead anywhere."""
-    kind = kind_of(folder)
+    try:
+        kind = kind_of(folder)
+        refined = kind == "search" and kind_of(folder / "refine") == "refine"
+        below = kind in (None, "sweep") and depth > 0
+        found = sorted(folder.iterdir()) if below else []
+        inner = [path for path in found if path.is_dir() and not path.is_symlink() and path.name[0] != "."]
+    except OSError:
+        return  # of another user
     if kind is not None:
         yield folder, kind
-    if kind == "search" and kind_of(folder / "refine") == "refine":
-        yield folder / "refine", "refine"
-    if kind in (None, "sweep") and depth > 0:
-        try:
-            inner = sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink() and path.name[0] != ".")
-        except OSError:
-            return  # of another user
+        if refined:
+            yield folder / "refine", "refine"
+    if below:
         for place in inner:
             yield from _found(place, depth - 1)
 
@@ -106,9 +110,9 @@ def _row(folder: Path, kind: str, now: float) -> Row:
     try:
         with odd(folder):
             state, done, total, unit, best = _READERS[kind](folder)
-    except InputError as error:
+    except (InputError, OSError) as error:  # of another user, or removed by now
         return Row(str(folder), kind, "unreadable", None, None, "", {}, age, str(error))
-    return Row(str(folder), kind, state, done, total, unit, best, age)
+    return Row(str(folder), kind, state, done, total, unit, {name: one for name, one in best.items() if math.isfinite(one)}, age)
 
 
 Figures = tuple[str, int | None, int | None, str, Mapping[str, float]]

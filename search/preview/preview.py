@@ -18,6 +18,7 @@ from search.preview.samples import draw
 from search.preview.words import outline, prospect
 from search.spaces.from_config import from_config
 from uninas.errors import InputError
+from uninas.files.paths import nearest
 from uninas.runtime import machine
 
 __all__ = ["preview"]
@@ -56,7 +57,7 @@ def preview(config: SearchConfig, place: str, *, note: Callable[[str], None] = l
     if not samples:
         raise InputError("space: expected a candidate within the budget; got none")
     found = estimate(plan, samples, totals, cores)
-    free = None if is_url(place) else shutil.disk_usage(_there(Path(place))).free
+    free = None if is_url(place) else shutil.disk_usage(nearest(Path(place))).free
     yield from prospect(plan, samples, found, cores=cores, memory=machine.memory(), gpu_bytes=gpu_bytes, free_bytes=free)
 
 
@@ -67,16 +68,8 @@ def _place(place: str) -> Iterator[str]:
         return
     folder = Path(place)
     yield f"run folder: {folder}"
-    if folder.exists() and not own_files.left_by_a_kill(folder):
+    if nearest(folder) == folder.absolute() and not own_files.left_by_a_kill(folder):
         yield f"warning: {folder} exists: the search would be rejected; resume it with --resume {folder}, or give another --out"
-
-
-def _there(folder: Path) -> Path:
-    """Give a folder, or the nearest one above it that there is."""
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    return place
 
 
 def _device(pool: PoolConfig) -> tuple[str, int | None]:

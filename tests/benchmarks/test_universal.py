@@ -16,6 +16,7 @@ from search.config.plan import SearchPlan
 from search.ranking.objective import find
 from search.spaces.from_config import from_config
 from tests.search.conftest import Notes
+from uninas.errors import InputError
 
 CONFIG = """
 space: {preset: resnet, widths: [8, 8, 16, 16], depths: [1, 1, 1, 1], stem: [8, 8], random_edits: 3}
@@ -51,7 +52,7 @@ def stand(folder: Path) -> universal.Standing:
 
 def test_all_are_scored_on_the_same_unseen_seeds(judged: tuple[Path, universal.Standing]) -> None:
     folder, found = judged
-    rows = universal.rows(folder / universal.FILE)
+    rows = [row for row in universal.rows(folder / universal.FILE) if row["seed"] in SEEDS]
     networks = {row["digest"] for row in rows}
     assert len(networks) == found.networks
     assert {(row["digest"], row["seed"]) for row in rows} == {(digest, seed) for digest in networks for seed in SEEDS}
@@ -63,7 +64,7 @@ def test_all_are_scored_on_the_same_unseen_seeds(judged: tuple[Path, universal.S
 def test_ranks_are_by_the_mean_over_the_seeds(judged: tuple[Path, universal.Standing]) -> None:
     folder, found = judged
     rows = universal.rows(folder / universal.FILE)
-    digests = list(dict.fromkeys(row["digest"] for row in rows))
+    digests = list(dict.fromkeys(row["digest"] for row in rows if row["seed"] in SEEDS))
     objective = find("naswot x jacov")
     total = np.zeros(len(digests))
     for seed in SEEDS:
@@ -85,6 +86,21 @@ def test_what_was_scored_is_not_scored_again(judged: tuple[Path, universal.Stand
     path.write_bytes(b"".join(lines[:-3]) + lines[-3][:20])  # as a kill leaves it
     assert stand(folder.parent) == found
     assert path.read_bytes() == before
+
+
+def test_random_search_has_the_final_round_that_the_search_has(judged: tuple[Path, universal.Standing]) -> None:
+    folder, _ = judged
+    seeds = {row["seed"] for row in json.loads((folder / "run.json").read_text())["best"]["rescores"]}
+    rows = [row for row in universal.rows(folder / universal.FILE) if row["seed"] in seeds]
+    assert len(rows) == 2 * 2  # finalists times held-out seeds
+    lines = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    assert {row["digest"] for row in rows} <= {line["digest"] for line in lines if line.get("phase") == "random"}
+
+
+def test_another_search_in_the_folder_is_not_taken_for_this_one(judged: tuple[Path, universal.Standing]) -> None:
+    folder = judged[0].parent
+    with pytest.raises(InputError, match="expected the search that is asked for; it has another one"):
+        universal.searched(str(folder / "tiny.yaml"), ["batch=6"], 7, folder / "seed-7", Notes().view)
 
 
 def test_random_evaluations_are_counted_as_one_would_by_drawing() -> None:

@@ -58,7 +58,14 @@ def _run_folders() -> list[str]:
     """List the run folders below runs/, and those one folder further down, as of a sweep."""
     upper = _folders(RUNS)
     places = [*upper, *(inner for place in upper for inner in _folders(place))]
-    return sorted(place.as_posix() for place in places if any((place / sign).is_file() for sign in _SIGNS))
+    return sorted(place.as_posix() for place in places if _is_run(place))
+
+
+def _is_run(place: Path) -> bool:
+    try:
+        return any((place / sign).is_file() for sign in _SIGNS)
+    except OSError:
+        return False  # it is of another user
 
 
 def _folders(place: Path) -> list[Path]:

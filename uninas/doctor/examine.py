@@ -240,7 +240,7 @@ def _lacks(packages: Iterable[Package]) -> tuple[Lack, ...]:
         what = "; ".join(f"{one.requirement.names[0]}: {one.problem}" for one in absent)
         found.append(Lack(what, shlex.join(["pip", "install", *(one.requirement.text for one in absent)])))
     for one in broken:
-        exact = f"{one.requirement.names[0]}=={str(one.version).partition('+')[0]}"  # any build of the version
+        exact = f"{one.name or one.requirement.names[0]}=={str(one.version).partition('+')[0]}"  # any build of the version
         cure = shlex.join(["pip", "install", "--force-reinstall", "--no-deps", exact])
         found.append(Lack(f"{one.requirement.names[0]} {one.version} cannot be imported: {one.problem}", cure))
     return tuple(found)

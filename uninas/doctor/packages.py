@@ -58,11 +58,13 @@ class Package:
         requirement: what is asked for.
         version: of what is installed; None where it is not.
         problem: why it is no good: absent, another version, or what its import raises; None where it is good.
+        name: under which its version was found: the requirement's, or that of the project it continues.
     """
 
     requirement: Requirement
     version: str | None
     problem: str | None
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,13 @@ def operators_there() -> bool:
 
 
 def _package(requirement: Requirement, probe: Probe | None) -> Package:
-    version = next((known for name in requirement.names if (known := _version(name)) is not None), None)
+    found = ((name, known) for name in requirement.names if (known := _version(name)) is not None)
+    name, version = next(found, ("", None))
     if not is_there(requirement.module):
         return Package(requirement, None, "not installed")
     if version is not None and not fits(version, requirement.bounds):
-        return Package(requirement, version, f"expected {requirement.bounds}; got {version}")
-    return Package(requirement, version, probe.problem if probe is not None else None)
+        return Package(requirement, version, f"expected {requirement.bounds}; got {version}", name)
+    return Package(requirement, version, probe.problem if probe is not None else None, name)
 
 
 def _version(name: str) -> str | None:
@@ -128,7 +131,15 @@ def _import_group(names: list[str]) -> dict[str, Probe]:
     """Import one group in a process that finds exactly what this one would: with its path, whatever else Python would add."""
     command = [sys.executable, "-c", _CHILD, json.dumps(sys.path), *names]
     try:
-        made = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE, check=False)
+        made = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_PATIENCE,
+            check=False,
+        )
         out, end = made.stdout, f"the process that imported it ended with status {made.returncode}"
     except subprocess.TimeoutExpired as error:
         out = error.stdout.decode(errors="replace") if isinstance(error.stdout, bytes) else error.stdout or ""
@@ -141,6 +152,9 @@ def _import_group(names: list[str]) -> dict[str, Probe]:
                 answers[name] = Probe(problem=end)  # unless the next line says otherwise
             else:
                 answers[name] = Probe(value=value[0]) if what == "ok" else Probe(problem=value[0])
-    for name in names:
+    left = [name for name in names if name not in answers]
+    if left and len(left) < len(names):  # behind one that ended the process: they have done nothing wrong
+        answers |= _import_group(left)
+    for name in left:
         answers.setdefault(name, Probe(problem=end))
     return answers

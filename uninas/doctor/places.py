@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from uninas.errors import InputError
+from uninas.files.paths import nearest
 from uninas.runtime import machine, ray_local
 
 __all__ = [
@@ -67,9 +68,7 @@ def processor() -> list[Fact]:
 
 def disk(name: str, folder: Path) -> Fact:
     """The disk of a folder, which need not be there yet: the nearest one above it counts."""
-    place = folder.absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
+    place = nearest(folder)
     usage = shutil.disk_usage(place)
     data = {"folder": str(folder), "free": usage.free, "total": usage.total}
     value = f"{size(usage.free)} free of {size(usage.total)} ({folder})"

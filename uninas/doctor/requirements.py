@@ -83,7 +83,10 @@ def fits(version: str, bounds: str) -> bool:
     """
     have = _release(version)
     for bound in filter(None, bounds.split(",")):
-        sign, _, number = re.fullmatch(r"\s*(>=|<)(\s*)(\S+)\s*", bound).groups()  # type: ignore[union-attr]
+        found = re.fullmatch(r"\s*(>=|<)\s*(\S+)\s*", bound)
+        if found is None:
+            raise ValueError(f"requirement: expected bounds of the kinds >= and <; got {bound!r}")
+        sign, number = found.groups()
         if (have < _release(number)) == (sign == ">="):
             return False
     return True
@@ -100,8 +103,9 @@ def _stated() -> Iterable[tuple[str, str]]:
     """Give (extra, requirement) of all that is stated, in its order."""
     project = _project()
     if project is not None:
-        yield from (("", text) for text in project["dependencies"])
-        yield from ((extra, text) for extra, texts in project.get("optional-dependencies", {}).items() for text in texts)
+        yield from (("", _unmarked(text)) for text in project["dependencies"])
+        for extra, texts in project.get("optional-dependencies", {}).items():
+            yield from ((extra, _unmarked(text)) for text in texts)
         return
     try:
         stated = importlib.metadata.requires(_DISTRIBUTION) or []
@@ -111,6 +115,11 @@ def _stated() -> Iterable[tuple[str, str]]:
         text, _, marker = line.partition(";")
         extra = re.search(r"extra\s*==\s*[\"']([\w-]+)[\"']", marker)
         yield extra[1] if extra else "", text.strip()
+
+
+def _unmarked(text: str) -> str:
+    """Leave out the marker: what it says of Python or the system is not asked here."""
+    return text.partition(";")[0].strip()
 
 
 def _project() -> dict[str, Any] | None:

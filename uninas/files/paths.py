@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from uninas.errors import InputError
 
-__all__ = ["below", "is_name", "new_file", "open_file", "own_folder", "plain"]
+__all__ = ["below", "is_name", "nearest", "new_file", "open_file", "own_folder", "plain"]
 
 LONGEST = 255
 """Bytes of a file's name: no file system takes more."""
@@ -28,6 +28,19 @@ def is_name(part: str) -> bool:
         and part.isprintable()
         and len(part.encode("utf-8", "surrogatepass")) <= LONGEST
     )
+
+
+def nearest(folder: Path) -> Path:
+    """Give a folder, or the nearest one above it that there is and that may be looked at."""
+    place = folder.absolute()
+    while place != place.parent:
+        try:
+            if place.exists():
+                break
+        except OSError:  # of another user
+            pass
+        place = place.parent
+    return place
 
 
 def plain(name: str) -> bool:

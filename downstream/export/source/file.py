@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from downstream.export.source.copying import copied, imports
@@ -63,12 +64,12 @@ def file_of(written: Written, origin: Origin) -> str:
     return "\n".join([head, *imports(code), "", "", code])
 
 
-def run(written: Written) -> Any:
-    """Run the classes alone and give the network's, without making anything known to timm."""
-    names: dict[str, Any] = {"__name__": written.name}
-    code = written.classes
-    exec(compile("\n".join([*imports(code), code]), "model.py", "exec"), names)  # our own text, of a moment ago
-    return names[written.network]
+def run(written: Written, path: Path) -> Any:
+    """Run a written file as where there is no timm, so that nothing is made known to it; give its network with its weights."""
+    code = path.read_text(encoding="utf-8").rpartition(_KNOWN_TO_TIMM)[0]
+    names: dict[str, Any] = {"__name__": written.name, "__file__": str(path), "build_model_with_cfg": None}
+    exec(compile(code, str(path), "exec"), names)  # our own text, of a moment ago
+    return names[written.name](pretrained=True)
 
 
 def _about(written: Written, origin: Origin) -> str:
@@ -76,7 +77,7 @@ def _about(written: Written, origin: Origin) -> str:
     lines = [
         f"{origin.name}: {origin.params:,} parameters, {origin.macs:,} MACs for an image of {channels} x {height} x {width}.",
         "",
-        "It needs only torch; its weights are in model.safetensors beside it.",
+        f"It needs only torch, {_TORCH} or later; its weights are in model.safetensors beside it.",
         "",
         f"    from model import {written.name}",
         f"    network = {written.name}(pretrained=True).eval()",
@@ -97,6 +98,9 @@ def _about(written: Written, origin: Origin) -> str:
 
 _MOST_SHOWN = 120
 
+_TORCH = "2.7"
+"""The oldest torch that this program knows, and that a file is tried with."""
+
 
 def _plain(text: str) -> str:
     """Make any text safe within a docstring, in lines that are no longer than a line of code."""
@@ -111,6 +115,9 @@ def _config(origin: Origin) -> str:
 def _literal(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else repr(value)
 
+
+_KNOWN_TO_TIMM = "try:\n    from timm.models import"
+"""How the part of a file begins that makes the network known to timm."""
 
 _ENDING = '''\
 WEIGHTS = Path(__file__).with_name("model.safetensors")

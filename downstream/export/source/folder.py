@@ -35,15 +35,13 @@ def write_source(model: UniNASNet, subject: Subject, out: Path) -> Callable[[Ten
         out: folder.
 
     Returns:
-        The network of the file with the weights of the other, in evaluation mode.
+        The network that the file builds with its weights, in evaluation mode.
     """
     made = written_of(subject)
     weights = filled_from(model.state_dict(), made.filled)
     write_text(out / "model.py", file_of(made, _origin(model, subject, made)))
     weight_files.save(weights, out / "model.safetensors", {"format": "pt"})
-    network = run(made)()
-    network.load_state_dict(weights)
-    found: Callable[[Tensor], Tensor] = network.eval()
+    found: Callable[[Tensor], Tensor] = run(made, out / "model.py").eval()
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import builtins
+import keyword
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,7 +56,7 @@ def written(architecture: Architecture, name: str, classes: int) -> Written:
     if plain != name.lower():  # a text that lost something is told apart by the digest
         plain = f"{plain}_{architecture.digest[:8]}".strip("_")
     title = "".join(part[:1].upper() + part[1:] for part in plain.split("_"))
-    if not title[:1].isalpha() or title in {*IMPORTS, *pieces()}:
+    if not title[:1].isalpha() or title in {*IMPORTS, *pieces(), *keyword.kwlist, *dir(builtins)}:
         title = f"Network{title}"
     found = Classes(reserved=frozenset({title, "WEIGHTS", *IMPORTS, *pieces()}))
     body, filled = _network(architecture, title, classes, found)

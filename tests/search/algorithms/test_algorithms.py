@@ -275,6 +275,8 @@ def test_how_many_edits_a_child_has_follows_the_power_law(name: str) -> None:
 def test_a_space_that_makes_one_edit_at_a_time_says_so(name: str) -> None:
     with pytest.raises(InputError, match=r"largest_stride: expected 1 in a space that makes one edit at a time; got 4"):
         make(name, Line(), ONE, seed=0, options={"largest_stride": 4})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"largest_stride: expected at most 64; got 1000000000"):
+        make(name, ToySpace(), ONE, seed=0, options={"largest_stride": 1_000_000_000})
 
 
 class Wide(ToySpace):

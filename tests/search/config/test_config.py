@@ -231,7 +231,10 @@ def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
         ("space: vit\nalgorithm: pareto\nobjectives: [params, macs]", "expected score (the objective) and at least one of"),
         ("space: vit\nalgorithm: pareto\nobjectives: [score, latency]", "got 'latency', nearest is 'latency_ms'"),
         ("space: vit\nalgorithm: pareto\nobjectives: [score, macs, macs]", "objectives: expected each name once; got macs twice"),
-        ("space: vit\nalgorithm: pareto\nalgorithm_options: {tournament: 3}", "pareto knows population, crossover; got"),
+        (
+            "space: vit\nalgorithm: pareto\nalgorithm_options: {tournament: 3}",
+            "pareto knows population, crossover, largest_stride; got",
+        ),
         ("space: {preset: vit, sampler: grammer}", "space.sampler: expected one of grammar, walk; got 'grammer', nearest is"),
         ("space: {preset: vit, random_edits: 0}", "space.random_edits: expected at least 1; got 0"),
         ("space: {preset: vit, sampler: grammar, random_edits: -1}", "space.random_edits: expected at least 0; got -1"),

@@ -123,7 +123,7 @@ def test_a_former_name_of_an_option_works_and_is_said() -> None:
     assert config.algorithm_options == {"niche": 2}
     assert any("algorithm_options.niche is called max_per_niche now" in line for line in warnings(config, timed=False))
     assert ALGORITHMS["evolution"].current(config.algorithm_options) == {"max_per_niche": 2}
-    with pytest.raises(InputError, match="evolution knows population, crossover, max_per_niche; got 'niche'"):
+    with pytest.raises(InputError, match="evolution knows population, crossover, max_per_niche, largest_stride; got 'niche'"):
         loading.parse(text.replace("{niche: 2}", "{niche: 2, max_per_niche: 2}"))
 
 

@@ -111,13 +111,14 @@ def test_finalists_that_were_trained_longer_compare_with_each_other_alone(judged
     found = json.loads((judged / "run.json").read_text())
     field = len({row["digest"] for row in (*found["finalists"], *found["controls"])})
     assert max(row["value"] for row in (*found["finalists"], *found["controls"])) <= field
-    assert found["verdict"]["training"] == "2 epochs on 9 images of a class"
-    assert read_run(judged).verdict[0].startswith("after 2 epochs on 9 images of a class, on 2 held-out seeds, the same for all")
+    assert found["verdict"]["training"] == "2 epochs on up to 9 images of a class"
+    said = "after 2 epochs on up to 9 images of a class, on 2 held-out seeds, the same for all"
+    assert read_run(judged).verdict[0].startswith(said)
 
 
 def test_the_report_of_longer_trainings_says_so(judged: Path) -> None:
     page = write_report(judged).read_text(encoding="utf-8")
-    assert "They were trained longer than candidates:\n2 epochs on 9 images of a class" in page
+    assert "They were trained longer than candidates:\n2 epochs on up to 9 images of a class" in page
     assert "ring: the score" not in page
     assert re.search(r"Trained accuracy of the pick: [\d.]+% of the held-out images under 2 held-out seeds, in the mean\.", page)
     assert "none measured" not in page
@@ -139,6 +140,13 @@ def test_longer_trainings_after_a_ladder(judged: Path, images: Path, tmp_path: P
         for folder in (tmp_path / "run", judged)
     )
     assert ours == theirs
+
+
+def test_more_images_than_there_are_is_told(images: Path, tmp_path: Path) -> None:
+    notes = Notes()
+    config = loading.parse(CONFIG.format(images=images), ["training.per_class=90", "finalists.per_class=91", "evaluations=2"])
+    driver.begin(config, tmp_path / "run", view=notes.view)
+    assert any(f"finalists.per_class=91: {images} has no more images of a class than 90" in line for line in notes.notes)
 
 
 def test_what_judges_may_be_taken_from_the_training_images(images: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def beginnings(said: list[str]) -> list[str]:
 
 def test_it_says_what_would_be_searched_and_what_it_would_take(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    said = lines("evaluations=20")
+    said = [line for line in lines("evaluations=20") if not line.startswith("warning: ")]  # of little memory or disk here
     assert beginnings(said) == [
         "space",
         "start",
@@ -108,15 +108,15 @@ def test_ray_is_not_started_for_a_search_on_ray(tmp_path: Path) -> None:
     (tmp_path / "tiny.yaml").write_text(TINY)
     code = (
         "import sys; from uninas.cli import program\n"
-        "program.main(['search', 'tiny.yaml', '--dry-run', 'pool={kind: ray, workers: 64}'], standalone_mode=False)\n"
+        "program.main(['search', 'tiny.yaml', '--dry-run', 'pool={kind: ray, workers: 9999}'], standalone_mode=False)\n"
         "import ray; print('started:', ray.is_initialized())"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     made = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr
     assert made.stdout.splitlines()[-1] == "started: False"
-    assert "warning: pool.workers is 64, and this process may use " in made.stdout
-    assert "workers: 64 on a Ray of this machine, a processor core each" in made.stdout
+    assert "warning: pool.workers is 9999, and this process may use " in made.stdout
+    assert "workers: 9999 on a Ray of this machine, a processor core each" in made.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.yaml"]
 
 

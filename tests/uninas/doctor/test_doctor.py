@@ -110,6 +110,7 @@ def test_what_is_broken_is_found_by_importing_it(tmp_path: Path, monkeypatch: py
     assert found["broken"].problem == "OSError: libcudart.so.12: cannot open shared object file"
     assert str(found["no_such_module"].problem).startswith("ModuleNotFoundError")
     assert found["deadly"].problem == "the process that imported it ended with status 7"
+    assert found["good"].problem is None  # behind the deadly one, and imported in a process of its own
     assert found.keys() == {"good", "broken", "no_such_module", "deadly"}
     assert import_all([["good"]], processes=1)["good"].problem is None
     assert not {"good", "broken", "deadly"} & set(sys.modules)

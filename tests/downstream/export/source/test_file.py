@@ -123,6 +123,8 @@ def test_equal_branches_are_one_grouped_convolution() -> None:
         ('"""\\\n', "uninas_[0-9a-f]{8}"),
         ("linear", "uninas_linear"),
         ("tensor", "uninas_tensor"),
+        ("none", "uninas_none"),
+        ("value_error", "uninas_value_error"),
         ("2net", "uninas_2net"),
     ],
 )
