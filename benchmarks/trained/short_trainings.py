@@ -22,7 +22,7 @@ from rich.progress import track
 
 import uninas
 import uninas.compile
-from benchmarks.page import RESULTS, command, prose, publish, setting, table
+from benchmarks.page import RESULTS, command, prose, publish, table
 from search.ranking.correlation import estimate
 from search.training.images import Split, describe, load
 from search.training.train import train
@@ -96,8 +96,9 @@ def page(found: Sequence[tuple[int, pandas.DataFrame]]) -> str:
             table(heads, rows),
             "",
             prose(
-                f"{setting(torch=torch.__version__)} CPU-s: the median of a network, with the judging; a whole training reads",
-                "ten times as many images as one on 500 of a class. The seed is none of the truth's.",
+                "CPU-s: the median of a network, with the judging; rows were measured on several models of processor, so their",
+                "times do not compare. A whole training reads ten times as many images as one on 500 of a class. The seed is",
+                "none of the truth's.",
             ),
             "",
             f"    {command()}",

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from search.commands.runs import command
+from search.monitor import runs
 from search.monitor.runs import Row, below
 from tests.search.conftest import records, run_toy
 from uninas.errors import InputError
@@ -125,3 +126,36 @@ def test_no_runs_is_no_failure_and_no_such_folder_is_one(tmp_path: Path, monkeyp
     assert json.loads(CliRunner().invoke(command, ["--json"]).stdout) == {"runs": []}
     with pytest.raises(InputError, match="expected a folder with runs; got 'nothing'"):
         CliRunner().invoke(command, ["nothing"], catch_exceptions=False)
+
+
+def test_folders_of_another_user_hide_no_runs(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(whole, tmp_path / "mine")
+    (tmp_path / "theirs").mkdir()
+    looked = Path.is_file
+
+    def is_file(path: Path) -> bool:  # as for who may not look into it; root may
+        if "theirs" in path.parts:
+            raise PermissionError(13, "Permission denied", str(path))
+        return looked(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    assert [row.path for row in below(tmp_path)] == [str(tmp_path / "mine")]
+
+
+def test_a_run_that_is_gone_by_now_is_a_row_that_says_so(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(whole, tmp_path / "mine")
+
+    def gone(folder: Path) -> None:
+        raise FileNotFoundError(2, "No such file or directory", str(folder))
+
+    monkeypatch.setitem(runs._READERS, "search", gone)
+    (row,) = below(tmp_path)
+    assert (row.state, row.best) == ("unreadable", {})
+    assert "No such file" in row.reason
+
+
+def test_what_is_no_number_is_left_out(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(whole, tmp_path / "mine")
+    monkeypatch.setitem(runs._READERS, "search", lambda folder: ("complete", 1, 1, "epochs", {"top1": 3.0, "AP": float("nan")}))
+    (row,) = below(tmp_path)
+    assert dict(row.best) == {"top1": 3.0}
