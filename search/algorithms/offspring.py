@@ -14,7 +14,7 @@ TAIL = 1.5
 """Exponent of the power law of how many edits a child has: beta of Doerr, Le, Makhmara and Nguyen (arXiv 1703.03334)."""
 
 LARGEST = 64
-"""Edits of a child: of so many that each is drawn again where it is rejected, a try takes a second."""
+"""Edits of a child: who wants more wants a random sample, for which spaces have their own way."""
 
 
 @final

@@ -12,29 +12,16 @@ from benchmarks.trained import searches_by_score
 from benchmarks.trained.searches_by_score import COLUMNS, PRESETS, RANDOM, keep, networks, page, verdicts, what
 from search.config import loading
 from search.engine import driver
+from tests.benchmarks.tiny_search import CONFIG
 from tests.search.conftest import Notes
-
-CONFIG = """
-space: {preset: resnet, widths: [8, 8, 16, 16], depths: [1, 1, 1, 1], stem: [8, 8], random_edits: 3}
-algorithm: evolution
-algorithm_options: {population: 4}
-objective: {product: [nsc, naswot]}
-evaluations: 4
-window: 2
-size: 32
-classes: 3
-batch: 4
-baseline: true
-budget: {params: 60_000, layers: 40}
-finalists: {count: 2, seeds: 1, controls: [start, random]}
-pool: {kind: serial}
-"""
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("by_score")
-    driver.begin(loading.parse(CONFIG), folder / "product", view=Notes().view)
+    driver.begin(
+        loading.parse(CONFIG, ["baseline=true", "finalists.controls=[start, random]"]), folder / "product", view=Notes().view
+    )
     (folder / "unfinished").mkdir()
     rows = [("product", "01", "d1", "nsc x naswot: evolution", 40.0, 9.0), ("product", "02", "d2", "", 30.0, 9.0)]
     rows += [
@@ -54,7 +41,7 @@ def test_presets_finalists_and_the_best_of_random_search_are_trained(runs: Path)
 
 def test_a_search_is_told_in_words(runs: Path) -> None:
     config = loading.load(runs / "product" / "config.yaml", stored=True)
-    assert what(config) == "nsc x naswot: evolution, population 4, 4 candidates from resnet, batch 4"
+    assert what(config) == "nsc x naswot: evolution, population 4, 6 candidates from resnet, batch 4"
 
 
 def test_the_page_has_rank_by_score_beside_trained_accuracy(runs: Path) -> None:
