@@ -194,8 +194,7 @@ def read_run(folder: Path) -> Run:
         rescored = [leader for leader in leading if counts[leader.digest] >= config.finalists.seeds]
         beside = controls.still(against, len(search))
         beside = beside if all(counts[digest] >= config.finalists.seeds for digest in beside.values()) else {}
-        comparable = population if plan.judged_by is None else ()
-        finalists, compared = settle(comparable, rescored, beside, rescores, objective)
+        finalists, compared = settle(population, rescored, beside, rescores, objective)
         others = agreement.drawn(population, leading, objective, plan.reliability, plan.seed) if len(search) >= wanted else []
     whole = len(search) >= wanted and 0 < len(leading) == len(rescored)
     chosen = whole and (folder / "best.json").is_file()

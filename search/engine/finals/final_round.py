@@ -123,8 +123,7 @@ class FinalRound:
             texts = {network.digest: network.text for network in made.values()}
             texts |= {digest: self._space.text(candidate) for digest, candidate in candidates.items()}
             self._score(missing, texts, scoring())
-        population = search if plan.judged_by is None else ()
-        finalists, compared = settle(population, chosen, beside, self._rescores.values(), plan.objective)
+        finalists, compared = settle(search, chosen, beside, self._rescores.values(), plan.objective)
         rows = artifacts.write_finalists(self._folder, finalists, candidates, self._space, plan.objective)
         results: dict[str, Any] = {"best": rows[0], "finalists": rows}
         if self._controls is not None:

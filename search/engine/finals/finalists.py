@@ -2,7 +2,8 @@
 
 The best of a thousand noisy scores is partly luck. So finalists and controls are scored on the same held-out seeds, and only what
 they scored there counts. The value of an objective of several scores depends on the population: that of a seed is the search's
-own, in which finalists and controls have what they scored under this seed. A network's value is the mean over the seeds.
+own, in which finalists and controls have what they scored under this seed. A network's value is the mean over the seeds. Trained
+accuracy has a unit of its own, percent: there the value is the mean accuracy, whatever the others have.
 
 With two finalists (a, b), a control (c), two seeds and a population of 200: rank all 201 with a, b and c as scored under the
 first seed, say 190 150 199; then as under the second, say 180 186 100. By the means 185, 168 and 149.5, a is first and c third.
@@ -19,6 +20,7 @@ import numpy as np
 
 from search.algorithms import derive
 from search.algorithms.candidate import Candidate, Space
+from search.config.trained import TOP1
 from search.engine.phase import Entry, Tie
 from search.journal.endings import Finalists
 from search.journal.journal import JournalError, consistent, records
@@ -35,7 +37,7 @@ class Standing:
     Attributes:
         place: 1 for the best of finalists and controls; equals share the best of their places.
         value: the mean of `values`.
-        values: by held-out seed, the objective's value within the population of the search.
+        values: by held-out seed, the objective's value within the population of the search, or the trained accuracy.
         mean: raw scores averaged over the held-out seeds; a proxy that failed on any seed has none.
         spread: sample standard deviation over the held-out seeds, where there are two or more.
         rescores: each seed's scores.
@@ -121,8 +123,8 @@ def settle(
     """Rank finalists and controls on the held-out seeds; give both best first, ties by what decides them, see `Entry`.
 
     Args:
-        entries: of the search; none where finalists and controls are trained longer, and only compare with each other.
-        finalists: some of the search.
+        entries: of the search.
+        finalists: some of them.
         controls: digests by name; a network may be a finalist too.
         rescores: at least one of each of them, and of all of them under the same seeds.
         objective: what decides.
@@ -152,8 +154,10 @@ def settle(
 def _values(
     entries: Sequence[Entry], rescores: Mapping[str, Sequence[Rescore]], objective: Objective
 ) -> dict[str, tuple[float, ...]]:
-    """Give each network's values by held-out seed, within the search's population in which all of them are scored under it."""
+    """Give each network's values by held-out seed: its accuracy, or else within the search's population under that seed."""
     others: list[Scores] = [entry.scores for entry in entries if entry.digest not in rescores]
+    if objective.name == TOP1:  # it has a unit, which a mean is of; a training that failed is worth nothing
+        return {digest: tuple(one.scores.get(TOP1, 0.0) for one in of) for digest, of in rescores.items()}
     by_seed = []
     for repeat in sorted({one.repeat for of in rescores.values() for one in of}):
         under = [next((one.scores for one in of if one.repeat == repeat), {}) for of in rescores.values()]

@@ -63,6 +63,22 @@ def test_the_score_that_selected_a_finalist_counts_nothing() -> None:
     assert [one.entry.index for one in plain] == [6, 5, 4]
 
 
+def test_trained_networks_are_ranked_by_their_mean_accuracy() -> None:
+    """By logarithms of ranks, as scores are compared, the steady one of 50% came before the one of 67%."""
+    top1 = find("top1")
+    entries = [Entry(index, f"{index:04}", {"top1": 30.0}) for index in range(3)]
+    accuracies = {"0000": (66.7, 33.3), "0001": (33.3, 100.0), "0002": (50.0,)}  # whose second training failed
+    rescores = [
+        Rescore(digest, repeat, 7 + repeat, "ok", None, {"top1": value}, {}, "w", 1)
+        for digest, values in accuracies.items()
+        for repeat, value in enumerate(values)
+    ]
+    rescores.append(Rescore("0002", 1, 8, "failed", "loss is nan", {}, {}, "w", 1))
+    finalists, (control,) = settle(entries, entries[:2], {"start": "0002"}, rescores, top1)
+    assert [(one.entry.digest, one.place, one.value) for one in finalists] == [("0001", 1, 66.65), ("0000", 2, 50.0)]
+    assert (control.place, control.values) == (3, (50.0, 0.0))
+
+
 def test_a_finalist_that_is_a_control_has_one_place() -> None:
     entries = population(10)
     rescores = [rescore(entries[index].digest, 0, float(index), 0.0) for index in (0, 1)]
